@@ -1,0 +1,86 @@
+"""What the commands share: flags by PaddleSeg's names, and how an error ends a process.
+
+Imports nothing heavy, so that `--help` answers at once.
+"""
+
+import argparse
+import sys
+
+from paddleseg.errors import UserError
+
+
+def run(main):
+    """Run `main()`; a mistake of the user's becomes one message on stderr and exit status 2."""
+    try:
+        main()
+    except UserError as error:
+        # A message that crossed from a data worker comes wrapped in that process's traceback.
+        message = str(error).split("UserError: ")[-1].strip()
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        sys.exit(2)
+
+
+def add_device_flags(parser):
+    """Add the flags of every command that computes."""
+    parser.add_argument(
+        "--device",
+        choices=("auto", "gpu", "cpu"),
+        default="auto",
+        help="where to compute; auto takes a GPU if there is one (default: auto)",
+    )
+    parser.add_argument(
+        "--num_workers",
+        type=_count,
+        default=0,
+        help="processes that read data; 0 reads in the main one (default: 0)",
+    )
+    parser.add_argument(
+        "--opts",
+        nargs="+",
+        action="extend",
+        metavar="KEY=VALUE",
+        help="values of the config to change, such as iters=10 train_dataset.dataset_root=data/mine",
+    )
+
+
+def add_training_flags(parser):
+    """Add the flags that plain training and distillation have in common."""
+    add_device_flags(parser)
+    parser.add_argument("--save_dir", default="./output", help="where weights and logs go (default: ./output)")
+    evaluation = parser.add_mutually_exclusive_group()
+    evaluation.add_argument(
+        "--do_eval",
+        action="store_true",
+        help="insist on evaluating at every save_interval; done anyway when the config has a val_dataset",
+    )
+    evaluation.add_argument("--no_eval", action="store_true", help="do not evaluate while training")
+    parser.add_argument("--use_vdl", action="store_true", help="write curves for VisualDL to save_dir")
+    parser.add_argument("--resume_model", metavar="DIR", help="an iter_N folder to go on from")
+    parser.add_argument("--iters", type=_positive, help="iterations; overrides the config")
+    parser.add_argument("--batch_size", type=_positive, help="samples per process; overrides the config")
+    parser.add_argument("--learning_rate", type=float, help="at the start; overrides the config")
+    parser.add_argument(
+        "--save_interval", type=_positive, default=1000, help="iterations between saves (default: 1000)"
+    )
+    parser.add_argument(
+        "--log_iters", type=_positive, default=10, help="iterations between log lines (default: 10)"
+    )
+    parser.add_argument(
+        "--keep_checkpoint_max", type=_positive, default=5, help="iter_N folders to keep (default: 5)"
+    )
+    parser.add_argument(
+        "--seed", type=_count, default=0, help="of weights, order and augmentation (default: 0)"
+    )
+
+
+def _positive(text):
+    value = _count(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+def _count(text):
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or above")
+    return int(text)

@@ -1,0 +1,92 @@
+"""A model's scores on a dataset, at the masks' own resolution."""
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+
+from paddleseg.core import parallel
+from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.errors import UserError
+from paddleseg.models.losses.combine import output_list
+from paddleseg.utils.metrics import confusion_matrix, scores
+
+
+def evaluate(model, dataset, batch_size=1, num_workers=0):
+    """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
+
+    The main logits are resized bilinearly to each mask's own size, as PaddleSeg does, so that what the
+    transforms do to the image does not change what is counted. Confusions are summed on the device and read
+    by the host once, at the end.
+
+    Args:
+        model: maps N x 3 x H x W to a list of logits N x C x h x w, the main one first. Its training
+            mode is put back afterwards.
+        dataset: a map-style dataset in evaluation mode, with `num_classes` and `ignore_index`.
+        batch_size: images of equal size that are run together.
+        num_workers: processes that read.
+
+    Raises:
+        UserError: the dataset is empty, or the model's output is no map of logits.
+    """
+    if len(dataset) == 0:
+        raise UserError("the dataset to evaluate on holds no image")
+    num_classes = dataset.num_classes
+    ignore_index = getattr(dataset, "ignore_index", 255)
+    loader = paddle.io.DataLoader(
+        SeededSamples(dataset, seed=0),
+        batch_sampler=_SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks()),
+        num_workers=num_workers,
+        collate_fn=group_by_size,
+        return_list=True,
+    )
+    was_training = model.training
+    model.eval()
+    total = paddle.zeros([num_classes, num_classes], dtype="int64")
+    with paddle.no_grad():
+        for groups in loader:
+            for images, labels in groups:
+                logits = output_list(model(images))[0]
+                _check_logits(logits, num_classes)
+                logits = F.interpolate(logits, labels.shape[1:], mode="bilinear")
+                predicted = paddle.argmax(logits, axis=1)
+                total += confusion_matrix(predicted, labels, num_classes, ignore_index)
+    if was_training:
+        model.train()
+    return scores(parallel.sum_over_ranks(total).numpy())
+
+
+def group_by_size(samples):
+    """Return [[images, labels], ...] of a batch, one pair for each combination of image and mask size.
+
+    Args:
+        samples: list of {'img': C x H x W, 'label': H' x W'}.
+    """
+    groups = {}
+    for sample in samples:
+        groups.setdefault((sample["img"].shape, sample["label"].shape), []).append(sample)
+    return [
+        [np.stack([s["img"] for s in group]), np.stack([s["label"] for s in group])]
+        for group in groups.values()
+    ]
+
+
+def _check_logits(logits, num_classes):
+    if len(logits.shape) != 4 or logits.shape[1] != num_classes:
+        raise UserError(
+            f"the model's first output has shape {logits.shape}; to be evaluated on {num_classes} classes it "
+            f"must be N x {num_classes} x H x W (--no_eval trains without evaluating)"
+        )
+
+
+class _SharedBatches:
+    """Batches of keys (0, index) for one rank: the images are dealt out in turn, none twice."""
+
+    def __init__(self, num_samples, batch_size, rank, nranks):
+        mine = [(0, i) for i in range(rank, num_samples, nranks)]
+        self._batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
+
+    def __iter__(self):
+        return iter(self._batches)
+
+    def __len__(self):
+        return len(self._batches)

@@ -1,0 +1,86 @@
+"""Devices, ranks, and what the ranks of a job do together."""
+
+import os
+import random
+
+import numpy as np
+import paddle
+import paddle.distributed as dist
+
+from paddleseg.errors import UserError
+
+
+def set_device(name):
+    """Choose the device of this process and join the job's other ranks if there are any.
+
+    Args:
+        name: "auto", "gpu" or "cpu"; under `paddle.distributed.launch` each rank takes its own GPU.
+
+    Raises:
+        UserError: "gpu" where there is none, or where Paddle was built without.
+    """
+    gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    if name == "gpu" and not gpus:
+        built = "sees none" if paddle.is_compiled_with_cuda() else "is the CPU build, see README on GPU wheels"
+        raise UserError(f"--device gpu: Paddle {paddle.__version__} {built}; use --device cpu or auto")
+    on_gpu = name == "gpu" or (name == "auto" and gpus > 0)
+    if not on_gpu:
+        # The GPU build would choose NCCL even for ranks that compute on the CPU.
+        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+    paddle.set_device(f"gpu:{dist.ParallelEnv().device_id}" if on_gpu else "cpu")
+    if num_ranks() > 1 and not dist.is_initialized():
+        dist.init_parallel_env()
+
+
+def rank():
+    """Return this process's number among the ranks, from 0."""
+    return dist.get_rank()
+
+
+def num_ranks():
+    """Return the number of processes that train together."""
+    return dist.get_world_size()
+
+
+def seed_everything(seed):
+    """Seed Paddle's, NumPy's and Python's global generators."""
+    paddle.seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def parallel_model(model):
+    """Return `model` as the step calls it: itself, or under several ranks wrapped to average gradients.
+
+    On GPUs batch norm then sums its statistics over all ranks; that has no CPU kernel.
+    """
+    if num_ranks() == 1:
+        return model
+    return paddle.DataParallel(model)
+
+
+def with_sync_batch_norm(model):
+    """Return `model` with synchronised batch norm where ranks compute on GPUs, else as it is."""
+    if num_ranks() > 1 and paddle.get_device().startswith("gpu"):
+        return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return model
+
+
+def average_buffers(model):
+    """Average the floating-point buffers (running statistics) over the ranks.
+
+    Without synchronised batch norm every rank has seen other images; all must evaluate one model.
+    """
+    if num_ranks() == 1:
+        return
+    for buffer in model.buffers():
+        if buffer is not None and paddle.is_floating_point(buffer):
+            dist.all_reduce(buffer)
+            buffer.set_value(buffer / num_ranks())
+
+
+def sum_over_ranks(tensor):
+    """Return the sum of a tensor over all ranks."""
+    if num_ranks() > 1:
+        dist.all_reduce(tensor)
+    return tensor

@@ -1,0 +1,186 @@
+"""A command's arguments to a whole run: plain training, distillation, validation."""
+
+import numpy as np
+import paddle
+
+from paddleseg.core import parallel
+from paddleseg.core.checkpoint import Checkpoints
+from paddleseg.core.evaluate import evaluate
+from paddleseg.core.step import SupervisedStep
+from paddleseg.core.trainer import Trainer
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.datasets.sampling import EpochBatches, SeededSamples
+from paddleseg.distill.adaptor import Taps
+from paddleseg.distill.distill_file import load_distill_file
+from paddleseg.distill.features import FeatureLoss, unique_names
+from paddleseg.distill.probe import probe
+from paddleseg.distill.step import DistillStep
+from paddleseg.distill.teacher import Teacher
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+from paddleseg.utils.weights import load_weights
+
+NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
+
+
+def train(args):
+    """Train a model by its labels alone.
+
+    Args:
+        args: the parsed flags of `train.py`.
+
+    Returns:
+        {'best_miou': ..., 'best_iter': ...}.
+    """
+    cfg = _training_config(args.config, args)
+    builder = _prepare(cfg, args)
+    model = parallel.with_sync_batch_norm(builder.model)
+    step = SupervisedStep(parallel.parallel_model(model), builder.loss)
+    return _fit(step, builder, args)
+
+
+def distill(args):
+    """Train a student under a frozen teacher.
+
+    Args:
+        args: the parsed flags of `distill_train.py`.
+
+    Returns:
+        {'best_miou': ..., 'best_iter': ...} of the student.
+    """
+    cfg = _training_config(args.student_config, args)
+    teacher_cfg = _teacher_config(args)
+    student_adaptor, teacher_adaptor, features = load_distill_file(args.distill_config)
+    feature_losses = unique_names([FeatureLoss(feature) for feature in features])
+    builder = _prepare(cfg, args)
+    # The student first: its weights are then those of plain training with the same seed.
+    student = parallel.with_sync_batch_norm(builder.model)
+    teacher = Teacher(SegBuilder(teacher_cfg).model, teacher_adaptor)
+    if builder.distill_loss is None and not feature_losses:
+        logger.warning("neither distill_loss nor feature losses: the teacher will change nothing")
+    taps = Taps(student, student_adaptor, "student")
+    probe(student, taps, teacher, feature_losses, _first_images(builder, args.seed))
+    step = DistillStep(
+        parallel.parallel_model(student), taps, teacher, builder.loss, builder.distill_loss, feature_losses
+    )
+    return _fit(step, builder, args)
+
+
+def validate(args):
+    """Evaluate a model and return its `Scores`.
+
+    Args:
+        args: the parsed flags of `val.py`.
+    """
+    cfg = Config(
+        args.config,
+        opts=args.opts,
+        sections=("model", "val_dataset"),
+        required=("model", "val_dataset"),
+    )
+    parallel.set_device(args.device)
+    builder = SegBuilder(cfg)
+    if args.model_path is not None:
+        load_weights(builder.model, args.model_path)
+    elif not cfg["model"].get("pretrained"):
+        raise UserError("no weights to evaluate: give --model_path, or model.pretrained in the config")
+    return _evaluate_and_log(builder, args.num_workers)
+
+
+def _training_config(path, args):
+    required = [*NEEDED_TO_TRAIN, "val_dataset"] if args.do_eval else NEEDED_TO_TRAIN
+    return Config(
+        path,
+        learning_rate=args.learning_rate,
+        iters=args.iters,
+        batch_size=args.batch_size,
+        opts=args.opts,
+        required=required,
+    )
+
+
+def _teacher_config(args):
+    cfg = Config(args.teacher_config, opts=args.teacher_opts, sections=("model",), required=("model",))
+    if not cfg["model"].get("pretrained") and not args.allow_random_teacher:
+        raise UserError(
+            f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the teacher's "
+            f"model.pdparams (in the file or by --teacher_opts model.pretrained=PATH), or insist with "
+            f"--allow_random_teacher"
+        )
+    return cfg
+
+
+def _prepare(cfg, args):
+    """Choose the device, seed, log the config and return its builder."""
+    parallel.set_device(args.device)
+    logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
+    logger.info(f"config {cfg.path}:\n{cfg}")
+    parallel.seed_everything(args.seed)
+    return SegBuilder(cfg)
+
+
+def _first_images(builder, seed):
+    """Return up to two of the first training images, as a tensor N x 3 x H x W, for the probe."""
+    samples = SeededSamples(builder.train_dataset, seed)
+    count = min(2, builder.cfg.batch_size, len(samples))
+    if count == 0:
+        raise UserError("the training set holds no image")
+    return paddle.to_tensor(np.stack([samples[(0, i)]["img"] for i in range(count)]))
+
+
+def _fit(step, builder, args):
+    cfg = builder.cfg
+    evaluation = None if args.no_eval or builder.val_dataset is None else _evaluation(builder, args)
+    checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max)
+    state = {}
+    if args.resume_model:
+        state = checkpoints.load(args.resume_model, builder.model, builder.optimizer)
+    start_iter = state.pop("iter", 0)
+    if start_iter >= cfg.iters:
+        raise UserError(f"--resume_model {args.resume_model} is at iteration {start_iter} of {cfg.iters} already")
+    batches = EpochBatches(
+        len(builder.train_dataset),
+        cfg.batch_size,
+        cfg.iters,
+        args.seed,
+        parallel.rank(),
+        parallel.num_ranks(),
+        start_iter,
+    )
+    loader = paddle.io.DataLoader(
+        SeededSamples(builder.train_dataset, args.seed),
+        batch_sampler=batches,
+        num_workers=args.num_workers,
+        return_list=True,
+    )
+    # Weights are equal on all ranks; what is drawn inside the model must not be.
+    parallel.seed_everything(args.seed + parallel.rank())
+    trainer = Trainer(
+        step=step,
+        model=builder.model,
+        optimizer=builder.optimizer,
+        batches=loader,
+        iters=cfg.iters,
+        iters_per_epoch=batches.iters_per_epoch,
+        samples_per_iter=cfg.batch_size * parallel.num_ranks(),
+        checkpoints=checkpoints,
+        evaluate=evaluation,
+        save_interval=args.save_interval,
+        log_iters=args.log_iters,
+        vdl_dir=args.save_dir if args.use_vdl else None,
+        start_iter=start_iter,
+        best=state or None,
+    )
+    return trainer.fit()
+
+
+def _evaluation(builder, args):
+    return lambda: _evaluate_and_log(builder, args.num_workers)
+
+
+def _evaluate_and_log(builder, num_workers):
+    dataset = builder.val_dataset
+    result = evaluate(builder.model, dataset, builder.cfg.get("batch_size", 1), num_workers)
+    for line in result.log_lines(len(dataset)):
+        logger.info(line)
+    return result

@@ -1,0 +1,116 @@
+"""A checked config to objects."""
+
+from functools import cached_property
+
+from paddleseg.cvlibs import check, manager, signature
+from paddleseg.errors import UserError
+from paddleseg.utils.weights import load_weights
+
+
+class SegBuilder:
+    """Builds what a config describes, each part when it is first asked for and once.
+
+    Building the model touches no data, building a dataset no model.
+
+    Args:
+        cfg: a `Config`.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+
+    @cached_property
+    def model(self):
+        """The model, a `paddle.nn.Layer`, with its `pretrained` weights if the config names some."""
+        spec = dict(self._section("model"))
+        component = manager.MODELS[spec["type"]]
+        if signature.accepts(component, "pretrained"):
+            return build_component(spec, manager.MODELS, "model")
+        # A user's own model need not know how weights are read.
+        pretrained = spec.pop("pretrained", None)
+        model = build_component(spec, manager.MODELS, "model")
+        if pretrained is not None:
+            load_weights(model, pretrained)
+        return model
+
+    @cached_property
+    def train_dataset(self):
+        """The dataset to train on."""
+        return build_component(self._section("train_dataset"), manager.DATASETS, "train_dataset")
+
+    @cached_property
+    def val_dataset(self):
+        """The dataset to evaluate on, None where the config has none."""
+        spec = self.cfg.get("val_dataset")
+        return None if spec is None else build_component(spec, manager.DATASETS, "val_dataset")
+
+    @cached_property
+    def lr_scheduler(self):
+        """The learning rate over the iterations, a `paddle.optimizer.lr.LRScheduler`."""
+        return build_component(self._section("lr_scheduler"), manager.LR_SCHEDULERS, "lr_scheduler")
+
+    @cached_property
+    def optimizer(self):
+        """The optimizer of the model's parameters."""
+        return self.optimizer_of(self.model)
+
+    def optimizer_of(self, layer):
+        """Return a new optimizer of the parameters of `layer`: the model, or what is trained with it."""
+        factory = build_component(self._section("optimizer"), manager.OPTIMIZERS, "optimizer")
+        return factory(layer, self.lr_scheduler)
+
+    @cached_property
+    def loss(self):
+        """The task's losses: {'types': [loss, ...], 'coef': [number, ...]}, one for each output."""
+        return self._losses("loss")
+
+    @cached_property
+    def distill_loss(self):
+        """The losses between the logits of student and teacher, as `loss`; None if there are none."""
+        return self._losses("distill_loss") if self.cfg.get("distill_loss") else None
+
+    def _section(self, name):
+        spec = self.cfg.get(name)
+        if spec is None:
+            raise UserError(f"{self.cfg.path}: the section {name!r} is missing")
+        return spec
+
+    def _losses(self, section):
+        spec = self._section(section)
+        types = [
+            build_component(item, manager.LOSSES, f"{section}.types.{i}")
+            for i, item in enumerate(spec["types"])
+        ]
+        if len(types) == 1:
+            types *= len(spec["coef"])
+        return {"types": types, "coef": list(spec["coef"])}
+
+
+def build_component(spec, registry, path):
+    """Build a `{type: ..., key: value}` and whatever components its values are.
+
+    Args:
+        spec: the dict; it is not changed.
+        registry: the `ComponentManager` that `type` is looked up in.
+        path: where it stands in the config, for messages.
+
+    Raises:
+        UserError: the component refuses its arguments; the message begins with `path`.
+    """
+    arguments = {
+        key: _build_value(key, value, f"{path}.{key}") for key, value in spec.items() if key != "type"
+    }
+    try:
+        return registry[spec["type"]](**arguments)
+    except UserError as error:
+        raise UserError(error if str(error).startswith(path) else f"{path}: {error}") from None
+
+
+def _build_value(key, value, path):
+    if isinstance(value, list):
+        return [_build_value(key, item, f"{path}.{i}") for i, item in enumerate(value)]
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        registry = check.NESTED.get(key) or check.registry_of(value["type"])
+        if registry is not None:
+            return build_component(value, registry, path)
+    return value

@@ -1,0 +1,142 @@
+"""A YAML file to a checked dict."""
+
+import copy
+import importlib
+import os
+import sys
+
+import yaml
+
+from paddleseg.cvlibs.check import COMPONENT_SECTIONS, LOSS_SECTIONS, Checker, class_counts
+from paddleseg.cvlibs.check import ignore_indices, ignoring_components, component_of
+from paddleseg.cvlibs.overrides import apply_overrides
+from paddleseg.cvlibs.signature import accepts
+from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.errors import UserError
+
+# Reached as a user's own components are: by importing the module that registers them.
+BUILT_IN = ("paddleseg.models", "paddleseg.datasets", "paddleseg.transforms", "paddleseg.optimizers")
+SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS)
+
+
+class ConfigError(UserError):
+    """A config with mistakes; `problems` lists all of them, each with file, key path and remedy."""
+
+    def __init__(self, path, problems):
+        self.problems = list(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__("\n  ".join([f"{count} in the config {path}:", *self.problems]))
+
+
+class Config:
+    """A config, read, overridden and checked; nothing is built and no data is touched.
+
+    Args:
+        path: YAML file; `_base_` names others that it builds on.
+        learning_rate: overrides `lr_scheduler.learning_rate`.
+        iters: overrides `iters`.
+        batch_size: overrides `batch_size`, samples per process.
+        opts: list of "a.b=value" overrides; the three above win over them.
+        sections: which sections are read and checked; the others are left alone. Default: all.
+        required: keys without which the config is of no use to the caller.
+
+    Attributes:
+        path: the file.
+        dic: the config as nested dicts and lists, with `num_classes`, `ignore_index` and `mode` filled in
+            where a component takes them and the file left them out.
+
+    Raises:
+        ConfigError: the file has mistakes; all of them are listed at once.
+        UserError: the file cannot be read at all.
+    """
+
+    def __init__(
+        self,
+        path,
+        learning_rate=None,
+        iters=None,
+        batch_size=None,
+        opts=None,
+        sections=SECTIONS,
+        required=(),
+    ):
+        self.path = path
+        self.dic, self._origins = load_config(path)
+        self.dic = copy.deepcopy(self.dic)
+        problems = apply_overrides(self.dic, self._origins, opts)
+        flags = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
+        given = [f"{key}={value}" for key, value in flags.items() if value is not None]
+        problems += apply_overrides(self.dic, self._origins, given)
+        problems += self._import_components()
+        checker = Checker(self.dic, self._where)
+        checker.check(sections, required)
+        problems += checker.problems
+        if problems:
+            raise ConfigError(path, problems)
+        self._fill_in(sections)
+
+    @property
+    def iters(self):
+        """Number of training iterations."""
+        return self.dic["iters"]
+
+    @property
+    def batch_size(self):
+        """Samples per iteration and process."""
+        return self.dic["batch_size"]
+
+    def __getitem__(self, section):
+        return self.dic[section]
+
+    def get(self, section, default=None):
+        """Return a section or top-level value, `default` where the config has none."""
+        value = self.dic.get(section)
+        return default if value is None else value
+
+    def __str__(self):
+        return yaml.safe_dump(self.dic, sort_keys=False, default_flow_style=None)
+
+    def _where(self, path):
+        """Return "file:line" of the nearest key at or above `path`; the file itself at the top."""
+        while path and path not in self._origins:
+            path = path[:-1]
+        return self._origins[path] if path else self.path
+
+    def _import_components(self):
+        modules = self.dic.get("imports") or []
+        if not isinstance(modules, list) or not all(isinstance(m, str) for m in modules):
+            return [f"{self._where(('imports',))}: imports: must be a list of module names, not {modules!r}"]
+        problems = []
+        for folder in (os.path.dirname(os.path.abspath(self.path)), os.getcwd()):
+            if modules and folder not in sys.path:
+                sys.path.insert(0, folder)
+        for module in (*BUILT_IN, *modules):
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if module in BUILT_IN:
+                    raise
+                place = self._where(("imports",))
+                problems.append(
+                    f"{place}: imports: {module!r} cannot be imported ({error}); it is looked for in the "
+                    f"working directory, beside the config and on PYTHONPATH"
+                )
+        return problems
+
+    def _fill_in(self, sections):
+        """Write what was said once to every component that takes it and was left without."""
+        counts = class_counts(self.dic, sections) or class_counts(self.dic, SECTIONS)
+        for section, registry in COMPONENT_SECTIONS.items():
+            spec = self.dic.get(section) if section in sections else None
+            if not isinstance(spec, dict):
+                continue
+            component = component_of(spec, registry)
+            if counts and accepts(component, "num_classes"):
+                spec.setdefault("num_classes", counts[0][1])
+            if section.endswith("_dataset") and accepts(component, "mode"):
+                spec.setdefault("mode", section[: -len("_dataset")])
+            if section == "lr_scheduler" and accepts(component, "decay_steps") and "iters" in self.dic:
+                spec.setdefault("decay_steps", self.dic["iters"])
+        ignored = ignore_indices(self.dic, sections)
+        for _, spec in ignoring_components(self.dic, sections) if ignored else []:
+            spec.setdefault("ignore_index", ignored[0][1])

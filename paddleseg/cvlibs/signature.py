@@ -1,0 +1,84 @@
+"""What a component's constructor takes, and whether a value from a YAML file fits."""
+
+import collections.abc
+import inspect
+import typing
+
+Sequence = (list, tuple, collections.abc.Sequence)
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "keys and values"}
+
+
+def parameters(component):
+    """Return the parameters of a class or function by name, `self` left out, with resolved annotations.
+
+    Returns:
+        dict from name to `inspect.Parameter`; a `**kwargs` is among them under its name.
+    """
+    function = component.__init__ if inspect.isclass(component) else component
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:
+        hints = {}  # annotations that only a type checker can resolve say nothing here
+    signature = inspect.signature(component)
+    return {
+        name: p.replace(annotation=hints.get(name, inspect.Parameter.empty))
+        for name, p in signature.parameters.items()
+    }
+
+
+def accepts(component, name):
+    """Tell whether the constructor takes a parameter of that name."""
+    known = parameters(component)
+    return name in known or any(p.kind is p.VAR_KEYWORD for p in known.values())
+
+
+def expected_type(parameter):
+    """Return the type of a parameter: its annotation, else what its default suggests, else `Any`."""
+    if parameter.annotation is not inspect.Parameter.empty:
+        return parameter.annotation
+    default = parameter.default
+    if isinstance(default, (bool, str)):
+        return type(default)
+    if isinstance(default, (int, float)):
+        return float  # `coef=1` without annotation says number, not whole number
+    if isinstance(default, (list, tuple)):
+        return typing.Sequence
+    return typing.Any
+
+
+def fits(value, expected):
+    """Tell whether a value as YAML gives it may be passed where `expected` is annotated."""
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin is typing.Union:
+        return any(fits(value, one) for one in arguments)
+    if origin is typing.Literal:
+        return value in arguments
+    if expected is type(None):
+        return value is None
+    if expected is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if expected is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if expected in (str, bool, dict):
+        return isinstance(value, expected)
+    if (origin or expected) in Sequence:
+        inner = [a for a in arguments if a is not Ellipsis]
+        same = inner[0] if len(set(inner)) == 1 else typing.Any
+        return isinstance(value, (list, tuple)) and all(fits(v, same) for v in value)
+    return True
+
+
+def describe(expected):
+    """Return `expected` in words: "a whole number", "a list of numbers", "text or Null"."""
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin is typing.Union:
+        return " or ".join(describe(one) for one in arguments)
+    if origin is typing.Literal:
+        return " or ".join(repr(one) for one in arguments)
+    if expected is type(None):
+        return "Null"
+    if (origin or expected) in Sequence:
+        inner = {a for a in arguments if a is not Ellipsis}
+        plural = {int: " of whole numbers", float: " of numbers", str: " of texts"}
+        return "a list" + (plural.get(inner.pop(), "") if len(inner) == 1 else "")
+    return _NAMES.get(expected, getattr(expected, "__name__", str(expected)))

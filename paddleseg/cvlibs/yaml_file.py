@@ -1,0 +1,155 @@
+"""A YAML file, and what its `_base_` names, to one dict, each key with the place it was written at."""
+
+import os
+import re
+
+import yaml
+
+from paddleseg.errors import UserError
+
+BASE_KEY = "_base_"
+INHERIT_KEY = "_inherited_"
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, reading 1e-4 as a number: YAML 1.1 wants 1.0e-4 and would give text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parse_value(text):
+    """Return the Python value of a YAML scalar or flow collection, as written after `--opts key=`.
+
+    Raises:
+        yaml.YAMLError: `text` is no YAML.
+    """
+    return None if text == "None" else yaml.load(text, Loader=_Loader)  # a SafeLoader underneath
+
+
+def load_config(path):
+    """Return `(dic, origins)`: the config with its bases merged in, and where each key was written.
+
+    A key of the file wins over the bases', dicts are merged key by key, anything else is replaced whole;
+    `_inherited_: False` inside a dict drops what the bases say there. Of several bases the later wins.
+
+    Args:
+        path: the YAML file.
+
+    Returns:
+        dic: nested dicts, lists and scalars.
+        origins: dict from key path (a tuple) to "file:line".
+
+    Raises:
+        UserError: a file that is absent, no YAML, no mapping, has duplicate keys, or is its own base.
+    """
+    return _load(os.path.normpath(path), ())
+
+
+def _load(path, chain):
+    if path in chain:
+        raise UserError(f"{BASE_KEY} goes in a circle: {' -> '.join([*chain, path])}")
+    own, own_origins = _read(path)
+    bases = own.pop(BASE_KEY, None) or []
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise UserError(f"{own_origins[(BASE_KEY,)]}: {BASE_KEY} must be a path or a list of paths")
+    dic, origins = {}, {}
+    for base in bases:
+        folder = os.path.dirname(path)
+        base_path = os.path.normpath(os.path.join(folder, os.path.expanduser(base)))
+        if not os.path.isfile(base_path):
+            raise UserError(f"{own_origins[(BASE_KEY,)]}: {BASE_KEY}: there is no file {base_path}")
+        base_dic, base_origins = _load(base_path, (*chain, path))
+        dic = _merge(dic, base_dic)
+        origins.update(base_origins)
+    origins.update(own_origins)
+    return _merge(dic, own), origins
+
+
+def _merge(base, own):
+    own = dict(own)
+    if own.pop(INHERIT_KEY, True) is False:
+        base = {}
+    merged = dict(base)
+    for key, value in own.items():
+        if isinstance(value, dict):
+            below = merged.get(key)
+            value = _merge(below if isinstance(below, dict) else {}, value)
+        merged[key] = value
+    return merged
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise UserError(f"there is no config file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the config file {path} cannot be read: {error}") from None
+    reader = _Reader(path)
+    try:
+        dic = reader.read(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
+    if dic is None:
+        dic = {}
+    if not isinstance(dic, dict):
+        raise UserError(f"{path} must hold keys and values, not a {type(dic).__name__}")
+    if reader.duplicates:
+        raise UserError(f"{path} says a key twice: {'; '.join(reader.duplicates)}")
+    return dic, reader.origins
+
+
+class _Reader:
+    """Turns one YAML text into Python values while noting the line of each key."""
+
+    def __init__(self, path):
+        self.path = path
+        self.origins = {}
+        self.duplicates = []
+
+    def read(self, text):
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            return None if node is None else self._value(loader, node, ())
+        finally:
+            loader.dispose()
+
+    def _value(self, loader, node, place):
+        self.origins[place] = f"{self.path}:{node.start_mark.line + 1}"
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(loader, item, (*place, i)) for i, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(loader, node, place)
+        return loader.construct_object(node)
+
+    def _mapping(self, loader, node, place):
+        self._note_duplicates(loader, node, place)
+        loader.flatten_mapping(node)  # YAML's own merge key, "<<"
+        dic = {}
+        for key_node, value_node in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            if not isinstance(key, (str, int)):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"a key must be text, not {key!r}", key_node.start_mark
+                )
+            dic[key] = self._value(loader, value_node, (*place, key))
+            self.origins[(*place, key)] = f"{self.path}:{key_node.start_mark.line + 1}"
+        return dic
+
+    def _note_duplicates(self, loader, node, place):
+        lines = {}
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = str(loader.construct_object(key_node, deep=True))
+            line = key_node.start_mark.line + 1
+            if key in lines:
+                name = ".".join(str(part) for part in (*place, key))
+                self.duplicates.append(f"{name!r} in lines {lines[key]} and {line}")
+            lines[key] = line

@@ -1,0 +1,143 @@
+"""A data set described by lists of image and mask files."""
+
+import os
+from typing import Callable, Optional, Sequence
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.transforms import Compose
+
+MODES = ("train", "val", "test")
+
+
+def read_list(path, root, separator=" ", masks_needed=True):
+    """Read a list of files, one `image<separator>mask` a line, blank lines aside.
+
+    Args:
+        path: the list, a UTF-8 text file.
+        root: the folder that its names are relative to.
+        separator: what stands between image and mask; names that hold spaces need another one than " ".
+        masks_needed: if false, a line may name an image alone.
+
+    Returns:
+        A list of [image path, mask path or None].
+
+    Raises:
+        UserError: the list is missing, empty or no UTF-8 text, or a line is not of that form.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the list {str(path)!r}: {error}") from error
+    files = []
+    for number, line in enumerate(lines, 1):
+        names = [name.strip() for name in line.split(separator) if name.strip()]
+        if not names:
+            continue
+        if len(names) != 2 and (masks_needed or len(names) != 1):
+            raise UserError(
+                f"{path}:{number}: expected 'image{separator}mask', got {line!r}; "
+                "names that hold the separator need another `separator`"
+            )
+        paths = [os.path.join(root, name) for name in names]
+        files.append(paths if len(paths) == 2 else [*paths, None])
+    if not files:
+        raise UserError(f"the list {str(path)!r} names no files")
+    return files
+
+
+@manager.DATASETS.add_component
+class Dataset:
+    """Images and masks named by a list.
+
+    Args:
+        dataset_root: the folder that the names in the lists are relative to.
+        transforms: a list of transforms, which `Compose` chains.
+        num_classes: the number of classes; masks hold 0..num_classes - 1 and `ignore_index`.
+        mode: "train", where masks are transformed with the images; "val", where they keep their own
+            size, to which an evaluation brings the logits; or "test", like "val", but masks may be
+            missing.
+        train_path, val_path, test_path: the list of each mode; a mode needs its own only.
+        separator: what stands between image and mask in a list.
+        ignore_index: the mask value that no loss and no metric counts.
+        img_channels: 3, or 1 for grey images.
+
+    Attributes:
+        file_list: a list of [image path, mask path or None].
+
+    Raises:
+        UserError: a file or folder is missing, or an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        dataset_root: str,
+        transforms: Sequence[Callable],
+        num_classes: int,
+        mode: str = "train",
+        train_path: Optional[str] = None,
+        val_path: Optional[str] = None,
+        test_path: Optional[str] = None,
+        separator: str = " ",
+        ignore_index: int = 255,
+        img_channels: int = 3,
+    ):
+        name = type(self).__name__
+        if mode not in MODES:
+            raise UserError(f"{name}: mode must be one of {', '.join(MODES)}, not {mode!r}")
+        if num_classes < 1:
+            raise UserError(f"{name}: num_classes must be 1 or more, not {num_classes!r}")
+        if not separator:
+            raise UserError(f"{name}: separator must not be empty")
+        if not os.path.isdir(dataset_root):
+            raise UserError(f"{name}: dataset_root {str(dataset_root)!r} is not a folder")
+        path = {"train": train_path, "val": val_path, "test": test_path}[mode]
+        if path is None:
+            raise UserError(f"{name}: mode {mode!r} needs {mode}_path, the list of its files")
+        self.transforms = Compose(transforms, img_channels=img_channels)
+        self.num_classes = num_classes
+        self.mode = mode
+        self.ignore_index = ignore_index
+        self.file_list = read_list(path, dataset_root, separator, masks_needed=mode != "test")
+
+    def __len__(self):
+        return len(self.file_list)
+
+    def __getitem__(self, index):
+        return self.sample(index)
+
+    def sample(self, index, rng=None):
+        """Read and transform one sample.
+
+        Args:
+            index: 0..len - 1.
+            rng: the `numpy.random.Generator` of the transforms; one seeded from NumPy's global state
+                if None.
+
+        Returns:
+            A dict with `img` (float32, C x H x W), `label` (uint8 or int32, H x W; absent where there is
+            no mask) and `trans_info` (the changes of size, as `Compose` lists them).
+
+        Raises:
+            UserError: a file cannot be read, image and mask differ in size, or the mask holds a value
+                that is no class.
+        """
+        image, mask = self.file_list[index]
+        data = {"img": image}
+        if mask is not None:
+            data["label"] = mask
+            data["gt_fields"] = ["label"] if self.mode == "train" else []
+        data = self.transforms(data, rng)
+        if mask is not None:
+            self._check_classes(data["label"], mask)
+        return data
+
+    def _check_classes(self, label, path):
+        wrong = ((label < 0) | (label >= self.num_classes)) & (label != self.ignore_index)
+        if wrong.any():
+            values = sorted(set(label[wrong].tolist()))
+            raise UserError(
+                f"the mask {path!r} holds {', '.join(map(str, values[:10]))} (padding included), but masks "
+                f"hold 0..{self.num_classes - 1}, or {self.ignore_index} for what is ignored"
+            )

@@ -1,0 +1,141 @@
+"""Order and randomness of training samples as pure functions of (seed, epoch, sample index).
+
+Nothing here has a state to save: a training resumes at any iteration without replaying those before,
+and the number of workers changes nothing.
+"""
+
+import contextlib
+import random
+
+import numpy as np
+
+from paddleseg.errors import UserError
+
+# `default_rng([a, b])` and `default_rng([a, b, 0])` are the same stream, so what is drawn for a sample
+# carries a fourth number that keeps it apart from the order of the epoch.
+_TRANSFORMS, _GLOBALS = 1, 2
+
+
+def sample_rng(seed, epoch, index):
+    """Return the `numpy.random.Generator` of one sample in one epoch; all three are integers >= 0."""
+    return np.random.default_rng([seed, epoch, index, _TRANSFORMS])
+
+
+class EpochBatches:
+    """The batches of one rank, from iteration `start_iter` to the last: a batch sampler.
+
+    Each epoch is a new order of all samples; the rest that fills no batch of every rank is dropped. Rank r
+    takes its part, in order, from each batch of batch_size * nranks samples, so that 2 ranks of 2 see
+    together what 1 rank of 4 sees.
+
+    Args:
+        num_samples: the length of the data set.
+        batch_size: samples a batch and rank.
+        iters: the last iteration is iters - 1.
+        seed: an integer >= 0; the order of an epoch is the permutation of `default_rng([seed, epoch])`.
+        rank, nranks: which process this is, of how many.
+        start_iter: the first iteration.
+        shuffle: if false, every epoch has the order of the data set.
+
+    Yields:
+        For every iteration a list of `batch_size` keys (epoch, index).
+
+    Attributes:
+        iters_per_epoch: num_samples // (batch_size * nranks).
+
+    Raises:
+        UserError: there are fewer samples than one batch of all ranks needs.
+    """
+
+    def __init__(self, num_samples, batch_size, iters, seed, rank=0, nranks=1, start_iter=0, shuffle=True):
+        self.global_batch = batch_size * nranks
+        if num_samples < self.global_batch:
+            raise UserError(
+                f"the training set has {num_samples} samples, fewer than one batch needs: batch_size "
+                f"{batch_size} x {nranks} processes = {self.global_batch}; lower batch_size"
+            )
+        self.num_samples = num_samples
+        self.batch_size = batch_size
+        self.iters = iters
+        self.seed = seed
+        self.rank = rank
+        self.start_iter = start_iter
+        self.shuffle = shuffle
+        self.iters_per_epoch = num_samples // self.global_batch
+
+    def __len__(self):
+        return max(self.iters - self.start_iter, 0)
+
+    def _order(self, epoch):
+        if not self.shuffle:
+            return np.arange(self.num_samples)
+        return np.random.default_rng([self.seed, epoch]).permutation(self.num_samples)
+
+    def __iter__(self):
+        order, order_of = None, None
+        for iteration in range(self.start_iter, self.iters):
+            epoch, batch = divmod(iteration, self.iters_per_epoch)
+            if epoch != order_of:
+                order, order_of = self._order(epoch), epoch
+            first = batch * self.global_batch + self.rank * self.batch_size
+            yield [(epoch, int(index)) for index in order[first : first + self.batch_size]]
+
+
+class SeededSamples:
+    """A data set by keys (epoch, index), whose samples depend on `seed` and the key alone.
+
+    Args:
+        dataset: one with `sample(index, rng)`, or any that is indexed and gives a dict with `img` and
+            `label` or an (img, label) pair. NumPy's and Python's global generators are seeded around
+            the call, for transforms that draw from them, and put back afterwards.
+        seed: an integer >= 0.
+
+    `samples[epoch, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
+
+    Raises:
+        UserError: the data set gives anything else.
+    """
+
+    def __init__(self, dataset, seed):
+        self.dataset = dataset
+        self.seed = seed
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, key):
+        epoch, index = key
+        with _seeded_globals([self.seed, epoch, index, _GLOBALS]):
+            if hasattr(self.dataset, "sample"):
+                sample = self.dataset.sample(index, sample_rng(self.seed, epoch, index))
+            else:
+                sample = self.dataset[index]
+        image, label = _image_and_label(sample, self.dataset)
+        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64)}
+
+
+def _image_and_label(sample, dataset):
+    if isinstance(sample, dict) and sample.get("img") is not None and sample.get("label") is not None:
+        return sample["img"], sample["label"]
+    if isinstance(sample, (tuple, list)) and len(sample) == 2:
+        return sample
+    got = (
+        f"a dict of {sorted(map(str, sample))}" if isinstance(sample, dict) else f"a {type(sample).__name__}"
+    )
+    raise UserError(
+        f"a sample of {type(dataset).__name__} must be a dict with 'img' and 'label', or a pair of them, "
+        f"not {got}"
+    )
+
+
+@contextlib.contextmanager
+def _seeded_globals(entropy):
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    seed = int(np.random.default_rng(entropy).integers(2**32))
+    np.random.seed(seed)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)

@@ -1,0 +1,109 @@
+"""Reads the `distill_config.py` that a user edits: two adaptors and a list of feature losses."""
+
+import importlib.util
+import os
+
+from paddleseg.distill.adaptor import AdaptorBase
+from paddleseg.errors import UserError, suggestion
+
+KEYS = {
+    "feature_type": str,
+    "s_feature_idx": int,
+    "t_feature_idx": int,
+    "loss_function": str,
+    "weight": (int, float),
+}
+
+
+def load_distill_file(path):
+    """Run a user's file and return what it declares.
+
+    Args:
+        path: a Python file with `prepare_distill_adaptor()` and `prepare_distill_config()`.
+
+    Returns:
+        (student's adaptor class, teacher's adaptor class, list of feature dicts).
+
+    Raises:
+        UserError: there is no such file, a function is missing, or what it returns is not of the form.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"--distill_config: there is no file {path}")
+    module = _run(path)
+    returned = _call(module, "prepare_distill_adaptor", path)
+    if not (isinstance(returned, (tuple, list)) and len(returned) == 2):
+        raise UserError(f"{path}: prepare_distill_adaptor() must return two classes, student and teacher")
+    for adaptor in returned:
+        if not (isinstance(adaptor, type) and hasattr(adaptor, "mapping_layers")):
+            raise UserError(
+                f"{path}: prepare_distill_adaptor() returned {adaptor!r}, which is no class derived from "
+                f"AdaptorBase"
+            )
+    features = check_features(_call(module, "prepare_distill_config", path), path)
+    return (*returned, features)
+
+
+def check_features(features, path):
+    """Return the feature dicts as a list, after checking keys and types; `{}` and `[]` are none.
+
+    Args:
+        features: what `prepare_distill_config()` returned: a list of dicts, or one dict.
+        path: the file, for messages.
+
+    Raises:
+        UserError: all that is wrong with them, in one message.
+    """
+    features = [features] if isinstance(features, dict) and features else features or []
+    if not isinstance(features, (list, tuple)):
+        raise UserError(f"{path}: prepare_distill_config() must return a list of dicts, not {features!r}")
+    problems = []
+    for i, feature in enumerate(features):
+        if not isinstance(feature, dict):
+            problems.append(f"item {i}: must be a dict, not {feature!r}")
+            continue
+        problems += [f"item {i}: {problem}" for problem in _problems(feature)]
+    if problems:
+        raise UserError("\n  ".join([f"{path}: prepare_distill_config():", *problems]))
+    return list(features)
+
+
+def _problems(feature):
+    problems = []
+    for key, kind in KEYS.items():
+        if key not in feature:
+            close = [k for k in feature if k not in KEYS]
+            problems.append(f"the key {key!r} is missing" + (f"; {suggestion(key, close)}" if close else ""))
+        elif not isinstance(feature[key], kind) or isinstance(feature[key], bool):
+            names = {str: "text", int: "a whole number"}
+            problems.append(f"{key!r} must be {names.get(kind, 'a number')}, not {feature[key]!r}")
+        elif key == "weight" and not feature[key] >= 0:
+            problems.append(f"'weight' must be 0 or above, not {feature[key]!r}")
+    return problems
+
+
+def _run(path):
+    with open(path, encoding="utf-8") as file:
+        if "paddleslim" in file.read():
+            _lend_adaptor_base()
+    spec = importlib.util.spec_from_file_location("distill_config", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        raise UserError(f"{path} cannot be imported: {error}") from error
+    return module
+
+
+def _lend_adaptor_base():
+    """Let `from paddleslim.dygraph.dist import AdaptorBase` work; released PaddleSlims have lost it."""
+    import paddleslim.dygraph.dist as dist
+
+    if not hasattr(dist, "AdaptorBase"):
+        dist.AdaptorBase = AdaptorBase
+
+
+def _call(module, name, path):
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise UserError(f"{path}: the function {name}() is missing")
+    return function()

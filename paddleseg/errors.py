@@ -1,0 +1,29 @@
+"""What the user can mend, told in one place and in one way."""
+
+import difflib
+
+
+class UserError(Exception):
+    """A mistake that the user can mend.
+
+    The commands print its message, which says what is wrong, where, and what would be right, and
+    exit with status 2. Anything else that is raised is a bug of ours and keeps its traceback.
+    """
+
+
+def nearest(name, candidates, most=3):
+    """Return up to `most` of the `candidates` (strings) that resemble `name`, the best first."""
+    by_folded = {str(c).lower(): str(c) for c in candidates}
+    found = difflib.get_close_matches(str(name).lower(), list(by_folded), n=most, cutoff=0.5)
+    return [by_folded[key] for key in found]
+
+
+def suggestion(name, candidates):
+    """Return a clause naming what `name` may have meant: the nearest candidates, else all of them."""
+    candidates = sorted({str(c) for c in candidates})
+    close = nearest(name, candidates)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    if not candidates:
+        return "there is none to choose from"
+    return "there are " + ", ".join(repr(c) for c in candidates[:20])

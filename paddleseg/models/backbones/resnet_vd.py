@@ -1,0 +1,193 @@
+"""The "vd" ResNets: three 3x3 convolutions as stem, average pooling before a strided shortcut.
+
+He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks",
+https://arxiv.org/abs/1812.01187 (ResNet-D). Sublayer names are PaddleSeg's, since published weights use them.
+"""
+
+from typing import Optional, Sequence
+
+import paddle.nn as nn
+import paddle.nn.functional as F
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.utils.weights import load_backbone_weights
+
+
+class ConvBNLayer(nn.Layer):
+    """[Average pooling, 2x2,] convolution without bias, batch norm[, ReLU]."""
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, dilation=1, relu=True, pool=False
+    ):
+        super().__init__()
+        self._pool2d_avg = nn.AvgPool2D(2, stride=2, ceil_mode=True) if pool else None
+        self._conv = nn.Conv2D(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=(kernel_size // 2) * dilation,
+            dilation=dilation,
+            bias_attr=False,
+        )
+        self._batch_norm = nn.BatchNorm2D(out_channels)
+        self._relu = relu
+
+    def forward(self, x):
+        if self._pool2d_avg is not None:
+            x = self._pool2d_avg(x)
+        x = self._batch_norm(self._conv(x))
+        return F.relu(x) if self._relu else x
+
+
+class ResidualBlock(nn.Layer):
+    """Convolutions `conv0`, `conv1`, ... in a row, added to the input or to its projection `short`.
+
+    Args:
+        convs: the convolutions, in order.
+        short: the projection of the shortcut; None adds the input as it is.
+    """
+
+    def __init__(self, convs, short):
+        super().__init__()
+        self._num_convs = len(convs)
+        for i, conv in enumerate(convs):
+            self.add_sublayer(f"conv{i}", conv)
+        if short is not None:
+            self.short = short
+        self._projects = short is not None
+
+    def forward(self, x):
+        y = x
+        for i in range(self._num_convs):
+            y = getattr(self, f"conv{i}")(y)
+        return F.relu(y + (self.short(x) if self._projects else x))
+
+
+def basic_convs(in_channels, width, stride, dilation):
+    """Return the two 3x3 convolutions of a basic block (ResNet18 and 34)."""
+    return [
+        ConvBNLayer(in_channels, width, 3, stride=stride, dilation=dilation),
+        ConvBNLayer(width, width, 3, dilation=dilation, relu=False),
+    ]
+
+
+def bottleneck_convs(in_channels, width, stride, dilation):
+    """Return the 1x1, 3x3, 1x1 convolutions of a bottleneck (ResNet50 and deeper)."""
+    return [
+        ConvBNLayer(in_channels, width, 1),
+        ConvBNLayer(width, width, 3, stride=stride, dilation=dilation),
+        ConvBNLayer(width, 4 * width, 1, relu=False),
+    ]
+
+
+class ResNet_vd(nn.Layer):
+    """ResNet-D that returns the feature maps of its four stages.
+
+    Maps N x in_channels x H x W to a list of four maps N x `feat_channels[i]` x H_i x W_i at strides
+    4, 8, 8, 8 (`output_stride` 8) or 4, 8, 16, 16 (`output_stride` 16).
+
+    Args:
+        output_stride: 8 or 16; what is no longer strided is dilated instead.
+        multi_grid: factor on the dilation of each block of the last stage; at least as many as it has
+            blocks, the first ones count.
+        in_channels: channels of the image.
+        pretrained: path or URL of a backbone's weights; None keeps the random ones.
+
+    Raises:
+        UserError: another output stride, too short a `multi_grid`, weights that do not match.
+    """
+
+    depths: Sequence[int] = ()
+    bottleneck = False
+
+    def __init__(
+        self,
+        output_stride: int = 8,
+        multi_grid: Sequence[int] = (1, 1, 1),
+        in_channels: int = 3,
+        pretrained: Optional[str] = None,
+    ):
+        super().__init__()
+        if output_stride not in (8, 16):
+            raise UserError(f"output_stride must be 8 or 16, not {output_stride}")
+        if len(multi_grid) < self.depths[3]:
+            raise UserError(
+                f"multi_grid needs a factor for each of the {self.depths[3]} blocks of the last stage "
+                f"of {type(self).__name__}, {list(multi_grid)} has {len(multi_grid)}"
+            )
+        self.conv1_1 = ConvBNLayer(in_channels, 32, 3, stride=2)
+        self.conv1_2 = ConvBNLayer(32, 32, 3)
+        self.conv1_3 = ConvBNLayer(32, 64, 3)
+        self.pool2d_max = nn.MaxPool2D(3, stride=2, padding=1)
+
+        stage_dilations = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2)}[output_stride]
+        channels = 64
+        self.feat_channels = []
+        for stage, depth in enumerate(self.depths):
+            grid = multi_grid if stage == 3 else (1,) * depth
+            for i in range(depth):
+                block, channels = self._block(stage, i, channels, stage_dilations[stage] * grid[i])
+                self.add_sublayer(f"bb_{stage}_{i}", block)
+            self.feat_channels.append(channels)
+        if pretrained is not None:
+            load_backbone_weights(self, pretrained)
+
+    def _block(self, stage, i, in_channels, dilation):
+        """Return block `i` of `stage` and the number of its output channels."""
+        width = 64 * 2**stage
+        out_channels = 4 * width if self.bottleneck else width
+        stride = 2 if i == 0 and stage > 0 and dilation == 1 else 1
+        convs = (bottleneck_convs if self.bottleneck else basic_convs)(in_channels, width, stride, dilation)
+        short = None
+        if i == 0:
+            short = ConvBNLayer(in_channels, out_channels, 1, relu=False, pool=stride == 2)
+        return ResidualBlock(convs, short), out_channels
+
+    def forward(self, x):
+        x = self.pool2d_max(self.conv1_3(self.conv1_2(self.conv1_1(x))))
+        features = []
+        for stage, depth in enumerate(self.depths):
+            for i in range(depth):
+                x = getattr(self, f"bb_{stage}_{i}")(x)
+            features.append(x)
+        return features
+
+
+@manager.BACKBONES.add_component
+class ResNet18_vd(ResNet_vd):
+    """`ResNet_vd` of 18 layers: basic blocks, 2-2-2-2."""
+
+    depths = (2, 2, 2, 2)
+
+
+@manager.BACKBONES.add_component
+class ResNet34_vd(ResNet_vd):
+    """`ResNet_vd` of 34 layers: basic blocks, 3-4-6-3."""
+
+    depths = (3, 4, 6, 3)
+
+
+@manager.BACKBONES.add_component
+class ResNet50_vd(ResNet_vd):
+    """`ResNet_vd` of 50 layers: bottlenecks, 3-4-6-3."""
+
+    depths = (3, 4, 6, 3)
+    bottleneck = True
+
+
+@manager.BACKBONES.add_component
+class ResNet101_vd(ResNet_vd):
+    """`ResNet_vd` of 101 layers: bottlenecks, 3-4-23-3."""
+
+    depths = (3, 4, 23, 3)
+    bottleneck = True
+
+
+@manager.BACKBONES.add_component
+class ResNet152_vd(ResNet_vd):
+    """`ResNet_vd` of 152 layers: bottlenecks, 3-8-36-3."""
+
+    depths = (3, 8, 36, 3)
+    bottleneck = True

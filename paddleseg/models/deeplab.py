@@ -1,0 +1,131 @@
+"""DeepLabV3+."""
+
+from typing import Optional, Sequence
+
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.models.layers import ASPPModule, ConvBNReLU, SeparableConvBNReLU
+from paddleseg.utils.weights import load_weights
+
+
+@manager.MODELS.add_component
+class DeepLabV3P(nn.Layer):
+    """DeepLabV3+: backbone, ASPP, and a decoder that brings back low-level detail.
+
+    Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation",
+    https://arxiv.org/abs/1802.02611. Keys, arithmetic and constructor are PaddleSeg's.
+
+    `forward` maps images N x 3 x H x W to a list of one N x num_classes x H x W of logits, and leaves that
+    list on the model as `logit_list`.
+
+    Args:
+        num_classes: number of classes.
+        backbone: a layer that returns a list of feature maps and has `feat_channels`.
+        backbone_indices: which two of them are the low-level map and the input of the ASPP.
+        aspp_ratios: dilations of the ASPP; (1, 12, 24, 36) suits an output stride of 8, the default 16.
+        aspp_out_channels: channels that the ASPP hands to the decoder.
+        align_corners: as in `paddle.nn.functional.interpolate`.
+        pretrained: path or URL of the whole model's weights; None keeps what is there.
+
+    Raises:
+        UserError: `backbone_indices` that the backbone does not have, weights that do not match.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: nn.Layer,
+        backbone_indices: Sequence[int] = (0, 3),
+        aspp_ratios: Sequence[int] = (1, 6, 12, 18),
+        aspp_out_channels: int = 256,
+        align_corners: bool = False,
+        pretrained: Optional[str] = None,
+    ):
+        super().__init__()
+        stages = len(backbone.feat_channels)
+        if len(backbone_indices) != 2 or not all(-stages <= i < stages for i in backbone_indices):
+            raise UserError(
+                f"backbone_indices must be two of the backbone's {stages} stages, from 0 to {stages - 1}, "
+                f"not {list(backbone_indices)}"
+            )
+        self.backbone = backbone
+        self.head = DeepLabV3PHead(
+            num_classes,
+            backbone_indices,
+            [backbone.feat_channels[i] for i in backbone_indices],
+            aspp_ratios,
+            aspp_out_channels,
+            align_corners,
+        )
+        self.align_corners = align_corners
+        if pretrained is not None:
+            load_weights(self, pretrained)
+
+    def forward(self, x):
+        logits = self.head(self.backbone(x))
+        full = F.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        self.logit_list = [full]
+        return [full]
+
+
+class DeepLabV3PHead(nn.Layer):
+    """ASPP and decoder: a list of feature maps to logits at the size of the low-level map.
+
+    Args:
+        num_classes, backbone_indices, aspp_ratios, aspp_out_channels, align_corners: as in `DeepLabV3P`.
+        backbone_channels: channels of the two maps that `backbone_indices` names.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        backbone_indices,
+        backbone_channels,
+        aspp_ratios,
+        aspp_out_channels,
+        align_corners,
+    ):
+        super().__init__()
+        low_channels, high_channels = backbone_channels
+        self.aspp = ASPPModule(
+            aspp_ratios,
+            high_channels,
+            aspp_out_channels,
+            align_corners,
+            use_sep_conv=True,
+            image_pooling=True,
+        )
+        self.decoder = Decoder(num_classes, low_channels, aspp_out_channels, align_corners)
+        self.backbone_indices = list(backbone_indices)
+
+    def forward(self, features):
+        low, high = (features[i] for i in self.backbone_indices)
+        return self.decoder(self.aspp(high), low)
+
+
+class Decoder(nn.Layer):
+    """Joins the ASPP's map, upsampled, with 48 channels made of the low-level one.
+
+    Args:
+        num_classes: channels of the logits.
+        low_channels, aspp_channels: channels of the two inputs.
+        align_corners: as in `paddle.nn.functional.interpolate`.
+    """
+
+    def __init__(self, num_classes, low_channels, aspp_channels, align_corners):
+        super().__init__()
+        self.align_corners = align_corners
+        self.conv_bn_relu1 = ConvBNReLU(low_channels, 48, 1)
+        self.conv_bn_relu2 = SeparableConvBNReLU(aspp_channels + 48, 256, 3, padding=1)
+        self.conv_bn_relu3 = SeparableConvBNReLU(256, 256, 3, padding=1)
+        self.conv = nn.Conv2D(256, num_classes, 1)
+
+    def forward(self, x, low):
+        low = self.conv_bn_relu1(low)
+        x = F.interpolate(x, low.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        x = paddle.concat([x, low], axis=1)
+        return self.conv(self.conv_bn_relu3(self.conv_bn_relu2(x)))

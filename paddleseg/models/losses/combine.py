@@ -1,0 +1,49 @@
+"""A config's `loss` or `distill_loss` section at work: one weighted loss for each output of the model."""
+
+import inspect
+
+from paddleseg.errors import UserError
+
+
+def weighted_losses(section, outputs, label=None):
+    """Return the losses of a section by name, each times its coefficient.
+
+    Args:
+        section: {'types': [loss, ...], 'coef': [number, ...]}, one for each output.
+        outputs: for each output, the tuple of tensors that its loss compares: (logits,) with the label, or
+            (student's logits, teacher's logits).
+        label: N x H x W, int64; handed to those losses that take one more argument.
+
+    Returns:
+        dict from the loss's class name (with its index, where a name comes twice) to a scalar tensor.
+
+    Raises:
+        UserError: there are more or fewer losses than outputs.
+    """
+    types, coef = section["types"], section["coef"]
+    if len(types) != len(outputs):
+        names = ", ".join(type(loss).__name__ for loss in types)
+        raise UserError(
+            f"the model has {len(outputs)} output(s) and the config {len(types)} loss(es) for them ({names}); "
+            f"there must be one for each"
+        )
+    parts = {}
+    for i, (loss, factor, tensors) in enumerate(zip(types, coef, outputs)):
+        arguments = (*tensors, label) if takes_label(loss, len(tensors)) else tensors
+        name = type(loss).__name__
+        parts[f"{name}_{i}" if name in parts else name] = factor * loss(*arguments)
+    return parts
+
+
+def takes_label(loss, num_tensors):
+    """Tell whether `loss` can be called with one argument more than the tensors that it compares."""
+    known = inspect.signature(loss.forward if hasattr(loss, "forward") else loss).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in known):
+        return True
+    positional = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > num_tensors
+
+
+def output_list(outputs):
+    """Return a model's outputs as a list; a bare tensor is a list of one."""
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]

@@ -1,0 +1,6 @@
+"""Optimizers and learning-rate schedules, by the names that a config gives them."""
+
+from paddleseg.optimizers.lr import PolynomialDecay
+from paddleseg.optimizers.optimizer import SGD, Adam, AdamW, Momentum
+
+__all__ = ["SGD", "Adam", "AdamW", "Momentum", "PolynomialDecay"]

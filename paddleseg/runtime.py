@@ -1,0 +1,69 @@
+"""The process before Paddle is imported: settings that Paddle reads once, and traps that end in riddles."""
+
+import os
+from importlib import metadata
+
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+
+
+def prepare():
+    """Check the installation and set what makes Paddle fast; every command calls it first.
+
+    Raises:
+        UserError: an installation that cannot work, with the command that mends it.
+    """
+    check_installation()
+    set_threads()
+
+
+def check_installation():
+    """Refuse what would otherwise fail later and obscurely; warn of a second package of our name."""
+    if int(metadata.version("numpy").split(".")[0]) >= 2:
+        raise UserError(
+            f"NumPy {metadata.version('numpy')} is installed, but OpenCV 4.6, which PaddleSlim pins, needs "
+            f"1.x: pip install 'numpy<2'"
+        )
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"OpenCV cannot be imported ({error}). On Debian or Ubuntu: apt-get install -y libgl1 libglib2.0-0; "
+            f"or, without a display: pip uninstall -y opencv-python && pip install "
+            f"opencv-python-headless==4.6.0.66"
+        ) from None
+    try:
+        other = metadata.version("paddleseg")
+    except metadata.PackageNotFoundError:
+        return
+    logger.warning(
+        f"the distribution paddleseg {other} is installed beside paddleseg-distill, and both are imported "
+        f"as `paddleseg`; this process uses {os.path.dirname(__file__)}. To be safe: pip uninstall paddleseg"
+    )
+
+
+def set_threads():
+    """Choose Paddle's CPU threads and MKL's code path, never over what the environment says already.
+
+    Paddle computes on one thread unless told, and the MKL in its wheel takes a slow path on AMD processors.
+    """
+    ranks = int(os.environ.get("PADDLE_LOCAL_SIZE") or os.environ.get("PADDLE_TRAINERS_NUM") or 1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // ranks)))
+    if is_amd():
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+
+
+def usable_cores():
+    """Return the number of processor cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def is_amd(cpuinfo="/proc/cpuinfo"):
+    """Tell whether this is an AMD processor, as Linux reports it."""
+    try:
+        with open(cpuinfo, encoding="ascii", errors="ignore") as file:
+            return "AuthenticAMD" in file.read(4096)
+    except OSError:
+        return False

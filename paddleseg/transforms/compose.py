@@ -1,0 +1,99 @@
+"""The chain from a file, or an array, to what a model takes."""
+
+import inspect
+import os
+
+import cv2
+import numpy as np
+
+from paddleseg.errors import UserError
+from paddleseg.transforms import functional as F
+
+
+class Compose:
+    """Read image and mask, transform them one after the other, hand on C x H x W float32.
+
+    Args:
+        transforms: a list of callables `transform(data, rng)` or, PaddleSeg's way, `transform(data)`.
+        to_rgb: turn the BGR order in which images are read, or given, into RGB.
+        img_channels: 3, or 1 for grey images.
+
+    A transform whose call accepts a parameter `rng` is handed the `numpy.random.Generator`.
+
+    Raises:
+        UserError: `transforms` is not a list of callables, or `img_channels` is neither 1 nor 3.
+    """
+
+    def __init__(self, transforms, to_rgb=True, img_channels=3):
+        if not isinstance(transforms, (list, tuple)) or not all(map(callable, transforms)):
+            raise UserError(f"transforms must be a list of transforms, not {transforms!r}")
+        if img_channels not in (1, 3):
+            raise UserError(f"img_channels must be 1 or 3, not {img_channels!r}")
+        self.transforms = list(transforms)
+        self.to_rgb = to_rgb
+        self.img_channels = img_channels
+        self._takes_rng = ["rng" in inspect.signature(transform).parameters for transform in transforms]
+
+    def __call__(self, data, rng=None):
+        """Transform one sample.
+
+        Args:
+            data: a dict with `img` (a path, or an array H x W x 3 in BGR order or H x W, 0..255) and
+                perhaps `label` (a path, or integers H x W), `gt_fields` (the keys that are transformed
+                together with the image) and `trans_info` (the changes of size so far).
+            rng: a `numpy.random.Generator`; one seeded from NumPy's global state if None.
+
+        Returns:
+            A new dict: `img` float32 C x H x W, `label` H x W of uint8 or int32 where there was one,
+            `gt_fields`, and `trans_info`, a list of pairs such as `("resize", (h, w))`, the size before.
+
+        Raises:
+            UserError: a file cannot be read, or image and mask differ in size while `gt_fields` names
+                `label`, at the start or after a transform.
+        """
+        rng = F.as_rng(rng)
+        data = {**data, "gt_fields": list(data.get("gt_fields") or [])}
+        data["trans_info"] = list(data.get("trans_info") or [])
+        where = _describe(data)
+        data["img"] = self._image(data["img"])
+        if data.get("label") is not None:
+            data["label"] = _mask(data["label"])
+        _check_together(data, f"at the start ({where})")
+        for transform, takes_rng in zip(self.transforms, self._takes_rng):
+            data = transform(data, rng=rng) if takes_rng else transform(data)
+            name = getattr(transform, "__name__", type(transform).__name__)
+            if not isinstance(data, dict):
+                raise UserError(f"the transform {name} must return the data dict, not {data!r:.60}")
+            _check_together(data, f"after {name} ({where})")
+        image = data["img"] if data["img"].ndim == 3 else data["img"][..., np.newaxis]
+        data["img"] = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+        return data
+
+    def _image(self, image):
+        if isinstance(image, (str, os.PathLike)):
+            image = F.read_image(image, self.img_channels)
+        image = np.asarray(image).astype(np.float32)
+        channels = 1 if image.ndim == 2 else image.shape[-1]
+        if image.ndim not in (2, 3) or channels != self.img_channels:
+            raise UserError(f"img is {image.shape}, but img_channels is {self.img_channels}")
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self.to_rgb and channels == 3 else image
+
+
+def _mask(label):
+    return F.read_mask(label) if isinstance(label, (str, os.PathLike)) else F.as_mask(np.asarray(label))
+
+
+def _describe(data):
+    named = [key for key in ("img", "label") if isinstance(data.get(key), (str, os.PathLike))]
+    return ", ".join(f"{key} {os.fspath(data[key])!r}" for key in named) or "arrays"
+
+
+def _check_together(data, when):
+    if "label" not in data["gt_fields"] or data.get("label") is None:
+        return
+    image, mask = data["img"].shape[:2], data["label"].shape[:2]
+    if image != mask:
+        raise UserError(
+            f"image and mask differ in size {when}: "
+            f"the image is {image[1]} x {image[0]}, the mask {mask[1]} x {mask[0]} (width x height)"
+        )
