@@ -46,7 +46,9 @@ def add_device_flags(parser):
 def add_training_flags(parser):
     """Add the flags that plain training and distillation have in common."""
     add_device_flags(parser)
-    parser.add_argument("--save_dir", default="./output", help="where weights and logs go (default: ./output)")
+    parser.add_argument(
+        "--save_dir", default="./output", help="where weights and logs go (default: %(default)s)"
+    )
     evaluation = parser.add_mutually_exclusive_group()
     evaluation.add_argument(
         "--do_eval",

@@ -14,7 +14,7 @@ class UserError(Exception):
 def nearest(name, candidates, most=3):
     """Return up to `most` of the `candidates` (strings) that resemble `name`, the best first."""
     by_folded = {str(c).lower(): str(c) for c in candidates}
-    found = difflib.get_close_matches(str(name).lower(), list(by_folded), n=most, cutoff=0.5)
+    found = difflib.get_close_matches(str(name).lower(), list(by_folded), n=most, cutoff=0.6)
     return [by_folded[key] for key in found]
 
 

@@ -1,6 +1,7 @@
 """The process before Paddle is imported: settings that Paddle reads once, and traps that end in riddles."""
 
 import os
+import warnings
 from importlib import metadata
 
 from paddleseg.errors import UserError
@@ -15,6 +16,8 @@ def prepare():
     """
     check_installation()
     set_threads()
+    # Paddle's own remarks (no ccache, batch norm tracks statistics) ask nothing of the user.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
 
 
 def check_installation():
@@ -28,8 +31,8 @@ def check_installation():
         import cv2  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"OpenCV cannot be imported ({error}). On Debian or Ubuntu: apt-get install -y libgl1 libglib2.0-0; "
-            f"or, without a display: pip uninstall -y opencv-python && pip install "
+            f"OpenCV cannot be imported ({error}). On Debian or Ubuntu: apt-get install -y libgl1 "
+            f"libglib2.0-0; or, without a display: pip uninstall -y opencv-python && pip install "
             f"opencv-python-headless==4.6.0.66"
         ) from None
     try:

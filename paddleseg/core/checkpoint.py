@@ -41,7 +41,10 @@ class Checkpoints:
         """
         self._write(
             f"iter_{iteration}",
-            {"model.pdparams": model.state_dict(), "model.pdopt": optimizer.state_dict()},
+            {
+                "model.pdparams": model.state_dict(),
+                "model.pdopt": _renamed(optimizer.state_dict(), _structured_names(model)),
+            },
             {"iter": iteration, **state},
         )
         name = f"iter_{iteration}"
@@ -97,7 +100,8 @@ class Checkpoints:
             )
         load_weights(model, paths["model.pdparams"])
         try:
-            optimizer.set_state_dict(paddle.load(paths["model.pdopt"]))
+            own_names = {key: name for name, key in _structured_names(model).items()}
+            optimizer.set_state_dict(_renamed(paddle.load(paths["model.pdopt"]), own_names))
             with open(paths[STATE_FILE], encoding="utf-8") as file:
                 state = json.load(file)
         except (ValueError, OSError, EOFError) as error:
@@ -111,3 +115,23 @@ class Checkpoints:
             return []
         numbers = [int(n[5:]) for n in os.listdir(self.save_dir) if re.fullmatch(r"iter_\d+", n)]
         return [f"iter_{number}" for number in sorted(numbers) if number <= iteration]
+
+
+def _structured_names(model):
+    """Return {Paddle's internal name of a parameter: its key in the state dict}.
+
+    The internal ones count up within a process, so they depend on whatever else was built before.
+    """
+    return {parameter.name: key for key, parameter in model.named_parameters()}
+
+
+def _renamed(state, names):
+    """Return an optimizer's state with "<parameter>_<what>" keys renamed by parameter."""
+    renamed = {}
+    for key, value in state.items():
+        value = _renamed(value, names) if key == "master_weights" else value
+        # A name may begin another one; the longest that fits is meant.
+        fitting = [name for name in names if key == name or key.startswith(name + "_")]
+        old = max(fitting, key=len, default="")
+        renamed[names[old] + key[len(old) :] if fitting else key] = value
+    return renamed

@@ -73,8 +73,8 @@ def group_by_size(samples):
 def _check_logits(logits, num_classes):
     if len(logits.shape) != 4 or logits.shape[1] != num_classes:
         raise UserError(
-            f"the model's first output has shape {logits.shape}; to be evaluated on {num_classes} classes it "
-            f"must be N x {num_classes} x H x W (--no_eval trains without evaluating)"
+            f"the model's first output has shape {list(logits.shape)}; to be evaluated on {num_classes} "
+            f"classes it must be N x {num_classes} x H x W (--no_eval trains without evaluating)"
         )
 
 

@@ -21,7 +21,8 @@ def set_device(name):
     """
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     if name == "gpu" and not gpus:
-        built = "sees none" if paddle.is_compiled_with_cuda() else "is the CPU build, see README on GPU wheels"
+        cuda = paddle.is_compiled_with_cuda()
+        built = "sees none" if cuda else "is the CPU build, see README on GPU wheels"
         raise UserError(f"--device gpu: Paddle {paddle.__version__} {built}; use --device cpu or auto")
     on_gpu = name == "gpu" or (name == "auto" and gpus > 0)
     if not on_gpu:

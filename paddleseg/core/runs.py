@@ -137,7 +137,9 @@ def _fit(step, builder, args):
         state = checkpoints.load(args.resume_model, builder.model, builder.optimizer)
     start_iter = state.pop("iter", 0)
     if start_iter >= cfg.iters:
-        raise UserError(f"--resume_model {args.resume_model} is at iteration {start_iter} of {cfg.iters} already")
+        raise UserError(
+            f"--resume_model {args.resume_model} is at iteration {start_iter} of {cfg.iters} already"
+        )
     batches = EpochBatches(
         len(builder.train_dataset),
         cfg.batch_size,

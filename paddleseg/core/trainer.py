@@ -11,7 +11,7 @@ class Trainer:
     Args:
         step: `step(batch) -> {'loss': total, name: part, ...}` of scalar tensors, still attached.
         model: the layer that is evaluated and saved.
-        optimizer: of everything that is trained; its learning rate is a schedule that advances each iteration.
+        optimizer: of everything that is trained; its learning rate is a schedule, advanced each iteration.
         batches: iterable of the batches from iteration `start_iter` + 1 to the last.
         iters: the last iteration.
         iters_per_epoch: for the log alone.
@@ -22,7 +22,7 @@ class Trainer:
         log_iters: iterations between log lines.
         vdl_dir: folder for VisualDL's log, None for none.
         start_iter: iterations that are done already.
-        best: {'best_miou': ..., 'best_iter': ...} of the run so far.
+        best: {'best_miou': ..., 'best_iter': ..., 'best_class_iou': ...} of the run so far.
     """
 
     def __init__(
@@ -93,7 +93,11 @@ class Trainer:
             scores = self.evaluate()
             self._board.add_evaluation(scores, self.iteration)
             if scores.miou > self.best["best_miou"]:
-                self.best = {"best_miou": scores.miou, "best_iter": self.iteration}
+                self.best = {
+                    "best_miou": scores.miou,
+                    "best_iter": self.iteration,
+                    "best_class_iou": list(scores.class_iou),
+                }
                 self.checkpoints.save_best(self.model, self.best)
             logger.info(
                 f"[EVAL] The best mIoU so far is {self.best['best_miou']:.4f}, of iter "

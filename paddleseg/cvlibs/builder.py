@@ -25,10 +25,10 @@ class SegBuilder:
         spec = dict(self._section("model"))
         component = manager.MODELS[spec["type"]]
         if signature.accepts(component, "pretrained"):
-            return build_component(spec, manager.MODELS, "model")
+            return self._build(spec, manager.MODELS, "model")
         # A user's own model need not know how weights are read.
         pretrained = spec.pop("pretrained", None)
-        model = build_component(spec, manager.MODELS, "model")
+        model = self._build(spec, manager.MODELS, "model")
         if pretrained is not None:
             load_weights(model, pretrained)
         return model
@@ -36,18 +36,18 @@ class SegBuilder:
     @cached_property
     def train_dataset(self):
         """The dataset to train on."""
-        return build_component(self._section("train_dataset"), manager.DATASETS, "train_dataset")
+        return self._build(self._section("train_dataset"), manager.DATASETS, "train_dataset")
 
     @cached_property
     def val_dataset(self):
         """The dataset to evaluate on, None where the config has none."""
         spec = self.cfg.get("val_dataset")
-        return None if spec is None else build_component(spec, manager.DATASETS, "val_dataset")
+        return None if spec is None else self._build(spec, manager.DATASETS, "val_dataset")
 
     @cached_property
     def lr_scheduler(self):
         """The learning rate over the iterations, a `paddle.optimizer.lr.LRScheduler`."""
-        return build_component(self._section("lr_scheduler"), manager.LR_SCHEDULERS, "lr_scheduler")
+        return self._build(self._section("lr_scheduler"), manager.LR_SCHEDULERS, "lr_scheduler")
 
     @cached_property
     def optimizer(self):
@@ -56,7 +56,7 @@ class SegBuilder:
 
     def optimizer_of(self, layer):
         """Return a new optimizer of the parameters of `layer`: the model, or what is trained with it."""
-        factory = build_component(self._section("optimizer"), manager.OPTIMIZERS, "optimizer")
+        factory = self._build(self._section("optimizer"), manager.OPTIMIZERS, "optimizer")
         return factory(layer, self.lr_scheduler)
 
     @cached_property
@@ -75,11 +75,16 @@ class SegBuilder:
             raise UserError(f"{self.cfg.path}: the section {name!r} is missing")
         return spec
 
+    def _build(self, spec, registry, path):
+        try:
+            return build_component(spec, registry, path)
+        except UserError as error:
+            raise UserError(f"{self.cfg.path}: {error}") from None
+
     def _losses(self, section):
         spec = self._section(section)
         types = [
-            build_component(item, manager.LOSSES, f"{section}.types.{i}")
-            for i, item in enumerate(spec["types"])
+            self._build(item, manager.LOSSES, f"{section}.types.{i}") for i, item in enumerate(spec["types"])
         ]
         if len(types) == 1:
             types *= len(spec["coef"])
@@ -110,7 +115,7 @@ def _build_value(key, value, path):
     if isinstance(value, list):
         return [_build_value(key, item, f"{path}.{i}") for i, item in enumerate(value)]
     if isinstance(value, dict) and isinstance(value.get("type"), str):
-        registry = check.NESTED.get(key) or check.registry_of(value["type"])
+        registry = check.NESTED.get(key) or check.found_registry(value)
         if registry is not None:
             return build_component(value, registry, path)
     return value

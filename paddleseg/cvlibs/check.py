@@ -1,6 +1,7 @@
 """Judges a config against the signatures of the components that it names, before anything is built."""
 
 import inspect
+import typing
 
 import paddle.nn as nn
 
@@ -51,22 +52,33 @@ class Checker:
         for key in required:
             if self.dic.get(key) is None:
                 self._add((), f"the key {key!r} is missing")
-        for key in POSITIVE_INTEGERS:
-            value = self.dic.get(key)
-            if value is not None and not (signature.fits(value, int) and value > 0):
-                self._add((key,), f"must be a whole number above 0, not {value!r}")
-        if not signature.fits(self.dic.get("ignore_index", 0), int):
-            self._add(("ignore_index",), f"must be a whole number, not {self.dic['ignore_index']!r}")
+        self._numbers()
         for section in sections:
             if self.dic.get(section) is None:
                 continue
             if section in COMPONENT_SECTIONS:
                 registry = COMPONENT_SECTIONS[section]
-                self._component(self.dic[section], registry, (section,), SUPPLIED[section])
+                self._component(self.dic[section], registry, (section,), self._supplied(section))
             else:
                 self._losses(section)
         self._same_class_count(sections)
         self._same_ignore_index(sections)
+
+    def _numbers(self):
+        for key in POSITIVE_INTEGERS:
+            value = self.dic.get(key)
+            if value is not None and not (signature.fits(value, int) and value > 0):
+                self._add((key,), f"must be a whole number above 0, not {value!r}")
+        if not signature.fits(self.dic.get("ignore_index"), typing.Optional[int]):
+            self._add(("ignore_index",), f"must be a whole number, not {self.dic['ignore_index']!r}")
+
+    def _supplied(self, section):
+        """Return the parameters that a section's component gets although the section does not say them."""
+        said = {
+            "num_classes": "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS),
+            "decay_steps": "iters" in self.dic,
+        }
+        return [name for name in SUPPLIED[section] if said.get(name, True)]
 
     def _add(self, path, message):
         place = self._where(path)
@@ -93,7 +105,9 @@ class Checker:
                 continue
             if key in names:
                 self._value(value, known[key], (*path, key))
-            elif not takes_any and not (key == "pretrained" and "pretrained" in supplied):
+            elif key == "pretrained" and key in supplied:
+                self._plain(value, typing.Optional[str], (*path, key))
+            elif not takes_any or not isinstance(key, str):
                 self._add((*path, key), f"unknown key {key!r} of {spec['type']}; {suggestion(key, names)}")
         for name in names:
             if known[name].default is inspect.Parameter.empty and name not in (*spec, *supplied):
@@ -101,8 +115,10 @@ class Checker:
 
     def _value(self, value, parameter, path):
         """Check one value: a component, a list of components, or something plain."""
-        registry = self._registry(parameter)
-        if registry is not None and not (value is None and parameter.default is None):
+        if value is None and parameter.default is None:
+            return
+        registry = self._registry(parameter, value)
+        if registry is not None:
             if registry is manager.TRANSFORMS:
                 if not isinstance(value, list):
                     self._add(path, f"must be a list of transforms, not {value!r}")
@@ -112,21 +128,24 @@ class Checker:
             else:
                 self._component(value, registry, path)
             return
-        if isinstance(value, dict) and isinstance(value.get("type"), str):
-            # A user's own component may take another under any name.
-            registry = registry_of(value["type"])
-            if registry is not None:
-                self._component(value, registry, path)
-                return
-        expected = signature.expected_type(parameter)
+        self._plain(value, signature.expected_type(parameter), path)
+        if parameter.name in POSITIVE_INTEGERS and signature.fits(value, int) and value <= 0:
+            self._add(path, f"must be a whole number above 0, not {value!r}")
+        for i, item in enumerate(value if isinstance(value, list) else []):
+            if found_registry(item) is not None:
+                self._component(item, found_registry(item), (*path, i))
+
+    def _plain(self, value, expected, path):
         if not signature.fits(value, expected):
             self._add(path, f"must be {signature.describe(expected)}, not {value!r}")
 
     @staticmethod
-    def _registry(parameter):
+    def _registry(parameter, value):
         if parameter.name in NESTED:
             return NESTED[parameter.name]
-        return manager.BACKBONES if parameter.annotation is nn.Layer else None
+        # A user's own component may take another under any name.
+        of_layers = manager.BACKBONES if parameter.annotation is nn.Layer else None
+        return found_registry(value) or of_layers
 
     def _losses(self, section):
         """Check a `{types: [...], coef: [...]}`."""
@@ -143,23 +162,23 @@ class Checker:
                 self._add((section, key), f"must be a list with at least one item, not {value!r}")
         if not isinstance(types, list) or not isinstance(coef, list):
             return
-        for i, value in enumerate(coef):
-            if not signature.fits(value, float) or not value >= 0:
-                self._add((section, "coef", i), f"must be a number of 0 or above, not {value!r}")
+        self._coefficients(coef, section)
         if len(types) not in (1, len(coef)):
             told = f"{len(coef)} coef for {len(types)} types; there must be one for each"
             self._add((section, "coef"), told)
         for i, item in enumerate(types):
             self._loss(item, section, (section, "types", i))
 
+    def _coefficients(self, coef, section):
+        for i, value in enumerate(coef):
+            if not signature.fits(value, float) or not value >= 0:
+                self._add((section, "coef", i), f"must be a number of 0 or above, not {value!r}")
+
     def _loss(self, item, section, path):
         self._component(item, manager.LOSSES, path)
-        name = item.get("type") if isinstance(item, dict) else None
-        if name not in manager.LOSSES:
-            return
-        against = getattr(manager.LOSSES[name], "against", None)
+        against = getattr(component_of(item, manager.LOSSES), "against", None)
         if against not in (None, LOSS_SECTIONS[section]):
-            told = f"{name} compares the student with the {against}, so it has no place in {section}"
+            told = f"{item['type']} compares the student with the {against}, so it has no place in {section}"
             self._add((*path, "type"), told)
 
     def _same_class_count(self, sections):
@@ -180,6 +199,12 @@ def registry_of(name):
     """Return the registry that holds a component of that name, or None."""
     registries = (manager.BACKBONES, manager.MODELS, manager.LOSSES, manager.TRANSFORMS, manager.DATASETS)
     return next((r for r in registries if name in r), None)
+
+
+def found_registry(spec):
+    """Return the registry that holds what a `{type: ...}` names, or None; also for any other value."""
+    name = spec.get("type") if isinstance(spec, dict) else None
+    return registry_of(name) if isinstance(name, str) else None
 
 
 def component_of(spec, registry):

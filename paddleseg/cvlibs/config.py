@@ -7,8 +7,15 @@ import sys
 
 import yaml
 
-from paddleseg.cvlibs.check import COMPONENT_SECTIONS, LOSS_SECTIONS, Checker, class_counts
-from paddleseg.cvlibs.check import ignore_indices, ignoring_components, component_of
+from paddleseg.cvlibs.check import (
+    COMPONENT_SECTIONS,
+    LOSS_SECTIONS,
+    Checker,
+    class_counts,
+    component_of,
+    ignore_indices,
+    ignoring_components,
+)
 from paddleseg.cvlibs.overrides import apply_overrides
 from paddleseg.cvlibs.signature import accepts
 from paddleseg.cvlibs.yaml_file import load_config
@@ -104,8 +111,11 @@ class Config:
 
     def _import_components(self):
         modules = self.dic.get("imports") or []
-        if not isinstance(modules, list) or not all(isinstance(m, str) for m in modules):
-            return [f"{self._where(('imports',))}: imports: must be a list of module names, not {modules!r}"]
+        if not isinstance(modules, list) or not all(_is_module_name(m) for m in modules):
+            return [
+                f"{self._where(('imports',))}: imports: must be a list of module names, such as "
+                f"[my_package.my_module], not {modules!r}"
+            ]
         problems = []
         for folder in (os.path.dirname(os.path.abspath(self.path)), os.getcwd()):
             if modules and folder not in sys.path:
@@ -136,7 +146,12 @@ class Config:
             if section.endswith("_dataset") and accepts(component, "mode"):
                 spec.setdefault("mode", section[: -len("_dataset")])
             if section == "lr_scheduler" and accepts(component, "decay_steps") and "iters" in self.dic:
-                spec.setdefault("decay_steps", self.dic["iters"])
+                if spec.get("decay_steps") is None:
+                    spec["decay_steps"] = self.dic["iters"]
         ignored = ignore_indices(self.dic, sections)
         for _, spec in ignoring_components(self.dic, sections) if ignored else []:
             spec.setdefault("ignore_index", ignored[0][1])
+
+
+def _is_module_name(name):
+    return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))

@@ -25,8 +25,8 @@ def apply_overrides(dic, origins, opts):
             continue
         try:
             value = parse_value(text)
-        except yaml.YAMLError:
-            problems.append(f"--opts {opt}: the value {text!r} is no valid YAML")
+        except (yaml.YAMLError, RecursionError):
+            problems.append(f"--opts {opt}: the value {text!r} is no valid YAML, or says a key twice")
             continue
         problem = _set(dic, path.split("."), value)
         if problem:
@@ -42,7 +42,7 @@ def _set(node, parts, value):
         here = ".".join(parts[:depth]) or "the config"
         last = depth == len(parts) - 1
         if isinstance(node, list):
-            if not part.isdigit() or int(part) >= len(node):
+            if not part.isdecimal() or int(part) >= len(node):
                 return f"{here} is a list of {len(node)}, so an index from 0 to {len(node) - 1} must follow"
             part = int(part)
         elif not isinstance(node, dict):

@@ -2,10 +2,19 @@
 
 import collections.abc
 import inspect
+import types
 import typing
 
 Sequence = (list, tuple, collections.abc.Sequence)
-_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "keys and values"}
+# `int | None` is another type than Optional[int], from Python 3.10 to 3.13.
+Unions = (typing.Union, getattr(types, "UnionType", typing.Union))
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    dict: "keys and values",
+}
 
 
 def parameters(component):
@@ -49,7 +58,7 @@ def expected_type(parameter):
 def fits(value, expected):
     """Tell whether a value as YAML gives it may be passed where `expected` is annotated."""
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if origin is typing.Union:
+    if origin in Unions:
         return any(fits(value, one) for one in arguments)
     if origin is typing.Literal:
         return value in arguments
@@ -71,7 +80,7 @@ def fits(value, expected):
 def describe(expected):
     """Return `expected` in words: "a whole number", "a list of numbers", "text or Null"."""
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if origin is typing.Union:
+    if origin in Unions:
         return " or ".join(describe(one) for one in arguments)
     if origin is typing.Literal:
         return " or ".join(repr(one) for one in arguments)

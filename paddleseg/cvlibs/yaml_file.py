@@ -12,11 +12,20 @@ INHERIT_KEY = "_inherited_"
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, reading 1e-4 as a number: YAML 1.1 wants 1.0e-4 and would give text."""
+    """PyYAML's safe loader, reading 1e-4 and 1.5e4 as numbers: YAML 1.1 wants 1.0e-4 and 1.5e+4."""
+
+    def construct_object(self, node, deep=False):
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # text that looks like a date or a number, and is none
+            told = f"{node.value!r} has no value ({error}); quote it if it is text"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
 )
 
 
@@ -24,9 +33,15 @@ def parse_value(text):
     """Return the Python value of a YAML scalar or flow collection, as written after `--opts key=`.
 
     Raises:
-        yaml.YAMLError: `text` is no YAML.
+        yaml.YAMLError: `text` is no YAML, or says a key twice.
     """
-    return None if text == "None" else yaml.load(text, Loader=_Loader)  # a SafeLoader underneath
+    if text == "None":
+        return None
+    reader = _Reader("--opts")
+    value = reader.read(text)
+    if reader.duplicates:
+        raise yaml.YAMLError(f"it says a key twice: {'; '.join(reader.duplicates)}")
+    return value
 
 
 def load_config(path):
@@ -111,6 +126,7 @@ class _Reader:
         self.path = path
         self.origins = {}
         self.duplicates = []
+        self._seen = set()
 
     def read(self, text):
         loader = _Loader(text)
@@ -143,6 +159,10 @@ class _Reader:
         return dic
 
     def _note_duplicates(self, loader, node, place):
+        # An alias comes here again, by then with the keys that it overrides merged in.
+        if id(node) in self._seen:
+            return
+        self._seen.add(id(node))
         lines = {}
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":

@@ -1,5 +1,7 @@
 """Adaptors: the user's own naming of the tensors to distil, and the taps that fetch them."""
 
+import re
+
 import paddle
 
 from paddleseg.errors import UserError, suggestion
@@ -49,8 +51,8 @@ class Taps:
         for name, layer_name in self._mapping().items():
             if not isinstance(layer_name, str):
                 raise UserError(
-                    f"{self._where(name)}: {type(layer_name).__name__} instead of a sublayer's name; a tensor "
-                    f"belongs inside `if self.add_tensor:`"
+                    f"{self._where(name)}: {type(layer_name).__name__} instead of a sublayer's name; a "
+                    f"tensor belongs inside `if self.add_tensor:`"
                 )
             if layer_name not in layers:
                 raise UserError(
@@ -91,11 +93,11 @@ class Taps:
     def _missing_attribute(self, error):
         """Return what an AttributeError in a user's adaptor means for the user."""
         model = self._adaptor.model
-        wanted = next((n for n in _attribute_names(error) if not hasattr(model, n)), None)
-        if wanted is None:
+        found = re.search(r"'(\w+)' object has no attribute '(\w+)'", str(error))
+        if not found or found[1] != type(model).__name__:
             return str(error)
         left = [n for n in (*vars(model), *model._buffers, *model._sub_layers) if not n.startswith("_")]
-        return f"forward leaves no {wanted!r} on {type(model).__name__}; {suggestion(wanted, left)}"
+        return f"forward leaves no {found[2]!r} on {found[1]}; {suggestion(found[2], left)}"
 
     def _keeper(self, name):
         def keep(layer, inputs, output):
@@ -114,10 +116,3 @@ class Taps:
     def _where(self, name=None):
         adaptor = f"{type(self._adaptor).__name__} ({self._role}).mapping_layers()"
         return adaptor if name is None else f"{adaptor}[{name!r}]"
-
-
-def _attribute_names(error):
-    """Return the words in quotes of an AttributeError's message, the likeliest attribute last-to-first."""
-    name = getattr(error, "name", None)
-    quoted = str(error).replace('"', "'").split("'")[1::2]
-    return [n for n in ([name] if name else []) + quoted[::-1] if n.isidentifier()]

@@ -69,12 +69,13 @@ def build_feature_loss(name, arguments):
         known = [n for n, p in signature.parameters(component).items() if p.kind is not p.VAR_KEYWORD]
         unknown = [key for key in arguments if not signature.accepts(component, key)]
         if unknown:
-            raise UserError(f"loss_function {name!r} takes no {unknown[0]!r}; {suggestion(unknown[0], known)}")
+            meant = suggestion(unknown[0], known)
+            raise UserError(f"loss_function {name!r} takes no {unknown[0]!r}; {meant}")
     else:
         component = _from_paddleslim(name, arguments)
     try:
         return component(**arguments)
-    except (TypeError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError) as error:
         raise UserError(f"loss_function {name!r} refuses {arguments}: {error}") from error
 
 

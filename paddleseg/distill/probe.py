@@ -49,8 +49,8 @@ def _compare_logits(student, teacher):
             )
         if ours.shape != theirs.shape:
             raise UserError(
-                f"output {i} of the student has shape {ours.shape} and the teacher's {theirs.shape}; logits are "
-                f"distilled at equal shapes"
+                f"output {i} of the student has shape {list(ours.shape)} and the teacher's "
+                f"{list(theirs.shape)}; logits are distilled at equal shapes"
             )
 
 
@@ -69,8 +69,9 @@ def _check_feature(feature_loss, student_outputs, teacher_outputs):
     student, teacher = tensors
     if student.shape != teacher.shape:
         raise UserError(
-            f"{feature_loss.loss_name}: the student's {feature_loss.student_tap} has shape {student.shape}, the "
-            f"teacher's {feature_loss.teacher_tap} {teacher.shape}; choose two of equal shape"
+            f"{feature_loss.loss_name}: the student's {feature_loss.student_tap} has shape "
+            f"{list(student.shape)}, the teacher's {feature_loss.teacher_tap} {list(teacher.shape)}; choose "
+            f"two of equal shape"
         )
     _check_finite(feature_loss, student, teacher)
 
@@ -79,6 +80,7 @@ def _check_finite(feature_loss, student, teacher):
     """Refuse a loss that these tensors turn into something other than a finite number with a gradient."""
     student = student.detach()
     student.stop_gradient = False
+    shape = list(student.shape)
     taps = {feature_loss.student_tap: student}, {feature_loss.teacher_tap: teacher}
     try:
         value = feature_loss(*taps)
@@ -86,12 +88,14 @@ def _check_finite(feature_loss, student, teacher):
         raise UserError(f"{feature_loss.name}: {error}") from None
     except (ValueError, AssertionError, TypeError) as error:
         told = str(error).strip().splitlines()[-1]
-        raise UserError(f"{feature_loss.name} cannot work on tensors of shape {student.shape}: {told}") from error
+        raise UserError(
+            f"{feature_loss.name} cannot work on tensors of shape {shape}: {told}"
+        ) from error
     if value.size != 1 or not np.isfinite(float(value)):
         raise UserError(
-            f"{feature_loss.name} gives {value.numpy()} on tensors of shape {student.shape}; choose another "
+            f"{feature_loss.name} gives {value.numpy()} on tensors of shape {shape}; choose another "
             f"loss_function or other tensors"
         )
     value.backward()
     if student.grad is not None and not np.isfinite(student.grad.numpy()).all():
-        raise UserError(f"{feature_loss.name} has no finite gradient on tensors of shape {student.shape}")
+        raise UserError(f"{feature_loss.name} has no finite gradient on tensors of shape {shape}")

@@ -1,5 +1,6 @@
 """Learning rates over the iterations, as a config's `lr_scheduler` names them."""
 
+import math
 from typing import Optional
 
 import paddle
@@ -22,9 +23,16 @@ def PolynomialDecay(
         end_lr: from iteration `decay_steps` on.
         power: 1 is a straight line.
         decay_steps: iterations that the decay takes; a config's `iters` unless said otherwise.
+
+    Raises:
+        UserError: an argument is missing or out of its range.
     """
     if decay_steps is None:
         raise UserError("decay_steps is missing, and there is no `iters` to take it from")
+    if not (0 <= learning_rate < math.inf and 0 <= end_lr < math.inf):
+        raise UserError(f"learning_rate and end_lr must be 0 or above, not {learning_rate} and {end_lr}")
+    if not (power > 0 and decay_steps > 0):
+        raise UserError(f"power and decay_steps must be above 0, not {power} and {decay_steps}")
     return paddle.optimizer.lr.PolynomialDecay(
         learning_rate, decay_steps=decay_steps, end_lr=end_lr, power=power
     )

@@ -3,11 +3,16 @@
 `weight_decay` is the coefficient of the L2 penalty (AdamW: of the decoupled decay), None for none.
 """
 
+import math
 from typing import Optional
 
 import paddle
 
 from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+
+# Each hyperparameter is at least 0, and below this.
+LIMITS = {"momentum": 1, "beta1": 1, "beta2": 1, "epsilon": math.inf, "weight_decay": math.inf}
 
 
 class BaseOptimizer:
@@ -16,11 +21,19 @@ class BaseOptimizer:
     Args:
         paddle_class: a class of `paddle.optimizer`.
         **hyperparameters: what it is constructed with.
+
+    Raises:
+        UserError: a hyperparameter is out of its range.
     """
 
     def __init__(self, paddle_class, **hyperparameters):
         self.paddle_class = paddle_class
-        self.hyperparameters = hyperparameters
+        for name, value in hyperparameters.items():
+            if name in LIMITS and value is not None and not 0 <= value < LIMITS[name]:
+                at_most = "" if LIMITS[name] == math.inf else f" and below {LIMITS[name]}"
+                raise UserError(f"{name} must be 0 or above{at_most}, not {value}")
+        # Paddle 2 takes `weight_decay: 0` for no number, since it is an int.
+        self.hyperparameters = {k: float(v) if type(v) is int else v for k, v in hyperparameters.items()}
 
     def __call__(self, layer, learning_rate):
         """Return the optimizer of the parameters of `layer` that are trained.
@@ -30,9 +43,7 @@ class BaseOptimizer:
             learning_rate: a number or a `paddle.optimizer.lr.LRScheduler`.
         """
         trained = [p for p in layer.parameters() if not p.stop_gradient]
-        return self.paddle_class(
-            learning_rate=learning_rate, parameters=trained, **self.hyperparameters
-        )
+        return self.paddle_class(learning_rate=learning_rate, parameters=trained, **self.hyperparameters)
 
 
 @manager.OPTIMIZERS.add_component

@@ -31,14 +31,14 @@ def confusion_matrix(pred, label, num_classes, ignore_index=255):
             f"prediction {list(pred.shape)} and label {list(label.shape)} differ in shape, and must agree"
         )
     pred, label = pred.astype("int64").flatten(), label.astype("int64").flatten()
-    kept = label != ignore_index
+    counted = (label != ignore_index).astype("int64")
     # Paddle 3 counts a negative index from the end, so a negative label is sent beyond it.
     strict = paddle.where(label < 0, paddle.full_like(label, num_classes), label)
-    truth = paddle.where(kept, strict, paddle.zeros_like(label))
+    truth = strict * counted
     empty = paddle.zeros([num_classes, num_classes], dtype="int64")
     try:
         # Not bincount: its GPU kernel copies the extremes of its input to the host, and waits.
-        return paddle.scatter_nd_add(empty, paddle.stack([truth, pred], axis=1), kept.astype("int64"))
+        return paddle.scatter_nd_add(empty, paddle.stack([truth, pred], axis=1), counted)
     except IndexError:
         what = "label" if int(truth.max()) >= num_classes else "prediction"
         raise UserError(

@@ -34,13 +34,15 @@ def read_weights(source):
     try:
         weights = paddle.load(path, return_numpy=True)
     except Exception as error:
-        raise UserError(f"{path} cannot be read as weights: {error}") from error
+        told = " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read as weights: {told}") from error
     if not isinstance(weights, dict):
         raise UserError(f"{path} holds a {type(weights).__name__}, not a dict of weights")
     # Paddle adds a table of its own internal names, which is no weight.
-    weights = {k: np.asarray(v) for k, v in weights.items() if k != "StructuredToParameterName@@"}
-    if any(v.dtype == object for v in weights.values()):
-        raise UserError(f"{path} is no file of weights: {sorted(weights)[:3]} are not all arrays")
+    weights = {k: v for k, v in weights.items() if k != "StructuredToParameterName@@"}
+    wrong = [str(k) for k, v in weights.items() if not isinstance(k, str) or not isinstance(v, np.ndarray)]
+    if wrong:
+        raise UserError(f"{path} is no file of weights: not an array under a name: {_listed(sorted(wrong))}")
     return weights
 
 
@@ -53,26 +55,18 @@ def load_weights(layer, source, ignored_prefixes=()):
         ignored_prefixes: keys of the file that begin so may be absent from the layer.
 
     Raises:
-        UserError: keys that are missing, unexpected or of another shape; all of them are counted, the first
+        UserError: keys that are missing, unexpected, of another shape or not of numbers alike; all of them are counted, the first
             ones named, and the layer is left as it was.
     """
     weights = read_weights(source)
     own = layer.state_dict()
     left_out = [k for k in weights if k not in own and k.startswith(tuple(ignored_prefixes))]
     weights = {k: v for k, v in weights.items() if k not in left_out}
-    mismatches = {
-        "missing": [k for k in own if k not in weights],
-        "unexpected": [k for k in weights if k not in own],
-        "wrongly shaped": [
-            f"{k} {list(weights[k].shape)} instead of {list(own[k].shape)}"
-            for k in own
-            if k in weights and list(weights[k].shape) != list(own[k].shape)
-        ],
-    }
+    mismatches = _mismatches(own, weights)
     if any(mismatches.values()):
         told = "; ".join(f"{what} keys: {_listed(keys)}" for what, keys in mismatches.items() if keys)
         raise UserError(f"the weights in {source} are not those of {type(layer).__name__}: {told}")
-    layer.set_state_dict(weights)
+    layer.set_state_dict({k: v.astype(_dtype(own[k])) for k, v in weights.items()})
     without = f" (without its {', '.join(left_out)})" if left_out else ""
     logger.info(f"{type(layer).__name__}: {len(weights)} weights loaded from {source}{without}")
 
@@ -80,6 +74,33 @@ def load_weights(layer, source, ignored_prefixes=()):
 def load_backbone_weights(layer, source):
     """`load_weights` for a backbone, whose published weights may bring an ImageNet classifier along."""
     load_weights(layer, source, CLASSIFIER_PREFIXES)
+
+
+def _mismatches(own, weights):
+    """Return what does not fit between tensors and arrays by key: a dict from the fault to its keys."""
+    both = [k for k in own if k in weights]
+    return {
+        "missing": [k for k in own if k not in weights],
+        "unexpected": [k for k in weights if k not in own],
+        "wrongly shaped": [
+            f"{k} {list(weights[k].shape)} instead of {list(own[k].shape)}"
+            for k in both
+            if list(weights[k].shape) != list(own[k].shape)
+        ],
+        "wrongly typed": [
+            f"{k} {weights[k].dtype} instead of {_dtype(own[k])}"
+            for k in both
+            if weights[k].dtype != _dtype(own[k]) and not _both_floating(weights[k].dtype, _dtype(own[k]))
+        ],
+    }
+
+
+def _dtype(tensor):
+    return np.dtype(str(tensor.dtype).split(".")[-1])
+
+
+def _both_floating(one, other):
+    return one.kind == other.kind == "f"
 
 
 def _listed(keys, most=8):

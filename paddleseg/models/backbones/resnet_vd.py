@@ -17,9 +17,7 @@ from paddleseg.utils.weights import load_backbone_weights
 class ConvBNLayer(nn.Layer):
     """[Average pooling, 2x2,] convolution without bias, batch norm[, ReLU]."""
 
-    def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, dilation=1, relu=True, pool=False
-    ):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, dilation=1, relu=True, pool=False):
         super().__init__()
         self._pool2d_avg = nn.AvgPool2D(2, stride=2, ceil_mode=True) if pool else None
         self._conv = nn.Conv2D(
@@ -92,11 +90,11 @@ class ResNet_vd(nn.Layer):
         output_stride: 8 or 16; what is no longer strided is dilated instead.
         multi_grid: factor on the dilation of each block of the last stage; at least as many as it has
             blocks, the first ones count.
-        in_channels: channels of the image.
         pretrained: path or URL of a backbone's weights; None keeps the random ones.
+        in_channels: channels of the image.
 
     Raises:
-        UserError: another output stride, too short a `multi_grid`, weights that do not match.
+        UserError: another output stride, a `multi_grid` that does not fit, weights that do not match.
     """
 
     depths: Sequence[int] = ()
@@ -106,8 +104,8 @@ class ResNet_vd(nn.Layer):
         self,
         output_stride: int = 8,
         multi_grid: Sequence[int] = (1, 1, 1),
-        in_channels: int = 3,
         pretrained: Optional[str] = None,
+        in_channels: int = 3,
     ):
         super().__init__()
         if output_stride not in (8, 16):
@@ -117,6 +115,8 @@ class ResNet_vd(nn.Layer):
                 f"multi_grid needs a factor for each of the {self.depths[3]} blocks of the last stage "
                 f"of {type(self).__name__}, {list(multi_grid)} has {len(multi_grid)}"
             )
+        if min(multi_grid) < 1:
+            raise UserError(f"multi_grid must hold whole numbers above 0, not {list(multi_grid)}")
         self.conv1_1 = ConvBNLayer(in_channels, 32, 3, stride=2)
         self.conv1_2 = ConvBNLayer(32, 32, 3)
         self.conv1_3 = ConvBNLayer(32, 64, 3)

@@ -24,8 +24,8 @@ def weighted_losses(section, outputs, label=None):
     if len(types) != len(outputs):
         names = ", ".join(type(loss).__name__ for loss in types)
         raise UserError(
-            f"the model has {len(outputs)} output(s) and the config {len(types)} loss(es) for them ({names}); "
-            f"there must be one for each"
+            f"the model has {len(outputs)} output(s) and the config {len(types)} loss(es) for them "
+            f"({names}); there must be one for each"
         )
     parts = {}
     for i, (loss, factor, tensors) in enumerate(zip(types, coef, outputs)):

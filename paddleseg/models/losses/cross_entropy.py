@@ -30,9 +30,9 @@ def cross_entropy_loss(logits, label, weight=None, ignore_index=255):
             Default 255.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits). On a CPU, Paddle's kernel counts a pixel
-        whose logits lie more than 64 apart as if they lay 64 apart; the gradient is not affected. If no pixel is kept, or the kept ones
-        weigh nothing, it is 0 with zero gradient.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept, or
+        the kept ones weigh nothing. On a CPU, Paddle's kernel counts logits that lie more than 64 below
+        their pixel's largest as if they lay 64 below it; the gradient is not affected.
 
     Raises:
         UserError: `label` or `weight` does not fit `logits`. A label outside 0..C-1 is one as well on

@@ -1,0 +1,80 @@
+import pytest
+import tiny
+
+from paddleseg.distill import AdaptorBase
+from paddleseg.distill.distill_file import check_features, load_distill_file
+from paddleseg.errors import UserError
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_the_file_of_the_repository_declares_nothing(repository):
+    student, teacher, features = load_distill_file(str(repository / "slim/distill/distill_config.py"))
+    assert issubclass(student, AdaptorBase)
+    assert issubclass(teacher, AdaptorBase)
+    assert features == []
+    for adaptor in (student(None), teacher(None)):
+        adaptor.add_tensor = True
+        assert adaptor.mapping_layers() == {}
+
+
+@pytest.mark.parametrize("source", ["paddleseg.distill", "paddleslim.dygraph.dist"])
+def test_adaptor_base_may_come_from_either_package(tmp_path, source):
+    path = tiny.write_distill_file(tmp_path / "d.py", [tiny.feature()], source=source)
+    student, _, features = load_distill_file(path)
+    assert issubclass(student, AdaptorBase)
+    assert features == [tiny.feature()]
+
+
+def test_one_dict_counts_as_a_list_of_one_and_an_empty_one_as_none():
+    assert check_features(tiny.feature(), "f") == [tiny.feature()]
+    assert check_features({}, "f") == []
+
+
+def test_all_mistakes_of_the_features_are_told_at_once():
+    features = [
+        {"feature_type": "hidden", "s_feature_idx": "0", "t_feature_id": 0, "weight": -1},
+        5,
+        tiny.feature(weight=True),
+    ]
+    with pytest.raises(UserError) as raised:
+        check_features(features, "d.py")
+    message = str(raised.value)
+    assert "item 0: 's_feature_idx' must be a whole number, not '0'" in message
+    assert "item 0: the key 't_feature_idx' is missing; did you mean 't_feature_id'?" in message
+    assert "item 0: the key 'loss_function' is missing" in message
+    assert "item 0: 'weight' must be 0 or above, not -1" in message
+    assert "item 1: must be a dict, not 5" in message
+    assert "item 2: 'weight' must be a number, not True" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", r"the function prepare_distill_adaptor\(\) is missing"),
+        ("def prepare_distill_adaptor(): return 1", "must return two classes"),
+        ("def prepare_distill_adaptor(): return 1, 2", "no class derived from AdaptorBase"),
+        (
+            "class A:\n def mapping_layers(self): pass\ndef prepare_distill_adaptor(): return A, A",
+            r"the function prepare_distill_config\(\) is missing",
+        ),
+        (
+            "class A:\n def mapping_layers(self): pass\ndef prepare_distill_adaptor(): return A, A\n"
+            "def prepare_distill_config(): return 'x'",
+            "must return a list of dicts, not 'x'",
+        ),
+        ("def (", "cannot be imported"),
+        ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
+    ],
+)
+def test_a_file_that_is_not_of_the_form_is_refused(tmp_path, text, told):
+    with pytest.raises(UserError, match=told):
+        load_distill_file(write(tmp_path / "d.py", text))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match="there is no file"):
+        load_distill_file(str(tmp_path / "none.py"))

@@ -1,0 +1,162 @@
+"""A data set, models and configs that are small enough to train within a test."""
+
+import argparse
+import os
+
+import cv2
+import numpy as np
+import paddle
+import paddle.nn as nn
+import yaml
+
+from paddleseg.cvlibs import manager
+
+SIZE = 32
+
+
+def write_optic_disc(root, train=8, val=5):
+    """Write bright discs on dark noise in the layout of the optic-disc set; return its path as text."""
+    rng = np.random.default_rng(3)
+    for folder in ("JPEGImages", "Annotations"):
+        os.makedirs(os.path.join(root, folder))
+    for split, count in (("train", train), ("val", val)):
+        lines = []
+        for i in range(count):
+            mask = np.zeros((SIZE, SIZE), "uint8")
+            cv2.circle(mask, tuple(int(c) for c in rng.integers(8, 24, 2)), 6, 1, -1)
+            image = rng.integers(0, 60, (SIZE, SIZE, 3)) + 150 * mask[..., None]
+            name = f"{split}_{i}"
+            cv2.imwrite(os.path.join(root, "JPEGImages", name + ".jpg"), image.astype("uint8"))
+            cv2.imwrite(os.path.join(root, "Annotations", name + ".png"), mask)
+            lines.append(f"JPEGImages/{name}.jpg Annotations/{name}.png")
+        with open(os.path.join(root, f"{split}_list.txt"), "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    return str(root)
+
+
+@manager.MODELS.add_component
+class TinyNet(nn.Layer):
+    """Two convolutions; leaves their sum with the input's mean on itself as `mixed`."""
+
+    def __init__(self, num_classes: int = 2, width: int = 4, outputs: int = 1, dropout: float = 0.0):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2D(3, width, 3, padding=1), nn.BatchNorm2D(width), nn.ReLU())
+        self.unused = nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.LayerList([nn.Conv2D(width, num_classes, 1) for _ in range(outputs)])
+
+    def forward(self, x):
+        y = self.body(x)
+        self.mixed = y + x.mean()
+        self.logit_list = [head(self.dropout(y)) for head in self.heads]
+        return self.logit_list
+
+
+@manager.MODELS.add_component
+class BareNet(TinyNet):
+    """`TinyNet` that returns a tensor instead of a list."""
+
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+def config(root, model="TinyNet", distill=True, **changes):
+    """Return a config as a dict: `model` on a tiny data set, with top-level `changes`."""
+    transforms = [{"type": "RandomHorizontalFlip"}, {"type": "Normalize"}]
+    dic = {
+        "batch_size": 4,
+        "iters": 4,
+        "train_dataset": {"type": "OpticDiscSeg", "dataset_root": root, "transforms": transforms},
+        "val_dataset": {"type": "OpticDiscSeg", "dataset_root": root, "transforms": transforms[1:]},
+        "optimizer": {"type": "SGD", "momentum": 0.9, "weight_decay": 4.0e-5},
+        "lr_scheduler": {"type": "PolynomialDecay", "learning_rate": 0.05, "end_lr": 0, "power": 0.9},
+        "loss": {"types": [{"type": "CrossEntropyLoss"}], "coef": [1]},
+        "model": {"type": model, "num_classes": 2},
+        "imports": ["tiny"],
+    }
+    if distill:
+        dic["distill_loss"] = {"types": [{"type": "KLLoss"}], "coef": [3]}
+    return {**dic, **changes}
+
+
+def write_yaml(path, dic):
+    """Write a config; return its path as text."""
+    with open(path, "w", encoding="utf-8") as file:
+        yaml.safe_dump(dic, file)
+    return str(path)
+
+
+def save_weights(path, model):
+    """Save a model's weights; return the path as text."""
+    paddle.save(model.state_dict(), str(path))
+    return str(path)
+
+
+def arguments(**given):
+    """Return the parsed flags of `distill_train.py` or `train.py`, their defaults changed by `given`."""
+    flags = {
+        "device": "cpu",
+        "num_workers": 0,
+        "opts": None,
+        "do_eval": False,
+        "no_eval": False,
+        "use_vdl": False,
+        "resume_model": None,
+        "iters": None,
+        "batch_size": None,
+        "learning_rate": None,
+        "save_interval": 2,
+        "log_iters": 1,
+        "keep_checkpoint_max": 5,
+        "seed": 0,
+        "teacher_opts": None,
+        "allow_random_teacher": False,
+    }
+    return argparse.Namespace(**{**flags, **given})
+
+
+DISTILL_FILE = """
+from {source} import AdaptorBase
+
+
+def prepare_distill_adaptor():
+    class Student(AdaptorBase):
+        def mapping_layers(self):
+            mapping = {{"hidden_0": "{layer}"}}
+            if self.add_tensor:
+                mapping["hidden_1"] = self.model.{tensor}
+            return mapping
+
+    class Teacher(AdaptorBase):
+        def mapping_layers(self):
+            mapping = {{"hidden_0": "{teacher_layer}"}}
+            if self.add_tensor:
+                mapping["hidden_1"] = self.model.{teacher_tensor}
+            return mapping
+
+    return Student, Teacher
+
+
+def prepare_distill_config():
+    return {features}
+"""
+
+
+def feature(index=0, loss_function="SegChannelwiseLoss", weight=1.0, **more):
+    """Return one item of `prepare_distill_config()`."""
+    return {
+        "feature_type": "hidden",
+        "s_feature_idx": index,
+        "t_feature_idx": index,
+        "loss_function": loss_function,
+        "weight": weight,
+        **more,
+    }
+
+
+def write_distill_file(path, features, layer="body.0", tensor="mixed", source="paddleseg.distill", **teacher):
+    """Write a distill_config.py that names one layer and one tensor of each model; return its path."""
+    names = {"teacher_layer": layer, "teacher_tensor": tensor, **teacher}
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(DISTILL_FILE.format(layer=layer, tensor=tensor, source=source, features=features, **names))
+    return str(path)

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from paddleseg.errors import UserError
+from paddleseg.transforms import functional as F
+
+RNG = np.random.default_rng(3)
+PHOTO = np.asarray(
+    Image.fromarray(RNG.integers(0, 256, (6, 7, 3), dtype=np.uint8)).resize((42, 36), Image.BICUBIC)
+)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.4])
+@pytest.mark.parametrize(
+    ("change", "enhancer"),
+    [
+        (F.brightness, ImageEnhance.Brightness),
+        (F.contrast, ImageEnhance.Contrast),
+        (F.saturation, ImageEnhance.Color),
+        (F.sharpness, ImageEnhance.Sharpness),
+    ],
+)
+def test_changes_equal_pillows(change, enhancer, factor):
+    expected = np.asarray(enhancer(Image.fromarray(PHOTO)).enhance(factor)).astype(np.float32)
+    got = change(PHOTO.astype(np.float32), factor)
+    # Pillow rounds to bytes on the way, and does not smooth the outermost pixels.
+    assert np.abs(got - expected)[1:-1, 1:-1].max() <= 1.5
+    assert got.dtype == np.float32
+
+
+@pytest.mark.parametrize("shift", [-40, 0, 18, 120])
+def test_hue_equals_pillows(shift):
+    hsv = np.array(Image.fromarray(PHOTO).convert("HSV"))
+    hsv[..., 0] = (hsv[..., 0].astype(int) + shift) % 256
+    expected = np.asarray(Image.merge("HSV", [Image.fromarray(hsv[..., c]) for c in range(3)]).convert("RGB"))
+    got = F.hue(PHOTO.astype(np.float32), shift)
+    assert np.abs(got - expected).mean() < 3
+    assert np.abs(got - expected).max() < 15
+
+
+def test_resize_keeps_types_that_opencv_lacks():
+    mask = RNG.integers(0, 5, (7, 9))
+    small = mask.astype(np.uint8)
+    got = F.resize(mask, (5, 11), "NEAREST")
+    assert got.dtype == np.int64
+    np.testing.assert_array_equal(got, F.resize(small, (5, 11), "NEAREST"))
+
+
+def test_read_mask_gives_the_indices_of_a_palette(tmp_path):
+    indices = RNG.integers(0, 4, (5, 6), dtype=np.uint8)
+    image = Image.fromarray(indices).convert("P")
+    image.putdata(indices.ravel().tolist())
+    image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200, 9, 9, 9])
+    image.save(tmp_path / "mask.png")
+    got = F.read_mask(tmp_path / "mask.png")
+    assert got.dtype == np.uint8
+    np.testing.assert_array_equal(got, indices)
+
+
+def test_read_mask_of_16_bits_and_of_1(tmp_path):
+    wide = np.array([[0, 300], [65535, 2]], np.uint16)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    np.testing.assert_array_equal(F.read_mask(tmp_path / "wide.png"), wide)
+    Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).convert("1").save(tmp_path / "bit.png")
+    got = F.read_mask(tmp_path / "bit.png")
+    assert got.dtype == np.uint8
+    assert got.tolist() == [[0, 1], [1, 0]]
+
+
+def test_read_mask_refuses_colours(tmp_path):
+    Image.fromarray(PHOTO).save(tmp_path / "colours.png")
+    with pytest.raises(UserError, match=r"colours\.png.*one class index per pixel"):
+        F.read_mask(tmp_path / "colours.png")
+
+
+@pytest.mark.parametrize("read", [F.read_image, F.read_mask])
+def test_unreadable_files_are_named(tmp_path, read):
+    with pytest.raises(UserError, match=r"nowhere\.png.*no such file"):
+        read(tmp_path / "nowhere.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG nonsense")
+    with pytest.raises(UserError, match=r"broken\.png"):
+        read(str(tmp_path / "broken.png"))
+
+
+def test_truncated_mask_is_named(tmp_path):
+    Image.fromarray(RNG.integers(0, 255, (60, 60), dtype=np.uint8)).save(tmp_path / "half.png")
+    whole = (tmp_path / "half.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"half\.png"):
+        F.read_mask(tmp_path / "half.png")
+
+
+def test_as_rng_follows_numpys_global_state():
+    np.random.seed(5)
+    first = F.as_rng().random(3)
+    np.random.seed(5)
+    assert F.as_rng().random(3).tolist() == first.tolist()
+    given = np.random.default_rng(1)
+    assert F.as_rng(given) is given

@@ -1,0 +1,163 @@
+"""The whole story on synthetic photographs, on a CPU: a teacher, a student alone, the student distilled.
+
+python tools/demo.py --out output/demo
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from paddleseg import cli, runtime  # noqa: E402
+from paddleseg.errors import UserError  # noqa: E402
+
+TEACHER = os.path.join(ROOT, "configs/demo/teacher.yml")
+STUDENT = os.path.join(ROOT, "configs/demo/student.yml")
+DISTILL = os.path.join(ROOT, "configs/demo/distill_config.py")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Teacher, student and distilled student, compared.")
+    parser.add_argument("--out", default="output/demo", help="where weights and pictures go")
+    parser.add_argument("--data", default="data/optic_disc_synthetic", help="where the synthetic set goes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the students")
+    parser.add_argument("--device", default="auto", choices=("auto", "gpu", "cpu"))
+    parser.add_argument("--iters", type=int, help="of all three; for a quick look")
+    args = parser.parse_args()
+    runtime.prepare()
+    started = time.time()
+    call([os.path.join(ROOT, "tools/make_optic_disc.py"), "--out", args.data])
+    runs = train_all(args)
+    picture = draw(args, runs)
+    print(table(runs, time.time() - started))
+    print(f"weights:  {args.out}/{{teacher,student_N,distilled_N}}/best_model/model.pdparams")
+    print(f"pictures: {picture}")
+
+
+def train_all(args):
+    """Train the teacher once, and the student with and without it for each seed.
+
+    Returns:
+        dict from "teacher", "student" and "distilled" to a list of results, one a seed.
+    """
+    common = ["--device", args.device, "--save_interval", "1000000", "--log_iters", "25"]
+    common += ["--iters", str(args.iters)] if args.iters else []
+    data = ["--opts", f"train_dataset.dataset_root={args.data}", f"val_dataset.dataset_root={args.data}"]
+    train, distill = os.path.join(ROOT, "train.py"), os.path.join(ROOT, "slim/distill/distill_train.py")
+
+    def run(name, command):
+        return result(os.path.join(args.out, name), [*command, *common, *data])
+
+    teacher = run("teacher", [train, "--config", TEACHER, "--seed", "0"])
+    runs = {"teacher": [teacher], "student": [], "distilled": []}
+    for seed in args.seeds:
+        student = [train, "--config", STUDENT, "--seed", str(seed)]
+        runs["student"].append(run(f"student_{seed}", student))
+        distilled = [distill, "--teacher_config", TEACHER, "--student_config", STUDENT, "--seed", str(seed)]
+        distilled += ["--distill_config", DISTILL, "--teacher_opts", f"model.pretrained={teacher['weights']}"]
+        runs["distilled"].append(run(f"distilled_{seed}", distilled))
+    return runs
+
+
+def result(save_dir, command):
+    """Run a training command and return its best scores, its weights and its seconds."""
+    started = time.time()
+    call([*command, "--save_dir", save_dir])
+    best = os.path.join(save_dir, "best_model")
+    with open(os.path.join(best, "state.json"), encoding="utf-8") as file:
+        state = json.load(file)
+    return {
+        "miou": state["best_miou"],
+        "disc_iou": state["best_class_iou"][1],
+        "weights": os.path.join(best, "model.pdparams"),
+        "seconds": time.time() - started,
+    }
+
+
+def call(command):
+    """Run a Python command of this project, showing it and its output."""
+    print(
+        f"\n$ python {' '.join(os.path.relpath(p) if os.path.isabs(p) else p for p in command)}", flush=True
+    )
+    status = subprocess.run([sys.executable, *command], check=False).returncode
+    if status:
+        raise UserError(f"{os.path.relpath(command[0])} ended with status {status}; its message is above")
+
+
+def load_model(config, weights):
+    """Return the model of a config in eval mode, with the given weights."""
+    from paddleseg.cvlibs import Config, SegBuilder
+    from paddleseg.utils.weights import load_weights
+
+    model = SegBuilder(Config(config, sections=("model",))).model
+    load_weights(model, weights)
+    model.eval()
+    return model
+
+
+def draw(args, runs):
+    """Write a sheet of test photographs with the truth and the three models' masks; return its path."""
+    import cv2
+    import numpy as np
+
+    from paddleseg.core.predict import predict
+    from paddleseg.cvlibs import Config, SegBuilder
+    from paddleseg.utils.pictures import overlay, sheet
+
+    configs = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT}
+    models = {name: load_model(config, runs[name][0]["weights"]) for name, config in configs.items()}
+    for name, model in models.items():
+        for entry in runs[name]:
+            entry["parameters"] = int(sum(np.prod(p.shape) for p in model.parameters()))
+    root = [f"val_dataset.dataset_root={args.data}"]
+    dataset = SegBuilder(Config(STUDENT, opts=root, sections=("val_dataset",))).val_dataset
+    rows = []
+    for index in range(min(6, len(dataset))):
+        sample = dataset.sample(index)
+        photograph, truth = cv2.imread(dataset.file_list[index][0]), np.asarray(sample["label"])
+        masks = [truth, *(predict(model, sample["img"], truth.shape) for model in models.values())]
+        rows.append([photograph, *(overlay(photograph, mask) for mask in masks)])
+    path = os.path.join(args.out, "comparison.png")
+    cv2.imwrite(path, sheet(rows, ["synthetic photograph", "truth", *models]))
+    return path
+
+
+def table(runs, seconds):
+    """Return the comparison as text; several seeds as mean and sample standard deviation."""
+    import numpy as np
+
+    def spread(values):
+        return f"{np.mean(values):.4f}" + (f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else "")
+
+    head = f"{'model':<26} {'seeds':>5} {'mIoU':>16} {'disc IoU':>16} {'parameters':>11} {'time/run':>9}"
+    lines = [
+        "",
+        "Synthetic optic discs, 76 validation images, best evaluation of each run",
+        head,
+        "-" * len(head),
+    ]
+    labels = {"teacher": "teacher", "student": "student alone", "distilled": "student distilled"}
+    for name, entries in runs.items():
+        miou, disc = (spread([entry[key] for entry in entries]) for key in ("miou", "disc_iou"))
+        took = np.mean([entry["seconds"] for entry in entries])
+        lines.append(
+            f"{labels[name]:<26} {len(entries):>5} {miou:>16} {disc:>16} "
+            f"{entries[0]['parameters'] / 1e6:>9.2f} M {took:>7.0f} s"
+        )
+    means = {name: np.mean([entry["miou"] for entry in entries]) for name, entries in runs.items()}
+    gain = means["distilled"] - means["student"]
+    verdict = "better" if gain > 0 else "WORSE" if gain < 0 else "neither better nor worse"
+    lines.append(f"The distilled student is {verdict} than the plain one by {abs(gain):.4f} mIoU on average.")
+    if means["teacher"] <= means["student"]:
+        lines.append("The teacher is NOT better than the plain student: there was little to learn from it.")
+    lines.append(f"All of it took {seconds:.0f} s.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.run(main)
