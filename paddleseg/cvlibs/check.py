@@ -101,14 +101,15 @@ class Checker:
         names = [n for n, p in known.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
         for key, value in spec.items():
-            if key == "type":
-                continue
             if key in names:
                 self._value(value, known[key], (*path, key))
             elif key == "pretrained" and key in supplied:
                 self._plain(value, typing.Optional[str], (*path, key))
-            elif not takes_any or not isinstance(key, str):
+            elif key != "type" and not (takes_any and isinstance(key, str)):
                 self._add((*path, key), f"unknown key {key!r} of {spec['type']}; {suggestion(key, names)}")
+        self._missing(names, known, spec, (*supplied, "type"), path)
+
+    def _missing(self, names, known, spec, supplied, path):
         for name in names:
             if known[name].default is inspect.Parameter.empty and name not in (*spec, *supplied):
                 self._add(path, f"the key {name!r} of {spec['type']} is missing")

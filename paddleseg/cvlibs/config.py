@@ -145,9 +145,9 @@ class Config:
                 spec.setdefault("num_classes", counts[0][1])
             if section.endswith("_dataset") and accepts(component, "mode"):
                 spec.setdefault("mode", section[: -len("_dataset")])
-            if section == "lr_scheduler" and accepts(component, "decay_steps") and "iters" in self.dic:
-                if spec.get("decay_steps") is None:
-                    spec["decay_steps"] = self.dic["iters"]
+            takes_steps = section == "lr_scheduler" and accepts(component, "decay_steps")
+            if takes_steps and spec.get("decay_steps") is None and "iters" in self.dic:
+                spec["decay_steps"] = self.dic["iters"]
         ignored = ignore_indices(self.dic, sections)
         for _, spec in ignoring_components(self.dic, sections) if ignored else []:
             spec.setdefault("ignore_index", ignored[0][1])

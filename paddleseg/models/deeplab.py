@@ -32,7 +32,8 @@ class DeepLabV3P(nn.Layer):
         pretrained: path or URL of the whole model's weights; None keeps what is there.
 
     Raises:
-        UserError: `backbone_indices` that the backbone does not have, ratios or channels below 1, weights that do not match.
+        UserError: `backbone_indices` that the backbone does not have, ratios or channels below 1,
+            weights that do not match.
     """
 
     def __init__(
@@ -52,10 +53,10 @@ class DeepLabV3P(nn.Layer):
                 f"backbone_indices must be two of the backbone's {stages} stages, from 0 to {stages - 1}, "
                 f"not {list(backbone_indices)}"
             )
-        if min(aspp_out_channels, *aspp_ratios) < 1:
+        if min([aspp_out_channels, *aspp_ratios]) < 1:
             raise UserError(
-                f"aspp_ratios and aspp_out_channels must be whole numbers above 0, not {list(aspp_ratios)} and "
-                f"{aspp_out_channels}"
+                f"aspp_ratios and aspp_out_channels must be whole numbers above 0, not "
+                f"{list(aspp_ratios)} and {aspp_out_channels}"
             )
         self.backbone = backbone
         self.head = DeepLabV3PHead(

@@ -55,8 +55,8 @@ def load_weights(layer, source, ignored_prefixes=()):
         ignored_prefixes: keys of the file that begin so may be absent from the layer.
 
     Raises:
-        UserError: keys that are missing, unexpected, of another shape or not of numbers alike; all of them are counted, the first
-            ones named, and the layer is left as it was.
+        UserError: keys that are missing, unexpected, of another shape, or whole numbers where others are
+            floating; all of them are counted, the first ones named, and the layer is left as it was.
     """
     weights = read_weights(source)
     own = layer.state_dict()

@@ -3,8 +3,8 @@ import os
 import numpy as np
 import paddle
 import pytest
-
 import tiny
+
 from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.errors import UserError
 

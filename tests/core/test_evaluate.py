@@ -3,8 +3,8 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 import pytest
-
 import tiny
+
 from paddleseg.core.evaluate import _SharedBatches, evaluate, group_by_size
 from paddleseg.errors import UserError
 

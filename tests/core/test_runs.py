@@ -9,6 +9,7 @@ import paddle
 import pytest
 import tiny
 import tutorial_model  # noqa: F401  registers Model and Digits
+
 from paddleseg.core import runs
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger

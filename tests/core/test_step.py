@@ -1,8 +1,8 @@
 import numpy as np
 import paddle
 import pytest
-
 import tiny
+
 from paddleseg.core.step import SupervisedStep
 from paddleseg.errors import UserError
 from paddleseg.models.losses import CrossEntropyLoss

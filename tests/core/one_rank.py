@@ -1,0 +1,27 @@
+"""One rank of test_two_ranks.py: distils, then writes the weights that this rank holds."""
+
+import os
+import sys
+
+import frozen_norm
+import paddle
+import tiny
+
+import paddleseg  # noqa: F401  loads zlib before Paddle
+from paddleseg.core import runs
+
+student, teacher, distill_file, save_dir, batch_size = sys.argv[1:]
+runs.distill(
+    tiny.arguments(
+        student_config=student,
+        teacher_config=teacher,
+        distill_config=distill_file,
+        save_dir=save_dir,
+        batch_size=int(batch_size),
+        save_interval=1,
+        keep_checkpoint_max=20,
+        allow_random_teacher=True,
+    )
+)
+rank = os.environ.get("PADDLE_TRAINER_ID", "0")
+paddle.save(frozen_norm.built[0].state_dict(), os.path.join(save_dir, f"rank_{rank}.pdparams"))

@@ -1,0 +1,212 @@
+"""What the commands refuse: each mistake with its message on stderr and exit status 2, no traceback."""
+
+import os
+import runpy
+import sys
+
+import paddle
+import pytest
+import tiny
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A tiny optic-disc set."""
+    return tiny.write_optic_disc(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def command(repository, capfd, monkeypatch):
+    """Run a command of the project within this process; returns (exit status, stderr)."""
+    # The command changes the path of imports and the environment; put both back.
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *(str(a) for a in arguments)])
+        status = 0
+        try:
+            runpy.run_path(str(repository / script), run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code
+        return status, capfd.readouterr().err
+
+    return run
+
+
+def refused(result, *told):
+    """Assert exit status 2, each text in the message, and no traceback."""
+    status, error = result
+    assert status == 2, error
+    for text in told:
+        assert text in error
+    assert "Traceback" not in error
+
+
+@pytest.fixture
+def distill(tmp_path, root, command):
+    """Distil a TinyNet under another; keywords replace parts of the set-up."""
+
+    def run(*flags, student=None, teacher=None, features=None, opts=None, pretrained=True, **distill_file):
+        model = {"type": "TinyNet", "num_classes": 2, **(teacher or {})}
+        if pretrained:
+            arguments = {key: value for key, value in model.items() if key != "type"}
+            path = tmp_path / "teacher.pdparams"
+            model["pretrained"] = tiny.save_weights(path, tiny.TinyNet(**arguments))
+        student = tiny.config(root, model={"type": "TinyNet", "num_classes": 2, **(student or {})})
+        return command(
+            "slim/distill/distill_train.py",
+            "--teather_config",
+            tiny.write_yaml(tmp_path / "teacher.yml", {"model": model, "imports": ["tiny"]}),
+            "--student_config",
+            tiny.write_yaml(tmp_path / "student.yml", student),
+            "--distill_config",
+            tiny.write_distill_file(tmp_path / "d.py", features or [], **distill_file),
+            "--save_dir",
+            tmp_path / "out",
+            "--device",
+            "cpu",
+            *flags,
+            *(["--opts", *opts] if opts else []),
+        )
+
+    return run
+
+
+@pytest.fixture
+def train(tmp_path, root, command):
+    """Train a TinyNet; `changes` replace top-level keys of its config."""
+
+    def run(*flags, **changes):
+        dic = tiny.config(root, **changes)
+        path = tiny.write_yaml(tmp_path / "c.yml", {k: v for k, v in dic.items() if v is not None})
+        return command("train.py", "--config", path, "--save_dir", tmp_path / "out", *flags)
+
+    return run
+
+
+def test_nothing_is_refused_where_nothing_is_wrong(distill, train, tmp_path):
+    assert distill(features=[tiny.feature(0), tiny.feature(1, "L1Loss")])[0] == 0
+    assert train("--device", "cpu")[0] == 0
+    assert (tmp_path / "out" / "best_model" / "model.pdparams").is_file()
+
+
+def test_all_mistakes_of_a_config_at_once(train):
+    result = train(
+        iterz=3,
+        optimizer={"type": "SDG"},
+        loss={"types": [{"type": "KLLoss"}], "coef": [1, "x"]},
+        lr_scheduler={"type": "PolynomialDecay"},
+    )
+    refused(
+        result,
+        "6 problems in the config",
+        "iterz: unknown key 'iterz'; did you mean 'iters'?",
+        "optimizer.type: unknown optimizer 'SDG'; did you mean 'SGD'?",
+        "loss.types.0.type: KLLoss compares the student with the teacher",
+        "loss.coef.1: must be a number of 0 or above, not 'x'",
+        "lr_scheduler: the key 'learning_rate' of PolynomialDecay is missing",
+    )
+
+
+def test_a_gpu_that_is_not_there(train):
+    if paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count():
+        pytest.skip("there is a GPU")
+    refused(train("--device", "gpu"), "--device gpu", "use --device cpu or auto")
+
+
+def test_evaluation_with_nothing_to_evaluate_on(train):
+    refused(train("--do_eval", val_dataset=None), "the key 'val_dataset' is missing")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--do_eval", "--no_eval"], "not allowed with argument"),
+        (["--iters", "-3"], "'-3' is not a whole number"),
+        (["--save_interval", "0"], "must be above 0"),
+        (["--device", "tpu"], "invalid choice"),
+        (["--no_such_flag"], "unrecognized arguments: --no_such_flag"),
+        (["--opts", "iters"], "--opts iters: write it as key.path=value"),
+        (["--resume_model", "nowhere"], "no model.pdparams, model.pdopt, state.json there"),
+    ],
+)
+def test_flags_that_cannot_act(train, flags, told):
+    refused(train(*flags), told)
+
+
+def test_a_data_set_that_is_not_there(train):
+    dataset = {"type": "OpticDiscSeg", "dataset_root": "no/such/folder", "transforms": []}
+    refused(train(train_dataset=dataset), "no/such/folder", "tools/make_optic_disc.py --out no/such/folder")
+
+
+def test_weights_of_another_model(train, tmp_path):
+    path = tiny.save_weights(tmp_path / "w.pdparams", tiny.TinyNet(width=5, outputs=2))
+    result = train(model={"type": "TinyNet", "num_classes": 2, "pretrained": path})
+    refused(result, "unexpected keys: heads.1.weight, heads.1.bias", "wrongly shaped keys: body.0.weight")
+
+
+def test_a_label_outside_the_classes(train, tmp_path, root):
+    import cv2
+    import numpy as np
+
+    mask = os.path.join(root, "Annotations", "odd.png")
+    cv2.imwrite(mask, np.full((tiny.SIZE, tiny.SIZE), 7, "uint8"))
+    path = tmp_path / "list.txt"
+    path.write_text("JPEGImages/train_0.jpg Annotations/odd.png\n" * 4, encoding="utf-8")
+    dataset = {"type": "Dataset", "dataset_root": root, "train_path": str(path), "transforms": []}
+    for workers in ("0", "1"):  # what a data worker raises must read the same
+        result = train("--num_workers", workers, train_dataset={**dataset, "num_classes": 2})
+        refused(result, "odd.png", "7")
+
+
+def test_a_random_teacher(distill):
+    refused(distill(pretrained=False), "model.pretrained is empty", "--allow_random_teacher")
+
+
+def test_a_layer_that_does_not_exist(distill):
+    result = distill(features=[tiny.feature()], layer="boddy.0", teacher_layer="body.0")
+    refused(result, "Student (student)", "no sublayer 'boddy.0'; did you mean 'body.0'")
+    result = distill(features=[tiny.feature()], teacher_layer="boddy.0")
+    refused(result, "Teacher (teacher)", "no sublayer 'boddy.0'; did you mean 'body.0'")
+
+
+def test_a_tensor_that_does_not_exist(distill):
+    refused(distill(tensor="mixd", teacher_tensor="mixed"), "leaves no 'mixd' on TinyNet", "'mixed'")
+
+
+def test_a_feature_that_nobody_named(distill):
+    refused(distill(features=[tiny.feature(4)]), "asks for the student's 'hidden_4'")
+
+
+def test_features_of_different_shapes(distill):
+    result = distill(teacher={"width": 6}, features=[tiny.feature()])
+    refused(result, "student's hidden_0 has shape [2, 4, 32, 32]", "teacher's hidden_0 [2, 6, 32, 32]")
+
+
+def test_another_number_of_outputs(distill):
+    refused(distill(teacher={"outputs": 2}), "the student has 1 output(s) and the teacher 2")
+
+
+def test_another_number_of_classes(distill):
+    refused(distill(teacher={"num_classes": 3}), "the student has 2 classes and the teacher's 3")
+
+
+def test_a_loss_that_does_not_exist(distill):
+    result = distill(features=[tiny.feature(loss_function="L3Loss")])
+    refused(result, "unknown loss_function 'L3Loss'", "'L1Loss'")
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"), [("DMLLoss", "raw features, which is NaN"), ("CELoss", "softmax over the width")]
+)
+def test_a_loss_that_cannot_work_on_features(distill, loss, told):
+    refused(distill(features=[tiny.feature(loss_function=loss)]), told)
+
+
+def test_a_distill_config_that_is_not_there(distill):
+    refused(distill("--distill_config", "no_such.py"), "there is no file no_such.py")
+
+
+def test_a_config_that_is_not_there(command):
+    refused(command("val.py", "--config", "no_such.yml"), "there is no config file no_such.yml")

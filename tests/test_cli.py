@@ -1,0 +1,163 @@
+import argparse
+import os
+import subprocess
+import sys
+
+import pytest
+from refusal import refusal
+
+from paddleseg import cli
+from paddleseg.errors import UserError
+
+
+def training_flags(*arguments):
+    parser = argparse.ArgumentParser()
+    cli.add_training_flags(parser)
+    return parser.parse_args(arguments)
+
+
+def script(repository, folder, name, *arguments):
+    """Run one of the commands in `folder`, with the tests' own components in reach."""
+    path = os.pathsep.join([str(repository), str(repository / "tests")])
+    return subprocess.run(
+        [sys.executable, str(repository / name), *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_user_error_becomes_one_message_and_status_2(capsys):
+    def main():
+        raise UserError("no such thing")
+
+    assert refusal(capsys, main) == "no such thing"
+
+
+def test_a_message_from_a_worker_loses_the_workers_traceback(capsys):
+    def main():
+        raise UserError('Traceback (most recent call last):\n  File "x.py"\nUserError: the mask is bad\n')
+
+    assert refusal(capsys, main) == "the mask is bad"
+
+
+def test_a_bug_keeps_its_traceback():
+    def main():
+        raise KeyError("hidden_0")
+
+    with pytest.raises(KeyError):
+        cli.run(main)
+
+
+def test_a_run_that_succeeds_returns(capsys):
+    assert cli.run(lambda: None) is None
+    assert capsys.readouterr().err == ""
+
+
+def test_defaults_are_paddlesegs():
+    flags = vars(training_flags())
+    assert flags == {
+        "device": "auto",
+        "num_workers": 0,
+        "opts": None,
+        "save_dir": "./output",
+        "do_eval": False,
+        "no_eval": False,
+        "use_vdl": False,
+        "resume_model": None,
+        "iters": None,
+        "batch_size": None,
+        "learning_rate": None,
+        "save_interval": 1000,
+        "log_iters": 10,
+        "keep_checkpoint_max": 5,
+        "seed": 0,
+    }
+
+
+def test_every_flag_reaches_its_name():
+    line = (
+        "--device cpu --num_workers 2 --opts a=1 b=2 --save_dir out --do_eval --use_vdl --resume_model out/iter_1 "
+        "--iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 --log_iters 8 --keep_checkpoint_max 9 "
+        "--seed 10"
+    )
+    flags = training_flags(*line.split())
+    assert (flags.device, flags.num_workers, flags.opts) == ("cpu", 2, ["a=1", "b=2"])
+    assert (flags.save_dir, flags.do_eval, flags.use_vdl) == ("out", True, True)
+    assert (flags.resume_model, flags.iters, flags.batch_size) == ("out/iter_1", 5, 6)
+    assert (flags.learning_rate, flags.save_interval, flags.log_iters) == (0.001, 7, 8)
+    assert (flags.keep_checkpoint_max, flags.seed) == (9, 10)
+
+
+def test_opts_said_twice_are_joined():
+    assert training_flags("--opts", "a=1", "--seed", "1", "--opts", "b=2").opts == ["a=1", "b=2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--iters", "0"], "--iters: must be above 0"),
+        (["--iters", "-5"], "--iters: '-5' is not a whole number of 0 or above"),
+        (["--batch_size", "2.5"], "--batch_size: '2.5' is not a whole number"),
+        (["--batch_size", "²"], "--batch_size"),
+        (["--save_interval", "0"], "--save_interval: must be above 0"),
+        (["--log_iters", "0"], "--log_iters: must be above 0"),
+        (["--keep_checkpoint_max", "0"], "--keep_checkpoint_max: must be above 0"),
+        (["--num_workers", "-1"], "--num_workers: '-1'"),
+        (["--seed", "x"], "--seed: 'x'"),
+        (["--learning_rate", "fast"], "--learning_rate"),
+        (["--device", "tpu"], "'auto', 'gpu', 'cpu'"),
+        (["--do_eval", "--no_eval"], "not allowed with argument"),
+        (["--opts"], "--opts: expected at least one argument"),
+        (["--precision", "fp16"], "unrecognized arguments: --precision"),
+    ],
+)
+def test_a_flag_that_cannot_act_is_refused(arguments, told, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        training_flags(*arguments)
+    assert exit_.value.code == 2
+    assert told in capsys.readouterr().err.replace('"', "'").replace(
+        "choose from auto, gpu, cpu", "'auto', 'gpu', 'cpu'"
+    )
+
+
+def test_help_answers_without_loading_anything_heavy(repository, tmp_path):
+    code = (
+        "import sys, paddleseg.cli, paddleseg.runtime\n"
+        "print([m for m in ('numpy', 'cv2', 'paddle', 'paddleslim') if m in sys.modules])"
+    )
+    path = tmp_path / "light.py"
+    path.write_text(code)
+    done = script(repository, tmp_path, path)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+BAD = """\
+imports: [components]
+iters: 10
+batch_size: none
+model: {type: UserNet, numclasses: 2}
+"""
+
+
+@pytest.mark.parametrize("name", ["train.py", "val.py"])
+def test_a_bad_config_ends_a_command_with_status_2(repository, tmp_path, name):
+    (tmp_path / "bad.yml").write_text(BAD)
+    done = script(repository, tmp_path, name, "--config", "bad.yml", "--device", "cpu")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "bad.yml:3: batch_size: must be a whole number above 0, not 'none'" in done.stderr
+    assert (
+        "bad.yml:4: model.numclasses: unknown key 'numclasses' of UserNet; did you mean 'num_classes'?"
+        in (done.stderr)
+    )
+
+
+def test_a_missing_config_ends_a_command_with_status_2(repository, tmp_path):
+    done = script(repository, tmp_path, "train.py", "--config", "nowhere.yml")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: there is no config file nowhere.yml"
+    assert "Traceback" not in done.stderr
