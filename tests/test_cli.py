@@ -80,8 +80,9 @@ def test_defaults_are_paddlesegs():
 
 def test_every_flag_reaches_its_name():
     line = (
-        "--device cpu --num_workers 2 --opts a=1 b=2 --save_dir out --do_eval --use_vdl --resume_model out/iter_1 "
-        "--iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 --log_iters 8 --keep_checkpoint_max 9 "
+        "--device cpu --num_workers 2 --opts a=1 b=2 --save_dir out --do_eval --use_vdl "
+        "--resume_model out/iter_1 --iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 "
+        "--log_iters 8 --keep_checkpoint_max 9 "
         "--seed 10"
     )
     flags = training_flags(*line.split())

@@ -5,6 +5,7 @@ import paddle
 import paddle.nn.functional as F
 
 from paddleseg.core import parallel
+from paddleseg.core.loading import load_batches
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.models.losses.combine import output_list
@@ -32,13 +33,8 @@ def evaluate(model, dataset, batch_size=1, num_workers=0):
         raise UserError("the dataset to evaluate on holds no image")
     num_classes = dataset.num_classes
     ignore_index = getattr(dataset, "ignore_index", 255)
-    loader = paddle.io.DataLoader(
-        SeededSamples(dataset, seed=0),
-        batch_sampler=_SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks()),
-        num_workers=num_workers,
-        collate_fn=group_by_size,
-        return_list=True,
-    )
+    batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
+    loader = load_batches(SeededSamples(dataset, seed=0), batches, num_workers, group_by_size)
     was_training = model.training
     model.eval()
     total = paddle.zeros([num_classes, num_classes], dtype="int64")

@@ -6,6 +6,7 @@ import paddle
 from paddleseg.core import parallel
 from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.evaluate import evaluate
+from paddleseg.core.loading import load_batches, stack
 from paddleseg.core.step import SupervisedStep
 from paddleseg.core.trainer import Trainer
 from paddleseg.cvlibs import Config, SegBuilder
@@ -149,12 +150,8 @@ def _fit(step, builder, args):
         parallel.num_ranks(),
         start_iter,
     )
-    loader = paddle.io.DataLoader(
-        SeededSamples(builder.train_dataset, args.seed),
-        batch_sampler=batches,
-        num_workers=args.num_workers,
-        return_list=True,
-    )
+    samples = SeededSamples(builder.train_dataset, args.seed)
+    loader = load_batches(samples, batches, args.num_workers, stack)
     # Weights are equal on all ranks; what is drawn inside the model must not be.
     parallel.seed_everything(args.seed + parallel.rank())
     trainer = Trainer(

@@ -88,9 +88,7 @@ def _check_finite(feature_loss, student, teacher):
         raise UserError(f"{feature_loss.name}: {error}") from None
     except (ValueError, AssertionError, TypeError) as error:
         told = str(error).strip().splitlines()[-1]
-        raise UserError(
-            f"{feature_loss.name} cannot work on tensors of shape {shape}: {told}"
-        ) from error
+        raise UserError(f"{feature_loss.name} cannot work on tensors of shape {shape}: {told}") from error
     if value.size != 1 or not np.isfinite(float(value)):
         raise UserError(
             f"{feature_loss.name} gives {value.numpy()} on tensors of shape {shape}; choose another "

@@ -39,9 +39,7 @@ class SeparableConvBNReLU(nn.Layer):
 
     def __init__(self, in_channels, out_channels, kernel_size, **depthwise):
         super().__init__()
-        self.depthwise_conv = ConvBN(
-            in_channels, in_channels, kernel_size, groups=in_channels, **depthwise
-        )
+        self.depthwise_conv = ConvBN(in_channels, in_channels, kernel_size, groups=in_channels, **depthwise)
         # Misspelt in every published checkpoint, so misspelt here.
         self.piontwise_conv = ConvBNReLU(in_channels, out_channels, 1)
 
