@@ -63,6 +63,7 @@ class BareNet(TinyNet):
 def config(root, model="TinyNet", distill=True, **changes):
     """Return a config as a dict: `model`, a type or a section, on a tiny data set, with top-level `changes`."""
     transforms = [{"type": "RandomHorizontalFlip"}, {"type": "Normalize"}]
+    section = model if isinstance(model, dict) else {"type": model, "num_classes": 2}
     dic = {
         "batch_size": 4,
         "iters": 4,
@@ -71,7 +72,7 @@ def config(root, model="TinyNet", distill=True, **changes):
         "optimizer": {"type": "SGD", "momentum": 0.9, "weight_decay": 4.0e-5},
         "lr_scheduler": {"type": "PolynomialDecay", "learning_rate": 0.05, "end_lr": 0, "power": 0.9},
         "loss": {"types": [{"type": "CrossEntropyLoss"}], "coef": [1]},
-        "model": model if isinstance(model, dict) else {"type": model, "num_classes": 2},
+        "model": section,
         "imports": ["tiny"],
     }
     if distill:
