@@ -82,8 +82,7 @@ def test_every_flag_reaches_its_name():
     line = (
         "--device cpu --num_workers 2 --opts a=1 b=2 --save_dir out --do_eval --use_vdl "
         "--resume_model out/iter_1 --iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 "
-        "--log_iters 8 --keep_checkpoint_max 9 "
-        "--seed 10"
+        "--log_iters 8 --keep_checkpoint_max 9 --seed 10"
     )
     flags = training_flags(*line.split())
     assert (flags.device, flags.num_workers, flags.opts) == ("cpu", 2, ["a=1", "b=2"])

@@ -61,7 +61,7 @@ class BareNet(TinyNet):
 
 
 def config(root, model="TinyNet", distill=True, **changes):
-    """Return a config as a dict: `model`, a type or a section, on a tiny data set, with top-level `changes`."""
+    """Return a config as a dict: `model`, a type or a section, on a tiny data set; `changes` at the top."""
     transforms = [{"type": "RandomHorizontalFlip"}, {"type": "Normalize"}]
     section = model if isinstance(model, dict) else {"type": model, "num_classes": 2}
     dic = {

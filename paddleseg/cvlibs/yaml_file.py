@@ -9,6 +9,7 @@ from paddleseg.errors import UserError
 
 BASE_KEY = "_base_"
 INHERIT_KEY = "_inherited_"
+_COLLECTION_TAGS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 
 
 class _Loader(yaml.SafeLoader):
@@ -138,6 +139,11 @@ class _Reader:
 
     def _value(self, loader, node, place):
         self.origins[place] = f"{self.path}:{node.start_mark.line + 1}"
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTION_TAGS:
+            # Such as !!python/object: construct_object would refuse it, but is not asked for collections.
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the tag {node.tag!r} is not allowed", node.start_mark
+            )
         if isinstance(node, yaml.SequenceNode):
             return [self._value(loader, item, (*place, i)) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
