@@ -1,5 +1,7 @@
 """Distillation-first semantic segmentation on PaddlePaddle."""
 
-import zlib  # noqa: F401  Paddle 2.6.2 followed by PaddleSlim crashes unless zlib was loaded before both.
+# Python's zlib must be loaded before Paddle 2.6.2, which brings one of its own: otherwise PaddleSlim crashes
+# the interpreter, and Pillow cannot decode PNG ("codec configuration error").
+import zlib  # noqa: F401
 
 __version__ = "0.1.0"

@@ -1,13 +1,14 @@
 """One rank of test_two_ranks.py: distils, then writes the weights that this rank holds."""
 
+# ruff: noqa: I001  the package comes first, since it loads zlib before Paddle
+import paddleseg  # noqa: F401
+
 import os
 import sys
 
 import frozen_norm
 import paddle
 import tiny
-
-import paddleseg  # noqa: F401  loads zlib before Paddle
 from paddleseg.core import runs
 
 student, teacher, distill_file, save_dir, batch_size = sys.argv[1:]
