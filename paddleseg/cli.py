@@ -14,9 +14,7 @@ def run(main):
     try:
         main()
     except UserError as error:
-        # A message that crossed from a data worker comes wrapped in that process's traceback.
-        message = str(error).split("UserError: ")[-1].strip()
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
 
 

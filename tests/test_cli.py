@@ -37,13 +37,6 @@ def test_a_user_error_becomes_one_message_and_status_2(capsys):
     assert refusal(capsys, main) == "no such thing"
 
 
-def test_a_message_from_a_worker_loses_the_workers_traceback(capsys):
-    def main():
-        raise UserError('Traceback (most recent call last):\n  File "x.py"\nUserError: the mask is bad\n')
-
-    assert refusal(capsys, main) == "the mask is bad"
-
-
 def test_a_bug_keeps_its_traceback():
     def main():
         raise KeyError("hidden_0")

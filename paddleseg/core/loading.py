@@ -1,7 +1,11 @@
 """Samples to batches of tensors."""
 
+import functools
+
 import numpy as np
 import paddle
+
+from paddleseg.errors import UserError
 
 
 def load_batches(samples, batch_sampler, num_workers, collate):
@@ -17,14 +21,48 @@ def load_batches(samples, batch_sampler, num_workers, collate):
         collate: turns a list of samples into nested lists and dicts of arrays.
     """
     if num_workers:
-        return paddle.io.DataLoader(
-            samples,
+        loader = paddle.io.DataLoader(
+            _ErrorsAsData(samples),
             batch_sampler=batch_sampler,
             num_workers=num_workers,
-            collate_fn=collate,
+            collate_fn=functools.partial(_collate_unless_error, collate),
             return_list=True,
         )
+        return map(_raise_if_error, loader)
     return (_to_tensors(collate([samples[key] for key in keys])) for keys in batch_sampler)
+
+
+class _ErrorsAsData:
+    """Samples, or the `UserError` that reading one raised.
+
+    What is raised in a worker reaches the main process as one of several exceptions, whichever of Paddle's
+    threads is first; data arrives as it is.
+    """
+
+    def __init__(self, samples):
+        self._samples = samples
+
+    def __len__(self):
+        return len(self._samples)
+
+    def __getitem__(self, key):
+        try:
+            return self._samples[key]
+        except UserError as error:
+            return error
+
+
+def _collate_unless_error(collate, samples):
+    error = next((sample for sample in samples if isinstance(sample, UserError)), None)
+    if error is not None:
+        return {"error": np.frombuffer(str(error).encode(), dtype="uint8")}
+    return collate(samples)
+
+
+def _raise_if_error(batch):
+    if isinstance(batch, dict) and "error" in batch:
+        raise UserError(batch["error"].numpy().tobytes().decode())
+    return batch
 
 
 def stack(samples):

@@ -155,8 +155,9 @@ def test_a_label_outside_the_classes(train, tmp_path, root):
     path = tmp_path / "list.txt"
     path.write_text("JPEGImages/train_0.jpg Annotations/odd.png\n" * 4, encoding="utf-8")
     dataset = {"type": "Dataset", "dataset_root": root, "train_path": str(path), "transforms": []}
-    result = train(train_dataset={**dataset, "num_classes": 2})
-    refused(result, "odd.png", "7")
+    for workers in ("0", "1"):
+        result = train("--num_workers", workers, train_dataset={**dataset, "num_classes": 2})
+        refused(result, "odd.png", "7")
 
 
 def test_a_random_teacher(distill):
