@@ -18,7 +18,8 @@ setup(
         "tqdm",  # the progress of downloads
         "requests",  # fetches data and weights
         "filelock",  # one of several processes downloads, the others wait
-        "setuptools",  # imported by Paddle and, from Python 3.12 on, no longer in a new environment
+        # Paddle imports it, and PaddleSlim its pkg_resources, which 82 has lost; Python 3.12 brings none.
+        "setuptools<81",
     ],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2,<3.4"],
