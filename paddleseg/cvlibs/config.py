@@ -1,6 +1,5 @@
 """A YAML file to a checked dict."""
 
-import copy
 import importlib
 import os
 import sys
@@ -69,7 +68,6 @@ class Config:
     ):
         self.path = path
         self.dic, self._origins = load_config(path)
-        self.dic = copy.deepcopy(self.dic)
         problems = apply_overrides(self.dic, self._origins, opts)
         flags = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
         given = [f"{key}={value}" for key, value in flags.items() if value is not None]

@@ -22,11 +22,11 @@ def read_weights(source):
     Raises:
         UserError: there is no such file, or it is no file of weights.
     """
-    path = source
-    if str(source).startswith(("http://", "https://")):
+    path = str(source)
+    if path.startswith(("http://", "https://")):
         from paddleseg.utils.download import cached_file
 
-        path = cached_file(source)
+        path = str(cached_file(path))
     if os.path.isdir(path):
         path = os.path.join(path, "model.pdparams")
     if not os.path.isfile(path):

@@ -1,7 +1,7 @@
 import pytest
 from refusal import refusal
 
-from paddleseg import models, optimizers, transforms  # noqa: F401  they register themselves
+from paddleseg import datasets, models, optimizers, transforms  # noqa: F401  they register themselves
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.manager import ComponentManager
 

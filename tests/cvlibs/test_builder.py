@@ -1,0 +1,172 @@
+import components
+import numpy as np
+import paddle
+import pytest
+from refusal import refusal
+
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.models import DeepLabV3P
+from paddleseg.models.losses import CrossEntropyLoss, KLLoss
+
+DEEPLAB = """\
+imports: [components]
+iters: 10
+model:
+  type: DeepLabV3P
+  num_classes: 2
+  aspp_out_channels: 8
+  backbone: {type: ResNet18_vd}
+train_dataset: {type: OpticDiscSeg, dataset_root: no/such/folder, transforms: [{type: Normalize}]}
+optimizer: {type: Momentum, momentum: 0.5}
+lr_scheduler: {type: PolynomialDecay, learning_rate: 0.5, end_lr: 0}
+"""
+USER = """\
+imports: [components]
+model: {type: UserNet, num_classes: 2}
+"""
+
+
+@pytest.fixture
+def build(write):
+    """A function from a config's text to its builder."""
+    return lambda text, **arguments: SegBuilder(Config(write(text), **arguments))
+
+
+def test_a_model_is_built_once_and_touches_no_data(build):
+    builder = build(DEEPLAB)
+    assert type(builder.model) is DeepLabV3P
+    assert builder.model is builder.model
+    assert type(builder.model.backbone).__name__ == "ResNet18_vd"
+    assert builder.model.head.aspp.conv_bn_relu._conv.weight.shape[0] == 8
+
+
+def test_data_that_is_not_there_is_refused_when_it_is_asked_for(build, capsys):
+    message = refusal(capsys, lambda: build(DEEPLAB).train_dataset)
+    assert message.startswith("config.yml: train_dataset: ")
+    assert "no/such/folder" in message
+    assert "\n" not in message
+
+
+def test_a_data_set_is_built_without_a_model(build):
+    section = "val_dataset: {type: UserData, transforms: [{type: Normalize}]}\n"
+    builder = build("imports: [components]\nnum_classes: 3\n" + section)
+    data = builder.val_dataset
+    assert (data.mode, data.num_classes, data.ignore_index) == ("val", 3, 255)
+    assert [type(t).__name__ for t in data.transforms] == ["Normalize"]
+    assert "model" not in vars(builder)
+
+
+def test_what_the_config_leaves_out(build, capsys):
+    builder = build(USER)
+    assert builder.val_dataset is None
+    assert builder.distill_loss is None
+    for name in ("train_dataset", "lr_scheduler", "loss", "optimizer"):
+        wanted = "lr_scheduler" if name == "lr_scheduler" else name
+        message = refusal(capsys, lambda name=name: getattr(builder, name))
+        assert message == f"config.yml: the section '{wanted}' is missing"
+
+
+def test_the_optimizer_has_the_models_parameters_and_the_schedule(build):
+    builder = build(DEEPLAB)
+    optimizer = builder.optimizer
+    assert optimizer.get_lr() == 0.5
+    assert optimizer._learning_rate is builder.lr_scheduler
+    trained = [p.name for p in builder.model.parameters() if not p.stop_gradient]
+    assert [p.name for p in optimizer._parameter_list] == trained
+    builder.lr_scheduler.step(10)
+    assert optimizer.get_lr() == 0
+
+
+def test_an_optimizer_of_more_than_the_model(build):
+    builder = build(DEEPLAB)
+    both = paddle.nn.LayerList([paddle.nn.Linear(2, 2), paddle.nn.Linear(2, 2)])
+    assert len(builder.optimizer_of(both)._parameter_list) == 4
+    assert "model" not in vars(builder)
+
+
+def test_losses_with_their_coefficients(build):
+    text = "ignore_index: 3\nloss: {types: [{type: CrossEntropyLoss}], coef: [1, 0.4, 0]}\n"
+    text += "distill_loss: {types: [{type: KLLoss, temperature: 2}, {type: KLLoss}], coef: [3, 1]}\n"
+    builder = build(text)
+    assert builder.loss["coef"] == [1, 0.4, 0]
+    assert len(builder.loss["types"]) == 3
+    assert all(type(loss) is CrossEntropyLoss and loss.ignore_index == 3 for loss in builder.loss["types"])
+    assert [loss.temperature for loss in builder.distill_loss["types"]] == [2, 1.0]
+    assert all(type(loss) is KLLoss for loss in builder.distill_loss["types"])
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        (
+            "model: {<<: *deeplab, backbone: {type: ResNet18_vd, output_stride: 4}}",
+            "model.backbone: output_stride must be 8 or 16, not 4",
+        ),
+        (
+            "model: {<<: *deeplab, backbone_indices: [0, 4]}",
+            "model: backbone_indices must be two of the backbone's 4 stages, from 0 to 3, not [0, 4]",
+        ),
+        (
+            "loss: {types: [{type: CrossEntropyLoss}, {type: CrossEntropyLoss, weight: [-1]}], coef: [1, 1]}",
+            "loss.types.1: weight must hold numbers that are 0 or more, not [-1]",
+        ),
+        (
+            "optimizer: {type: SGD, momentum: 2}\nmodel: {type: UserNet, num_classes: 2}",
+            "optimizer: momentum must be 0 or above and below 1, not 2",
+        ),
+        (
+            "lr_scheduler: {type: PolynomialDecay, learning_rate: 0.1}",
+            "lr_scheduler: decay_steps is missing, and there is no `iters` to take it from",
+        ),
+        (
+            "train_dataset: {type: OpticDiscSeg, transforms: [{type: Normalize, std: [0, 1, 1]}]}",
+            "train_dataset.transforms.0: ",
+        ),
+    ],
+)
+def test_a_value_that_a_component_refuses_is_told_with_its_place(build, capsys, section, told):
+    deeplab = "{type: DeepLabV3P, num_classes: 2, backbone: {type: ResNet18_vd}}"
+    section = section.replace("*deeplab", deeplab)
+    builder = build(f"imports: [components]\n{section}\n")
+    message = refusal(capsys, lambda: getattr(builder, section.split(":")[0]))
+    assert message.startswith(f"config.yml: {told}")
+    assert "\n" not in message
+
+
+def test_components_within_components(build):
+    model = build(
+        "imports: [components]\n"
+        "model:\n  type: HeadedNet\n  trunk: {type: ResNet18_vd}\n  head: {type: UserLoss, scale: 3}\n"
+        "  parts: [{type: UserNet, num_classes: 4}, {type: free, x: 1}, 5]\n"
+    ).model
+    assert type(model.trunk).__name__ == "ResNet18_vd"
+    assert (type(model.head), model.head.scale) == (components.UserLoss, 3)
+    assert model.parts[0].conv.weight.shape[0] == 4
+    assert model.parts[1:] == [{"type": "free", "x": 1}, 5]
+
+
+def test_pretrained_reaches_a_model_whose_constructor_lacks_it(build, tmp_path):
+    weights = {k: paddle.full(v.shape, 0.25) for k, v in components.UserNet(2).state_dict().items()}
+    paddle.save(weights, str(tmp_path / "user.pdparams"))
+    model = build(USER, opts=["model.pretrained=user.pdparams"]).model
+    assert np.all(model.conv.weight.numpy() == 0.25)
+    assert build(USER, opts=["model.pretrained=Null"]).model.conv.weight.numpy().std() > 0
+
+
+def test_pretrained_weights_that_do_not_fit_are_refused(build, capsys, tmp_path):
+    paddle.save(components.UserNet(3).state_dict(), str(tmp_path / "user.pdparams"))
+    builder = build(USER, opts=["model.pretrained=user.pdparams"])
+    message = refusal(capsys, lambda: builder.model)
+    assert "wrongly shaped keys: conv.weight [3, 3, 1, 1] instead of [2, 3, 1, 1]" in message
+
+
+def test_a_model_that_takes_any_key_is_handed_pretrained(build):
+    model = build("imports: [components]\nmodel: {type: LooseNet, pretrained: a, depth: 3}\n").model
+    assert model.given == {"pretrained": "a", "depth": 3}
+
+
+def test_a_users_bug_is_no_users_error(build):
+    builder = build("imports: [components]\nmodel: {type: UserNet, num_classes: 2}\n")
+    builder.cfg.dic["model"]["unchecked"] = 1
+    with pytest.raises(TypeError, match="unchecked"):
+        _ = builder.model

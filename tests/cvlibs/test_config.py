@@ -1,0 +1,266 @@
+import importlib
+import sys
+
+import pytest
+import yaml
+from refusal import refusal
+
+from paddleseg import cvlibs
+from paddleseg.cvlibs import Config
+from paddleseg.cvlibs.config import ConfigError
+from paddleseg.errors import UserError
+
+FULL = """\
+imports: [components]
+iters: 10
+batch_size: 4
+model: {type: UserNet, num_classes: 2}
+train_dataset: {type: UserData, transforms: []}
+val_dataset: {type: UserData, transforms: []}
+optimizer: {type: SGD}
+lr_scheduler: {type: PolynomialDecay, learning_rate: 0.01}
+loss: {types: [{type: CrossEntropyLoss}], coef: [1]}
+distill_loss: {types: [{type: KLLoss}, {type: UserLoss}], coef: [1, 2]}
+"""
+
+
+@pytest.fixture
+def fresh_imports(monkeypatch):
+    """Undo what importing users' modules leaves behind."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    importlib.invalidate_caches()
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_reading_a_config(write):
+    cfg = Config(write(FULL))
+    assert (cfg.iters, cfg.batch_size, cfg.path) == (10, 4, "config.yml")
+    assert cfg["optimizer"] == {"type": "SGD"}
+    assert cfg.get("optimizer") == {"type": "SGD"}
+    assert cfg.get("num_classes") is None
+    assert cfg.get("num_classes", 7) == 7
+    assert yaml.safe_load(str(cfg)) == cfg.dic
+
+
+def test_the_package_gives_its_names_late_and_no_others():
+    assert cvlibs.ConfigError is ConfigError
+    assert cvlibs.SegBuilder.__name__ == "SegBuilder"
+    with pytest.raises(AttributeError, match="Confg"):
+        _ = cvlibs.Confg
+
+
+def test_a_config_error_is_the_users(write):
+    with pytest.raises(UserError) as error:
+        Config(write("iters: x\nbatch_size: y\n"))
+    assert len(error.value.problems) == 2
+
+
+def test_flags_override_the_file_and_the_options(write):
+    cfg = Config(
+        write(FULL),
+        learning_rate=1e-05,
+        iters=7,
+        batch_size=2,
+        opts=["iters=8", "batch_size=3", "lr_scheduler.learning_rate=1", "lr_scheduler.power=2"],
+    )
+    assert (cfg.iters, cfg.batch_size) == (7, 2)
+    assert cfg["lr_scheduler"] == {
+        "type": "PolynomialDecay",
+        "learning_rate": 1e-05,
+        "power": 2,
+        "decay_steps": 7,
+    }
+
+
+def test_options_override_the_file(write):
+    cfg = Config(write(FULL), opts=["loss.coef.0=2", "val_dataset=None", "model.width=3", "model.width=5"])
+    assert cfg["loss"]["coef"] == [2]
+    assert cfg.get("val_dataset") is None
+    assert cfg["model"]["width"] == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"learning_rate": float("nan")}, "--opts: lr_scheduler.learning_rate: must be a number, not 'nan'"),
+        ({"iters": 0}, "--opts: iters: must be a whole number above 0, not 0"),
+        ({"batch_size": -1}, "--opts: batch_size: must be a whole number above 0, not -1"),
+    ],
+)
+def test_a_flag_that_makes_no_sense(problems, flags, told):
+    assert problems(FULL, **flags) == [told]
+
+
+def test_problems_of_options_imports_and_sections_come_together(problems):
+    text = FULL.replace("[components]", "[components, no_such_module]").replace(
+        "batch_size: 4", "batch_size: x"
+    )
+    found = problems(text, opts=["loss.coef.5=1", "iters"])
+    assert [problem.split(":")[0] for problem in found] == [
+        "--opts loss.coef.5=1",
+        "--opts iters",
+        "config.yml",
+        "config.yml",
+    ]
+
+
+def test_the_class_count_is_said_once_anywhere(write):
+    said_by_model = Config(write(FULL))
+    said_on_top = Config(write("num_classes: 2\n" + FULL.replace(", num_classes: 2", "")))
+    said_by_data = Config(
+        write(FULL.replace(", num_classes: 2", "").replace("[]}", "[], num_classes: 2}", 1))
+    )
+    for cfg in (said_by_model, said_on_top, said_by_data):
+        assert [cfg[s]["num_classes"] for s in ("model", "train_dataset", "val_dataset")] == [2, 2, 2]
+
+
+def test_the_class_count_of_a_known_data_set_reaches_a_model_read_alone(write):
+    text = (
+        "imports: [components]\nmodel: {type: UserNet}\ntrain_dataset: {type: OpticDiscSeg, transforms: []}\n"
+    )
+    assert Config(write(text), sections=("model",))["model"]["num_classes"] == 2
+
+
+def test_the_ignored_label_is_said_once_anywhere(write):
+    on_top = Config(write("ignore_index: 7\n" + FULL))
+    by_loss = Config(
+        write(FULL.replace("{type: CrossEntropyLoss}", "{type: CrossEntropyLoss, ignore_index: 7}"))
+    )
+    by_data = Config(write(FULL.replace("[]}", "[], ignore_index: 7}", 1)))
+    for cfg in (on_top, by_loss, by_data):
+        assert cfg["train_dataset"]["ignore_index"] == cfg["val_dataset"]["ignore_index"] == 7
+        assert cfg["loss"]["types"][0]["ignore_index"] == 7
+        assert cfg["distill_loss"]["types"] == [{"type": "KLLoss", "ignore_index": 7}, {"type": "UserLoss"}]
+
+
+def test_an_ignored_label_that_nobody_says_is_left_to_the_components(write):
+    cfg = Config(write(FULL))
+    assert "ignore_index" not in cfg["train_dataset"]
+    assert cfg["loss"]["types"] == [{"type": "CrossEntropyLoss"}]
+
+
+def test_each_data_set_learns_its_mode_unless_told(write):
+    cfg = Config(write(FULL.replace("val_dataset: {", "val_dataset: {mode: test, ")))
+    assert (cfg["train_dataset"]["mode"], cfg["val_dataset"]["mode"]) == ("train", "test")
+
+
+def test_decay_steps_are_the_iterations_unless_told(write):
+    assert Config(write(FULL))["lr_scheduler"]["decay_steps"] == 10
+    assert Config(write(FULL), iters=3)["lr_scheduler"]["decay_steps"] == 3
+    for said, steps in (("5", 5), ("Null", 10), ("0", 0)):
+        cfg = Config(write(FULL.replace("0.01}", f"0.01, decay_steps: {said}}}")))
+        assert cfg["lr_scheduler"]["decay_steps"] == steps
+
+
+def test_what_takes_any_key_is_told_what_was_said_once(write):
+    text = FULL.replace("UserData", "LooseData").replace("UserNet", "LooseNet")
+    cfg = Config(write("ignore_index: 9\n" + text))
+    assert cfg["val_dataset"] == {
+        "type": "LooseData",
+        "transforms": [],
+        "num_classes": 2,
+        "mode": "val",
+        "ignore_index": 9,
+    }
+
+
+def test_sections_not_asked_for_are_left_alone(write):
+    cfg = Config(write("ignore_index: 9\n" + FULL), sections=("model",))
+    assert cfg["train_dataset"] == {"type": "UserData", "transforms": []}
+    assert cfg["loss"] == {"types": [{"type": "CrossEntropyLoss"}], "coef": [1]}
+
+
+def test_two_configs_of_one_file_share_nothing(write):
+    path = write(FULL)
+    first = Config(path)
+    first["model"]["num_classes"] = 99
+    assert Config(path)["model"]["num_classes"] == 2
+
+
+COMPONENT = """\
+from paddleseg.cvlibs import manager
+
+
+@manager.MODELS.add_component
+class {name}:
+    def __init__(self, depth: int = 1):
+        self.depth = depth
+"""
+
+
+@pytest.mark.usefixtures("fresh_imports")
+@pytest.mark.parametrize("place", ["beside_config", "working_directory", "pythonpath"])
+def test_a_users_module_is_found(write, tmp_path, monkeypatch, place):
+    module, name = f"mine_{place}", f"Mine_{place}"
+    folder = {"beside_config": "configs", "working_directory": ".", "pythonpath": "lib"}[place]
+    write(COMPONENT.format(name=name), f"{folder}/{module}.py")
+    if place == "pythonpath":
+        monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    path = write(f"imports: [{module}]\nmodel: {{type: {name}, depth: 3}}\n", "configs/config.yml")
+    assert Config(path)["model"] == {"type": name, "depth": 3}
+
+
+@pytest.mark.usefixtures("fresh_imports")
+def test_a_module_inside_a_users_package(write):
+    write("", "my_package/__init__.py")
+    write(COMPONENT.format(name="Packaged"), "my_package/my_module.py")
+    text = "imports: [my_package.my_module]\nmodel: {type: Packaged, dept: 3}\n"
+    with pytest.raises(ConfigError, match="unknown key 'dept' of Packaged; did you mean 'depth'"):
+        Config(write(text))
+
+
+@pytest.mark.usefixtures("fresh_imports")
+def test_a_module_that_is_not_there(write, capsys):
+    message = refusal(capsys, lambda: Config(write("iters: 5\nimports: [os, my_modul, components]\n")))
+    assert message.splitlines() == [
+        "1 problem in the config config.yml:",
+        "  config.yml:2: imports: 'my_modul' cannot be imported (No module named 'my_modul'); it is looked "
+        "for in the working directory, beside the config and on PYTHONPATH",
+    ]
+
+
+@pytest.mark.usefixtures("fresh_imports")
+def test_a_module_whose_own_import_is_missing_names_that(write, problems):
+    write("import no_such_dependency\n", "needy.py")
+    (problem,) = problems("imports: [needy]\n")
+    assert "'needy' cannot be imported (No module named 'no_such_dependency')" in problem
+
+
+@pytest.mark.parametrize(
+    "imports", ["components", "5", "[5]", "{a: b}", "[.relative]", "['']", "[a/b.py]", "[a-b]"]
+)
+def test_imports_are_a_list_of_module_names(problems, imports):
+    (problem,) = problems(f"imports: {imports}\n")
+    assert problem.startswith("config.yml:1: imports: must be a list of module names, such as ")
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone", "pretrained"),
+    [
+        ("deeplabv3p_resnet50_os8_optic_disc_512x512_1k_teacher.yml", "ResNet50_vd", False),
+        ("deeplabv3p_resnet18_os8_optic_disc_512x512_1k_student.yml", "ResNet18_vd", True),
+    ],
+)
+def test_the_tutorials_configs(repository, name, backbone, pretrained):
+    path = repository / "configs" / "quick_start" / name
+    assert "_base_" not in yaml.safe_load(path.read_text(encoding="utf-8"))
+    cfg = Config(str(path))
+    assert (cfg.batch_size, cfg.iters) == (4, 1000)
+    assert cfg["optimizer"] == {"type": "SGD", "momentum": 0.9, "weight_decay": 4.0e-5}
+    schedule = {k: cfg["lr_scheduler"][k] for k in ("type", "learning_rate", "end_lr", "power")}
+    assert schedule == {"type": "PolynomialDecay", "learning_rate": 0.01, "end_lr": 0, "power": 0.9}
+    kinds = [transform["type"] for transform in cfg["train_dataset"]["transforms"]]
+    assert kinds == ["Resize", "RandomHorizontalFlip", "Normalize"]
+    assert cfg["train_dataset"]["transforms"][0]["target_size"] == [512, 512]
+    assert cfg["train_dataset"]["download"] is cfg["val_dataset"]["download"] is True
+    assert [loss["type"] for loss in cfg["loss"]["types"]] == ["CrossEntropyLoss"]
+    assert cfg["model"]["backbone"]["type"] == backbone
+    assert cfg["model"]["backbone"]["pretrained"] is cfg["model"]["pretrained"] is None
+    assert cfg["model"]["num_classes"] == 2
+    distill = cfg.get("distill_loss")
+    assert (distill and (distill["types"][0]["type"], distill["coef"])) == (
+        ("KLLoss", [3]) if pretrained else None
+    )
