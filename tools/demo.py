@@ -24,17 +24,22 @@ DISTILL = os.path.join(ROOT, "configs/demo/distill_config.py")
 def main():
     parser = argparse.ArgumentParser(description="Teacher, student and distilled student, compared.")
     parser.add_argument("--out", default="output/demo", help="where weights and pictures go")
-    parser.add_argument("--data", default="data/optic_disc_synthetic", help="where the synthetic set goes")
+    parser.add_argument(
+        "--data",
+        default="data/optic_disc_synthetic",
+        help="folder of the synthetic set; made if it is not there",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the students")
     parser.add_argument("--device", default="auto", choices=("auto", "gpu", "cpu"))
     parser.add_argument("--iters", type=int, help="of all three; for a quick look")
     args = parser.parse_args()
     runtime.prepare()
     started = time.time()
-    call([os.path.join(ROOT, "tools/make_optic_disc.py"), "--out", args.data])
+    if not os.path.isdir(args.data):
+        call([os.path.join(ROOT, "tools/make_optic_disc.py"), "--out", args.data])
     runs = train_all(args)
-    picture = draw(args, runs)
-    print(table(runs, time.time() - started))
+    picture, images = draw(args, runs)
+    print(table(runs, images, time.time() - started))
     print(f"weights:  {args.out}/{{teacher,student_N,distilled_N}}/best_model/model.pdparams")
     print(f"pictures: {picture}")
 
@@ -101,7 +106,11 @@ def load_model(config, weights):
 
 
 def draw(args, runs):
-    """Write a sheet of test photographs with the truth and the three models' masks; return its path."""
+    """Write a sheet of photographs with the truth and the three models' masks.
+
+    Returns:
+        path of the sheet, and the number of validation images.
+    """
     import cv2
     import numpy as np
 
@@ -124,10 +133,10 @@ def draw(args, runs):
         rows.append([photograph, *(overlay(photograph, mask) for mask in masks)])
     path = os.path.join(args.out, "comparison.png")
     cv2.imwrite(path, sheet(rows, ["synthetic photograph", "truth", *models]))
-    return path
+    return path, len(dataset)
 
 
-def table(runs, seconds):
+def table(runs, images, seconds):
     """Return the comparison as text; several seeds as mean and sample standard deviation."""
     import numpy as np
 
@@ -137,7 +146,7 @@ def table(runs, seconds):
     head = f"{'model':<26} {'seeds':>5} {'mIoU':>16} {'disc IoU':>16} {'parameters':>11} {'time/run':>9}"
     lines = [
         "",
-        "Synthetic optic discs, 76 validation images, best evaluation of each run",
+        f"Synthetic optic discs, {images} validation images, best evaluation of each run",
         head,
         "-" * len(head),
     ]
@@ -153,6 +162,9 @@ def table(runs, seconds):
     gain = means["distilled"] - means["student"]
     verdict = "better" if gain > 0 else "WORSE" if gain < 0 else "neither better nor worse"
     lines.append(f"The distilled student is {verdict} than the plain one by {abs(gain):.4f} mIoU on average.")
+    spreads = [np.std([e["miou"] for e in runs[name]]) for name in ("student", "distilled")]
+    if abs(gain) < max(spreads):
+        lines.append("That is less than the seeds differ by, so it may be chance.")
     if means["teacher"] <= means["student"]:
         lines.append("The teacher is NOT better than the plain student: there was little to learn from it.")
     lines.append(f"All of it took {seconds:.0f} s.")

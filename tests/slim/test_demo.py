@@ -1,0 +1,40 @@
+"""The README's demonstration, on a few images and for two iterations."""
+
+import re
+import subprocess
+import sys
+
+import cv2
+import pytest
+
+
+@pytest.fixture(scope="module")
+def printed(repository, tmp_path_factory):
+    """What the demonstration prints, and the folder it ran in."""
+    folder = tmp_path_factory.mktemp("demo")
+    make = [str(repository / "tools/make_optic_disc.py"), "--out", "data/optic_disc_synthetic"]
+    sizes = ["--train", "8", "--val", "3", "--test", "1", "--size", "64"]
+    subprocess.run([sys.executable, *make, *sizes], cwd=folder, check=True)
+    demo = [str(repository / "tools/demo.py"), "--data", "data/optic_disc_synthetic", "--device", "cpu"]
+    flags = ["--iters", "2", "--seeds", "0"]
+    done = subprocess.run(
+        [sys.executable, *demo, *flags], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout, folder
+
+
+def test_one_table_compares_the_three(printed):
+    text, _ = printed
+    rows = re.findall(r"^(teacher|student alone|student distilled) +1 +0\.\d{4} +0\.\d{4}", text, re.M)
+    assert rows == ["teacher", "student alone", "student distilled"]
+    assert "The distilled student is" in text
+    assert "3 validation images" in text
+
+
+def test_weights_and_pictures_lie_where_it_says(printed):
+    text, folder = printed
+    for run in ("teacher", "student_0", "distilled_0"):
+        assert (folder / "output/demo" / run / "best_model/model.pdparams").is_file()
+    picture = cv2.imread(str(folder / re.search(r"pictures: (\S+)", text)[1]))
+    assert picture.shape[1] == 5 * 64
