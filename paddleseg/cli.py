@@ -69,7 +69,7 @@ def add_training_flags(parser):
         "--keep_checkpoint_max", type=_positive, default=5, help="iter_N folders to keep (default: 5)"
     )
     parser.add_argument(
-        "--seed", type=_count, default=0, help="of weights, order and augmentation (default: 0)"
+        "--seed", type=_seed, default=0, help="of weights, order and augmentation (default: 0)"
     )
 
 
@@ -77,6 +77,13 @@ def _positive(text):
     value = _count(text)
     if value == 0:
         raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+def _seed(text):
+    value = _count(text)
+    if value >= 2**32:
+        raise argparse.ArgumentTypeError("must be below 2**32")
     return value
 
 

@@ -45,7 +45,7 @@ class Checkpoints:
                 "model.pdparams": model.state_dict(),
                 "model.pdopt": _renamed(optimizer.state_dict(), _structured_names(model)),
             },
-            {"iter": iteration, **state},
+            {"iter": iteration, "optimizer": type(optimizer).__name__, **state},
         )
         name = f"iter_{iteration}"
         if name in self._kept:
@@ -99,14 +99,30 @@ class Checkpoints:
                 f"--resume_model {folder}: no {', '.join(missing)} there; name an iter_N folder of a run"
             )
         load_weights(model, paths["model.pdparams"])
+        state = self._read_state(paths[STATE_FILE])
+        kind = state.pop("optimizer", None)
+        if kind != type(optimizer).__name__:
+            raise UserError(
+                f"--resume_model {folder}: it was trained with {kind}, the config says "
+                f"{type(optimizer).__name__}; resume with the same optimizer"
+            )
         try:
             own_names = {key: name for name, key in _structured_names(model).items()}
             optimizer.set_state_dict(_renamed(paddle.load(paths["model.pdopt"]), own_names))
-            with open(paths[STATE_FILE], encoding="utf-8") as file:
-                state = json.load(file)
-        except (ValueError, OSError, EOFError) as error:
-            raise UserError(f"--resume_model {folder}: the training state cannot be read: {error}") from error
+        except Exception as error:  # unpickling and Paddle's own checks raise nearly anything
+            raise UserError(f"--resume_model {folder}: model.pdopt cannot be used: {error}") from error
         self._kept.extend(self._earlier(state["iter"]))
+        return state
+
+    @staticmethod
+    def _read_state(path):
+        try:
+            with open(path, encoding="utf-8") as file:
+                state = json.load(file)
+            if not isinstance(state["iter"], int):
+                raise TypeError("iter is no whole number")
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            raise UserError(f"the training state {path} cannot be read: {error!r}") from error
         return state
 
     def _earlier(self, iteration):
@@ -129,7 +145,6 @@ def _renamed(state, names):
     """Return an optimizer's state with "<parameter>_<what>" keys renamed by parameter."""
     renamed = {}
     for key, value in state.items():
-        value = _renamed(value, names) if key == "master_weights" else value
         # A name may begin another one; the longest that fits is meant.
         fitting = [name for name in names if key == name or key.startswith(name + "_")]
         old = max(fitting, key=len, default="")

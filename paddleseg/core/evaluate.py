@@ -2,17 +2,17 @@
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 
 from paddleseg.core import parallel
 from paddleseg.core.loading import load_batches
+from paddleseg.core.predict import classes_at
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.models.losses.combine import output_list
 from paddleseg.utils.metrics import confusion_matrix, scores
 
 
-def evaluate(model, dataset, batch_size=1, num_workers=0):
+def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0):
     """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
 
     The main logits are resized bilinearly to each mask's own size, as PaddleSeg does, so that what the
@@ -22,7 +22,8 @@ def evaluate(model, dataset, batch_size=1, num_workers=0):
     Args:
         model: maps N x 3 x H x W to a list of logits N x C x h x w, the main one first. Its training
             mode is put back afterwards.
-        dataset: a map-style dataset in evaluation mode, with `num_classes` and `ignore_index`.
+        dataset: a map-style dataset in evaluation mode; it may have an `ignore_index`, 255 unless it says so.
+        num_classes: number of classes C.
         batch_size: images of equal size that are run together.
         num_workers: processes that read.
 
@@ -31,7 +32,6 @@ def evaluate(model, dataset, batch_size=1, num_workers=0):
     """
     if len(dataset) == 0:
         raise UserError("the dataset to evaluate on holds no image")
-    num_classes = dataset.num_classes
     ignore_index = getattr(dataset, "ignore_index", 255)
     batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     loader = load_batches(SeededSamples(dataset, seed=0), batches, num_workers, group_by_size)
@@ -43,8 +43,7 @@ def evaluate(model, dataset, batch_size=1, num_workers=0):
             for images, labels in groups:
                 logits = output_list(model(images))[0]
                 _check_logits(logits, num_classes)
-                logits = F.interpolate(logits, labels.shape[1:], mode="bilinear")
-                predicted = paddle.argmax(logits, axis=1)
+                predicted = classes_at(logits, labels.shape[1:])
                 total += confusion_matrix(predicted, labels, num_classes, ignore_index)
     if was_training:
         model.train()

@@ -56,7 +56,10 @@ def _collate_unless_error(collate, samples):
     error = next((sample for sample in samples if isinstance(sample, UserError)), None)
     if error is not None:
         return {"error": np.frombuffer(str(error).encode(), dtype="uint8")}
-    return collate(samples)
+    try:
+        return collate(samples)
+    except UserError as mistake:
+        return _collate_unless_error(collate, [mistake])
 
 
 def _raise_if_error(batch):
@@ -66,7 +69,18 @@ def _raise_if_error(batch):
 
 
 def stack(samples):
-    """Return samples, dicts of arrays of equal shape, as one dict of stacked arrays."""
+    """Return samples, dicts of arrays of equal shape, as one dict of stacked arrays.
+
+    Raises:
+        UserError: their shapes differ.
+    """
+    for key in samples[0]:
+        shapes = sorted({tuple(np.shape(sample[key])) for sample in samples})
+        if len(shapes) > 1:
+            raise UserError(
+                f"a batch has samples of different shapes, {key!r} {shapes[0]} and {shapes[1]}; a transform "
+                f"such as Resize or RandomPaddingCrop makes them equal"
+            )
     return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
 
 

@@ -16,5 +16,9 @@ def predict(model, image, size):
         size: (height, width) of the mask; the logits are resized to it bilinearly.
     """
     logits = output_list(model(paddle.to_tensor(image[None])))[0]
-    logits = F.interpolate(logits, list(size), mode="bilinear")
-    return paddle.argmax(logits, axis=1)[0].numpy().astype("uint8")
+    return classes_at(logits, size)[0].numpy().astype("uint8")
+
+
+def classes_at(logits, size):
+    """Return the class of each pixel, int64 N x H x W, of logits resized bilinearly to `size` (H, W)."""
+    return paddle.argmax(F.interpolate(logits, list(size), mode="bilinear"), axis=1)

@@ -1,6 +1,8 @@
 """A command's arguments to a whole run: plain training, distillation, validation."""
 
-import numpy as np
+import functools
+import os
+
 import paddle
 
 from paddleseg.core import parallel
@@ -13,7 +15,7 @@ from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.datasets.sampling import EpochBatches, SeededSamples
 from paddleseg.distill.adaptor import Taps
 from paddleseg.distill.distill_file import load_distill_file
-from paddleseg.distill.features import FeatureLoss, unique_names
+from paddleseg.distill.features import FeatureLoss, check_batch_size, unique_names
 from paddleseg.distill.probe import probe
 from paddleseg.distill.step import DistillStep
 from paddleseg.distill.teacher import Teacher
@@ -53,6 +55,7 @@ def distill(args):
     teacher_cfg = _teacher_config(args)
     student_adaptor, teacher_adaptor, features = load_distill_file(args.distill_config)
     feature_losses = unique_names([FeatureLoss(feature) for feature in features])
+    check_batch_size(feature_losses, cfg.batch_size)
     builder = _prepare(cfg, args)
     # The student first: its weights are then those of plain training with the same seed.
     student = parallel.with_sync_batch_norm(builder.model)
@@ -85,7 +88,7 @@ def validate(args):
         load_weights(builder.model, args.model_path)
     elif not cfg["model"].get("pretrained"):
         raise UserError("no weights to evaluate: give --model_path, or model.pretrained in the config")
-    return _evaluate_and_log(builder, args.num_workers)
+    return _evaluate_and_log(builder, _num_classes(builder), args.num_workers)
 
 
 def _training_config(path, args):
@@ -113,11 +116,22 @@ def _teacher_config(args):
 
 def _prepare(cfg, args):
     """Choose the device, seed, log the config and return its builder."""
+    _check_save_dir(args.save_dir)
     parallel.set_device(args.device)
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
     parallel.seed_everything(args.seed)
     return SegBuilder(cfg)
+
+
+def _check_save_dir(path):
+    """Refuse a folder that cannot be written before anything is trained for it."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
+    if not os.access(path, os.W_OK):
+        raise UserError(f"--save_dir {path!r} cannot be written to")
 
 
 def _first_images(builder, seed):
@@ -126,16 +140,22 @@ def _first_images(builder, seed):
     count = min(2, builder.cfg.batch_size, len(samples))
     if count == 0:
         raise UserError("the training set holds no image")
-    return paddle.to_tensor(np.stack([samples[(0, i)]["img"] for i in range(count)]))
+    return paddle.to_tensor(stack([samples[(0, i)] for i in range(count)])["img"])
 
 
 def _fit(step, builder, args):
     cfg = builder.cfg
-    evaluation = None if args.no_eval or builder.val_dataset is None else _evaluation(builder, args)
+    evaluation = None
+    if not args.no_eval and builder.val_dataset is not None:
+        num_classes = _num_classes(builder)
+        evaluation = functools.partial(_evaluate_and_log, builder, num_classes, args.num_workers)
     checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max)
     state = {}
     if args.resume_model:
         state = checkpoints.load(args.resume_model, builder.model, builder.optimizer)
+        if not os.path.isdir(os.path.join(args.save_dir, "best_model")):
+            # Resumed into another folder: the best weights of the run so far are not there to be kept.
+            state = {"iter": state["iter"]}
     start_iter = state.pop("iter", 0)
     if start_iter >= cfg.iters:
         raise UserError(
@@ -152,8 +172,9 @@ def _fit(step, builder, args):
     )
     samples = SeededSamples(builder.train_dataset, args.seed)
     loader = load_batches(samples, batches, args.num_workers, stack)
-    # Weights are equal on all ranks; what is drawn inside the model must not be.
-    parallel.seed_everything(args.seed + parallel.rank())
+    # Weights are equal on all ranks; what is drawn inside the model (dropout) must not be, nor be drawn
+    # once more after a resume.
+    parallel.seed_everything(args.seed + parallel.rank() + start_iter * parallel.num_ranks())
     trainer = Trainer(
         step=step,
         model=builder.model,
@@ -173,13 +194,26 @@ def _fit(step, builder, args):
     return trainer.fit()
 
 
-def _evaluation(builder, args):
-    return lambda: _evaluate_and_log(builder, args.num_workers)
+def _num_classes(builder):
+    """Return the number of classes to evaluate, as the dataset says or else the config."""
+    said = [
+        getattr(builder.val_dataset, "num_classes", None),
+        builder.cfg.get("num_classes"),
+        builder.cfg["model"].get("num_classes"),
+    ]
+    number = next((n for n in said if n is not None), None)
+    if number is None:
+        raise UserError(
+            f"{builder.cfg.path}: val_dataset: the number of classes is said nowhere; say num_classes at the "
+            f"top of the config, or train with --no_eval"
+        )
+    return number
 
 
-def _evaluate_and_log(builder, num_workers):
+def _evaluate_and_log(builder, num_classes, num_workers):
     dataset = builder.val_dataset
-    result = evaluate(builder.model, dataset, builder.cfg.get("batch_size", 1), num_workers)
+    batch_size = builder.cfg.get("batch_size", 1)
+    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers)
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result

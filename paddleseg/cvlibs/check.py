@@ -90,8 +90,12 @@ class Checker:
         if not isinstance(spec, dict):
             self._add(path, f"must hold a `type` and its keys, not {spec!r}")
             return
-        if not isinstance(spec.get("type"), str):
+        name = spec.get("type")
+        if name is None:
             self._add(path, f"the key 'type' is missing: it names the {registry.name}")
+            return
+        if not isinstance(name, str):
+            self._add((*path, "type"), f"must be the name of a {registry.name}, not {name!r}")
             return
         if spec["type"] not in registry:
             options = suggestion(spec["type"], registry)

@@ -108,23 +108,26 @@ class Config:
         return self._origins[path] if path else self.path
 
     def _import_components(self):
+        """Import what registers components, ours and the user's; return what is wrong, one line each."""
+        for module in BUILT_IN:
+            importlib.import_module(module)
         modules = self.dic.get("imports") or []
+        place = self._where(("imports",))
         if not isinstance(modules, list) or not all(_is_module_name(m) for m in modules):
             return [
-                f"{self._where(('imports',))}: imports: must be a list of module names, such as "
-                f"[my_package.my_module], not {modules!r}"
+                f"{place}: imports: must be a list of module names, such as [my_package.my_module], not "
+                f"{modules!r}"
             ]
+        # A base's modules lie beside that base.
+        written_in = place.rpartition(":")[0]
+        for path in (self.path, written_in) if modules else ():
+            _search_in(os.path.dirname(os.path.abspath(path)))
+        _search_in(os.getcwd())
         problems = []
-        for folder in (os.path.dirname(os.path.abspath(self.path)), os.getcwd()):
-            if modules and folder not in sys.path:
-                sys.path.insert(0, folder)
-        for module in (*BUILT_IN, *modules):
+        for module in modules:
             try:
                 importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                if module in BUILT_IN:
-                    raise
-                place = self._where(("imports",))
+            except (ImportError, SyntaxError, UserError) as error:
                 problems.append(
                     f"{place}: imports: {module!r} cannot be imported ({error}); it is looked for in the "
                     f"working directory, beside the config and on PYTHONPATH"
@@ -153,3 +156,8 @@ class Config:
 
 def _is_module_name(name):
     return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
+
+
+def _search_in(folder):
+    if folder not in sys.path:
+        sys.path.insert(0, folder)

@@ -33,7 +33,7 @@ class ComponentManager:
 
         Raises:
             TypeError: it is neither a class nor a function.
-            KeyError: another component has that name already.
+            UserError: another component has that name already.
         """
         for item in component if isinstance(component, (list, tuple)) else [component]:
             if not (inspect.isclass(item) or inspect.isfunction(item)):
@@ -42,7 +42,10 @@ class ComponentManager:
             # A module that is run again (a notebook cell, a reload) may define its component anew.
             same_place = (known.__module__, known.__qualname__) == (item.__module__, item.__qualname__)
             if known is not item and not same_place:
-                raise KeyError(f"there is a {self.name} named {item.__name__!r} already: {known!r}")
+                raise UserError(
+                    f"there is a {self.name} named {item.__name__!r} already, in {known.__module__}; "
+                    f"choose another name"
+                )
             self._components[item.__name__] = item
         return component
 

@@ -1,6 +1,7 @@
 """Adaptors: the user's own naming of the tensors to distil, and the taps that fetch them."""
 
 import re
+import traceback
 
 import paddle
 
@@ -29,6 +30,13 @@ class AdaptorBase:
     def mapping_layers(self):
         """Return the names and what they stand for."""
         raise NotImplementedError(f"{type(self).__name__} must define mapping_layers()")
+
+
+def told(error):
+    """Return an error raised in a user's file as one line: its kind, its text, and the line it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} (line {frames[-1].lineno} of {frames[-1].filename})"
 
 
 class Taps:
@@ -84,8 +92,12 @@ class Taps:
     def _mapping(self):
         try:
             mapping = self._adaptor.mapping_layers()
+        except NotImplementedError:
+            raise
         except AttributeError as error:
             raise UserError(f"{self._where()}: {self._missing_attribute(error)}") from error
+        except Exception as error:  # it is the user's file: what is wrong there is theirs to mend
+            raise UserError(f"{self._where()}: {told(error)}") from error
         if not isinstance(mapping, dict):
             raise UserError(f"{self._where()} returned {type(mapping).__name__} instead of a dict")
         return mapping
@@ -94,9 +106,13 @@ class Taps:
         """Return what an AttributeError in a user's adaptor means for the user."""
         model = self._adaptor.model
         found = re.search(r"'(\w+)' object has no attribute '(\w+)'", str(error))
-        if not found or found[1] != type(model).__name__:
-            return str(error)
-        left = [n for n in (*vars(model), *model._buffers, *model._sub_layers) if not n.startswith("_")]
+        owners = [
+            layer for layer in (model, *model.sublayers()) if found and type(layer).__name__ == found[1]
+        ]
+        if not owners:
+            return told(error)
+        owner = getattr(error, "obj", None) or owners[0]
+        left = [n for n in (*vars(owner), *owner._buffers, *owner._sub_layers) if not n.startswith("_")]
         return f"forward leaves no {found[2]!r} on {found[1]}; {suggestion(found[2], left)}"
 
     def _keeper(self, name):

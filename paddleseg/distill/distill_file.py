@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-from paddleseg.distill.adaptor import AdaptorBase
+from paddleseg.distill.adaptor import AdaptorBase, told
 from paddleseg.errors import UserError, suggestion
 
 KEYS = {
@@ -89,8 +89,8 @@ def _run(path):
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError) as error:
-        raise UserError(f"{path} cannot be imported: {error}") from error
+    except Exception as error:  # it is the user's file: what is wrong there is theirs to mend
+        raise UserError(f"{path} cannot be imported: {told(error)}") from error
     return module
 
 
@@ -106,4 +106,7 @@ def _call(module, name, path):
     function = getattr(module, name, None)
     if not callable(function):
         raise UserError(f"{path}: the function {name}() is missing")
-    return function()
+    try:
+        return function()
+    except Exception as error:
+        raise UserError(f"{path}: {name}() fails: {told(error)}") from error

@@ -1,10 +1,11 @@
 """Feature distillation: a weighted loss between a tensor of the student and one of the teacher."""
 
 from paddleseg.cvlibs import manager, signature
+from paddleseg.distill.distill_file import KEYS
 from paddleseg.errors import UserError, suggestion
 
-# What the other keys of a feature dict are not: arguments of the loss.
-OWN_KEYS = ("feature_type", "s_feature_idx", "t_feature_idx", "loss_function", "weight")
+# Losses of PaddleSlim on the relations between the samples of a batch: of two, every distance is their mean.
+BETWEEN_SAMPLES = ("RKDLoss", "RKdAngle", "RkdDistance")
 # Losses of PaddleSlim that normalise over the last axis, which is the width of a feature map.
 OVER_LAST_AXIS = {
     "CELoss": "takes the softmax over the width of a feature map; pass axis=1 for its channels",
@@ -34,7 +35,7 @@ class FeatureLoss:
         self.loss_name = feature["loss_function"]
         self.name = f"{self.student_tap}_{self.loss_name}"
         self.weight = feature["weight"]
-        arguments = {key: value for key, value in feature.items() if key not in OWN_KEYS}
+        arguments = {key: value for key, value in feature.items() if key not in KEYS}
         self.loss = build_feature_loss(self.loss_name, arguments)
 
     def __call__(self, student_taps, teacher_taps):
@@ -50,6 +51,16 @@ def unique_names(feature_losses):
         if names.count(names[i]) > 1:
             loss.name = f"{names[i]}_{names[:i].count(names[i])}"
     return feature_losses
+
+
+def check_batch_size(feature_losses, batch_size):
+    """Raise `UserError` for a loss that is always 0 with so few samples in a process's batch."""
+    for loss in feature_losses:
+        if loss.loss_name in BETWEEN_SAMPLES and batch_size < 3:
+            raise UserError(
+                f"{loss.name} compares the samples of a batch with one another and is 0 for fewer than "
+                f"three; batch_size is {batch_size}"
+            )
 
 
 def build_feature_loss(name, arguments):

@@ -36,11 +36,16 @@ def probe(student, student_taps, teacher, feature_losses, images):
         _check_feature(feature_loss, student_outputs, teacher_outputs)
 
 
-def _compare_logits(student, teacher):
+def check_output_count(student, teacher):
+    """Raise `UserError` unless the two lists of logits are equally long."""
     if len(student) != len(teacher):
         raise UserError(
             f"the student has {len(student)} output(s) and the teacher {len(teacher)}; they must have as many"
         )
+
+
+def _compare_logits(student, teacher):
+    check_output_count(student, teacher)
     for i, (ours, theirs) in enumerate(zip(student, teacher)):
         if ours.shape[1] != theirs.shape[1]:
             raise UserError(

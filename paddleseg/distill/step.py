@@ -1,6 +1,7 @@
 """What distillation does with a batch."""
 
-from paddleseg.models.losses.combine import output_list, weighted_losses
+from paddleseg.distill.probe import check_output_count
+from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
 
 
 class DistillStep:
@@ -36,8 +37,11 @@ class DistillStep:
 
         parts = weighted_losses(self.loss, [(logits,) for logits in student_logits], label)
         if self.distill_loss is not None:
+            # Some models have more outputs in training than in the probe's eval mode.
+            check_output_count(student_logits, teacher_logits)
             pairs = list(zip(student_logits, teacher_logits))
-            parts.update(weighted_losses(self.distill_loss, pairs, label))
+            merge_parts(parts, weighted_losses(self.distill_loss, pairs, label), "distill_")
         for feature_loss in self.feature_losses:
-            parts[feature_loss.name] = feature_loss(student_taps, teacher_taps)
+            value = feature_loss(student_taps, teacher_taps)
+            merge_parts(parts, {feature_loss.name: value}, "feature_")
         return {"loss": sum(parts.values()), **parts}

@@ -42,7 +42,7 @@ def test_every_pixel_is_counted_once_at_the_masks_own_size(batch_size, num_worke
     paddle.seed(1)
     model, dataset = Linear(), Ragged()
     model.train()
-    result = evaluate(model, dataset, batch_size, num_workers)
+    result = evaluate(model, dataset, 3, batch_size, num_workers)
     matrix = np.zeros((3, 3))
     for sample in (dataset[i] for i in range(len(dataset))):
         logits = model(paddle.to_tensor(sample["img"][None]))[0]
@@ -77,7 +77,7 @@ def test_ranks_share_the_images_without_overlap(samples, nranks):
 
 def test_an_output_that_is_no_map_of_the_classes_is_refused():
     with pytest.raises(UserError, match=r"first output has shape \[1, 2, 8, 8\].*N x 3 x H x W"):
-        evaluate(tiny.TinyNet(num_classes=2), Ragged())
+        evaluate(tiny.TinyNet(num_classes=2), Ragged(), 3)
 
 
 def test_an_empty_dataset_is_refused():
@@ -85,4 +85,4 @@ def test_an_empty_dataset_is_refused():
         sizes = ()
 
     with pytest.raises(UserError, match="holds no image"):
-        evaluate(Linear(), Empty())
+        evaluate(Linear(), Empty(), 3)

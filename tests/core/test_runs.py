@@ -254,3 +254,22 @@ def test_gpu_where_there_is_none_is_refused(tmp_path, root):
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match="--device gpu: Paddle .* use --device cpu or auto"):
         train(tmp_path, tiny.config(root), device="gpu")
+
+
+def test_a_run_that_is_resumed_elsewhere_finds_its_own_best(tmp_path, root, lines):
+    whole = train(tmp_path, tiny.config(root), "whole")
+    path = os.path.join(whole, "iter_2", "state.json")
+    with open(path, encoding="utf-8") as file:
+        state = json.load(file)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({**state, "best_miou": 0.999}, file)
+    elsewhere = train(tmp_path, tiny.config(root), "rest", resume_model=os.path.join(whole, "iter_2"))
+    assert os.path.isfile(os.path.join(elsewhere, "best_model", "model.pdparams"))
+
+
+def test_imports_of_a_base_lie_beside_the_base(tmp_path, root, lines):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "beside_base.py").write_text("import tiny", encoding="utf-8")
+    tiny.write_yaml(tmp_path / "base" / "base.yml", tiny.config(root, imports=["beside_base"]))
+    folder = train(tmp_path, {"_base_": "base/base.yml", "iters": 1})
+    assert os.path.isdir(os.path.join(folder, "iter_1"))

@@ -138,7 +138,13 @@ def test_a_section_must_be_a_component(problems, value):
     assert problem.startswith("config.yml:1: model: must hold a `type` and its keys, not ")
 
 
-@pytest.mark.parametrize("spec", ["{num_classes: 2}", "{type: Null}", "{type: 5}", "{type: [UserNet]}"])
+@pytest.mark.parametrize("name", ["5", "[UserNet]"])
+def test_a_type_must_be_text(problems, name):
+    (problem,) = problems(f"model: {{type: {name}}}\n")
+    assert problem.startswith("config.yml:1: model.type: must be the name of a model, not ")
+
+
+@pytest.mark.parametrize("spec", ["{num_classes: 2}", "{type: Null}"])
 def test_a_component_must_have_a_type(problems, spec):
     assert problems(f"model: {spec}\n") == [
         "config.yml:1: model: the key 'type' is missing: it names the model"

@@ -45,7 +45,7 @@ def test_types_are_losses(problems):
     first, second, third = problems(text)
     assert "loss.types.0: must hold a `type` and its keys, not 'CrossEntropyLoss'" in first
     assert "loss.types.1.type: unknown loss 'ResNet18_vd'" in second
-    assert "loss.types.2: the key 'type' is missing: it names the loss" in third
+    assert "loss.types.2.type: must be the name of a loss, not ['KLLoss']" in third
 
 
 @pytest.mark.parametrize("name", ["KLLoss", "SegChannelwiseLoss"])

@@ -4,6 +4,7 @@ from refusal import refusal
 from paddleseg import datasets, models, optimizers, transforms  # noqa: F401  they register themselves
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.manager import ComponentManager
+from paddleseg.errors import UserError
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_name_is_taken_once(things):
     first = type("Same", (), {"__module__": "one"})
     second = type("Same", (), {"__module__": "two"})
     things.add_component(first)
-    with pytest.raises(KeyError, match="there is a thing named 'Same' already"):
+    with pytest.raises(UserError, match="there is a thing named 'Same' already, in one"):
         things.add_component(second)
     assert things["Same"] is first
 

@@ -8,7 +8,9 @@ from paddleseg.distill.adaptor import Taps
 from paddleseg.distill.features import FeatureLoss
 from paddleseg.distill.step import DistillStep
 from paddleseg.distill.teacher import Teacher
+from paddleseg.errors import UserError
 from paddleseg.models.losses import CrossEntropyLoss, KLLoss
+from paddleseg.models.losses.combine import output_list
 
 
 class Body(AdaptorBase):
@@ -78,3 +80,45 @@ def test_every_parameter_of_the_student_and_none_of_the_teacher_gets_a_gradient(
     make(student, teacher, {"types": [KLLoss()], "coef": [1]}, [tiny.feature()])(BATCH)["loss"].backward()
     assert all(np.abs(p.grad.numpy()).sum() > 0 for p in student.parameters() if p.ndim > 1)
     assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_a_loss_of_the_same_name_in_both_sections_counts_twice(models):
+    class Far(paddle.nn.Layer):
+        def forward(self, student, other):
+            return (student.mean() * 0 + other.astype("float32").mean() * 0) + 7.0
+
+    student, teacher = models
+    loss = {"types": [Far()], "coef": [1]}
+    step = DistillStep(student, Taps(student, Body, "student"), Teacher(teacher, Body), loss, loss, [])
+    losses = {name: float(value) for name, value in step(BATCH).items()}
+    assert losses == {"loss": 14.0, "Far": 7.0, "distill_Far": 7.0}
+
+
+def test_outputs_that_only_training_has_are_not_dropped(models):
+    _, teacher = models
+    student = tiny.TinyNet(outputs=2)
+    loss = {"types": [CrossEntropyLoss()] * 2, "coef": [1, 1]}
+    taps = Taps(student, Body, "student")
+    step = DistillStep(student, taps, Teacher(teacher, Body), loss, {"types": [KLLoss()], "coef": [1]}, [])
+    with pytest.raises(UserError, match=r"the student has 2 output\(s\) and the teacher 1"):
+        step(BATCH)
+
+
+@pytest.mark.parametrize("shape", [[3], [0]])
+def test_a_loss_that_is_no_number_is_refused(models, shape):
+    class Vector(paddle.nn.Layer):
+        def forward(self, student, other):
+            return paddle.zeros(shape)
+
+    student, teacher = models
+    loss = {"types": [Vector()], "coef": [1]}
+    step = DistillStep(student, Taps(student, Body, "student"), Teacher(teacher, Body), loss, None, [])
+    with pytest.raises(UserError, match="Vector gives a tensor of shape"):
+        step(BATCH)
+
+
+def test_an_output_that_is_no_tensor_is_refused():
+    with pytest.raises(UserError, match="must return a tensor or a list of tensors of logits, not dict"):
+        output_list({"logits": paddle.zeros([1])})
+    with pytest.raises(UserError, match="not an empty list"):
+        output_list([])

@@ -210,3 +210,59 @@ def test_a_distill_config_that_is_not_there(distill):
 
 def test_a_config_that_is_not_there(command):
     refused(command("val.py", "--config", "no_such.yml"), "there is no config file no_such.yml")
+
+
+def test_images_of_different_sizes(train, tmp_path, root):
+    import cv2
+    import numpy as np
+
+    for folder, value in (("JPEGImages/wide.jpg", 9), ("Annotations/wide.png", 0)):
+        cv2.imwrite(os.path.join(root, folder), np.full((tiny.SIZE, 40), value, "uint8"))
+    path = tmp_path / "list.txt"
+    pairs = "JPEGImages/train_0.jpg Annotations/train_0.png\nJPEGImages/wide.jpg Annotations/wide.png\n"
+    path.write_text(2 * pairs, encoding="utf-8")
+    dataset = {"type": "Dataset", "dataset_root": root, "train_path": str(path), "transforms": []}
+    for workers in ("0", "1"):
+        result = train("--num_workers", workers, train_dataset={**dataset, "num_classes": 2})
+        refused(result, "different shapes", "Resize or RandomPaddingCrop")
+
+
+def test_a_folder_that_cannot_be_written(train, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    refused(train("--save_dir", tmp_path / "file"), "--save_dir", "cannot be made")
+    refused(train("--save_dir", ""), "--save_dir ''", "cannot be made")
+
+
+def test_a_checkpoint_of_another_optimizer(train, tmp_path):
+    assert train("--device", "cpu", "--iters", "2")[0] == 0
+    result = train("--resume_model", tmp_path / "out" / "iter_2", optimizer={"type": "AdamW"})
+    refused(result, "it was trained with Momentum, the config says AdamW")
+
+
+def test_a_dataset_that_says_no_number_of_classes(train):
+    model = {"type": "Model"}
+    digits = {"type": "Digits"}
+    result = train(train_dataset=digits, val_dataset=digits, model=model, imports=["tiny", "tutorial_model"])
+    refused(result, "val_dataset: the number of classes is said nowhere", "--no_eval")
+
+
+def test_mistakes_in_the_users_own_file(distill, tmp_path):
+    result = distill(tensor="logit_list[3]", teacher_tensor="mixed")
+    refused(result, "Student (student)", "IndexError: list index out of range", "d.py")
+    result = distill(tensor="body[1].featur", teacher_tensor="mixed")
+    refused(result, "leaves no 'featur' on BatchNorm2D")
+
+
+@pytest.mark.parametrize("text", ["def (", "from paddleseg import no_such_name"])
+def test_a_module_of_ones_own_that_cannot_be_imported(train, tmp_path, text):
+    (tmp_path / "broken_module.py").write_text(text, encoding="utf-8")
+    refused(train(imports=["tiny", "broken_module"]), "1 problem", "'broken_module' cannot be imported")
+
+
+def test_a_loss_on_relations_between_samples_needs_some(distill):
+    result = distill("--batch_size", "2", features=[tiny.feature(loss_function="RKDLoss")])
+    refused(result, "is 0 for fewer than three; batch_size is 2")
+
+
+def test_a_seed_that_is_too_large(train):
+    refused(train("--seed", "9" * 20), "must be below 2**32")

@@ -2,6 +2,8 @@
 
 import inspect
 
+import paddle
+
 from paddleseg.errors import UserError
 
 
@@ -31,8 +33,19 @@ def weighted_losses(section, outputs, label=None):
     for i, (loss, factor, tensors) in enumerate(zip(types, coef, outputs)):
         arguments = (*tensors, label) if takes_label(loss, len(tensors)) else tensors
         name = type(loss).__name__
-        parts[f"{name}_{i}" if name in parts else name] = factor * loss(*arguments)
+        value = loss(*arguments)
+        if value.size != 1:
+            raise UserError(f"{name} gives a tensor of shape {list(value.shape)}; a loss must be one number")
+        parts[f"{name}_{i}" if name in parts else name] = factor * value
     return parts
+
+
+def merge_parts(parts, more, prefix):
+    """Add losses to a dict of losses; one whose name is taken gets `prefix`, so that none is lost."""
+    for name, value in more.items():
+        while name in parts:
+            name = prefix + name
+        parts[name] = value
 
 
 def takes_label(loss, num_tensors):
@@ -45,5 +58,14 @@ def takes_label(loss, num_tensors):
 
 
 def output_list(outputs):
-    """Return a model's outputs as a list; a bare tensor is a list of one."""
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    """Return a model's outputs as a list; a bare tensor is a list of one.
+
+    Raises:
+        UserError: the model returns something else.
+    """
+    listed = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    wrong = [type(item).__name__ for item in listed if not isinstance(item, paddle.Tensor)]
+    if wrong or not listed:
+        told = wrong[0] if wrong else "an empty list"
+        raise UserError(f"a model must return a tensor or a list of tensors of logits, not {told}")
+    return listed
