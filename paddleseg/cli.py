@@ -32,6 +32,11 @@ def add_device_flags(parser):
         default=0,
         help="processes that read data; 0 reads in the main one (default: 0)",
     )
+    add_config_flag(parser)
+
+
+def add_config_flag(parser):
+    """Add the flag that changes the config."""
     parser.add_argument(
         "--opts",
         nargs="+",
