@@ -1,4 +1,4 @@
-"""What models cost, by part: python tools/cost.py --config CONFIG.yml [CONFIG.yml ...] --input_shape 1 3 512 512"""
+"""What models cost, by part: python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]"""
 
 import argparse
 import os
