@@ -99,7 +99,16 @@ class Dataset:
         self.num_classes = num_classes
         self.mode = mode
         self.ignore_index = ignore_index
-        self.file_list = read_list(path, dataset_root, separator, masks_needed=mode != "test")
+        self.dataset_root = dataset_root
+        self.file_list = self.find_files(path, separator)
+
+    def find_files(self, path, separator):
+        """Return [image path, mask path or None] of each sample; a subclass may find them without a list."""
+        return read_list(path, self.dataset_root, separator, masks_needed=self.mode != "test")
+
+    def read_label(self, path):
+        """Return the mask as `Compose` takes it, a path or classes H x W; a subclass may turn ids into them."""
+        return path
 
     def __len__(self):
         return len(self.file_list)
@@ -126,7 +135,7 @@ class Dataset:
         image, mask = self.file_list[index]
         data = {"img": image}
         if mask is not None:
-            data["label"] = mask
+            data["label"] = self.read_label(mask)
             data["gt_fields"] = ["label"] if self.mode == "train" else []
         data = self.transforms(data, rng)
         if mask is not None:
