@@ -107,7 +107,7 @@ class Dataset:
         return read_list(path, self.dataset_root, separator, masks_needed=self.mode != "test")
 
     def read_label(self, path):
-        """Return the mask as `Compose` takes it, a path or classes H x W; a subclass may turn ids into them."""
+        """Return the mask as `Compose` takes it, a path or classes; for subclasses whose files hold others."""
         return path
 
     def __len__(self):
