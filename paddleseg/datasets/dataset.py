@@ -6,6 +6,7 @@ from typing import Callable, Optional, Sequence
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
+from paddleseg.transforms.common import refuse_train_only
 
 MODES = ("train", "val", "test")
 
@@ -96,6 +97,8 @@ class Dataset:
         if path is None:
             raise UserError(f"{name}: mode {mode!r} needs {mode}_path, the list of its files")
         self.transforms = Compose(transforms, img_channels=img_channels)
+        if mode != "train":
+            refuse_train_only(self.transforms.transforms, f"{name} in mode {mode!r}")
         self.num_classes = num_classes
         self.mode = mode
         self.ignore_index = ignore_index
@@ -107,7 +110,7 @@ class Dataset:
         return read_list(path, self.dataset_root, separator, masks_needed=self.mode != "test")
 
     def read_label(self, path):
-        """Return the mask as `Compose` takes it, a path or classes; for subclasses whose files hold others."""
+        """Return the mask as `Compose` takes it, a path or classes; for files that hold others."""
         return path
 
     def __len__(self):

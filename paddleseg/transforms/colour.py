@@ -6,7 +6,7 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import require
+from paddleseg.transforms.common import require, require_share
 
 
 @manager.TRANSFORMS.add_component
@@ -47,7 +47,7 @@ class RandomDistort:
         }
         for name, (_, _, reach, prob) in self.changes.items():
             require(reach >= 0, self, f"{name}_range must be 0 or more", reach)
-            require(0 <= prob <= 1, self, f"{name}_prob must lie in 0..1", prob)
+            require_share(self, **{f"{name}_prob": prob})
 
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)
@@ -77,7 +77,7 @@ class RandomBlur:
     """
 
     def __init__(self, prob: float = 0.1, blur_type: str = "gaussian"):
-        require(0 <= prob <= 1, self, "prob must lie in 0..1", prob)
+        require_share(self, prob=prob)
         choices = [*F.BLURS, "random"]
         require(blur_type in choices, self, f"blur_type must be one of {', '.join(choices)}", blur_type)
         self.prob = prob
@@ -108,7 +108,7 @@ class RandomNoise:
     """
 
     def __init__(self, prob: float = 0.5, max_sigma: float = 10.0):
-        require(0 <= prob <= 1, self, "prob must lie in 0..1", prob)
+        require_share(self, prob=prob)
         require(max_sigma >= 0, self, "max_sigma must be 0 or more", max_sigma)
         self.prob = prob
         self.max_sigma = max_sigma

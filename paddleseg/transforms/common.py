@@ -9,6 +9,19 @@ def require(condition, owner, rule, value):
         raise UserError(f"{type(owner).__name__}: {rule}, not {value!r}")
 
 
+def require_share(owner, **values):
+    """Raise `UserError` unless each value lies in 0..1."""
+    for name, value in values.items():
+        require(0 <= value <= 1, owner, f"{name} must lie in 0..1", value)
+
+
+def require_ascending(owner, **bounds):
+    """Raise `UserError` unless the values are positive and in ascending order."""
+    values = tuple(bounds.values())
+    rule = f"{' and '.join(bounds)} must be positive and in ascending order"
+    require(values[0] > 0 and list(values) == sorted(values), owner, rule, values)
+
+
 def as_size(owner, name, size):
     """Return (width, height) as a tuple of two positive integers, or raise `UserError`."""
     good = isinstance(size, (list, tuple)) and len(size) == 2 and all(map(is_length, size))
@@ -26,25 +39,35 @@ def size_of(image):
     return image.shape[1], image.shape[0]
 
 
-def change_together(owner, data, image, mask, undone_by_resizing=False):
+def refuse_train_only(transforms, where):
+    """Raise `UserError`, which begins with `where`, if a transform cannot be undone on a prediction.
+
+    A class says so by `train_only = True`: it moves pixels and `trans_info` does not tell how to move them
+    back, so what is predicted could never be compared with a mask that stays as it is.
+    """
+    for transform in transforms:
+        if getattr(transform, "train_only", False):
+            raise UserError(
+                f"{where}: {type(transform).__name__} moves the image away from its mask, which an "
+                "evaluation leaves as it is; it has its place in train_dataset only"
+            )
+
+
+def change_together(owner, data, image, mask):
     """Replace the image by `image(array)`, and each mask that `gt_fields` names by `mask(array)`.
 
     Args:
         owner: the transform, for messages.
         data: the dict that `Compose` describes; it is changed in place and returned.
         image, mask: functions from one array to another.
-        undone_by_resizing: whether `trans_info` tells how to bring a prediction back to the size before. If
-            not, a `label` that stays behind, as those of an evaluation do, could never be compared with it.
 
     Raises:
-        UserError: image and mask differ in size, or a `label` would stay behind.
+        UserError: image and mask differ in size, or a `label` would stay behind a transform that is
+            `train_only`.
     """
     fields = [key for key in data.get("gt_fields", []) if data.get(key) is not None]
-    if not undone_by_resizing and data.get("label") is not None and "label" not in fields:
-        raise UserError(
-            f"{type(owner).__name__} would move the image away from its mask, which an evaluation leaves as "
-            "it is; it has its place in train_dataset only"
-        )
+    if data.get("label") is not None and "label" not in fields:
+        refuse_train_only([owner], "label is not among gt_fields")
     for key in fields:
         before = data[key].shape[:2]
         require(before == data["img"].shape[:2], owner, f"{key} must be as large as the image", before)

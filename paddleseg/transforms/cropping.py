@@ -7,7 +7,7 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, require, size_of
+from paddleseg.transforms.common import as_size, change_together, require, require_share, size_of
 
 _ATTEMPTS = 10
 
@@ -33,6 +33,8 @@ class RandomPaddingCrop:
     Raises:
         UserError: an argument is out of its range.
     """
+
+    train_only = True
 
     def __init__(
         self,
@@ -91,6 +93,8 @@ class RandomCenterCrop:
         UserError: `retain_ratio` is no pair of such shares.
     """
 
+    train_only = True
+
     def __init__(self, retain_ratio: Sequence[float] = (0.5, 0.5)):
         good = isinstance(retain_ratio, (list, tuple)) and len(retain_ratio) == 2
         good = good and all(0 <= share <= 1 for share in retain_ratio)
@@ -126,9 +130,10 @@ class RandomScaleAspect:
         UserError: an argument is not in 0..1.
     """
 
+    train_only = True
+
     def __init__(self, min_scale: float = 0.5, aspect_ratio: float = 0.33):
-        require(0 <= min_scale <= 1, self, "min_scale must lie in 0..1", min_scale)
-        require(0 <= aspect_ratio <= 1, self, "aspect_ratio must lie in 0..1", aspect_ratio)
+        require_share(self, min_scale=min_scale, aspect_ratio=aspect_ratio)
         self.min_scale = min_scale
         self.aspect_ratio = aspect_ratio
 

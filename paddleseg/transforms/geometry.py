@@ -6,14 +6,23 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, require, size_of
+from paddleseg.transforms.common import (
+    as_size,
+    change_together,
+    require,
+    require_ascending,
+    require_share,
+    size_of,
+)
 
 
 class _RandomFlip:
     """Apply the class's `flip`, a function of one array, with probability `prob`."""
 
+    train_only = True
+
     def __init__(self, prob):
-        require(0 <= prob <= 1, self, "prob must lie in 0..1", prob)
+        require_share(self, prob=prob)
         self.prob = prob
 
     def __call__(self, data, rng=None):
@@ -62,6 +71,8 @@ class RandomRotation:
         UserError: `max_rotation` is negative.
     """
 
+    train_only = True
+
     def __init__(
         self, max_rotation: float = 15, im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
@@ -104,6 +115,8 @@ class RandomAffine:
         UserError: an argument is out of its range.
     """
 
+    train_only = True
+
     def __init__(
         self,
         size: Sequence[int] = (224, 224),
@@ -115,12 +128,10 @@ class RandomAffine:
         label_padding_value: int = 255,
     ):
         self.size = as_size(self, "size", size)
-        bounds = (min_scale_factor, max_scale_factor)
-        rule = "min_scale_factor and max_scale_factor must be positive and in ascending order"
-        require(0 < min_scale_factor <= max_scale_factor, self, rule, bounds)
+        require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
         require(translation_offset >= 0, self, "translation_offset must be 0 or more", translation_offset)
         require(max_rotation >= 0, self, "max_rotation must be 0 or more", max_rotation)
-        self.scale_range = bounds
+        self.scale_range = (min_scale_factor, max_scale_factor)
         self.translation_offset = translation_offset
         self.max_rotation = max_rotation
         self.im_padding_value = im_padding_value

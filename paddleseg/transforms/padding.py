@@ -76,7 +76,6 @@ def _pad(owner, data, size):
         data,
         image=lambda image: F.pad(image, size, owner.im_padding_value),
         mask=lambda mask: F.pad(mask, size, owner.label_padding_value),
-        undone_by_resizing=True,
     )
 
 
@@ -95,6 +94,8 @@ class ScalePadding:
     Raises:
         UserError: `target_size` is no size.
     """
+
+    train_only = True
 
     def __init__(
         self,

@@ -10,7 +10,15 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, is_length, note, require, size_of
+from paddleseg.transforms.common import (
+    as_size,
+    change_together,
+    is_length,
+    note,
+    require,
+    require_ascending,
+    size_of,
+)
 
 
 def _resize(owner, data, size, interp="LINEAR"):
@@ -20,7 +28,6 @@ def _resize(owner, data, size, interp="LINEAR"):
         data,
         image=lambda image: F.resize(image, size, interp),
         mask=lambda mask: F.resize(mask, size, "NEAREST"),
-        undone_by_resizing=True,
     )
 
 
@@ -157,9 +164,7 @@ class ResizeRangeScaling:
     """
 
     def __init__(self, min_value: int = 400, max_value: int = 600):
-        good = is_length(min_value) and is_length(max_value) and min_value <= max_value
-        rule = "min_value and max_value must be positive integers in ascending order"
-        require(good, self, rule, (min_value, max_value))
+        require_ascending(self, min_value=min_value, max_value=max_value)
         self.min_value = min_value
         self.max_value = max_value
 
@@ -186,9 +191,7 @@ class ResizeStepScaling:
     def __init__(
         self, min_scale_factor: float = 0.75, max_scale_factor: float = 1.25, scale_step_size: float = 0.25
     ):
-        bounds = (min_scale_factor, max_scale_factor)
-        rule = "min_scale_factor and max_scale_factor must be positive and in ascending order"
-        require(0 < min_scale_factor <= max_scale_factor, self, rule, bounds)
+        require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
         require(scale_step_size >= 0, self, "scale_step_size must be 0 or more", scale_step_size)
         self.min_scale_factor = min_scale_factor
         self.max_scale_factor = max_scale_factor
