@@ -96,12 +96,9 @@ def _main_logits_of(model):
 def _augmented(net, images, config):
     """Return the mean over scales and flips of the logits, at the images' size."""
     height, width = images.shape[2:]
-    flips = [
-        [axis for axis, flipped in zip((3, 2), chosen) if flipped]
-        for chosen in itertools.product(
-            (False, True)[: 1 + config.flip_horizontal], (False, True)[: 1 + config.flip_vertical]
-        )
-    ]
+    flips = [[], [3]] if config.flip_horizontal else [[]]
+    if config.flip_vertical:
+        flips += [[*axes, 2] for axes in flips]
     total = 0
     for scale in config.all_scales:
         scaled = _resized(images, [max(int(side * scale + 0.5), 1) for side in (height, width)])

@@ -1,6 +1,7 @@
 """A config's `test_config` section: how an image is inferred, and what is measured beside the mIoU."""
 
 import dataclasses
+import math
 from typing import Optional, Sequence, Union
 
 from paddleseg.errors import UserError
@@ -46,7 +47,7 @@ class EvalConfig:
             idle = [key for key in keys if getattr(self, key) != getattr(type(self), key)]
             if idle and not getattr(self, switch):
                 raise UserError(f"{', '.join(idle)} would change nothing without {switch}; turn {switch} on")
-        if not self.all_scales or not all(scale > 0 for scale in self.all_scales):
+        if not self.all_scales or not all(0 < scale < math.inf for scale in self.all_scales):
             raise UserError(f"scales must be one or more numbers above 0, not {self.scales!r}")
         if self.is_slide:
             self._check_windows()

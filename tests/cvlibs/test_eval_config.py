@@ -25,6 +25,7 @@ SLIDE = {"is_slide": True, "crop_size": [8, 6], "stride": [4, 6]}
         ({"aug_eval": True, "scales": []}, "scales must be one or more numbers above 0"),
         ({"aug_eval": True, "scales": [1.0, 0]}, "scales must be one or more numbers above 0"),
         ({"aug_eval": True, "scales": float("nan")}, "scales must be one or more numbers above 0"),
+        ({"aug_eval": True, "scales": float("inf")}, "scales must be one or more numbers above 0"),
     ],
 )
 def test_what_cannot_be_done_is_refused(given, message):
