@@ -137,7 +137,7 @@ class Checker:
         registry = self._registry(parameter, value)
         if registry is not None:
             if registry is manager.TRANSFORMS:
-                self._transforms(value, path)
+                self._list(value, registry, path)
             else:
                 self._component(value, registry, path)
             return
@@ -148,12 +148,13 @@ class Checker:
             if found_registry(item) is not None:
                 self._component(item, found_registry(item), (*path, i))
 
-    def _transforms(self, value, path):
+    def _list(self, value, registry, path):
+        """Check a list of components; the key that it stands under says what they are."""
         if not isinstance(value, list):
-            self._add(path, f"must be a list of transforms, not {value!r}")
+            self._add(path, f"must be a list of {path[-1]}, not {value!r}")
             return
         for i, item in enumerate(value):
-            self._component(item, manager.TRANSFORMS, (*path, i))
+            self._component(item, registry, (*path, i))
 
     def _plain(self, value, expected, path):
         if not signature.fits(value, expected):
@@ -206,7 +207,7 @@ class Checker:
             return
         for key, value in spec.items():
             if key == "transforms":
-                self._transforms(value, ("export", key))
+                self._list(value, manager.TRANSFORMS, ("export", key))
             else:
                 self._add(("export", key), f"unknown key {key!r}; {suggestion(key, ['transforms'])}")
 
