@@ -25,17 +25,19 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
         ("test_config: {precision: fp16}\n", "test_config.precision: .*float32"),
         ("optimizer: {type: Adam, lazy_mode: True}\n", "optimizer.lazy_mode: .*sparse gradients"),
         (
-            "model: {type: DeepLabV3P, num_classes: 2, data_format: NHWC, backbone: {type: ResNet18_vd}}\n",
+            HEAD + "model: {type: UserNet, num_classes: 2, data_format: NHWC}\n",
             "model.data_format: .*N x C x H x W",
         ),
         (
-            "model: {type: DeepLabV3P, num_classes: 2, backbone: {type: ResNet18_vd, data_format: 1}}\n",
-            "model.backbone.data_format: ",
+            HEAD
+            + "model: {type: HeadedNet, trunk: {type: UserNet, num_classes: 2, edge: 1}, head: {type: UserNet, "
+            "num_classes: 2}}\n",
+            "model.trunk.edge: ",
         ),
         (DATA % ("", "edge: True"), "train_dataset.edge: .*losses on edges"),
         (DATA % ("{type: Normalize, data_format: X}", ""), "train_dataset.transforms.0.data_format: "),
         (
-            "loss: {types: [{type: CrossEntropyLoss, data_format: NHWC}], coef: [1]}\n",
+            HEAD + "loss: {types: [{type: UserLoss, data_format: NHWC}], coef: [1]}\n",
             "loss.types.0.data_format: ",
         ),
     ],
@@ -53,7 +55,7 @@ def test_a_key_that_asks_for_what_is_done_anyway_is_dropped(write):
     text = (
         DATA % ("{type: Normalize, data_format: NCHW}", "edge: False")
         + "to_static_training: False\n"
-        + "loss: {types: [{type: CrossEntropyLoss, data_format: NCHW}], coef: [1]}\n"
+        + "loss: {types: [{type: UserLoss, data_format: NCHW}], coef: [1]}\n"
         + "test_config: {amp_level: O1, print_detail: True, is_slide: False}\n"
     )
     cfg = Config(write(text))
