@@ -47,8 +47,9 @@ def overrides(dic, trees):
         changes = {**trees(dic[section])}
         if "download" in dic[section]:
             changes["download"] = False
-        for i, transform in enumerate(dic[section]["transforms"]):
-            changes.update({f"transforms.{i}.{key}": [64, 64] for key in SIZES & set(transform)})
+        if section == "train_dataset":
+            for i, transform in enumerate(dic[section]["transforms"]):
+                changes.update({f"transforms.{i}.{key}": [64, 64] for key in SIZES & set(transform)})
         opts += [f"{section}.{key}={value}" for key, value in changes.items()]
     if dic["model"]["backbone"].get("pretrained"):
         opts.append("model.backbone.pretrained=null")

@@ -29,9 +29,8 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
             "model.data_format: .*N x C x H x W",
         ),
         (
-            HEAD
-            + "model: {type: HeadedNet, trunk: {type: UserNet, num_classes: 2, edge: 1}, head: {type: UserNet, "
-            "num_classes: 2}}\n",
+            HEAD + "model: {type: HeadedNet, trunk: {type: UserNet, num_classes: 2, edge: 1}, head: "
+            "{type: UserNet, num_classes: 2}}\n",
             "model.trunk.edge: ",
         ),
         (DATA % ("", "edge: True"), "train_dataset.edge: .*losses on edges"),
