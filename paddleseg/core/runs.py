@@ -215,7 +215,8 @@ def _num_classes(builder):
 def _evaluate_and_log(builder, num_classes, num_workers):
     dataset = builder.val_dataset
     batch_size = builder.cfg.get("batch_size", 1)
-    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, builder.eval_config)
+    config = builder.eval_config
+    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, config=config)
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result
