@@ -1,6 +1,6 @@
 from setuptools import find_packages, setup
 
-# export.py --format onnx: converts, and runs what it converted; 2.1.0 is the one that reads Paddle 3's graphs.
+# For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
 ONNX = ["paddle2onnx==2.1.0", "onnxruntime"]
 
 setup(
@@ -15,7 +15,8 @@ setup(
         "decorator",  # imported by PaddleSlim, which forgets to declare it
         "numpy<2",
         "opencv-python==4.6.0.66",
-        "pyyaml",
+        # 6.0.4 tells repeated keys apart by the address of their text, so that "<<" may take the wrong value.
+        "pyyaml<6.0.4",
         "visualdl>=2.5.3",
         "pillow",  # reads masks with a palette as class indices; OpenCV turns them into colours
         "tqdm",  # the progress of downloads
