@@ -24,6 +24,6 @@ setup(
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2,<3.4"],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
-        "test": ["pytest", "pytest-xdist", "pytest-cov", "scikit-learn", "ruff==0.17.6"],
+        "test": ["pytest", "pytest-xdist", "pytest-cov", "hypothesis", "scikit-learn", "ruff==0.17.6"],
     },
 )
