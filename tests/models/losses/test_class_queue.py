@@ -6,9 +6,9 @@ from loss_reference import tensor
 from paddleseg.models.losses.class_queue import ClassQueue
 
 
-def numbered(K, M, start):
-    """Return K x M x 1 vectors whose only number tells them apart."""
-    return np.arange(start, start + K * M, dtype="float32").reshape(K, M, 1)
+def numbered(classes, each, start):
+    """Return classes x each x 1 vectors whose only number tells them apart."""
+    return np.arange(start, start + classes * each, dtype="float32").reshape(classes, each, 1)
 
 
 def held(queue):
