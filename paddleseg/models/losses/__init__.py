@@ -8,11 +8,8 @@ A loss class says in its attribute `against` what its second argument is:
 The config checker refuses a class of the one kind in the place of the other. A class without the
 attribute, such as a user's own, is trusted to be in its place.
 
-A distillation loss may have more such attributes:
-
-- `needs_label = True`: it cannot do without a label, the third argument; others that take one do;
-- `any_channels = True`: student and teacher may have different numbers of channels, so that no connector is
-  needed for them.
+A distillation loss that has the attribute `needs_label = True` cannot do without a label, its third argument;
+others that take one may be called without.
 """
 
 from paddleseg.models.losses.attention_transfer import ATLoss, attention_transfer_loss

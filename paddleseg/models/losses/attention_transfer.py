@@ -65,7 +65,6 @@ class ATLoss(nn.Layer):
     """
 
     against = "teacher"
-    any_channels = True
 
     def __init__(self, p: float = 2.0, ignore_index: int = 255):
         super().__init__()

@@ -99,7 +99,6 @@ class AttnFDLoss(nn.Layer):
     """
 
     against = "teacher"
-    any_channels = True
 
     def __init__(self, student_channels: Optional[int] = None, teacher_channels: Optional[int] = None):
         super().__init__()

@@ -69,7 +69,6 @@ class CIRKDMiniBatchLoss(nn.Layer):
     """
 
     against = "teacher"
-    any_channels = True
 
     def __init__(self, temperature: float = 0.1, ignore_index: int = 255):
         super().__init__()

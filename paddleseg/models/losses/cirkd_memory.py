@@ -107,7 +107,6 @@ class CIRKDMemoryLoss(nn.Layer):
 
     against = "teacher"
     needs_label = True
-    any_channels = True
 
     def __init__(
         self,

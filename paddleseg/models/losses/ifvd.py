@@ -69,7 +69,6 @@ class IFVDLoss(nn.Layer):
 
     against = "teacher"
     needs_label = True
-    any_channels = True
 
     def __init__(self, num_classes: int, ignore_index: int = 255):
         super().__init__()

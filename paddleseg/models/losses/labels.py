@@ -8,11 +8,7 @@ from paddleseg.models.losses.common import check_label
 
 
 def label_at(features, label):
-    """Return `label` at the size of `features`, by the nearest-neighbour rule.
-
-    Position i of h takes position floor(i * H / h) of H, as PyTorch's and Paddle's `interpolate` do in
-    their mode "nearest" (Paddle with its default `align_corners=False`); in whole numbers, so that no
-    rounding of H / h picks a neighbour instead.
+    """Return `label` at the size of `features`; see `resize_label`.
 
     Args:
         features: N x C x h x w (or N x C x any axes, for a label of just their size).
@@ -28,10 +24,22 @@ def label_at(features, label):
     resizable = len(label.shape) == 3 and len(wanted) == 3 and label.shape[0] == wanted[0]
     if not resizable:
         check_label(features, label)
-    if list(label.shape) == wanted:
-        return label
-    for axis in (1, 2):
-        places = paddle.arange(wanted[axis]) * label.shape[axis] // wanted[axis]
+    return label if list(label.shape) == wanted else resize_label(label, wanted[1:])
+
+
+def resize_label(label, size):
+    """Return a label of N x H x W as N x h x w, each position taking the nearest.
+
+    Position i of h takes position floor(i * H / h) of H, as PyTorch's and Paddle's `interpolate` do in
+    their mode "nearest" (Paddle with its default `align_corners=False`); in whole numbers, so that no
+    rounding of H / h picks a neighbour instead.
+
+    Args:
+        label: N x H x W, of any type.
+        size: (h, w), smaller or larger than H x W.
+    """
+    for axis, wanted in zip((1, 2), size):
+        places = paddle.arange(wanted) * label.shape[axis] // wanted
         label = label.index_select(places, axis=axis)
     return label
 

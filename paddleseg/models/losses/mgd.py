@@ -70,7 +70,6 @@ class MGDLoss(nn.Layer):
     """
 
     against = "teacher"
-    any_channels = True
 
     def __init__(
         self,

@@ -76,7 +76,6 @@ class SegPairWiseLoss(nn.Layer):
     """
 
     against = "teacher"
-    any_channels = True
 
     def __init__(self, scale: float = 0.5):
         super().__init__()

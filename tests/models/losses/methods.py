@@ -21,10 +21,12 @@ class Method:
         expected: function (loss, student, teacher, label) -> float, the formula in float64. Read after the
             loss has been called, so that it may look at the loss's state.
         masks: whether a label leaves pixels out.
+        any_channels: whether student and teacher may differ in channels.
     """
 
-    def __init__(self, name, build, expected, masks=True):
-        self.name, self.build, self.expected, self.masks = name, build, expected, masks
+    def __init__(self, name, build, expected, masks=True, any_channels=True):
+        self.name, self.build, self.expected = name, build, expected
+        self.masks, self.any_channels = masks, any_channels
 
     def __repr__(self):
         return self.name
@@ -32,10 +34,6 @@ class Method:
     @property
     def loss_class(self):
         return getattr(losses, self.name)
-
-    @property
-    def any_channels(self):
-        return getattr(self.loss_class, "any_channels", False)
 
     def call(self, loss, student, teacher, label):
         return loss(student, teacher, label) if self.masks else loss(student, teacher)
@@ -76,8 +74,8 @@ def _memory_loss(student_channels, teacher_channels):
 
 
 METHODS = [
-    Method("KLLoss", lambda s, t: losses.KLLoss(), _kl),
-    Method("SegChannelwiseLoss", lambda s, t: losses.SegChannelwiseLoss(), _channelwise),
+    Method("KLLoss", lambda s, t: losses.KLLoss(), _kl, any_channels=False),
+    Method("SegChannelwiseLoss", lambda s, t: losses.SegChannelwiseLoss(), _channelwise, any_channels=False),
     Method("DISTLoss", lambda s, t: losses.DISTLoss(), lambda loss, s, t, label: reference.dist(s, t, label)),
     Method(
         "SegPairWiseLoss",
@@ -99,6 +97,7 @@ METHODS = [
         "FitNetLoss",
         lambda s, t: losses.FitNetLoss(),
         lambda loss, s, t, label: reference.fitnet(s, t, label),
+        any_channels=False,
     ),
     Method(
         "MGDLoss",
