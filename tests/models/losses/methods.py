@@ -76,7 +76,12 @@ def _memory_loss(student_channels, teacher_channels):
 METHODS = [
     Method("KLLoss", lambda s, t: losses.KLLoss(), _kl, any_channels=False),
     Method("SegChannelwiseLoss", lambda s, t: losses.SegChannelwiseLoss(), _channelwise, any_channels=False),
-    Method("DISTLoss", lambda s, t: losses.DISTLoss(), lambda loss, s, t, label: reference.dist(s, t, label)),
+    Method(
+        "DISTLoss",
+        lambda s, t: losses.DISTLoss(),
+        lambda loss, s, t, label: reference.dist(s, t, label),
+        any_channels=False,
+    ),
     Method(
         "SegPairWiseLoss",
         lambda s, t: losses.SegPairWiseLoss(),

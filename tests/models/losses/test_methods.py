@@ -156,6 +156,21 @@ def test_half_precision_is_computed_in_float32(method, dtype):
 
 
 @each
+def test_under_automatic_mixed_precision(method):
+    """Only a loss's own convolutions may compute in half precision, which leaves two digits at least."""
+    student, teacher = (tensor(normal((2, 3, 4, 4), seed=s)) for s in (11, 12))
+    label = tensor(labels((2, 4, 4), seed=3))
+    loss = method.build(3, 3)
+    loss.eval()  # so that both calls see the same queues
+    plain = float(method.call(loss, student, teacher, label))
+    with paddle.amp.auto_cast(level="O2", dtype="bfloat16"):
+        value = method.call(loss, student, teacher, label)
+    assert value.dtype == paddle.float32
+    trained = any(len(p.shape) == 4 for p in loss.parameters())
+    np.testing.assert_allclose(float(value), plain, rtol=2e-2 if trained else 1e-6)
+
+
+@each
 def test_shapes_that_differ(method):
     loss = method.build(3, 3)
     with pytest.raises(UserError, match=r"\[2, 3, 4, 4\].*\[2, 3, 4, 5\]"):
