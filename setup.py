@@ -29,6 +29,6 @@ setup(
         "cpu": ["paddlepaddle>=2.6.2,<3.4", *ONNX],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
         "onnx": ONNX,
-        "test": ["pytest", "pytest-xdist", "pytest-cov", "scikit-learn", "ruff==0.17.6"],
+        "test": ["pytest", "pytest-xdist", "pytest-cov", "hypothesis", "scikit-learn", "ruff==0.17.6"],
     },
 )

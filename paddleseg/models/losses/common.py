@@ -2,6 +2,7 @@
 
 import functools
 import math
+import numbers
 
 import paddle
 
@@ -18,12 +19,13 @@ def full_precision(function):
     @functools.wraps(function)
     def widened(*args, **kwargs):
         with paddle.amp.auto_cast(enable=False):
-            return function(*map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()})
+            return function(*map(widen, args), **{name: widen(value) for name, value in kwargs.items()})
 
     return widened
 
 
-def _widen(value):
+def widen(value):
+    """Return a float16 or bfloat16 tensor as float32, and anything else as it is."""
     half = isinstance(value, paddle.Tensor) and value.dtype in (paddle.float16, paddle.bfloat16)
     return value.astype("float32") if half else value
 
@@ -66,10 +68,51 @@ def check_alike(student, teacher):
         raise UserError(f"student and teacher need two axes at least, and have the shape {_shape(student)}")
 
 
+def check_maps(student, teacher):
+    """Raise `UserError` unless both are N x C x H x W and agree in N, H and W; C may differ."""
+    shapes = _shape(student), _shape(teacher)
+    if not all(len(shape) == 4 for shape in shapes):
+        raise UserError(f"student {shapes[0]} and teacher {shapes[1]} must be feature maps, N x C x H x W")
+    ours, theirs = ([shape[0], *shape[2:]] for shape in shapes)
+    if ours != theirs:
+        raise UserError(
+            f"student {shapes[0]} and teacher {shapes[1]} must have as many samples and the same height and"
+            " width to be compared"
+        )
+
+
 def check_temperature(temperature):
     """Raise `UserError` unless `temperature` is a positive, finite number."""
-    if not 0 < temperature < math.inf:
-        raise UserError(f"temperature must be a positive number, not {temperature!r}")
+    check_positive("temperature", temperature)
+
+
+def check_positive(name, value):
+    """Raise `UserError`, naming the hyperparameter, unless `value` is a positive, finite number."""
+    if not 0 < value < math.inf:
+        raise UserError(f"{name} must be a positive number, not {value!r}")
+
+
+def check_not_negative(name, value):
+    """Raise `UserError`, naming the hyperparameter, unless `value` is a finite number of 0 or above."""
+    if not 0 <= value < math.inf:
+        raise UserError(f"{name} must be a number of 0 or above, not {value!r}")
+
+
+def check_count(name, value):
+    """Raise `UserError`, naming the hyperparameter, unless `value` is a whole number above 0."""
+    if not isinstance(value, numbers.Integral) or value < 1:
+        raise UserError(f"{name} must be a whole number above 0, not {value!r}")
+
+
+def check_channels(loss, **channels):
+    """Raise `UserError` for a loss with trainable parts that has not been told its channels."""
+    for name, value in channels.items():
+        if value is None:
+            raise UserError(
+                f"{type(loss).__name__} needs {name}, the number of channels of that tensor; under"
+                " distill.features it is filled in"
+            )
+        check_count(name, value)
 
 
 def _shape(tensor):
