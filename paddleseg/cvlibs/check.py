@@ -20,11 +20,14 @@ POSITIVE_INTEGERS = ("batch_size", "iters", "num_classes")
 OTHER_KEYS = ("ignore_index", "imports")
 KNOWN_KEYS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *POSITIVE_INTEGERS, *OTHER_KEYS)
 # Parameters that hold a component of their own, and the registry that it comes from.
-NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS}
+NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS, "losses": manager.LOSSES}
+LISTS = ("transforms", "losses")  # those that hold a list of them
+# What a schedule takes from `iters`, under the name that it has for it.
+STEPS = ("decay_steps", "T_max")
 # What the builder passes, so that a config need not.
 SUPPLIED = {
     "optimizer": (),
-    "lr_scheduler": ("decay_steps",),
+    "lr_scheduler": STEPS,
     "train_dataset": ("mode", "num_classes"),
     "val_dataset": ("mode", "num_classes"),
     "model": ("num_classes", "pretrained"),
@@ -76,7 +79,7 @@ class Checker:
         """Return the parameters that a section's component gets although the section does not say them."""
         said = {
             "num_classes": "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS),
-            "decay_steps": "iters" in self.dic,
+            **dict.fromkeys(STEPS, "iters" in self.dic),
         }
         return [name for name in SUPPLIED[section] if said.get(name, True)]
 
@@ -124,9 +127,9 @@ class Checker:
             return
         registry = self._registry(parameter, value)
         if registry is not None:
-            if registry is manager.TRANSFORMS:
+            if parameter.name in LISTS:
                 if not isinstance(value, list):
-                    self._add(path, f"must be a list of transforms, not {value!r}")
+                    self._add(path, f"must be a list of {parameter.name}, not {value!r}")
                     return
                 for i, item in enumerate(value):
                     self._component(item, registry, (*path, i))
@@ -181,10 +184,16 @@ class Checker:
 
     def _loss(self, item, section, path):
         self._component(item, manager.LOSSES, path)
+        self._misplaced(item, section, path)
+
+    def _misplaced(self, item, section, path):
+        """Check that a loss, and those that it holds, compares what its section is for."""
         against = getattr(component_of(item, manager.LOSSES), "against", None)
         if against not in (None, LOSS_SECTIONS[section]):
             told = f"{item['type']} compares the student with the {against}, so it has no place in {section}"
             self._add((*path, "type"), told)
+        for i, nested in enumerate(nested_losses(item)):
+            self._misplaced(nested, section, (*path, "losses", i))
 
     def _same_class_count(self, sections):
         self._same("num_classes", class_counts(self.dic, sections), "classes")
@@ -216,6 +225,12 @@ def component_of(spec, registry):
     """Return the class or function that a `{type: ...}` names, or None if there is none."""
     name = spec.get("type") if isinstance(spec, dict) else None
     return registry[name] if isinstance(name, str) and name in registry else None
+
+
+def nested_losses(spec):
+    """Return the list that a loss holds other losses in, such as a MixedLoss; [] if it holds none."""
+    losses = spec.get("losses") if isinstance(spec, dict) else None
+    return losses if isinstance(losses, list) else []
 
 
 def class_counts(dic, sections):
@@ -257,6 +272,12 @@ def ignoring_components(dic, sections):
         spec = dic.get(section)
         types = spec.get("types") if section in sections and isinstance(spec, dict) else None
         for i, item in enumerate(types if isinstance(types, list) else []):
-            component = component_of(item, manager.LOSSES)
-            if component is not None and signature.accepts(component, "ignore_index"):
-                yield (section, "types", i), item
+            yield from _ignoring_losses(item, (section, "types", i))
+
+
+def _ignoring_losses(spec, path):
+    component = component_of(spec, manager.LOSSES)
+    if component is not None and signature.accepts(component, "ignore_index"):
+        yield path, spec
+    for i, nested in enumerate(nested_losses(spec)):
+        yield from _ignoring_losses(nested, (*path, "losses", i))
