@@ -27,10 +27,10 @@ def parameter_groups(layer, weight_decay=None, custom_cfg=None, decay_norm_and_b
     Args:
         layer: a `paddle.nn.Layer`; its parameters without gradient are left out.
         weight_decay: the optimizer's, a number or None.
-        custom_cfg: PaddleSeg's list of {'name': part of a parameter's name, 'lr_mult': factor of the learning
-            rate, 'weight_decay_mult': factor of the weight decay}, checked. The first item whose `name` occurs
-            in that of a parameter is taken. Where none says `lr_mult`, a parameter keeps the factor that its
-            model gave it, which is 1 as a rule; `weight_decay_mult` is 1 unless said.
+        custom_cfg: PaddleSeg's list of {'name': part of a parameter's name, 'lr_mult': factor of the
+            learning rate, 'weight_decay_mult': factor of the weight decay}, checked. The first item whose
+            `name` occurs in that of a parameter is taken. Where none says `lr_mult`, a parameter keeps the
+            factor that its model gave it, which is 1 as a rule; `weight_decay_mult` is 1 unless said.
         decay_norm_and_bias: False frees the scales and shifts of norms, and biases, from weight decay: every
             parameter of one axis at most, or of a name that ends with "bias". Default True.
 
