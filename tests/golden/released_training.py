@@ -13,6 +13,7 @@ import types
 
 import numpy as np
 import paddle
+
 from paddleseg.cvlibs import SegBuilder, manager
 
 HERE = pathlib.Path(__file__).parent
