@@ -19,7 +19,7 @@ KEYS = {
 def check_clipping(cfg):
     """Raise `UserError` unless `cfg` is what `clipping` takes."""
     name = cfg.get("name")
-    if name not in KEYS:
+    if not isinstance(name, str) or name not in KEYS:
         raise UserError(f"grad_clip_cfg.name: no {name!r} is known; {suggestion(name, KEYS)}")
     needed, *_ = known = KEYS[name]
     for key, value in cfg.items():

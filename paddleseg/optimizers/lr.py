@@ -11,6 +11,7 @@ that it still ends with the training.
 """
 
 import math
+import warnings
 from typing import Optional, Sequence
 
 import paddle.optimizer.lr as paddle_lr
@@ -177,8 +178,17 @@ def _warmed_up(schedule, first, warmup_iters, warmup_start_lr):
             f"warmup_start_lr must be 0 or above and below the rate that it warms up to ({first}), not "
             f"{warmup_start_lr}"
         )
-    # Its state holds the schedule's, so that one state dict resumes both.
-    return paddle_lr.LinearWarmup(schedule, warmup_iters, start_lr=warmup_start_lr, end_lr=first)
+    return _LinearWarmup(schedule, warmup_iters, start_lr=warmup_start_lr, end_lr=first)
+
+
+class _LinearWarmup(paddle_lr.LinearWarmup):
+    """Paddle's warm-up, whose state holds that of the schedule behind it, so that one resumes both."""
+
+    def set_state_dict(self, state_dict):
+        """Go on from a state; Paddle's would warn at each resume that it leaves the other state unused."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            super().set_state_dict(state_dict)
 
 
 def _check_given(**steps):
