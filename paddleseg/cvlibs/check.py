@@ -6,7 +6,7 @@ import typing
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager, signature
-from paddleseg.errors import suggestion
+from paddleseg.errors import UserError, suggestion
 
 COMPONENT_SECTIONS = {
     "model": manager.MODELS,
@@ -104,6 +104,7 @@ class Checker:
             options = suggestion(spec["type"], registry)
             self._add((*path, "type"), f"unknown {registry.name} {spec['type']!r}; {options}")
             return
+        problems_elsewhere = len(self.problems)
         known = signature.parameters(registry[spec["type"]])
         names = [n for n, p in known.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
@@ -115,6 +116,17 @@ class Checker:
             elif key != "type" and not (takes_any and isinstance(key, str)):
                 self._add((*path, key), f"unknown key {key!r} of {spec['type']}; {suggestion(key, names)}")
         self._missing(names, known, spec, (*supplied, "type"), path)
+        if len(self.problems) == problems_elsewhere:
+            self._ask(registry[spec["type"]], spec, path)
+
+    def _ask(self, component, spec, path):
+        """Let a component with a static method `check_arguments` judge what its annotations cannot say."""
+        if not hasattr(component, "check_arguments"):
+            return
+        try:
+            component.check_arguments(**{key: value for key, value in spec.items() if key != "type"})
+        except UserError as error:
+            self._add(path, str(error))
 
     def _missing(self, names, known, spec, supplied, path):
         for name in names:

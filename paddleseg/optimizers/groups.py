@@ -10,7 +10,7 @@ FACTORS = ("lr_mult", "weight_decay_mult")
 
 def check_custom_cfg(custom_cfg):
     """Raise `UserError` unless `custom_cfg` is what `parameter_groups` takes."""
-    for i, item in enumerate(custom_cfg or []):
+    for i, item in enumerate(custom_cfg):
         here = f"custom_cfg.{i}"
         if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
             raise UserError(f"{here}: must hold a `name`, a part of the parameters' names, not {item!r}")

@@ -53,14 +53,19 @@ class BaseOptimizer:
             if name in LIMITS and value is not None and not 0 <= value < LIMITS[name]:
                 at_most = "" if LIMITS[name] == math.inf else f" and below {LIMITS[name]}"
                 raise UserError(f"{name} must be 0 or above{at_most}, not {value}")
-        if grad_clip_cfg is not None:
-            check_clipping(grad_clip_cfg)
-        check_custom_cfg(custom_cfg)
+        self.check_arguments(grad_clip_cfg, custom_cfg)
         self.grad_clip_cfg = grad_clip_cfg
         self.custom_cfg = custom_cfg
         self.decay_norm_and_bias = decay_norm_and_bias
         # Paddle 2 takes `weight_decay: 0` for no number, since it is an int.
         self.hyperparameters = {k: float(v) if type(v) is int else v for k, v in hyperparameters.items()}
+
+    @staticmethod
+    def check_arguments(grad_clip_cfg=None, custom_cfg=None, **_):
+        """Raise `UserError` for a wrong key or number in either; the config checker asks as well."""
+        if grad_clip_cfg is not None:
+            check_clipping(grad_clip_cfg)
+        check_custom_cfg(custom_cfg or [])
 
     def __call__(self, layer, learning_rate):
         """Return the optimizer of the parameters of `layer` that are trained.

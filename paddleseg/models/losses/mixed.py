@@ -37,15 +37,22 @@ class MixedLoss(nn.Layer):
 
     def __init__(self, losses: Sequence, coef: Sequence[float]):
         super().__init__()
-        if not losses or not all(callable(loss) for loss in losses):
-            raise UserError(f"losses must hold at least one loss, and nothing else, not {losses!r}")
+        self.check_arguments(losses, coef)
+        if not all(callable(loss) for loss in losses):
+            raise UserError(f"losses must hold losses alone, not {losses!r}")
+        # Not an nn.LayerList, since a user's own loss may be any callable.
+        self.losses = list(losses)
+        self.coef = list(coef)
+
+    @staticmethod
+    def check_arguments(losses, coef):
+        """Raise `UserError` unless there is a loss, and a number for each; the config checker asks too."""
+        if not losses:
+            raise UserError("losses must hold at least one loss")
         if len(coef) != len(losses) or not all(0 <= factor < math.inf for factor in coef):
             raise UserError(
                 f"coef must hold a number of 0 or above for each of {len(losses)} losses, not {list(coef)}"
             )
-        # Not an nn.LayerList, since a user's own loss may be any callable.
-        self.losses = list(losses)
-        self.coef = list(coef)
 
     def forward(self, logits, label):
         """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
