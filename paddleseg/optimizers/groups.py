@@ -3,7 +3,7 @@
 import math
 
 from paddleseg.cvlibs import signature
-from paddleseg.errors import UserError, suggestion
+from paddleseg.errors import UserError, nearest, suggestion
 
 FACTORS = ("lr_mult", "weight_decay_mult")
 
@@ -68,5 +68,11 @@ def _check_taken(custom_cfg, items, names):
         here = f"custom_cfg.{i}: the name {item['name']!r} "
         if any(item["name"] in name for name in names):
             raise UserError(f"{here}is that of parameters only which an item above it has taken; move it up")
-        known = {name.rpartition(".")[0] or name for name in names}
-        raise UserError(f"{here}is part of no trained parameter's; {suggestion(item['name'], known)}")
+        raise UserError(f"{here}is part of no trained parameter's; {_like(item['name'], names)}")
+
+
+def _like(wanted, names):
+    """Return a clause naming the layers that resemble `wanted`, else those that the model has on top."""
+    parts = [name.split(".") for name in names]
+    layers = {".".join(of_one[:depth]) for of_one in parts for depth in range(1, len(of_one))}
+    return suggestion(wanted, layers if nearest(wanted, layers) else {of_one[0] for of_one in parts})

@@ -88,7 +88,7 @@ def logits(shape):
 
 
 def label(shape, kind):
-    """Return N x H x W of the classes, as the tests do: `lacking` has no pixel of class 1."""
+    """Return N x H x W of the classes: `ignoring` has ignored pixels, `lacking` none of class 1."""
     n, c, h, w = shape
     classes = max(c, 2)
     made = (np.arange(n * h * w) * 7 // 3 % classes).reshape(n, h, w)
@@ -142,13 +142,14 @@ def main():
         if ("pos_weight" in parameters) != second_run:
             continue
         x = paddle.to_tensor(logits(shape), stop_gradient=False)
-        value = manager.LOSSES[kind](**parameters)(x, paddle.to_tensor(label(shape, which)))
+        arrays[f"{i}_label"] = label(shape, which)
+        value = manager.LOSSES[kind](**parameters)(x, paddle.to_tensor(arrays[f"{i}_label"]))
         value.backward()
         arrays[f"{i}_value"], arrays[f"{i}_gradient"] = value.numpy(), x.grad.numpy()
     np.savez_compressed(HERE / "losses.npz", **arrays)
     if second_run:
         return
-    names = ("type", "params", "shape", "label")
+    names = ("type", "params", "shape", "kind_of_label")
     write("losses", [dict(zip(names, case)) for case in LOSSES])
     write("schedules", [{"section": s, "iters": ITERS, "rates": rates(s)} for s in SCHEDULES])
     made = []

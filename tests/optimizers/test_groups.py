@@ -187,9 +187,9 @@ def test_all_alike_are_one_list():
     [
         (
             {"name": "bdy"},
-            "custom_cfg.0: the name 'bdy' is part of no trained parameter's; did you mean 'body",
+            "custom_cfg.0: the name 'bdy' is part of no trained parameter's; did you mean 'body'",
         ),
-        ({"name": "frozen"}, "custom_cfg.0: the name 'frozen' is part of no trained parameter's"),
+        ({"name": "frozen"}, "'frozen' is part of no trained parameter's; there are 'body', 'slow'$"),
     ],
 )
 def test_an_item_for_no_parameter_is_refused(item, told):

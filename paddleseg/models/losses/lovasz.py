@@ -45,10 +45,12 @@ def lovasz_softmax_loss(logits, label, ignore_index=255, classes="present"):
     kept, one_hot = kept_and_one_hot(label, number, ignore_index, logits.dtype)
     # Ignored pixels have the error 0, so they come last, where they change no slope that counts.
     errors = (one_hot - F.softmax(logits, axis=1)).abs() * kept
+    # Apart once: the gradient of each slice of its own would be a tensor of the whole's size.
+    errors, masks = errors.unbind(axis=1), one_hot.unbind(axis=1)
     losses, counted = [], []
     for c in chosen:
-        y = one_hot[:, c].flatten()
-        losses.append(_lovasz_extension(errors[:, c].flatten(), y))
+        y = masks[c].flatten()
+        losses.append(_lovasz_extension(errors[c].flatten(), y))
         counted.append(y.max() if classes == "present" else paddle.ones([], dtype=y.dtype))
     counted = paddle.stack(counted)
     return mean_over((paddle.stack(losses) * counted).sum(), counted.sum())
@@ -62,7 +64,8 @@ def _lovasz_extension(errors, y):
         total = y.sum()
         jaccard = 1 - (total - y.cumsum()) / (total + (1 - y).cumsum())
         slopes = jaccard - paddle.concat([paddle.zeros_like(jaccard[:1]), jaccard[:-1]])
-    return (paddle.gather(errors, order) * slopes).sum()
+        slopes = paddle.scatter(paddle.zeros_like(slopes), order, slopes)
+    return (errors * slopes).sum()
 
 
 def _check_classes(classes):
