@@ -30,7 +30,7 @@ CLIPS = [
 ]
 
 
-@pytest.mark.parametrize(("cfg", "clip"), CLIPS, ids=str)
+@pytest.mark.parametrize(("cfg", "clip"), CLIPS, ids=[str(cfg) for cfg, _ in CLIPS])
 @pytest.mark.parametrize("kind", [SGD, Momentum, Adam, AdamW])
 @pytest.mark.parametrize("custom_cfg", [None, GROUPS], ids=["alike", "groups"])
 def test_clips_before_the_decay(kind, custom_cfg, cfg, clip):
