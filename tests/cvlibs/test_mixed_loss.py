@@ -70,14 +70,24 @@ def test_an_ignore_index_that_one_of_its_losses_has_differently(problems):
         ("coef: [1, 2]", "coef: [a, 2]", "losses.1.coef: must be a list of numbers, not ['a', 2]"),
         (
             "top_k_percent_pixels: 0.3",
-            "data_format: HWC",
-            "losses.0.data_format: must be 'NCHW' or 'NHWC', not",
+            "data_format: NHWC",
+            "losses.0.data_format: PaddleSeg's key 'data_format'",
         ),
     ],
 )
 def test_what_is_wrong_within_is_told_with_its_place(problems, old, new, told):
     (problem,) = problems(TEXT.replace(old, new))
     assert f": loss.types.0.{told}" in problem
+
+
+def test_a_key_of_paddleseg_that_changes_nothing_is_dropped_within(write):
+    text = TEXT.replace("coef: [1, 2]", "coef: [1, 2], data_format: NCHW").replace(
+        "DiceLoss", "BCELoss, edge_label: no"
+    )
+    cfg = Config(write(text))
+    inner = cfg["loss"]["types"][0]["losses"][1]
+    assert set(inner) == {"type", "losses", "coef"}
+    assert inner["losses"][0] == {"type": "BCELoss"}
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,9 @@ class BCELoss(nn.Layer):
         weight: "dynamic" balances positive and negative targets of the batch; None for 1. Default None.
         pos_weight: the weight of positive targets, a number or "dynamic"; None for 1. Default None.
         ignore_index: the label of pixels that are left out. Default 255.
-        edge_label: PaddleSeg's key for a label of edges, which no dataset here gives; False. Default False.
 
     Raises:
-        UserError: a weight is none of these, or `edge_label` is true.
+        UserError: a weight is none of these.
     """
 
     against = "label"
@@ -103,12 +102,9 @@ class BCELoss(nn.Layer):
         weight: Optional[Literal["dynamic"]] = None,
         pos_weight: Optional[Union[float, Literal["dynamic"]]] = None,
         ignore_index: int = 255,
-        edge_label: bool = False,
     ):
         super().__init__()
         _check_weights(weight, pos_weight)
-        if edge_label:
-            raise UserError("edge_label: true needs a label of edges, which no dataset gives; leave it out")
         self.weight = weight
         self.pos_weight = pos_weight
         self.ignore_index = ignore_index

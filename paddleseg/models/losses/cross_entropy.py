@@ -1,6 +1,6 @@
 """Cross entropy between logits and a label map."""
 
-from typing import Literal, Optional, Sequence
+from typing import Optional, Sequence
 
 import paddle
 import paddle.nn as nn
@@ -16,8 +16,6 @@ from paddleseg.models.losses.common import (
     mean_over,
     outside_classes,
 )
-
-DATA_FORMATS = ("NCHW", "NHWC")
 
 
 @full_precision
@@ -110,10 +108,9 @@ class CrossEntropyLoss(nn.Layer):
         top_k_percent_pixels: the fraction of the pixels to learn from, the hardest, above 0 and up to 1.
             Default 1.0.
         avg_non_ignore: False counts the ignored pixels in the divisor. Default True.
-        data_format: "NCHW", or "NHWC" for logits with the classes in the last axis. Default "NCHW".
 
     Raises:
-        UserError: a weight is negative or not finite, a fraction out of its range, the format unknown.
+        UserError: a weight is negative or not finite, or the fraction out of its range.
     """
 
     against = "label"
@@ -124,22 +121,16 @@ class CrossEntropyLoss(nn.Layer):
         ignore_index: int = 255,
         top_k_percent_pixels: float = 1.0,
         avg_non_ignore: bool = True,
-        data_format: Literal["NCHW", "NHWC"] = "NCHW",
     ):
         super().__init__()
         _check_top_k(top_k_percent_pixels)
-        if data_format not in DATA_FORMATS:
-            raise UserError(f"data_format must be one of {', '.join(DATA_FORMATS)}, not {data_format!r}")
         self.ignore_index = ignore_index
         self.top_k_percent_pixels = top_k_percent_pixels
         self.avg_non_ignore = avg_non_ignore
-        self.data_format = data_format
         self.register_buffer("weight", class_weight(weight), persistable=False)
 
     def forward(self, logits, label):
-        """Return the loss, a scalar, of logits N x C x ... (or N x ... x C) and label N x ... (int64)."""
-        if self.data_format == "NHWC":
-            logits = logits.transpose([0, len(logits.shape) - 1, *range(1, len(logits.shape) - 1)])
+        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
         return cross_entropy_loss(
             logits, label, self.weight, self.ignore_index, self.top_k_percent_pixels, self.avg_non_ignore
         )

@@ -144,7 +144,6 @@ class RMILoss(nn.Layer):
         rmi_pool_way: 0 pools by the maximum, 1 by the mean, 2 resizes. Default 0.
         rmi_pool_size: side of the pooling; 1 for none. Default 3.
         rmi_pool_stride: the same as `rmi_pool_size`. Default 3.
-        loss_weight_lambda: refused: PaddleSeg takes it, and uses it nowhere.
         ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
@@ -160,7 +159,6 @@ class RMILoss(nn.Layer):
         rmi_pool_way: Literal[0, 1, 2] = 0,
         rmi_pool_size: int = 3,
         rmi_pool_stride: int = 3,
-        loss_weight_lambda: Optional[float] = None,
         ignore_index: int = 255,
     ):
         super().__init__()
@@ -168,11 +166,6 @@ class RMILoss(nn.Layer):
         if rmi_pool_stride != rmi_pool_size:
             raise UserError(
                 f"rmi_pool_stride ({rmi_pool_stride}) must be the same as rmi_pool_size ({rmi_pool_size})"
-            )
-        if loss_weight_lambda is not None:
-            raise UserError(
-                "loss_weight_lambda has no effect, in PaddleSeg neither: leave it out, and weigh the losses"
-                " by the `coef` of a MixedLoss"
             )
         self.num_classes = num_classes
         self.radius = rmi_radius

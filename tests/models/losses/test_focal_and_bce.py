@@ -76,7 +76,6 @@ def test_a_mixed_loss_is_the_weighted_sum():
             "pos_weight must be Null, 'dynamic' or a number of 0 or above, not -1",
         ),
         (lambda: BCELoss(pos_weight="auto"), "or a number of 0 or above, not 'auto'"),
-        (lambda: BCELoss(edge_label=True), "edge_label: true needs a label of edges"),
         (lambda: MixedLoss([], []), "losses must hold at least one loss"),
         (lambda: MixedLoss([3], [1]), r"losses must hold losses alone, not \[3\]"),
         (

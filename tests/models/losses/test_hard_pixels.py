@@ -1,7 +1,6 @@
 """Which pixels hard-pixel mining keeps."""
 
 import numpy as np
-import paddle
 import pytest
 from loss_reference import loss_and_gradient, tensor
 
@@ -70,12 +69,6 @@ def test_top_k_ranks_by_the_weighted_loss():
     assert float(value) == pytest.approx(-np.log(0.6))  # 4 * 0.51 goes before 1.2
 
 
-def test_classes_in_the_last_axis():
-    logits, label = paddle.randn([2, 3, 4, 5]), paddle.randint(0, 3, [2, 4, 5])
-    value = CrossEntropyLoss(data_format="NHWC")(logits.transpose([0, 2, 3, 1]), label)
-    assert float(value) == float(CrossEntropyLoss()(logits, label))
-
-
 @pytest.mark.parametrize(
     ("make", "told"),
     [
@@ -88,7 +81,6 @@ def test_classes_in_the_last_axis():
             "a fraction above 0 and up to 1, so it cannot be 0",
         ),
         (lambda: CrossEntropyLoss(top_k_percent_pixels=20), "above 0 and up to 1, so it cannot be 20"),
-        (lambda: CrossEntropyLoss(data_format="HWC"), "data_format must be one of NCHW, NHWC, not 'HWC'"),
     ],
 )
 def test_what_is_out_of_range_is_refused(make, told):

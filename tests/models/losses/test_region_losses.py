@@ -88,7 +88,6 @@ def test_rmi_refuses_logits_that_it_cannot_use(shape, params, told):
         (lambda: RMILoss(rmi_pool_way=3), r"rmi_pool_way must be 0 \(maximum\), 1 \(mean\) or 2"),
         (lambda: RMILoss(rmi_pool_size=0, rmi_pool_stride=0), "rmi_pool_size must be 1 or above, not 0"),
         (lambda: RMILoss(rmi_pool_size=2), r"rmi_pool_stride \(3\) must be the same as rmi_pool_size \(2\)"),
-        (lambda: RMILoss(loss_weight_lambda=0.5), "loss_weight_lambda has no effect"),
     ],
 )
 def test_what_is_out_of_range_is_refused(make, told):
