@@ -11,6 +11,7 @@ from paddleseg.cvlibs.check import (
     COMPONENT_SECTIONS,
     LOSS_SECTIONS,
     OTHER_SECTIONS,
+    STEPS,
     Checker,
     class_counts,
     component_of,
@@ -19,7 +20,7 @@ from paddleseg.cvlibs.check import (
 )
 from paddleseg.cvlibs.eval_config import with_flags
 from paddleseg.cvlibs.overrides import apply_overrides
-from paddleseg.cvlibs.signature import accepts
+from paddleseg.cvlibs.signature import accepts, parameters
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError
 
@@ -170,12 +171,17 @@ class Config:
                 spec.setdefault("num_classes", counts[0][1])
             if section.endswith("_dataset") and accepts(component, "mode"):
                 spec.setdefault("mode", section[: -len("_dataset")])
-            takes_steps = section == "lr_scheduler" and accepts(component, "decay_steps")
-            if takes_steps and spec.get("decay_steps") is None and "iters" in self.dic:
-                spec["decay_steps"] = self.dic["iters"]
+            if section == "lr_scheduler" and "iters" in self.dic:
+                self._fill_in_steps(spec, component)
         ignored = ignore_indices(self.dic, sections)
         for _, spec in ignoring_components(self.dic, sections) if ignored else []:
             spec.setdefault("ignore_index", ignored[0][1])
+
+    def _fill_in_steps(self, schedule, component):
+        """Write how long a schedule runs: what the warm-up leaves of `iters`."""
+        for name in STEPS:
+            if name in parameters(component) and schedule.get(name) is None:
+                schedule[name] = max(self.dic["iters"] - schedule.get("warmup_iters", 0), 1)
 
 
 def _is_module_name(name):

@@ -57,6 +57,47 @@ def check_label(logits, label):
         )
 
 
+def check_num_classes(name, said, logits):
+    """Raise `UserError` unless `said`, a parameter's value, is None or the logits' number of classes."""
+    if said not in (None, logits.shape[1]):
+        raise UserError(f"{name} is {said}, but the model has {logits.shape[1]} classes; leave it out")
+
+
+def outside_classes(label, classes, ignore_index):
+    """Return the `UserError` that tells of a label, N x ..., with values beyond 0..`classes` - 1."""
+    kept = paddle.masked_select(label, label != ignore_index)
+    return UserError(
+        f"label holds classes from {int(kept.min())} to {int(kept.max())}, but the model has"
+        f" {classes}, counted from 0: num_classes or ignore_index ({ignore_index}) is wrong"
+    )
+
+
+def kept_and_one_hot(label, classes, ignore_index, dtype):
+    """Return which pixels of a label are kept, and which class each of them is of.
+
+    Args:
+        label: N x ..., int64, of 0..`classes` - 1 or `ignore_index`.
+        dtype: of what is returned.
+
+    Returns:
+        kept: N x 1 x ..., 1 where the label is not `ignore_index`, else 0.
+        one_hot: N x C x ..., 1 in the channel of the label's class; 0 throughout where it is ignored.
+
+    Raises:
+        UserError: a label is outside the classes, on a CPU. On a GPU, where reading it would stall the
+            device, such a pixel is one of no class.
+    """
+    label = label.unsqueeze(1)
+    kept = label != ignore_index
+    if label.place.is_cpu_place():
+        outside = paddle.logical_and(kept, paddle.logical_or(label < 0, label >= classes))
+        if bool(outside.any()):
+            raise outside_classes(label, classes, ignore_index)
+    channels = paddle.arange(classes, dtype=label.dtype).reshape([1, classes] + [1] * (label.ndim - 2))
+    one_hot = paddle.logical_and(label == channels, kept)
+    return kept.astype(dtype), one_hot.astype(dtype)
+
+
 def check_alike(student, teacher):
     """Raise `UserError` unless both tensors have the same shape, of two axes at least."""
     if list(student.shape) != list(teacher.shape):
@@ -78,6 +119,28 @@ def check_maps(student, teacher):
         raise UserError(
             f"student {shapes[0]} and teacher {shapes[1]} must have as many samples and the same height and"
             " width to be compared"
+        )
+
+
+def class_weight(weight):
+    """Return a constructor's weights of the classes as a float32 tensor, None for None.
+
+    Raises:
+        UserError: a weight is negative or not finite.
+    """
+    if weight is None:
+        return None
+    if not all(0 <= w < math.inf for w in weight):
+        raise UserError(f"weight must hold numbers that are 0 or more, not {list(weight)}")
+    return paddle.to_tensor(weight, dtype="float32")
+
+
+def check_class_weight(weight, logits):
+    """Raise `UserError` unless `weight` is None or holds a number for each class of the logits."""
+    if weight is not None and list(weight.shape) != [logits.shape[1]]:
+        raise UserError(
+            f"weight has the shape {_shape(weight)} where logits of {_shape(logits)} need one"
+            f" number for each of {logits.shape[1]} classes"
         )
 
 
