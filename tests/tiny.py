@@ -112,6 +112,7 @@ def arguments(**given):
         "seed": 0,
         "teacher_opts": None,
         "allow_random_teacher": False,
+        "list_taps": False,
     }
     return argparse.Namespace(**{**flags, **given})
 

@@ -6,19 +6,21 @@ import typing
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager, signature
+from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES, DistillChecker, feature_loss_specs
 from paddleseg.errors import suggestion
 
 COMPONENT_SECTIONS = {
     "model": manager.MODELS,
     "train_dataset": manager.DATASETS,
     "val_dataset": manager.DATASETS,
+    "unlabeled_dataset": manager.DATASETS,
     "optimizer": manager.OPTIMIZERS,
     "lr_scheduler": manager.LR_SCHEDULERS,
 }
 LOSS_SECTIONS = {"loss": "label", "distill_loss": "teacher"}
 POSITIVE_INTEGERS = ("batch_size", "iters", "num_classes")
 OTHER_KEYS = ("ignore_index", "imports")
-KNOWN_KEYS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *POSITIVE_INTEGERS, *OTHER_KEYS)
+KNOWN_KEYS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", *POSITIVE_INTEGERS, *OTHER_KEYS)
 # Parameters that hold a component of their own, and the registry that it comes from.
 NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS}
 # What the builder passes, so that a config need not.
@@ -27,6 +29,9 @@ SUPPLIED = {
     "lr_scheduler": ("decay_steps",),
     "train_dataset": ("mode", "num_classes"),
     "val_dataset": ("mode", "num_classes"),
+    "unlabeled_dataset": ("mode", "num_classes"),
+    "loss": SUPPLIED_TO_LOSSES[:1],
+    "distill_loss": SUPPLIED_TO_LOSSES,
     "model": ("num_classes", "pretrained"),
 }
 
@@ -53,8 +58,10 @@ class Checker:
             if self.dic.get(key) is None:
                 self._add((), f"the key {key!r} is missing")
         self._numbers()
+        if "distill" in sections:
+            DistillChecker(self.dic, self._add, self._component, self._supplied("distill_loss")).check()
         for section in sections:
-            if self.dic.get(section) is None:
+            if self.dic.get(section) is None or section == "distill":
                 continue
             if section in COMPONENT_SECTIONS:
                 registry = COMPONENT_SECTIONS[section]
@@ -74,8 +81,9 @@ class Checker:
 
     def _supplied(self, section):
         """Return the parameters that a section's component gets although the section does not say them."""
+        counted = "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS)
         said = {
-            "num_classes": "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS),
+            **dict.fromkeys(SUPPLIED_TO_LOSSES, counted),
             "decay_steps": "iters" in self.dic,
         }
         return [name for name in SUPPLIED[section] if said.get(name, True)]
@@ -180,7 +188,7 @@ class Checker:
                 self._add((section, "coef", i), f"must be a number of 0 or above, not {value!r}")
 
     def _loss(self, item, section, path):
-        self._component(item, manager.LOSSES, path)
+        self._component(item, manager.LOSSES, path, self._supplied(section))
         against = getattr(component_of(item, manager.LOSSES), "against", None)
         if against not in (None, LOSS_SECTIONS[section]):
             told = f"{item['type']} compares the student with the {against}, so it has no place in {section}"
@@ -260,3 +268,7 @@ def ignoring_components(dic, sections):
             component = component_of(item, manager.LOSSES)
             if component is not None and signature.accepts(component, "ignore_index"):
                 yield (section, "types", i), item
+    for path, item in feature_loss_specs(dic) if "distill" in sections else []:
+        component = component_of(item, manager.LOSSES)
+        if component is not None and signature.accepts(component, "ignore_index"):
+            yield path, item

@@ -15,7 +15,7 @@ student, teacher, distill_file, save_dir, batch_size = sys.argv[1:]
 runs.distill(
     tiny.arguments(
         student_config=student,
-        teacher_config=teacher,
+        teacher_config=[teacher],
         distill_config=distill_file,
         save_dir=save_dir,
         batch_size=int(batch_size),

@@ -4,10 +4,11 @@ import pytest
 import tiny
 
 from paddleseg.distill import AdaptorBase
-from paddleseg.distill.adaptor import Taps
+from paddleseg.distill.distill_file import as_feature
 from paddleseg.distill.features import FeatureLoss
-from paddleseg.distill.step import DistillStep
-from paddleseg.distill.teacher import Teacher
+from paddleseg.distill.step import DistillNet, DistillStep
+from paddleseg.distill.taps import Taps
+from paddleseg.distill.teacher import Teacher, Teachers
 from paddleseg.errors import UserError
 from paddleseg.models.losses import CrossEntropyLoss, KLLoss
 from paddleseg.models.losses.combine import output_list
@@ -22,6 +23,7 @@ RNG = np.random.default_rng(11)
 BATCH = {
     "img": paddle.to_tensor(RNG.standard_normal((2, 3, 6, 5)).astype("float32")),
     "label": paddle.to_tensor(RNG.integers(0, 2, (2, 6, 5))),
+    "iteration": 1,
 }
 
 
@@ -38,11 +40,12 @@ def models():
     return student, teacher
 
 
-def make(student, teacher, distill_loss, features):
-    loss = {"types": [CrossEntropyLoss()], "coef": [2]}
-    losses = [FeatureLoss(feature) for feature in features]
-    taps = Taps(student, Body, "student")
-    return DistillStep(student, taps, Teacher(teacher, Body), loss, distill_loss, losses)
+def make(student, teacher, distill_loss, features, loss=None):
+    loss = loss or {"types": [CrossEntropyLoss()], "coef": [2]}
+    shape = [2, 4, 6, 5]
+    losses = [FeatureLoss(as_feature(feature, "d.py", 0), shape, shape) for feature in features]
+    net = DistillNet(student, Taps(student, "student", Body), loss, distill_loss, losses)
+    return DistillStep(net, Teachers([Teacher(teacher, Body)]), net.extra)
 
 
 def test_the_parts_are_those_of_the_formulas(models):
@@ -89,7 +92,7 @@ def test_a_loss_of_the_same_name_in_both_sections_counts_twice(models):
 
     student, teacher = models
     loss = {"types": [Far()], "coef": [1]}
-    step = DistillStep(student, Taps(student, Body, "student"), Teacher(teacher, Body), loss, loss, [])
+    step = make(student, teacher, loss, [], loss)
     losses = {name: float(value) for name, value in step(BATCH).items()}
     assert losses == {"loss": 14.0, "Far": 7.0, "distill_Far": 7.0}
 
@@ -98,8 +101,7 @@ def test_outputs_that_only_training_has_are_not_dropped(models):
     _, teacher = models
     student = tiny.TinyNet(outputs=2)
     loss = {"types": [CrossEntropyLoss()] * 2, "coef": [1, 1]}
-    taps = Taps(student, Body, "student")
-    step = DistillStep(student, taps, Teacher(teacher, Body), loss, {"types": [KLLoss()], "coef": [1]}, [])
+    step = make(student, teacher, {"types": [KLLoss()], "coef": [1]}, [], loss)
     with pytest.raises(UserError, match=r"the student has 2 output\(s\) and the teacher 1"):
         step(BATCH)
 
@@ -112,7 +114,7 @@ def test_a_loss_that_is_no_number_is_refused(models, shape):
 
     student, teacher = models
     loss = {"types": [Vector()], "coef": [1]}
-    step = DistillStep(student, Taps(student, Body, "student"), Teacher(teacher, Body), loss, None, [])
+    step = make(student, teacher, None, [], loss)
     with pytest.raises(UserError, match="Vector gives a tensor of shape"):
         step(BATCH)
 

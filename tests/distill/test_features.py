@@ -4,7 +4,8 @@ import pytest
 import tiny
 
 from paddleseg.cvlibs import manager
-from paddleseg.distill.features import FeatureLoss, build_feature_loss, unique_names
+from paddleseg.distill.distill_file import as_feature
+from paddleseg.distill.features import FeatureLoss, unique_names
 from paddleseg.errors import UserError
 from paddleseg.models.losses import SegChannelwiseLoss
 
@@ -12,15 +13,20 @@ RNG = np.random.default_rng(5)
 S, T = (RNG.standard_normal((3, 4, 5, 6)).astype("float32") for _ in range(2))
 
 
+def build(name="SegChannelwiseLoss", index=0, weight=1.0, **arguments):
+    """Return the `FeatureLoss` that an entry of `prepare_distill_config()` makes for the two arrays."""
+    item = tiny.feature(index, name, weight, **arguments)
+    return FeatureLoss(as_feature(item, "d.py", 0), S.shape, T.shape)
+
+
 def value(name, **arguments):
     """Return the loss of that name on the two arrays, as a float."""
-    return float(build_feature_loss(name, arguments)(paddle.to_tensor(S), paddle.to_tensor(T)))
+    return float(build(name, **arguments)(paddle.to_tensor(S), paddle.to_tensor(T)))
 
 
 def test_the_projects_own_losses_come_first():
-    loss = build_feature_loss("SegChannelwiseLoss", {"temperature": 2.0})
-    assert isinstance(loss, SegChannelwiseLoss)
-    assert type(build_feature_loss("KLLoss", {})).__module__.startswith("paddleseg.")
+    assert isinstance(build("SegChannelwiseLoss", temperature=2.0).loss, SegChannelwiseLoss)
+    assert type(build("KLLoss").loss).__module__.startswith("paddleseg.")
 
 
 def test_paddleslims_distances_work_by_name():
@@ -73,7 +79,7 @@ def test_rkd_equals_its_formula():
 )
 def test_what_cannot_work_is_refused_with_the_reason(name, arguments, told):
     with pytest.raises(UserError, match=told):
-        build_feature_loss(name, arguments)
+        build(name, **arguments)
 
 
 def test_dml_works_where_it_is_told_to_normalise():
@@ -91,10 +97,9 @@ def test_a_users_own_loss_is_reached_by_name():
 
 
 def test_the_weight_multiplies_and_further_keys_reach_the_loss():
-    taps = {"hidden_0": paddle.to_tensor(S)}, {"hidden_0": paddle.to_tensor(T)}
-    plain = FeatureLoss(tiny.feature(temperature=2.0))
-    triple = FeatureLoss(tiny.feature(temperature=2.0, weight=3))
-    assert float(triple(*taps)) == pytest.approx(3 * float(plain(*taps)), rel=1e-6)
+    tensors = paddle.to_tensor(S), paddle.to_tensor(T)
+    plain, triple = build(temperature=2.0), build(temperature=2.0, weight=3)
+    assert float(triple(*tensors)) == pytest.approx(3 * float(plain(*tensors)), rel=1e-6)
     assert plain.loss.temperature == 2.0
     assert plain.name == "hidden_0_SegChannelwiseLoss"
 
@@ -102,13 +107,13 @@ def test_the_weight_multiplies_and_further_keys_reach_the_loss():
 def test_the_teacher_gets_no_gradient():
     student, teacher = paddle.to_tensor(S), paddle.to_tensor(T)
     student.stop_gradient = teacher.stop_gradient = False
-    FeatureLoss(tiny.feature(loss_function="L2Loss"))({"hidden_0": student}, {"hidden_0": teacher}).backward()
+    build("L2Loss")(student, teacher).backward()
     assert teacher.grad is None
     np.testing.assert_allclose(student.grad.numpy(), 2 * (S - T) / S.size, rtol=1e-5)
 
 
 def test_losses_of_one_name_are_told_apart():
-    losses = unique_names([FeatureLoss(tiny.feature(i)) for i in (0, 0, 1)])
+    losses = unique_names([build(index=i) for i in (0, 0, 1)])
     names = [loss.name for loss in losses]
     assert names == [
         "hidden_0_SegChannelwiseLoss_0",

@@ -1,0 +1,69 @@
+"""Batches of images with masks and of images without."""
+
+import numpy as np
+
+from paddleseg.datasets.sampling import EpochBatches, SeededSamples
+
+# Keeps what is drawn for images without masks apart from what is drawn for those with masks.
+_UNLABELED = 3
+
+
+def mixed(labeled, unlabeled, batch_size, unlabeled_per_batch, iters, seed, rank=0, nranks=1, start_iter=0):
+    """Return the batch sampler and the samples of a training.
+
+    Each of the two data sets has epochs of its own, each epoch an order of its own, so that nothing has a
+    state to save; of a batch, the labelled samples come first.
+
+    Args:
+        labeled: the data set of images with masks; not touched where a batch holds none.
+        unlabeled: the data set of images without; None where a batch holds none.
+        batch_size: samples a batch and rank, both kinds together.
+        unlabeled_per_batch: how many of them are of `unlabeled`, from 0 to `batch_size`.
+        iters, seed, rank, nranks, start_iter: as in `EpochBatches`.
+
+    Returns:
+        (an iterable of lists of keys, with a length and `iters_per_epoch`, that of the labelled samples if
+        there are any; a mapping from key to sample).
+
+    Raises:
+        UserError: a data set has fewer samples than one batch of all ranks needs of it.
+    """
+    parts = []
+    if unlabeled_per_batch < batch_size:
+        parts.append((labeled, batch_size - unlabeled_per_batch, seed, True, "the training set"))
+    if unlabeled_per_batch:
+        other_seed = int(np.random.default_rng([seed, _UNLABELED]).integers(2**32))
+        parts.append((unlabeled, unlabeled_per_batch, other_seed, False, "the unlabeled_dataset"))
+    batches = [
+        EpochBatches(len(dataset), count, iters, its_seed, rank, nranks, start_iter, name=name)
+        for dataset, count, its_seed, _, name in parts
+    ]
+    samples = [SeededSamples(dataset, its_seed, is_labeled) for dataset, _, its_seed, is_labeled, _ in parts]
+    return (batches[0], samples[0]) if len(parts) == 1 else (_MixedBatches(*batches), _MixedSamples(*samples))
+
+
+class _MixedBatches:
+    """Batches of several sources, joined; a key is (source, key of that source)."""
+
+    def __init__(self, *sources):
+        self._sources = sources
+        self.iters_per_epoch = sources[0].iters_per_epoch
+
+    def __len__(self):
+        return len(self._sources[0])
+
+    def __iter__(self):
+        for batches in zip(*self._sources):
+            yield [(source, key) for source, batch in enumerate(batches) for key in batch]
+
+
+class _MixedSamples:
+    def __init__(self, *sources):
+        self._sources = sources
+
+    def __len__(self):
+        return sum(len(source) for source in self._sources)
+
+    def __getitem__(self, key):
+        source, key = key
+        return self._sources[source][key]
