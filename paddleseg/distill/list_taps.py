@@ -41,9 +41,10 @@ def find_taps(model, images):
 
 
 def _attributes(model):
-    """Yield (dotted name, value) of what stands on a model's layers beside parameters, buffers and layers."""
+    """Yield (dotted name, value) of what stands on a model's layers beside parameters and layers."""
     for prefix, layer in model.named_sublayers(include_self=True):
-        for name, value in vars(layer).items():
+        # A tensor that `forward` assigns becomes a buffer.
+        for name, value in (*vars(layer).items(), *layer._buffers.items()):
             if not name.startswith("_"):
                 yield (f"{prefix}.{name}" if prefix else name), value
 
@@ -69,13 +70,28 @@ def table(models):
     """
     student, *teachers = [[tuple(shape) for _, shape in taps] for _, taps in models]
     shared = set(student) & set(itertools.chain(*teachers))
-    marks = dict(zip((shape for shape in dict.fromkeys(student) if shape in shared), _letters()))
-    lines = ["Taps as a config's distill.features names them; equal letters are equal shapes."]
+    letters = dict(zip((shape for shape in dict.fromkeys(student) if shape in shared), _letters()))
+    lines = [
+        "The taps that a config's distill.features may name. Shapes with the same letter are equal. The left",
+        "column is the input of the layer in that line, {input_of: layer}.",
+    ]
     for heading, taps in models:
-        lines += ["", heading]
-        for tap, shape in taps:
-            lines.append(f"  {marks.get(tuple(shape), ''):<3} {str(shape):<24} {tap}")
+        lines += ["", heading, *_rows(taps, letters)]
     return "\n".join(lines)
+
+
+def _rows(taps, letters):
+    shapes = dict(taps)
+    for tap, shape in taps:
+        beside = Tap("input_of", tap.name) if tap.kind == "output_of" and tap.index is None else None
+        if tap.kind == "input_of" and tap.index is None and Tap("output_of", tap.name) in shapes:
+            continue  # it stands beside that layer's output
+        columns = [_marked(shapes.get(beside), letters), _marked(shape, letters)]
+        yield f"  {columns[0]:<26} {columns[1]:<26} {tap}"
+
+
+def _marked(shape, letters):
+    return "" if shape is None else f"{letters.get(tuple(shape), ''):<2} {shape}"
 
 
 def _letters():

@@ -194,7 +194,7 @@ def test_another_number_of_classes(distill):
 
 def test_a_loss_that_does_not_exist(distill):
     result = distill(features=[tiny.feature(loss_function="L3Loss")])
-    refused(result, "unknown loss_function 'L3Loss'", "'L1Loss'")
+    refused(result, "unknown loss 'L3Loss'", "'L1Loss'")
 
 
 @pytest.mark.parametrize(
