@@ -8,45 +8,63 @@ from paddleseg.datasets.sampling import EpochBatches, SeededSamples
 _UNLABELED = 3
 
 
-def mixed(labeled, unlabeled, batch_size, unlabeled_per_batch, iters, seed, rank=0, nranks=1, start_iter=0):
+def mixed(
+    labeled,
+    unlabeled,
+    batch_size,
+    unlabeled_per_batch,
+    iters,
+    seed,
+    rank=0,
+    nranks=1,
+    start_iter=0,
+    parts=1,
+):
     """Return the batch sampler and the samples of a training.
 
     Each of the two data sets has epochs of its own, each epoch an order of its own, so that nothing has a
     state to save; of a batch, the labelled samples come first.
 
     Args:
-        labeled: the data set of images with masks; not touched where a batch holds none.
+        labeled: the data set of images with masks; not read where a batch holds none.
         unlabeled: the data set of images without; None where a batch holds none.
         batch_size: samples a batch and rank, both kinds together.
         unlabeled_per_batch: how many of them are of `unlabeled`, from 0 to `batch_size`.
         iters, seed, rank, nranks, start_iter: as in `EpochBatches`.
+        parts: how many batches an iteration and rank has; their keys come as one list, one after the other.
 
     Returns:
         (an iterable of lists of keys, with a length and `iters_per_epoch`, that of the labelled samples if
         there are any; a mapping from key to sample).
 
     Raises:
-        UserError: a data set has fewer samples than one batch of all ranks needs of it.
+        UserError: a data set has fewer samples than one iteration of all ranks needs of it.
     """
-    parts = []
+    sources = []
     if unlabeled_per_batch < batch_size:
-        parts.append((labeled, batch_size - unlabeled_per_batch, seed, True, "the training set"))
+        sources.append((SeededSamples(labeled, seed), batch_size - unlabeled_per_batch, "the training set"))
     if unlabeled_per_batch:
         other_seed = int(np.random.default_rng([seed, _UNLABELED]).integers(2**32))
-        parts.append((unlabeled, unlabeled_per_batch, other_seed, False, "the unlabeled_dataset"))
+        samples = SeededSamples(unlabeled, other_seed, labeled=False)
+        sources.append((samples, unlabeled_per_batch, "the unlabeled_dataset"))
+    counts = [count for _, count, _ in sources]
     batches = [
-        EpochBatches(len(dataset), count, iters, its_seed, rank, nranks, start_iter, name=name)
-        for dataset, count, its_seed, _, name in parts
+        EpochBatches(len(s), count * parts, iters, s.seed, rank, nranks, start_iter, name=name)
+        for s, count, name in sources
     ]
-    samples = [SeededSamples(dataset, its_seed, is_labeled) for dataset, _, its_seed, is_labeled, _ in parts]
-    return (batches[0], samples[0]) if len(parts) == 1 else (_MixedBatches(*batches), _MixedSamples(*samples))
+    samples = [samples for samples, _, _ in sources]
+    if len(sources) == 1:
+        return batches[0], samples[0]
+    return _MixedBatches(batches, counts, parts), _MixedSamples(samples)
 
 
 class _MixedBatches:
     """Batches of several sources, joined; a key is (source, key of that source)."""
 
-    def __init__(self, *sources):
+    def __init__(self, sources, counts, parts):
         self._sources = sources
+        self._counts = counts
+        self._parts = parts
         self.iters_per_epoch = sources[0].iters_per_epoch
 
     def __len__(self):
@@ -54,11 +72,18 @@ class _MixedBatches:
 
     def __iter__(self):
         for batches in zip(*self._sources):
-            yield [(source, key) for source, batch in enumerate(batches) for key in batch]
+            yield [
+                (source, key)
+                for part in range(self._parts)
+                for source, (batch, count) in enumerate(zip(batches, self._counts))
+                for key in batch[part * count : (part + 1) * count]
+            ]
 
 
 class _MixedSamples:
-    def __init__(self, *sources):
+    """Samples of several sources, by keys (source, key of that source)."""
+
+    def __init__(self, sources):
         self._sources = sources
 
     def __len__(self):

@@ -69,6 +69,14 @@ def test_ranks_share_what_one_rank_sees_and_resuming_needs_no_replay():
     assert keys(4, 2, start_iter=5) == one[5:]
 
 
+def test_the_parts_of_an_iteration_are_mixed_alike():
+    (keys,) = mixed(LABELED, UNLABELED, 3, 2, iters=1, seed=1, parts=2)[0]
+    assert [source for source, _ in keys] == [0, 1, 1, 0, 1, 1]
+    assert len(set(keys)) == 6
+    (whole,) = mixed(LABELED, UNLABELED, 6, 4, iters=1, seed=1)[0]
+    assert sorted(keys) == sorted(whole)
+
+
 def test_unlabelled_images_alone():
     batches, samples = mixed(LABELED, UNLABELED, 3, 3, iters=2, seed=1)
     assert batches.iters_per_epoch == 7
@@ -86,15 +94,10 @@ def test_too_few_of_a_kind_are_refused(counts, told):
 
 @pytest.mark.parametrize("form", [lambda x: x, lambda x: {"img": x}, lambda x: (x, None), lambda x: [x]])
 def test_unlabelled_samples_may_have_any_form(form):
-    class Own(Drawn):
-        sample = None
-
+    class Own:
         def __getitem__(self, index):
             return form(np.full((3, 2, 2), index))
 
-    own = Own(4)
-    del Own.sample
-    Own.sample = property(lambda self: (_ for _ in ()).throw(AttributeError()))
-    got = SeededSamples(own, 0, labeled=False)[(0, 2)]
+    got = SeededSamples(Own(), 0, labeled=False)[(0, 2)]
     assert set(got) == {"img"}
     assert (got["img"] == 2).all()
