@@ -1,5 +1,8 @@
 from setuptools import find_packages, setup
 
+# export.py --format onnx: converts, and runs what it converted; 2.1.0 is the one that reads Paddle 3's graphs.
+ONNX = ["paddle2onnx==2.1.0", "onnxruntime"]
+
 setup(
     name="paddleseg-distill",
     version="0.1.0",
@@ -22,8 +25,9 @@ setup(
         "setuptools<81",
     ],
     extras_require={
-        "cpu": ["paddlepaddle>=2.6.2,<3.4"],
+        "cpu": ["paddlepaddle>=2.6.2,<3.4", *ONNX],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
+        "onnx": ONNX,
         "test": ["pytest", "pytest-xdist", "pytest-cov", "scikit-learn", "ruff==0.17.6"],
     },
 )

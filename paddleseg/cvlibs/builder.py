@@ -117,6 +117,11 @@ def build_component(spec, registry, path):
         raise UserError(error if str(error).startswith(path) else f"{path}: {error}") from None
 
 
+def build_transforms(specs, path="transforms"):
+    """Build a list of transforms, each a `{type: ..., key: value}`, as `build_component` does."""
+    return _build_value("transforms", specs, path)
+
+
 def _build_value(key, value, path):
     if isinstance(value, list):
         return [_build_value(key, item, f"{path}.{i}") for i, item in enumerate(value)]
