@@ -15,7 +15,8 @@ setup(
         "decorator",  # imported by PaddleSlim, which forgets to declare it
         "numpy<2",
         "opencv-python==4.6.0.66",
-        "pyyaml",
+        # 6.0.4 tells repeated keys apart by the address of their text, so that "<<" may take the wrong value.
+        "pyyaml<6.0.4",
         "visualdl>=2.5.3",
         "pillow",  # reads masks with a palette as class indices; OpenCV turns them into colours
         "tqdm",  # the progress of downloads

@@ -51,6 +51,46 @@ def add_config_flag(parser):
     )
 
 
+EVALUATION_FLAGS = (
+    "aug_eval",
+    "scales",
+    "flip_horizontal",
+    "flip_vertical",
+    "is_slide",
+    "crop_size",
+    "stride",
+    "auc_roc",
+    "boundary_iou",
+)
+
+
+def add_evaluation_flags(parser):
+    """Add the flags that win over a config's `test_config`, `EVALUATION_FLAGS`; each is None if not given."""
+    group = parser.add_argument_group("how images are inferred and measured; wins over test_config")
+
+    def switch(name, told):
+        group.add_argument(f"--{name}", action="store_true", default=None, help=told)
+
+    switch("aug_eval", "average the logits over --scales and flips, and forget test_config's")
+    group.add_argument("--scales", nargs="+", type=float, metavar="FACTOR", help="on height and width (1.0)")
+    switch("flip_horizontal", "with --aug_eval: the mirrored image, too")
+    switch("flip_vertical", "with --aug_eval: the image upside down, too")
+    switch("is_slide", "infer in windows, and forget test_config's")
+    for name, told in (("crop_size", "of a window"), ("stride", "from one window to the next")):
+        told = f"with --is_slide: width and height {told}"
+        group.add_argument(f"--{name}", nargs=2, type=positive, metavar=("W", "H"), help=told)
+    # PaddleSeg's takes a value.
+    group.add_argument(
+        "--auc_roc",
+        nargs="?",
+        const=True,
+        type=_boolean,
+        metavar="True",
+        help="measure the area under the ROC curve",
+    )
+    switch("boundary_iou", "measure the boundary IoU")
+
+
 def add_training_flags(parser):
     """Add the flags that plain training and distillation have in common."""
     add_device_flags(parser)
@@ -96,6 +136,12 @@ def _seed(text):
     if value >= 2**32:
         raise argparse.ArgumentTypeError("must be below 2**32")
     return value
+
+
+def _boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"
 
 
 def count(text):

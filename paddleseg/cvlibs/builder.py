@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from paddleseg.cvlibs import check, manager, signature
+from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.errors import UserError
 from paddleseg.utils.weights import load_weights
 
@@ -74,6 +75,11 @@ class SegBuilder:
     def distill_loss(self):
         """The losses between the logits of student and teacher, as `loss`; None if there are none."""
         return self._losses("distill_loss") if self.cfg.get("distill_loss") else None
+
+    @cached_property
+    def eval_config(self):
+        """How images are evaluated, an `EvalConfig`: the config's `test_config`."""
+        return EvalConfig(**self.cfg.get("test_config", {}))
 
     def _section(self, name):
         spec = self.cfg.get(name)

@@ -102,6 +102,7 @@ class SeededSamples:
             the call, for transforms that draw from them, and put back afterwards.
         seed: an integer >= 0.
         labeled: if false, no label is asked for nor handed on; the data set may also give the image alone.
+        keep: further keys of a sample that are handed on as they are, where it has them.
 
     `samples[epoch, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
 
@@ -109,10 +110,11 @@ class SeededSamples:
         UserError: the data set gives anything else.
     """
 
-    def __init__(self, dataset, seed, labeled=True):
+    def __init__(self, dataset, seed, labeled=True, keep=()):
         self.dataset = dataset
         self.seed = seed
         self.labeled = labeled
+        self.keep = keep
 
     def __len__(self):
         return len(self.dataset)
@@ -127,7 +129,8 @@ class SeededSamples:
         if not self.labeled:
             return {"img": np.asarray(_image(sample), np.float32)}
         image, label = _image_and_label(sample, self.dataset)
-        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64)}
+        kept = {name: sample[name] for name in self.keep if isinstance(sample, dict) and name in sample}
+        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64), **kept}
 
 
 def _image(sample):
