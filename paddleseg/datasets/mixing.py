@@ -1,5 +1,8 @@
 """Batches of images with masks and of images without."""
 
+import bisect
+import itertools
+
 import numpy as np
 
 from paddleseg.datasets.sampling import EpochBatches, SeededSamples
@@ -35,7 +38,8 @@ def mixed(
 
     Returns:
         (an iterable of lists of keys, with a length and `iters_per_epoch`, that of the labelled samples if
-        there are any; a mapping from key to sample).
+        there are any; a mapping from key to sample, with a `file_list`). A key is (epoch, index); the
+        indices of the unlabelled samples follow on those of the labelled ones.
 
     Raises:
         UserError: a data set has fewer samples than one iteration of all ranks needs of it.
@@ -59,12 +63,13 @@ def mixed(
 
 
 class _MixedBatches:
-    """Batches of several sources, joined; a key is (source, key of that source)."""
+    """Batches of several sources, joined; `counts` of each make a part."""
 
     def __init__(self, sources, counts, parts):
         self._sources = sources
         self._counts = counts
         self._parts = parts
+        self._offsets = _offsets([source.num_samples for source in sources])
         self.iters_per_epoch = sources[0].iters_per_epoch
 
     def __len__(self):
@@ -73,22 +78,34 @@ class _MixedBatches:
     def __iter__(self):
         for batches in zip(*self._sources):
             yield [
-                (source, key)
+                (epoch, index + offset)
                 for part in range(self._parts)
-                for source, (batch, count) in enumerate(zip(batches, self._counts))
-                for key in batch[part * count : (part + 1) * count]
+                for batch, count, offset in zip(batches, self._counts, self._offsets)
+                for epoch, index in batch[part * count : (part + 1) * count]
             ]
 
 
 class _MixedSamples:
-    """Samples of several sources, by keys (source, key of that source)."""
+    """Samples of several sources under the keys of `_MixedBatches`."""
 
     def __init__(self, sources):
         self._sources = sources
+        self._offsets = _offsets([len(source) for source in sources])
 
     def __len__(self):
         return sum(len(source) for source in self._sources)
 
     def __getitem__(self, key):
-        source, key = key
-        return self._sources[source][key]
+        epoch, index = key
+        source = bisect.bisect_right(self._offsets, index) - 1
+        return self._sources[source][epoch, index - self._offsets[source]]
+
+    @property
+    def file_list(self):
+        """The files of the sources, one list after the other; None unless all of them tell theirs."""
+        lists = [source.file_list for source in self._sources]
+        return None if None in lists else list(itertools.chain(*lists))
+
+
+def _offsets(lengths):
+    return [0, *itertools.accumulate(lengths)][:-1]

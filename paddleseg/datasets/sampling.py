@@ -119,6 +119,11 @@ class SeededSamples:
     def __len__(self):
         return len(self.dataset)
 
+    @property
+    def file_list(self):
+        """The files that the samples are read from, by index; None where the data set does not tell."""
+        return getattr(self.dataset, "file_list", None)
+
     def __getitem__(self, key):
         epoch, index = key
         with _seeded_globals([self.seed, epoch, index, _GLOBALS]):

@@ -22,7 +22,7 @@ class UnlabeledImages:
         img_channels: 3, or 1 for grey images.
 
     Attributes:
-        files: the paths of the images.
+        file_list: a list of [image path, None].
 
     Raises:
         UserError: the folder or the list is missing, or holds no image.
@@ -38,13 +38,14 @@ class UnlabeledImages:
         if not os.path.isdir(dataset_root):
             raise UserError(f"UnlabeledImages: dataset_root {str(dataset_root)!r} is not a folder")
         self.transforms = Compose(transforms, img_channels=img_channels)
-        self.files = _found(dataset_root) if image_list is None else _listed(image_list, dataset_root)
-        if not self.files:
+        files = _found(dataset_root) if image_list is None else _listed(image_list, dataset_root)
+        self.file_list = [[file, None] for file in files]
+        if not files:
             there = dataset_root if image_list is None else image_list
             raise UserError(f"UnlabeledImages: there is no image in {str(there)!r}")
 
     def __len__(self):
-        return len(self.files)
+        return len(self.file_list)
 
     def __getitem__(self, index):
         return self.sample(index)
@@ -62,7 +63,7 @@ class UnlabeledImages:
         Raises:
             UserError: the file cannot be read.
         """
-        return self.transforms({"img": self.files[index]}, rng)
+        return self.transforms({"img": self.file_list[index][0]}, rng)
 
 
 def _found(root):

@@ -35,17 +35,17 @@ def test_the_labelled_part_is_that_of_training_with_as_many_labelled_alone():
     batches, samples = mixed(LABELED, UNLABELED, 6, 4, iters=9, seed=3)
     alone = list(EpochBatches(8, 2, 9, 3))
     for keys, expected in zip(batches, alone):
-        assert [source for source, _ in keys] == [0, 0, 1, 1, 1, 1]
-        assert [key for _, key in keys[:2]] == expected
+        assert [index >= 8 for _, index in keys] == [False, False, True, True, True, True]
+        assert keys[:2] == expected
     assert batches.iters_per_epoch == 4
     assert len(batches) == len(list(batches)) == 9
-    assert set(samples[0, (0, 1)]) == {"img", "label"}
-    assert set(samples[1, (0, 1)]) == {"img"}
+    assert set(samples[0, 7]) == {"img", "label"}
+    assert set(samples[0, 8]) == {"img"}
 
 
 def test_every_unlabelled_image_comes_once_an_epoch_in_an_order_of_its_own():
     batches, _ = mixed(LABELED, UNLABELED, 6, 4, iters=10, seed=3)
-    keys = [key for batch in batches for source, key in batch if source == 1]
+    keys = [(epoch, index - 8) for batch in batches for epoch, index in batch if index >= 8]
     first, second = ([index for epoch, index in keys if epoch == e] for e in (0, 1))
     assert len(set(first)) == len(first) == 20  # 21, less the one that fills no batch
     assert len(set(second)) == len(second) == 20
@@ -55,8 +55,8 @@ def test_every_unlabelled_image_comes_once_an_epoch_in_an_order_of_its_own():
 
 def test_what_is_drawn_differs_between_the_two_sets():
     _, samples = mixed(LABELED, Drawn(8, labeled=False), 2, 1, iters=1, seed=3)
-    assert (samples[0, (0, 5)]["img"] != samples[1, (0, 5)]["img"]).all()
-    assert (samples[1, (0, 5)]["img"] == samples[1, (0, 5)]["img"]).all()
+    assert (samples[0, 5]["img"] != samples[0, 13]["img"]).all()
+    assert (samples[0, 13]["img"] == samples[0, 13]["img"]).all()
 
 
 def test_ranks_share_what_one_rank_sees_and_resuming_needs_no_replay():
@@ -71,7 +71,7 @@ def test_ranks_share_what_one_rank_sees_and_resuming_needs_no_replay():
 
 def test_the_parts_of_an_iteration_are_mixed_alike():
     (keys,) = mixed(LABELED, UNLABELED, 3, 2, iters=1, seed=1, parts=2)[0]
-    assert [source for source, _ in keys] == [0, 1, 1, 0, 1, 1]
+    assert [index >= 8 for _, index in keys] == [False, True, True, False, True, True]
     assert len(set(keys)) == 6
     (whole,) = mixed(LABELED, UNLABELED, 6, 4, iters=1, seed=1)[0]
     assert sorted(keys) == sorted(whole)
@@ -101,3 +101,13 @@ def test_unlabelled_samples_may_have_any_form(form):
     got = SeededSamples(Own(), 0, labeled=False)[(0, 2)]
     assert set(got) == {"img"}
     assert (got["img"] == 2).all()
+
+
+def test_files_follow_one_another():
+    with_files, more = Drawn(2), Drawn(3, labeled=False)
+    with_files.file_list, more.file_list = [["a", "b"], ["c", "d"]], [["e", None], ["f", None], ["g", None]]
+    batches, samples = mixed(with_files, more, 2, 1, iters=1, seed=0)
+    ((_, (_, index)),) = batches
+    assert samples.file_list[index][0] in "efg"
+    assert mixed(with_files, None, 2, 0, iters=1, seed=0)[1].file_list == with_files.file_list
+    assert mixed(LABELED, more, 2, 1, iters=1, seed=0)[1].file_list is None

@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 
 def names(dataset, folder):
-    return [file[len(str(folder)) + 1 :] for file in dataset.files]
+    return [file[len(str(folder)) + 1 :] for file, _ in dataset.file_list]
 
 
 def test_a_folder_is_searched_for_images(folder):
