@@ -6,6 +6,7 @@ import typing
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager, paddleseg_keys, signature
+from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES, DistillChecker, feature_loss_specs
 from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.errors import UserError, suggestion
 
@@ -13,6 +14,7 @@ COMPONENT_SECTIONS = {
     "model": manager.MODELS,
     "train_dataset": manager.DATASETS,
     "val_dataset": manager.DATASETS,
+    "unlabeled_dataset": manager.DATASETS,
     "optimizer": manager.OPTIMIZERS,
     "lr_scheduler": manager.LR_SCHEDULERS,
 }
@@ -20,7 +22,14 @@ LOSS_SECTIONS = {"loss": "label", "distill_loss": "teacher"}
 POSITIVE_INTEGERS = ("batch_size", "iters", "num_classes")
 OTHER_SECTIONS = ("test_config", "export")
 OTHER_KEYS = ("ignore_index", "imports")
-KNOWN_KEYS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *OTHER_SECTIONS, *POSITIVE_INTEGERS, *OTHER_KEYS)
+KNOWN_KEYS = (
+    *COMPONENT_SECTIONS,
+    *LOSS_SECTIONS,
+    "distill",
+    *OTHER_SECTIONS,
+    *POSITIVE_INTEGERS,
+    *OTHER_KEYS,
+)
 # Parameters that hold a component of their own, and the registry that it comes from.
 NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS, "losses": manager.LOSSES}
 LISTS = ("transforms", "losses")  # those that hold a list of them
@@ -32,6 +41,9 @@ SUPPLIED = {
     "lr_scheduler": STEPS,
     "train_dataset": ("mode", "num_classes"),
     "val_dataset": ("mode", "num_classes"),
+    "unlabeled_dataset": ("mode", "num_classes"),
+    "loss": SUPPLIED_TO_LOSSES[:1],
+    "distill_loss": SUPPLIED_TO_LOSSES,
     "model": ("num_classes", "pretrained"),
 }
 
@@ -53,7 +65,7 @@ class Checker:
         self.problems = []
         self.idle = []
         self._where = where
-        self._others = {"test_config": self._test_config, "export": self._export}
+        self._others = {"test_config": self._test_config, "export": self._export, "distill": self._distill}
 
     def check(self, sections, required=()):
         """Check the top-level keys, the given sections, and that the `required` ones are there."""
@@ -65,7 +77,8 @@ class Checker:
                 self._add((), f"the key {key!r} is missing")
         self._numbers()
         for section in sections:
-            if self.dic.get(section) is None:
+            # Without `distill` an unlabeled_dataset still has a share of each batch.
+            if self.dic.get(section) is None and section != "distill":
                 continue
             if section in COMPONENT_SECTIONS:
                 registry = COMPONENT_SECTIONS[section]
@@ -77,6 +90,9 @@ class Checker:
         self._same_class_count(sections)
         self._same_ignore_index(sections)
 
+    def _distill(self):
+        DistillChecker(self.dic, self._add, self._component, self._supplied("distill_loss")).check()
+
     def _numbers(self):
         for key in POSITIVE_INTEGERS:
             value = self.dic.get(key)
@@ -87,8 +103,9 @@ class Checker:
 
     def _supplied(self, section):
         """Return the parameters that a section's component gets although the section does not say them."""
+        counted = "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS)
         said = {
-            "num_classes": "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS),
+            **dict.fromkeys(SUPPLIED_TO_LOSSES, counted),
             **dict.fromkeys(STEPS, "iters" in self.dic),
         }
         return [name for name in SUPPLIED[section] if said.get(name, True)]
@@ -258,7 +275,7 @@ class Checker:
                 self._add((section, "coef", i), f"must be a number of 0 or above, not {value!r}")
 
     def _loss(self, item, section, path):
-        self._component(item, manager.LOSSES, path)
+        self._component(item, manager.LOSSES, path, self._supplied(section))
         self._misplaced(item, section, path)
 
     def _misplaced(self, item, section, path):
@@ -348,6 +365,8 @@ def ignoring_components(dic, sections):
         types = spec.get("types") if section in sections and isinstance(spec, dict) else None
         for i, item in enumerate(types if isinstance(types, list) else []):
             yield from _ignoring_losses(item, (section, "types", i))
+    for path, item in feature_loss_specs(dic) if "distill" in sections else []:
+        yield from _ignoring_losses(item, path)
 
 
 def _ignoring_losses(spec, path):
