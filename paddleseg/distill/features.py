@@ -9,6 +9,7 @@ from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import compare, takes_label
+from paddleseg.models.losses.labels import resize_label
 from paddleseg.models.losses.common import full_precision
 from paddleseg.utils.logger import logger
 
@@ -118,9 +119,7 @@ def label_at(label, tensor):
         return label
     if len(tensor.shape) != 4:
         return None
-    # Classes are small numbers, which float32 holds exactly.
-    resized = F.interpolate(label.unsqueeze(1).astype("float32"), tensor.shape[2:], mode="nearest")
-    return resized.squeeze(1).astype(label.dtype)
+    return resize_label(label, tensor.shape[2:])
 
 
 def build_connector(feature, student_shape, teacher_shape):
