@@ -9,8 +9,8 @@ from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import compare, takes_label
-from paddleseg.models.losses.labels import resize_label
 from paddleseg.models.losses.common import full_precision
+from paddleseg.models.losses.labels import resize_label
 from paddleseg.utils.logger import logger
 
 # Losses of PaddleSlim on the relations between the samples of a batch: of two, every distance is their mean.
