@@ -18,7 +18,8 @@ def load_batches(samples, batch_sampler, num_workers, collate):
         samples: maps a key to a sample.
         batch_sampler: iterable of lists of keys, with a length.
         num_workers: processes that read.
-        collate: turns a list of samples into nested lists and dicts of arrays.
+        collate: turns a list of samples into nested lists and dicts of arrays, which become tensors, and of
+            numbers and texts, which stay what they are.
     """
     if num_workers:
         loader = paddle.io.DataLoader(
@@ -89,4 +90,4 @@ def _to_tensors(value):
         return {key: _to_tensors(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_tensors(item) for item in value]
-    return paddle.to_tensor(value)
+    return paddle.to_tensor(value) if isinstance(value, np.ndarray) else value

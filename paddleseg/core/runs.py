@@ -5,6 +5,7 @@ import os
 
 import paddle
 
+from paddleseg import cli
 from paddleseg.core import parallel
 from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.evaluate import evaluate
@@ -79,8 +80,9 @@ def validate(args):
     cfg = Config(
         args.config,
         opts=args.opts,
-        sections=("model", "val_dataset"),
+        sections=("model", "val_dataset", "test_config"),
         required=("model", "val_dataset"),
+        test_config={name: getattr(args, name) for name in cli.EVALUATION_FLAGS},
     )
     parallel.set_device(args.device)
     builder = SegBuilder(cfg)
@@ -213,7 +215,8 @@ def _num_classes(builder):
 def _evaluate_and_log(builder, num_classes, num_workers):
     dataset = builder.val_dataset
     batch_size = builder.cfg.get("batch_size", 1)
-    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers)
+    config = builder.eval_config
+    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, config=config)
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from paddleseg.cvlibs import check, manager, signature
+from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.errors import UserError
 from paddleseg.utils.weights import load_weights
 
@@ -69,6 +70,11 @@ class SegBuilder:
         """The losses between the logits of student and teacher, as `loss`; None if there are none."""
         return self._losses("distill_loss") if self.cfg.get("distill_loss") else None
 
+    @cached_property
+    def eval_config(self):
+        """How images are evaluated, an `EvalConfig`: the config's `test_config`."""
+        return EvalConfig(**self.cfg.get("test_config", {}))
+
     def _section(self, name):
         spec = self.cfg.get(name)
         if spec is None:
@@ -109,6 +115,11 @@ def build_component(spec, registry, path):
         return registry[spec["type"]](**arguments)
     except UserError as error:
         raise UserError(error if str(error).startswith(path) else f"{path}: {error}") from None
+
+
+def build_transforms(specs, path="transforms"):
+    """Build a list of transforms, each a `{type: ..., key: value}`, as `build_component` does."""
+    return _build_value("transforms", specs, path)
 
 
 def _build_value(key, value, path):

@@ -5,8 +5,9 @@ import typing
 
 import paddle.nn as nn
 
-from paddleseg.cvlibs import manager, signature
-from paddleseg.errors import suggestion
+from paddleseg.cvlibs import manager, paddleseg_keys, signature
+from paddleseg.cvlibs.eval_config import EvalConfig
+from paddleseg.errors import UserError, suggestion
 
 COMPONENT_SECTIONS = {
     "model": manager.MODELS,
@@ -17,8 +18,9 @@ COMPONENT_SECTIONS = {
 }
 LOSS_SECTIONS = {"loss": "label", "distill_loss": "teacher"}
 POSITIVE_INTEGERS = ("batch_size", "iters", "num_classes")
+OTHER_SECTIONS = ("test_config", "export")
 OTHER_KEYS = ("ignore_index", "imports")
-KNOWN_KEYS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *POSITIVE_INTEGERS, *OTHER_KEYS)
+KNOWN_KEYS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *OTHER_SECTIONS, *POSITIVE_INTEGERS, *OTHER_KEYS)
 # Parameters that hold a component of their own, and the registry that it comes from.
 NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS}
 # What the builder passes, so that a config need not.
@@ -37,17 +39,23 @@ class Checker:
     Args:
         dic: the config.
         where: function from key path (a tuple) to the place that it was written at.
+
+    Attributes:
+        problems: one line each.
+        idle: key paths of PaddleSeg's that ask for what is done anyway; nothing takes them, so they must go.
     """
 
     def __init__(self, dic, where):
         self.dic = dic
         self.problems = []
+        self.idle = []
         self._where = where
+        self._others = {"test_config": self._test_config, "export": self._export}
 
     def check(self, sections, required=()):
         """Check the top-level keys, the given sections, and that the `required` ones are there."""
         for key in self.dic:
-            if key not in KNOWN_KEYS:
+            if key not in KNOWN_KEYS and not self._of_paddleseg((key,), paddleseg_keys.TOP_LEVEL):
                 self._add((key,), f"unknown key {key!r}; {suggestion(key, KNOWN_KEYS)}")
         for key in required:
             if self.dic.get(key) is None:
@@ -59,8 +67,10 @@ class Checker:
             if section in COMPONENT_SECTIONS:
                 registry = COMPONENT_SECTIONS[section]
                 self._component(self.dic[section], registry, (section,), self._supplied(section))
-            else:
+            elif section in LOSS_SECTIONS:
                 self._losses(section)
+            elif section in self._others:
+                self._others[section]()
         self._same_class_count(sections)
         self._same_ignore_index(sections)
 
@@ -109,7 +119,9 @@ class Checker:
                 self._value(value, known[key], (*path, key))
             elif key == "pretrained" and key in supplied:
                 self._plain(value, typing.Optional[str], (*path, key))
-            elif key != "type" and not (takes_any and isinstance(key, str)):
+            elif key == "type" or (takes_any and isinstance(key, str)):
+                continue
+            elif not self._of_paddleseg((*path, key), paddleseg_keys.OF_COMPONENTS):
                 self._add((*path, key), f"unknown key {key!r} of {spec['type']}; {suggestion(key, names)}")
         self._missing(names, known, spec, (*supplied, "type"), path)
 
@@ -125,11 +137,7 @@ class Checker:
         registry = self._registry(parameter, value)
         if registry is not None:
             if registry is manager.TRANSFORMS:
-                if not isinstance(value, list):
-                    self._add(path, f"must be a list of transforms, not {value!r}")
-                    return
-                for i, item in enumerate(value):
-                    self._component(item, registry, (*path, i))
+                self._list(value, registry, path)
             else:
                 self._component(value, registry, path)
             return
@@ -139,6 +147,14 @@ class Checker:
         for i, item in enumerate(value if isinstance(value, list) else []):
             if found_registry(item) is not None:
                 self._component(item, found_registry(item), (*path, i))
+
+    def _list(self, value, registry, path):
+        """Check a list of components; the key that it stands under says what they are."""
+        if not isinstance(value, list):
+            self._add(path, f"must be a list of {path[-1]}, not {value!r}")
+            return
+        for i, item in enumerate(value):
+            self._component(item, registry, (*path, i))
 
     def _plain(self, value, expected, path):
         if not signature.fits(value, expected):
@@ -151,6 +167,49 @@ class Checker:
         # A user's own component may take another under any name.
         of_layers = manager.BACKBONES if parameter.annotation is nn.Layer else None
         return found_registry(value) or of_layers
+
+    def _of_paddleseg(self, path, table):
+        """Tell whether the key at `path` is one of a table of `paddleseg_keys`, which then judges it."""
+        refused = table.get(path[-1])
+        if refused is None:
+            return False
+        value = self.dic
+        for part in path:
+            value = value[part]
+        if value in refused.idle:
+            self.idle.append(path)
+        else:
+            self._add(path, f"PaddleSeg's key {path[-1]!r} is not acted on here: {refused.reason}")
+        return True
+
+    def _test_config(self):
+        spec, path = self.dic["test_config"], ("test_config",)
+        if not isinstance(spec, dict):
+            self._add(path, f"must hold keys such as aug_eval and is_slide, not {spec!r}")
+            return
+        known, before = signature.parameters(EvalConfig), len(self.problems)
+        for key, value in spec.items():
+            if key in known:
+                self._value(value, known[key], (*path, key))
+            elif not self._of_paddleseg((*path, key), paddleseg_keys.OF_TEST_CONFIG):
+                self._add((*path, key), f"unknown key {key!r}; {suggestion(key, known)}")
+        if len(self.problems) == before:
+            try:
+                EvalConfig(**{key: value for key, value in spec.items() if key in known})
+            except UserError as error:
+                self._add(path, str(error))
+
+    def _export(self):
+        """Check PaddleSeg's section for export.py: the transforms that come before the exported model."""
+        spec = self.dic["export"]
+        if not isinstance(spec, dict):
+            self._add(("export",), f"must hold `transforms`, not {spec!r}")
+            return
+        for key, value in spec.items():
+            if key == "transforms":
+                self._list(value, manager.TRANSFORMS, ("export", key))
+            else:
+                self._add(("export", key), f"unknown key {key!r}; {suggestion(key, ['transforms'])}")
 
     def _losses(self, section):
         """Check a `{types: [...], coef: [...]}`."""

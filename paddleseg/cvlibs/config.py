@@ -6,15 +6,18 @@ import sys
 
 import yaml
 
+from paddleseg.cvlibs import paddleseg_keys
 from paddleseg.cvlibs.check import (
     COMPONENT_SECTIONS,
     LOSS_SECTIONS,
+    OTHER_SECTIONS,
     Checker,
     class_counts,
     component_of,
     ignore_indices,
     ignoring_components,
 )
+from paddleseg.cvlibs.eval_config import with_flags
 from paddleseg.cvlibs.overrides import apply_overrides
 from paddleseg.cvlibs.signature import accepts
 from paddleseg.cvlibs.yaml_file import load_config
@@ -22,7 +25,7 @@ from paddleseg.errors import UserError
 
 # Reached as a user's own components are: by importing the module that registers them.
 BUILT_IN = ("paddleseg.models", "paddleseg.datasets", "paddleseg.transforms", "paddleseg.optimizers")
-SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS)
+SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *OTHER_SECTIONS)
 
 
 class ConfigError(UserError):
@@ -45,6 +48,7 @@ class Config:
         opts: list of "a.b=value" overrides; the three above win over them.
         sections: which sections are read and checked; the others are left alone. Default: all.
         required: keys without which the config is of no use to the caller.
+        test_config: flags that win over the keys of `test_config`, a dict, None for what was not given.
 
     Attributes:
         path: the file.
@@ -65,6 +69,7 @@ class Config:
         opts=None,
         sections=SECTIONS,
         required=(),
+        test_config=None,
     ):
         self.path = path
         self.dic, self._origins = load_config(path)
@@ -72,12 +77,15 @@ class Config:
         flags = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
         given = [f"{key}={value}" for key, value in flags.items() if value is not None]
         problems += apply_overrides(self.dic, self._origins, given)
+        self._apply_test_flags(test_config or {})
+        paddleseg_keys.translate(self.dic)
         problems += self._import_components()
         checker = Checker(self.dic, self._where)
         checker.check(sections, required)
         problems += checker.problems
         if problems:
             raise ConfigError(path, problems)
+        self._drop(checker.idle)
         self._fill_in(sections)
 
     @property
@@ -106,6 +114,22 @@ class Config:
         while path and path not in self._origins:
             path = path[:-1]
         return self._origins[path] if path else self.path
+
+    def _apply_test_flags(self, flags):
+        given = [key for key, value in flags.items() if value is not None]
+        section = self.dic.get("test_config")
+        if not given or not isinstance(section, (dict, type(None))):
+            return
+        self.dic["test_config"] = with_flags(section, flags)
+        self._origins.setdefault(("test_config",), "the flags")
+        self._origins.update({("test_config", key): f"--{key}" for key in given})
+
+    def _drop(self, paths):
+        for *section, key in paths:
+            spec = self.dic
+            for part in section:
+                spec = spec[part]
+            del spec[key]
 
     def _import_components(self):
         """Import what registers components, ours and the user's; return what is wrong, one line each."""

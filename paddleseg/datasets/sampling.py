@@ -89,6 +89,7 @@ class SeededSamples:
             `label` or an (img, label) pair. NumPy's and Python's global generators are seeded around
             the call, for transforms that draw from them, and put back afterwards.
         seed: an integer >= 0.
+        keep: further keys of a sample that are handed on as they are, where it has them.
 
     `samples[epoch, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
 
@@ -96,9 +97,10 @@ class SeededSamples:
         UserError: the data set gives anything else.
     """
 
-    def __init__(self, dataset, seed):
+    def __init__(self, dataset, seed, keep=()):
         self.dataset = dataset
         self.seed = seed
+        self.keep = keep
 
     def __len__(self):
         return len(self.dataset)
@@ -111,7 +113,8 @@ class SeededSamples:
             else:
                 sample = self.dataset[index]
         image, label = _image_and_label(sample, self.dataset)
-        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64)}
+        kept = {name: sample[name] for name in self.keep if isinstance(sample, dict) and name in sample}
+        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64), **kept}
 
 
 def _image_and_label(sample, dataset):
