@@ -3,6 +3,7 @@
 import numpy as np
 import paddle
 
+from paddleseg.distill.outputs import compared_outputs
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import output_list
 
@@ -36,17 +37,8 @@ def probe(student, student_taps, teacher, feature_losses, images):
         _check_feature(feature_loss, student_outputs, teacher_outputs)
 
 
-def check_output_count(student, teacher):
-    """Raise `UserError` unless the two lists of logits are equally long."""
-    if len(student) != len(teacher):
-        raise UserError(
-            f"the student has {len(student)} output(s) and the teacher {len(teacher)}; they must have as many"
-        )
-
-
 def _compare_logits(student, teacher):
-    check_output_count(student, teacher)
-    for i, (ours, theirs) in enumerate(zip(student, teacher)):
+    for i, (ours, theirs) in enumerate(compared_outputs(student, teacher)):
         if ours.shape[1] != theirs.shape[1]:
             raise UserError(
                 f"output {i} of the student has {ours.shape[1]} classes and the teacher's {theirs.shape[1]}; "

@@ -1,6 +1,6 @@
 """What distillation does with a batch."""
 
-from paddleseg.distill.probe import check_output_count
+from paddleseg.distill.outputs import compared_outputs
 from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
 
 
@@ -37,9 +37,7 @@ class DistillStep:
 
         parts = weighted_losses(self.loss, [(logits,) for logits in student_logits], label)
         if self.distill_loss is not None:
-            # Some models have more outputs in training than in the probe's eval mode.
-            check_output_count(student_logits, teacher_logits)
-            pairs = list(zip(student_logits, teacher_logits))
+            pairs = compared_outputs(student_logits, teacher_logits)
             merge_parts(parts, weighted_losses(self.distill_loss, pairs, label), "distill_")
         for feature_loss in self.feature_losses:
             value = feature_loss(student_taps, teacher_taps)
