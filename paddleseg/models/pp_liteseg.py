@@ -145,5 +145,7 @@ def _one_for_each(name, channels, count):
     check_positive(name, channels)
     channels = list(channels) * count if len(channels) == 1 else list(channels)
     if len(channels) != count:
-        raise UserError(f"{name} must hold one number, or one for each of the {count} backbone_indices")
+        raise UserError(
+            f"{name} must hold one number, or one for each of the {count} backbone_indices, not {channels}"
+        )
     return channels
