@@ -113,6 +113,7 @@ def arguments(**given):
         "seed": 0,
         "teacher_opts": None,
         "allow_random_teacher": False,
+        "list_taps": False,
     }
     return argparse.Namespace(**{**dict.fromkeys(cli.EVALUATION_FLAGS), **flags, **given})
 

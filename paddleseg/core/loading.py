@@ -72,17 +72,19 @@ def _raise_if_error(batch):
 def stack(samples):
     """Return samples, dicts of arrays of equal shape, as one dict of stacked arrays.
 
+    A key may be absent from the last ones, as `label` is from images without one.
+
     Raises:
         UserError: their shapes differ.
     """
     for key in samples[0]:
-        shapes = sorted({tuple(np.shape(sample[key])) for sample in samples})
+        shapes = sorted({tuple(np.shape(sample[key])) for sample in samples if key in sample})
         if len(shapes) > 1:
             raise UserError(
                 f"a batch has samples of different shapes, {key!r} {shapes[0]} and {shapes[1]}; a transform "
                 f"such as Resize or RandomPaddingCrop makes them equal"
             )
-    return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+    return {key: np.stack([sample[key] for sample in samples if key in sample]) for key in samples[0]}
 
 
 def _to_tensors(value):

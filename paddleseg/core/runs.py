@@ -6,20 +6,15 @@ import os
 import paddle
 
 from paddleseg import cli
-from paddleseg.core import parallel
+from paddleseg.core import distillation, parallel
 from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.loading import load_batches, stack
 from paddleseg.core.step import SupervisedStep
 from paddleseg.core.trainer import Trainer
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.datasets.sampling import EpochBatches, SeededSamples
-from paddleseg.distill.adaptor import Taps
-from paddleseg.distill.distill_file import load_distill_file
-from paddleseg.distill.features import FeatureLoss, check_batch_size, unique_names
-from paddleseg.distill.probe import probe
-from paddleseg.distill.step import DistillStep
-from paddleseg.distill.teacher import Teacher
+from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.datasets.mixing import mixed
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 from paddleseg.utils.weights import load_weights
@@ -44,31 +39,23 @@ def train(args):
 
 
 def distill(args):
-    """Train a student under a frozen teacher.
+    """Train a student under frozen teachers.
 
     Args:
         args: the parsed flags of `distill_train.py`.
 
     Returns:
-        {'best_miou': ..., 'best_iter': ...} of the student.
+        {'best_miou': ..., 'best_iter': ...} of the student; None where the taps were listed instead.
     """
     cfg = _training_config(args.student_config, args)
-    teacher_cfg = _teacher_config(args)
-    student_adaptor, teacher_adaptor, features = load_distill_file(args.distill_config)
-    feature_losses = unique_names([FeatureLoss(feature) for feature in features])
-    check_batch_size(feature_losses, cfg.batch_size)
+    teacher_cfgs = distillation.teacher_configs(args, weights_needed=not args.list_taps)
+    if args.list_taps:
+        parallel.set_device(args.device)
+        return distillation.print_taps(SegBuilder(cfg), teacher_cfgs, args.seed)
+    plan = distillation.make_plan(cfg, args.distill_config, len(teacher_cfgs))
     builder = _prepare(cfg, args)
-    # The student first: its weights are then those of plain training with the same seed.
-    student = parallel.with_sync_batch_norm(builder.model)
-    teacher = Teacher(SegBuilder(teacher_cfg).model, teacher_adaptor)
-    if builder.distill_loss is None and not feature_losses:
-        logger.warning("neither distill_loss nor feature losses: the teacher will change nothing")
-    taps = Taps(student, student_adaptor, "student")
-    probe(student, taps, teacher, feature_losses, _first_images(builder, args.seed))
-    step = DistillStep(
-        parallel.parallel_model(student), taps, teacher, builder.loss, builder.distill_loss, feature_losses
-    )
-    return _fit(step, builder, args)
+    step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
+    return _fit(step, builder, args, num_unlabeled(cfg.dic))
 
 
 def validate(args):
@@ -105,17 +92,6 @@ def _training_config(path, args):
     )
 
 
-def _teacher_config(args):
-    cfg = Config(args.teacher_config, opts=args.teacher_opts, sections=("model",), required=("model",))
-    if not cfg["model"].get("pretrained") and not args.allow_random_teacher:
-        raise UserError(
-            f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the teacher's "
-            f"model.pdparams (in the file or by --teacher_opts model.pretrained=PATH), or insist with "
-            f"--allow_random_teacher"
-        )
-    return cfg
-
-
 def _prepare(cfg, args):
     """Choose the device, seed, log the config and return its builder."""
     _check_save_dir(args.save_dir)
@@ -136,17 +112,12 @@ def _check_save_dir(path):
         raise UserError(f"--save_dir {path!r} cannot be written to")
 
 
-def _first_images(builder, seed):
-    """Return up to two of the first training images, as a tensor N x 3 x H x W, for the probe."""
-    samples = SeededSamples(builder.train_dataset, seed)
-    count = min(2, builder.cfg.batch_size, len(samples))
-    if count == 0:
-        raise UserError("the training set holds no image")
-    return paddle.to_tensor(stack([samples[(0, i)] for i in range(count)])["img"])
-
-
-def _fit(step, builder, args):
+def _fit(step, builder, args, unlabeled_per_batch=0):
     cfg = builder.cfg
+    extra = getattr(step, "extra", None)
+    optimizer = builder.optimizer
+    if extra is not None:
+        optimizer = builder.optimizer_of(paddle.nn.LayerDict({"model": builder.model, "extra": extra}))
     evaluation = None
     if not args.no_eval and builder.val_dataset is not None:
         num_classes = _num_classes(builder)
@@ -154,7 +125,7 @@ def _fit(step, builder, args):
     checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max)
     state = {}
     if args.resume_model:
-        state = checkpoints.load(args.resume_model, builder.model, builder.optimizer)
+        state = checkpoints.load(args.resume_model, builder.model, optimizer)
         if not os.path.isdir(os.path.join(args.save_dir, "best_model")):
             # Resumed into another folder: the best weights of the run so far are not there to be kept.
             state = {"iter": state["iter"]}
@@ -163,16 +134,17 @@ def _fit(step, builder, args):
         raise UserError(
             f"--resume_model {args.resume_model} is at iteration {start_iter} of {cfg.iters} already"
         )
-    batches = EpochBatches(
-        len(builder.train_dataset),
+    batches, samples = mixed(
+        builder.train_dataset,
+        builder.unlabeled_dataset if unlabeled_per_batch else None,
         cfg.batch_size,
+        unlabeled_per_batch,
         cfg.iters,
         args.seed,
         parallel.rank(),
         parallel.num_ranks(),
         start_iter,
     )
-    samples = SeededSamples(builder.train_dataset, args.seed)
     loader = load_batches(samples, batches, args.num_workers, stack)
     # Weights are equal on all ranks; what is drawn inside the model (dropout) must not be, nor be drawn
     # once more after a resume.
@@ -180,7 +152,7 @@ def _fit(step, builder, args):
     trainer = Trainer(
         step=step,
         model=builder.model,
-        optimizer=builder.optimizer,
+        optimizer=optimizer,
         batches=loader,
         iters=cfg.iters,
         iters_per_epoch=batches.iters_per_epoch,

@@ -9,7 +9,8 @@ class Trainer:
     """Runs a step over batches, updates the weights, logs, evaluates and saves.
 
     Args:
-        step: `step(batch) -> {'loss': total, name: part, ...}` of scalar tensors, still attached.
+        step: `step(batch) -> {'loss': total, name: part, ...}` of scalar tensors, still attached; the batch
+            also says the 'iteration', from 1.
         model: the layer that is evaluated and saved.
         optimizer: of everything that is trained; its learning rate is a schedule, advanced each iteration.
         batches: iterable of the batches from iteration `start_iter` + 1 to the last.
@@ -75,7 +76,7 @@ class Trainer:
         return self.best
 
     def _update(self, batch):
-        losses = self.step(batch)
+        losses = self.step({**batch, "iteration": self.iteration})
         losses["loss"].backward()
         self.optimizer.step()
         self.optimizer.clear_grad()

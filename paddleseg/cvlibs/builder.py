@@ -46,6 +46,12 @@ class SegBuilder:
         return None if spec is None else self._build(spec, manager.DATASETS, "val_dataset")
 
     @cached_property
+    def unlabeled_dataset(self):
+        """The dataset of images without masks, None where the config has none."""
+        spec = self.cfg.get("unlabeled_dataset")
+        return None if spec is None else self._build(spec, manager.DATASETS, "unlabeled_dataset")
+
+    @cached_property
     def lr_scheduler(self):
         """The learning rate over the iterations, a `paddle.optimizer.lr.LRScheduler`."""
         return self._build(self._section("lr_scheduler"), manager.LR_SCHEDULERS, "lr_scheduler")
@@ -58,7 +64,11 @@ class SegBuilder:
     def optimizer_of(self, layer):
         """Return a new optimizer of the parameters of `layer`: the model, or what is trained with it."""
         factory = self._build(self._section("optimizer"), manager.OPTIMIZERS, "optimizer")
-        return factory(layer, self.lr_scheduler)
+        schedule = self.lr_scheduler
+        try:
+            return factory(layer, schedule)
+        except UserError as error:
+            raise UserError(f"{self.cfg.path}: optimizer: {error}") from None
 
     @cached_property
     def loss(self):

@@ -11,21 +11,32 @@ from paddleseg.cvlibs.check import (
     COMPONENT_SECTIONS,
     LOSS_SECTIONS,
     OTHER_SECTIONS,
+    STEPS,
     Checker,
     class_counts,
     component_of,
     ignore_indices,
     ignoring_components,
 )
+from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES
 from paddleseg.cvlibs.eval_config import with_flags
+from paddleseg.cvlibs.manager import LOSSES
 from paddleseg.cvlibs.overrides import apply_overrides
-from paddleseg.cvlibs.signature import accepts
+from paddleseg.cvlibs.signature import accepts, parameters
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError
 
 # Reached as a user's own components are: by importing the module that registers them.
-BUILT_IN = ("paddleseg.models", "paddleseg.datasets", "paddleseg.transforms", "paddleseg.optimizers")
-SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *OTHER_SECTIONS)
+BUILT_IN = (
+    "paddleseg.models",
+    "paddleseg.datasets",
+    "paddleseg.transforms",
+    "paddleseg.optimizers",
+    "paddleseg.distill.connectors",
+)
+SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", *OTHER_SECTIONS)
+# Of the data sets' modes, the one whose samples need no mask.
+MODES = {"train_dataset": "train", "val_dataset": "val", "unlabeled_dataset": "test"}
 
 
 class ConfigError(UserError):
@@ -109,6 +120,10 @@ class Config:
     def __str__(self):
         return yaml.safe_dump(self.dic, sort_keys=False, default_flow_style=None)
 
+    def place(self, *path):
+        """Return "file:line: a.b.0", where a key path was written and its dotted name, for messages."""
+        return f"{self._where(path)}: {'.'.join(str(part) for part in path)}"
+
     def _where(self, path):
         """Return "file:line" of the nearest key at or above `path`; the file itself at the top."""
         while path and path not in self._origins:
@@ -168,14 +183,31 @@ class Config:
             component = component_of(spec, registry)
             if counts and accepts(component, "num_classes"):
                 spec.setdefault("num_classes", counts[0][1])
-            if section.endswith("_dataset") and accepts(component, "mode"):
-                spec.setdefault("mode", section[: -len("_dataset")])
-            takes_steps = section == "lr_scheduler" and accepts(component, "decay_steps")
-            if takes_steps and spec.get("decay_steps") is None and "iters" in self.dic:
-                spec["decay_steps"] = self.dic["iters"]
+            if section in MODES and accepts(component, "mode"):
+                spec.setdefault("mode", MODES[section])
+            if section == "lr_scheduler" and "iters" in self.dic:
+                self._fill_in_steps(spec, component)
         ignored = ignore_indices(self.dic, sections)
         for _, spec in ignoring_components(self.dic, sections) if ignored else []:
             spec.setdefault("ignore_index", ignored[0][1])
+        if counts:
+            self._fill_in_losses(sections, counts[0][1])
+
+    def _fill_in_losses(self, sections, num_classes):
+        """Write the number of classes, which is also the channels of logits, to the losses that take it."""
+        for section in LOSS_SECTIONS:
+            spec = self.dic.get(section) if section in sections else None
+            for item in spec["types"] if spec else []:
+                known = parameters(component_of(item, LOSSES))
+                for key in SUPPLIED_TO_LOSSES if section == "distill_loss" else ("num_classes",):
+                    if key in known:
+                        item.setdefault(key, num_classes)
+
+    def _fill_in_steps(self, schedule, component):
+        """Write how long a schedule runs: what the warm-up leaves of `iters`."""
+        for name in STEPS:
+            if name in parameters(component) and schedule.get(name) is None:
+                schedule[name] = max(self.dic["iters"] - schedule.get("warmup_iters", 0), 1)
 
 
 def _is_module_name(name):

@@ -1,15 +1,15 @@
-"""Which outputs of the student are compared with which of the teacher."""
+"""Which outputs of several models are each other's counterparts."""
 
 
-def compared_outputs(student, teacher):
-    """Return [(student's logits, teacher's logits), ...] of the outputs to compare, the main ones first.
+def counterparts(*models):
+    """Return [(output of each model), ...] of what may be compared or joined, the main outputs first.
 
-    Each output is compared with its counterpart where both models give as many. Otherwise the auxiliary ones
-    have none (one model may lack them, or give them in training alone), and the main outputs are compared.
+    Each output has its counterparts where all models give as many. Otherwise the auxiliary ones have none (a
+    model may lack them, or give them in training alone), and the main outputs stand by themselves.
 
     Args:
-        student, teacher: lists of logits, the main ones first.
+        *models: lists of logits, the main ones first.
     """
-    if len(student) != len(teacher):
-        return [(student[0], teacher[0])]
-    return list(zip(student, teacher))
+    if len({len(outputs) for outputs in models}) > 1:
+        return [tuple(outputs[0] for outputs in models)]
+    return list(zip(*models))

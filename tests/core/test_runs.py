@@ -47,7 +47,7 @@ def distill(tmp_path, student, teacher, features=(), name="distilled", distill_f
     folder = str(tmp_path / name)
     arguments = tiny.arguments(
         student_config=tiny.write_yaml(tmp_path / "student.yml", student),
-        teacher_config=tiny.write_yaml(tmp_path / "teacher.yml", teacher),
+        teacher_config=[tiny.write_yaml(tmp_path / "teacher.yml", teacher)],
         distill_config=distill_file or tiny.write_distill_file(tmp_path / "d.py", list(features)),
         save_dir=folder,
         **flags,
@@ -232,7 +232,7 @@ def test_teacher_opts_are_the_teachers_and_opts_the_students(tmp_path, root, tea
         tmp_path,
         tiny.config(root, iters=9),
         teacher,
-        teacher_opts=[f"model.pretrained={pretrained}"],
+        teacher_opts=[[f"model.pretrained={pretrained}"]],
         opts=["iters=1"],
     )
     assert sum("[TRAIN]" in line for line in lines) == 1
