@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 
 from paddleseg.distill.features import FeatureLoss, told_shapes, unique_names
+from paddleseg.distill.outputs import counterparts
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import output_list
 
@@ -47,20 +48,11 @@ def observe(student, taps, teachers, batch):
 
 
 def check_logits(seen):
-    """Raise `UserError` for another number of outputs or classes, or outputs of different shapes."""
+    """Raise `UserError` for another number of classes, or counterparts of different shapes."""
     for k, (logits, _) in enumerate(seen.teachers):
         which = "teacher" if len(seen.teachers) == 1 else f"teacher {k}"
-        check_output_count(seen.student[0], logits, which)
-        for i, (ours, theirs) in enumerate(zip(seen.student[0], logits)):
+        for i, (ours, theirs) in enumerate(counterparts(seen.student[0], logits)):
             _compare(i, ours, theirs, which)
-
-
-def check_output_count(student, teacher, which="teacher"):
-    """Raise `UserError` unless the two lists of logits are equally long."""
-    if len(student) != len(teacher):
-        raise UserError(
-            f"the student has {len(student)} output(s) and the {which} {len(teacher)}; they must have as many"
-        )
 
 
 def _compare(i, ours, theirs, which):

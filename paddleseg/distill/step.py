@@ -2,7 +2,7 @@
 
 import paddle.nn as nn
 
-from paddleseg.distill.probe import check_output_count
+from paddleseg.distill.outputs import counterparts
 from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
 
 
@@ -53,9 +53,7 @@ class DistillNet(nn.Layer):
         if label is not None:
             parts = weighted_losses(self.loss, [(output,) for output in logits], label)
         if self.distill_loss is not None:
-            # Some models have more outputs in training than in the probe's eval mode.
-            check_output_count(logits, teacher_logits)
-            pairs = list(zip(logits, teacher_logits))
+            pairs = counterparts(logits, teacher_logits)
             merge_parts(parts, weighted_losses(self.distill_loss, pairs, label), "distill_")
         for loss in self.feature_losses:
             theirs = teacher_features[loss.feature.teacher_index][loss.feature.teacher]

@@ -2,6 +2,7 @@
 
 import paddle
 
+from paddleseg.distill.outputs import counterparts
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.weighting import confidence_weights, weighted_logits
 from paddleseg.models.losses.combine import output_list
@@ -61,7 +62,8 @@ class Teachers:
             return None, list(features)
         if len(logits) == 1:
             return logits[0], list(features)
-        return [self._joined(paddle.stack(outputs), label) for outputs in zip(*logits)], list(features)
+        joined = [self._joined(paddle.stack(outputs), label) for outputs in counterparts(*logits)]
+        return joined, list(features)
 
     def _joined(self, logits, label):
         weights = None

@@ -99,13 +99,50 @@ def test_a_loss_of_the_same_name_in_both_sections_counts_twice(models):
     assert losses == {"loss": 14.0, "Far": 7.0, "distill_Far": 7.0}
 
 
-def test_outputs_that_only_training_has_are_not_dropped(models):
-    _, teacher = models
-    student = tiny.TinyNet(outputs=2)
-    loss = {"types": [CrossEntropyLoss()] * 2, "coef": [1, 1]}
-    step = make(student, teacher, {"types": [KLLoss()], "coef": [1]}, [], loss)
-    with pytest.raises(UserError, match=r"the student has 2 output\(s\) and the teacher 1"):
+# Outputs of the student, of the teacher, and the number of losses between them that is right.
+OUTPUTS = [(1, 1, 1), (3, 3, 3), (3, 1, 1), (1, 2, 1), (3, 2, 1)]
+
+
+class MeanGap(paddle.nn.Layer):
+    """Tells which two outputs it was given: the mean difference."""
+
+    def forward(self, student, teacher):
+        return (student - teacher).mean()
+
+
+def step_of_outputs(outputs, teacher_outputs, losses):
+    """Return a step whose models have as many outputs, and the two models."""
+    student, teacher = tiny.TinyNet(outputs=outputs), tiny.TinyNet(outputs=teacher_outputs)
+    student.eval()
+    loss = {"types": [CrossEntropyLoss()] * outputs, "coef": [1] * outputs}
+    distill_loss = {"types": [MeanGap()] * losses, "coef": [1] * losses}
+    return make(student, teacher, distill_loss, [], loss), student, teacher
+
+
+@pytest.mark.parametrize(("outputs", "teacher_outputs", "losses"), OUTPUTS)
+def test_outputs_are_compared_with_their_counterparts(outputs, teacher_outputs, losses):
+    step, student, teacher = step_of_outputs(outputs, teacher_outputs, losses)
+    parts = step(BATCH)
+    gaps = [float(value) for name, value in parts.items() if name.startswith("MeanGap")]
+    pairs = list(zip(student.logit_list, teacher.logit_list))[:losses]
+    assert gaps == pytest.approx([float((s - t).mean()) for s, t in pairs], abs=1e-6)
+    assert sum(name.startswith("CrossEntropyLoss") for name in parts) == outputs
+
+
+@pytest.mark.parametrize(("outputs", "teacher_outputs", "losses"), OUTPUTS)
+def test_there_must_be_a_loss_for_each_two_outputs(outputs, teacher_outputs, losses):
+    step, *_ = step_of_outputs(outputs, teacher_outputs, losses + 1)
+    told = rf"student and teacher share {losses} output\(s\) and the config has {losses + 1} loss\(es\)"
+    with pytest.raises(UserError, match=told):
         step(BATCH)
+
+
+def test_auxiliary_outputs_that_not_all_teachers_have_are_left_out(models):
+    student, teacher = models
+    other = tiny.TinyNet(outputs=2)
+    (joined,), _ = Teachers([Teacher(teacher), Teacher(other)])(BATCH["img"])
+    expected = (teacher(BATCH["img"])[0] + other(BATCH["img"])[0]) / 2
+    np.testing.assert_allclose(joined.numpy(), expected.numpy(), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("shape", [[3], [0]])

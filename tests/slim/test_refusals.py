@@ -195,8 +195,9 @@ def test_features_of_different_shapes(distill):
     refused(result, "student's hidden_0 has shape [2, 4, 32, 32]", "teacher's hidden_0 [2, 6, 32, 32]")
 
 
-def test_another_number_of_outputs(distill):
-    refused(distill(teacher={"outputs": 2}), "the student has 1 output(s) and the teacher 2")
+def test_a_loss_for_an_output_that_the_student_lacks(distill):
+    result = distill(teacher={"outputs": 2}, opts=["distill_loss.coef=[3, 1]"])
+    refused(result, "student and teacher share 1 output(s) and the config has 2 loss(es)")
 
 
 def test_another_number_of_classes(distill):

@@ -25,9 +25,11 @@ def weighted_losses(section, outputs, label=None):
     types, coef = section["types"], section["coef"]
     if len(types) != len(outputs):
         names = ", ".join(type(loss).__name__ for loss in types)
+        compared = bool(outputs) and len(outputs[0]) > 1
+        told = "student and teacher share" if compared else "the model has"
         raise UserError(
-            f"the model has {len(outputs)} output(s) and the config {len(types)} loss(es) for them "
-            f"({names}); there must be one for each"
+            f"{told} {len(outputs)} output(s) and the config has {len(types)} loss(es) for them ({names}); "
+            f"there must be one for each"
         )
     parts = {}
     for i, (loss, factor, tensors) in enumerate(zip(types, coef, outputs)):
