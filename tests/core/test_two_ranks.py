@@ -31,7 +31,7 @@ def runs(tmp_path_factory, repository):
         "transforms": dic["train_dataset"]["transforms"],
     }
     connected = distilling.feature(
-        "head.aspp.conv_bn_relu", connector={"type": "KeptConnector"}, schedule={"start_iter": 1}, weight=10
+        "head.aspp.conv_bn_relu", connector={"type": "KeptConnector"}, schedule={"start_iter": 1}, weight=0.1
     )
     connected["teacher"] = {"output_of": "backbone", "index": 3}
     dic["distill"] = {"features": [connected], "unlabeled_share": 0.5}
@@ -74,8 +74,8 @@ def test_the_connectors_gradient_is_that_of_one_process(runs):
     folder, _ = runs
     one, two = (weights(folder, name, "rank_0.pdparams") for name in ("one", "two"))
     for key in ("connector.conv.weight", "connector.conv.bias"):
-        np.testing.assert_allclose(two[key], one[key], rtol=1e-4, atol=1e-6, err_msg=key)
-    assert np.abs(two["connector.conv.bias"]).max() > 1e-3
+        np.testing.assert_allclose(two[key], one[key], rtol=1e-4, atol=1e-7, err_msg=key)
+    assert np.abs(two["connector.conv.bias"]).max() > 1e-4
 
 
 def test_the_steps_changed_the_weights(runs):
