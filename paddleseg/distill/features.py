@@ -41,6 +41,9 @@ class FeatureLoss(nn.Layer):
         super().__init__()
         self.feature = feature
         self.name = feature.name
+        if min(len(student_shape), len(teacher_shape)) < 2:
+            told = told_shapes(feature, student_shape, teacher_shape)
+            raise UserError(f"{feature.place()}: {self.name}: {told}; a feature is N x C, or N x C x ...")
         size = smaller_size(student_shape, teacher_shape)
         if size is not None:
             logger.info(

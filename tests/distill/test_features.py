@@ -175,6 +175,12 @@ def test_a_connector_needs_maps(shapes, told):
         declared(shapes=shapes)
 
 
+@pytest.mark.parametrize("shapes", [([], [2, 4]), ([2, 4], [2])])
+def test_a_feature_has_samples_and_channels(shapes):
+    with pytest.raises(UserError, match=r"c.yml:3: distill: s_L2Loss: .*; a feature is N x C, or N x C x"):
+        declared(shapes=shapes)
+
+
 def test_paddleslims_losses_do_not_broadcast():
     with pytest.raises(
         UserError, match=r"c.yml:3: distill.loss: s_L2Loss: the student's s has shape .* auto"
