@@ -1,6 +1,6 @@
 from setuptools import find_packages, setup
 
-# export.py --format onnx: converts, and runs what it converted; 2.1.0 is the one that reads Paddle 3's graphs.
+# For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
 ONNX = ["paddle2onnx==2.1.0", "onnxruntime"]
 
 setup(
@@ -29,6 +29,6 @@ setup(
         "cpu": ["paddlepaddle>=2.6.2,<3.4", *ONNX],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
         "onnx": ONNX,
-        "test": ["pytest", "pytest-xdist", "pytest-cov", "scikit-learn", "ruff==0.17.6"],
+        "test": ["pytest", "pytest-xdist", "pytest-cov", "hypothesis", "scikit-learn", "ruff==0.17.6"],
     },
 )

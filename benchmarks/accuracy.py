@@ -2,9 +2,9 @@
 
 python benchmarks/accuracy.py --plan benchmarks/plans/camvid.yml --data data/camvid --out output/accuracy
 
-A plan names the teacher's and the student's config and, for each method, what it adds to the student's. Every run
-is a process of its own by the toolkit's own commands, with the same iterations, batches and seeds. What is finished
-is not run again, so that an interrupted benchmark goes on by the same command.
+A plan names the teacher's and the student's config and, for each method, what it adds to the student's. Every
+run is a process of its own by the toolkit's own commands, with equal iterations, batches and seeds. What is
+finished is not run again, so that an interrupted benchmark goes on by the same command.
 """
 
 import argparse

@@ -64,7 +64,11 @@ class SegBuilder:
     def optimizer_of(self, layer):
         """Return a new optimizer of the parameters of `layer`: the model, or what is trained with it."""
         factory = self._build(self._section("optimizer"), manager.OPTIMIZERS, "optimizer")
-        return factory(layer, self.lr_scheduler)
+        schedule = self.lr_scheduler
+        try:
+            return factory(layer, schedule)
+        except UserError as error:
+            raise UserError(f"{self.cfg.path}: optimizer: {error}") from None
 
     @cached_property
     def loss(self):

@@ -31,11 +31,14 @@ KNOWN_KEYS = (
     *OTHER_KEYS,
 )
 # Parameters that hold a component of their own, and the registry that it comes from.
-NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS}
+NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS, "losses": manager.LOSSES}
+LISTS = ("transforms", "losses")  # those that hold a list of them
+# What a schedule takes from `iters`, under the name that it has for it.
+STEPS = ("decay_steps", "T_max")
 # What the builder passes, so that a config need not.
 SUPPLIED = {
     "optimizer": (),
-    "lr_scheduler": ("decay_steps",),
+    "lr_scheduler": STEPS,
     "train_dataset": ("mode", "num_classes"),
     "val_dataset": ("mode", "num_classes"),
     "unlabeled_dataset": ("mode", "num_classes"),
@@ -103,7 +106,7 @@ class Checker:
         counted = "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS)
         said = {
             **dict.fromkeys(SUPPLIED_TO_LOSSES, counted),
-            "decay_steps": "iters" in self.dic,
+            **dict.fromkeys(STEPS, "iters" in self.dic),
         }
         return [name for name in SUPPLIED[section] if said.get(name, True)]
 
@@ -128,7 +131,14 @@ class Checker:
             options = suggestion(spec["type"], registry)
             self._add((*path, "type"), f"unknown {registry.name} {spec['type']!r}; {options}")
             return
-        known = signature.parameters(registry[spec["type"]])
+        component, before = registry[spec["type"]], len(self.problems)
+        self._arguments(spec, component, path, supplied)
+        if len(self.problems) == before:
+            self._ask(component, spec, path)
+
+    def _arguments(self, spec, component, path, supplied):
+        """Check the keys of a `{type: ..., key: value, ...}` against the constructor that `type` names."""
+        known = signature.parameters(component)
         names = [n for n, p in known.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
         for key, value in spec.items():
@@ -142,6 +152,15 @@ class Checker:
                 self._add((*path, key), f"unknown key {key!r} of {spec['type']}; {suggestion(key, names)}")
         self._missing(names, known, spec, (*supplied, "type"), path)
 
+    def _ask(self, component, spec, path):
+        """Let a component with a static method `check_arguments` judge what its annotations cannot say."""
+        if not hasattr(component, "check_arguments"):
+            return
+        try:
+            component.check_arguments(**{k: v for k, v in spec.items() if signature.accepts(component, k)})
+        except UserError as error:
+            self._add(path, str(error))
+
     def _missing(self, names, known, spec, supplied, path):
         for name in names:
             if known[name].default is inspect.Parameter.empty and name not in (*spec, *supplied):
@@ -153,7 +172,7 @@ class Checker:
             return
         registry = self._registry(parameter, value)
         if registry is not None:
-            if registry is manager.TRANSFORMS:
+            if parameter.name in LISTS:
                 self._list(value, registry, path)
             else:
                 self._component(value, registry, path)
@@ -257,10 +276,16 @@ class Checker:
 
     def _loss(self, item, section, path):
         self._component(item, manager.LOSSES, path, self._supplied(section))
+        self._misplaced(item, section, path)
+
+    def _misplaced(self, item, section, path):
+        """Check that a loss, and those that it holds, compares what its section is for."""
         against = getattr(component_of(item, manager.LOSSES), "against", None)
         if against not in (None, LOSS_SECTIONS[section]):
             told = f"{item['type']} compares the student with the {against}, so it has no place in {section}"
             self._add((*path, "type"), told)
+        for i, nested in enumerate(nested_losses(item)):
+            self._misplaced(nested, section, (*path, "losses", i))
 
     def _same_class_count(self, sections):
         self._same("num_classes", class_counts(self.dic, sections), "classes")
@@ -292,6 +317,12 @@ def component_of(spec, registry):
     """Return the class or function that a `{type: ...}` names, or None if there is none."""
     name = spec.get("type") if isinstance(spec, dict) else None
     return registry[name] if isinstance(name, str) and name in registry else None
+
+
+def nested_losses(spec):
+    """Return the list that a loss holds other losses in, such as a MixedLoss; [] if it holds none."""
+    losses = spec.get("losses") if isinstance(spec, dict) else None
+    return losses if isinstance(losses, list) else []
 
 
 def class_counts(dic, sections):
@@ -333,10 +364,14 @@ def ignoring_components(dic, sections):
         spec = dic.get(section)
         types = spec.get("types") if section in sections and isinstance(spec, dict) else None
         for i, item in enumerate(types if isinstance(types, list) else []):
-            component = component_of(item, manager.LOSSES)
-            if component is not None and signature.accepts(component, "ignore_index"):
-                yield (section, "types", i), item
+            yield from _ignoring_losses(item, (section, "types", i))
     for path, item in feature_loss_specs(dic) if "distill" in sections else []:
-        component = component_of(item, manager.LOSSES)
-        if component is not None and signature.accepts(component, "ignore_index"):
-            yield path, item
+        yield from _ignoring_losses(item, path)
+
+
+def _ignoring_losses(spec, path):
+    component = component_of(spec, manager.LOSSES)
+    if component is not None and signature.accepts(component, "ignore_index"):
+        yield path, spec
+    for i, nested in enumerate(nested_losses(spec)):
+        yield from _ignoring_losses(nested, (*path, "losses", i))

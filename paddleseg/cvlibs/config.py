@@ -11,6 +11,7 @@ from paddleseg.cvlibs.check import (
     COMPONENT_SECTIONS,
     LOSS_SECTIONS,
     OTHER_SECTIONS,
+    STEPS,
     Checker,
     class_counts,
     component_of,
@@ -184,9 +185,8 @@ class Config:
                 spec.setdefault("num_classes", counts[0][1])
             if section in MODES and accepts(component, "mode"):
                 spec.setdefault("mode", MODES[section])
-            takes_steps = section == "lr_scheduler" and accepts(component, "decay_steps")
-            if takes_steps and spec.get("decay_steps") is None and "iters" in self.dic:
-                spec["decay_steps"] = self.dic["iters"]
+            if section == "lr_scheduler" and "iters" in self.dic:
+                self._fill_in_steps(spec, component)
         ignored = ignore_indices(self.dic, sections)
         for _, spec in ignoring_components(self.dic, sections) if ignored else []:
             spec.setdefault("ignore_index", ignored[0][1])
@@ -202,6 +202,12 @@ class Config:
                 for key in SUPPLIED_TO_LOSSES if section == "distill_loss" else ("num_classes",):
                     if key in known:
                         item.setdefault(key, num_classes)
+
+    def _fill_in_steps(self, schedule, component):
+        """Write how long a schedule runs: what the warm-up leaves of `iters`."""
+        for name in STEPS:
+            if name in parameters(component) and schedule.get(name) is None:
+                schedule[name] = max(self.dic["iters"] - schedule.get("warmup_iters", 0), 1)
 
 
 def _is_module_name(name):

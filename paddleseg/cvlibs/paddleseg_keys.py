@@ -43,6 +43,15 @@ OF_COMPONENTS = {
         "leave the key out",
         (False,),
     ),
+    "edge_label": Refused(
+        "it needs a map of the masks' edges, which no dataset here adds to its samples; leave the key out",
+        (False,),
+    ),
+    "loss_weight_lambda": Refused(
+        "RMILoss holds no cross entropy to be weighed against, in PaddleSeg neither, where the key does "
+        "nothing; leave it out, and weigh both by the coef of a MixedLoss",
+        (0.5,),
+    ),
     "lazy_mode": Refused(
         "it is for the sparse gradients of embeddings, which no model here has; leave the key out", (False,)
     ),

@@ -39,6 +39,14 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
             HEAD + "loss: {types: [{type: UserLoss, data_format: NHWC}], coef: [1]}\n",
             "loss.types.0.data_format: ",
         ),
+        (
+            "loss: {types: [{type: BCELoss, edge_label: True}], coef: [1]}\n",
+            "loss.types.0.edge_label: .*which no dataset here adds",
+        ),
+        (
+            "loss: {types: [{type: RMILoss, loss_weight_lambda: 0.3}], coef: [1]}\n",
+            "loss.types.0.loss_weight_lambda: .*by the coef of a MixedLoss",
+        ),
     ],
 )
 def test_a_key_that_is_not_acted_on_is_refused_with_the_reason(problems, text, told):
