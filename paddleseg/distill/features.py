@@ -109,13 +109,13 @@ def _resized(tensor, size):
 
 
 def label_at(label, tensor):
-    """Return a label at the size of a tensor N x C x ..., taken from the nearest; None if the axes differ.
+    """Return a label at the size of a tensor N x C x ..., taken from the nearest; None where none fits.
 
     Args:
         label: M x H x W, or M x ... of the tensor's own size; None gives None.
-        tensor: N x C x H' x W', or N x C x ...
+        tensor: N x C x H' x W', or N x C x ...; of N x C, no position can be left out.
     """
-    if label is None or len(label.shape) != len(tensor.shape) - 1:
+    if label is None or len(tensor.shape) == 2 or len(label.shape) != len(tensor.shape) - 1:
         return None
     if label.shape[1:] == tensor.shape[2:]:
         return label

@@ -241,7 +241,8 @@ def test_labels_of_other_axes():
     assert label_at(None, maps) is None
     assert label_at(paddle.zeros([2], "int64"), maps) is None
     assert label_at(paddle.zeros([2, 8, 8], "int64"), rows) is None
-    assert label_at(paddle.zeros([2], "int64"), rows).shape == [2]
+    assert label_at(paddle.zeros([2], "int64"), rows) is None
+    assert label_at(paddle.zeros([2, 9], "int64"), paddle.zeros([2, 3, 9])).shape == [2, 9]
     with pytest.raises(UserError, match="it needs labels N x H x W, and none reach it"):
         declared("MemoryLoss", num_classes=2)(*tensors(S.shape, T.shape), paddle.zeros([3], "int64"))
 
