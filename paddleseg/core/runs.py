@@ -10,6 +10,7 @@ from paddleseg.core import distillation, parallel
 from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.loading import load_batches, stack
+from paddleseg.core.run_files import History, write_run_file
 from paddleseg.core.step import SupervisedStep
 from paddleseg.core.trainer import Trainer
 from paddleseg.cvlibs import Config, SegBuilder
@@ -35,6 +36,7 @@ def train(args):
     builder = _prepare(cfg, args)
     model = parallel.with_sync_batch_norm(builder.model)
     step = SupervisedStep(parallel.parallel_model(model), builder.loss)
+    write_run_file(args.save_dir, "train", cfg, args.seed)
     return _fit(step, builder, args)
 
 
@@ -55,6 +57,7 @@ def distill(args):
     plan = distillation.make_plan(cfg, args.distill_config, len(teacher_cfgs))
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
+    write_run_file(args.save_dir, "distill", cfg, args.seed, teacher_cfgs)
     return _fit(step, builder, args, num_unlabeled(cfg.dic))
 
 
@@ -162,6 +165,7 @@ def _fit(step, builder, args, unlabeled_per_batch=0):
         save_interval=args.save_interval,
         log_iters=args.log_iters,
         vdl_dir=args.save_dir if args.use_vdl else None,
+        history=History(args.save_dir if parallel.rank() == 0 else None, start_iter),
         start_iter=start_iter,
         best=state or None,
     )

@@ -22,6 +22,7 @@ class Trainer:
         save_interval: iterations between saves, and evaluations.
         log_iters: iterations between log lines.
         vdl_dir: folder for VisualDL's log, None for none.
+        history: a `History`, None for none.
         start_iter: iterations that are done already.
         best: {'best_miou': ..., 'best_iter': ..., 'best_class_iou': ...} of the run so far.
     """
@@ -41,6 +42,7 @@ class Trainer:
         save_interval=1000,
         log_iters=10,
         vdl_dir=None,
+        history=None,
         start_iter=0,
         best=None,
     ):
@@ -56,7 +58,7 @@ class Trainer:
         self.iteration = start_iter
         self.best = best or {"best_miou": -1.0, "best_iter": 0}
         self._progress = Progress(iters, iters_per_epoch, samples_per_iter)
-        self._board = Board(vdl_dir if parallel.rank() == 0 else None)
+        self._board = Board(vdl_dir if parallel.rank() == 0 else None, history)
 
     def fit(self):
         """Train to the last iteration and return {'best_miou': ..., 'best_iter': ...}."""
