@@ -1,6 +1,7 @@
 """What a training leaves in its folder of itself: `run.yml`, what it was; `history.jsonl`, how it went."""
 
 import datetime
+import hashlib
 import json
 import math
 import os
@@ -17,7 +18,7 @@ RUN_FILE = "run.yml"
 HISTORY_FILE = "history.jsonl"
 
 
-def write_run_file(save_dir, role, cfg, seed, teacher_cfgs=()):
+def write_run_file(save_dir, role, cfg, seed, teacher_cfgs=(), distill_file=None):
     """Write `run.yml`; rank 0 alone does.
 
     Args:
@@ -26,6 +27,7 @@ def write_run_file(save_dir, role, cfg, seed, teacher_cfgs=()):
         cfg: the `Config` of what is trained.
         seed: of the run.
         teacher_cfgs: the `Config` of each teacher, whose `model.pretrained` names its weights.
+        distill_file: the path of the distill_config.py.
 
     Raises:
         UserError: the file cannot be written.
@@ -38,6 +40,7 @@ def write_run_file(save_dir, role, cfg, seed, teacher_cfgs=()):
         "config_path": os.path.abspath(cfg.path),
         "config": cfg.dic,
         "teachers": [{"config": t.dic, "weights": t["model"].get("pretrained")} for t in teacher_cfgs],
+        **_about_distill_file(distill_file),
         "seed": seed,
         "paddle": paddle.__version__,
         "device": paddle.get_device(),
@@ -50,6 +53,14 @@ def write_run_file(save_dir, role, cfg, seed, teacher_cfgs=()):
         os.replace(path + ".part", path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _about_distill_file(path):
+    if path is None:
+        return {}
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return {"distill_config": os.path.abspath(path), "distill_config_sha256": digest}
 
 
 class History:

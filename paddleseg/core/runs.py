@@ -57,7 +57,7 @@ def distill(args):
     plan = distillation.make_plan(cfg, args.distill_config, len(teacher_cfgs))
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
-    write_run_file(args.save_dir, "distill", cfg, args.seed, teacher_cfgs)
+    write_run_file(args.save_dir, "distill", cfg, args.seed, teacher_cfgs, args.distill_config)
     return _fit(step, builder, args, num_unlabeled(cfg.dic))
 
 
