@@ -71,7 +71,7 @@ def _explained(measured, repeats):
     uncounted = sorted({name for cost in measured for name in cost["uncounted"]})
     if uncounted:
         told.append(f"Without the operations of {', '.join(uncounted)}, for which there is no formula.")
-    return told
+    return [" ".join(told)]
 
 
 def _one_line(error):

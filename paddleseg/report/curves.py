@@ -75,7 +75,7 @@ def chart(title, curves):
     if not known:
         return None
     x_of, x_ticks = _axis([x for x, _ in known], LEFT, WIDTH - RIGHT, 4, whole=True)
-    y_of, y_ticks = _axis([y for _, y in known], HEIGHT - BOTTOM, TOP, 4)
+    y_of, y_ticks = _axis([y for _, y in known], HEIGHT - BOTTOM, TOP, 5)
     lines = []
     for name, color, dashed, points in curves:
         pieces = [[(round(x_of(x), 1), round(y_of(y), 1)) for x, y in piece] for piece in _pieces(points)]

@@ -9,6 +9,7 @@ import numpy as np
 from paddleseg.utils.pictures import overlay
 
 LONGEST = 360  # pixels
+ONE_CLASS = (255, 170, 20)  # BGR; a blue, which little in photographs of bodies and streets is
 # Of one turn of hue: neighbouring classes are then far from each other, and none is met again soon.
 GOLDEN = 0.618034
 
@@ -55,7 +56,7 @@ def masked(picture, mask, num_classes, ignore_index=255):
         return picture
     mask = cv2.resize(np.asarray(mask, np.int32), size, interpolation=cv2.INTER_NEAREST)
     if num_classes <= 2:
-        return overlay(picture, np.where(mask == ignore_index, 0, mask))
+        return overlay(picture, np.where(mask == ignore_index, 0, mask), ONE_CLASS)
     colors = np.array([class_color(k)[::-1] for k in range(num_classes)])
     tinted = 0.4 * picture + 0.6 * colors[np.clip(mask, 0, num_classes - 1)]
     return np.where((mask == ignore_index)[..., None], picture, tinted).astype("uint8")

@@ -34,17 +34,25 @@ class Table:
     missing: Optional[str] = None
 
 
-def overview(runs, found, costs):
+def whats(runs, found):
+    """Return {first cell of a row: what it is, in words} of `overview` and `gains`."""
+    said = {run.name: PARTS[part_of(run, found)] for run in runs}
+    for comparison in found:
+        for group in (comparison.teachers, comparison.plain, comparison.distilled):
+            if group:
+                said[names(group)] = said[group[0].name]
+    return said
+
+
+def overview(runs, costs):
     """Return the `Table` of the runs, a row for each.
 
     Args:
         runs: list of `Run`.
-        found: their `comparisons`.
         costs: for each run what `costs.costs` returns.
     """
     head = [
         "run",
-        "what",
         "seed",
         "mIoU",
         "at iteration",
@@ -60,7 +68,6 @@ def overview(runs, found, costs):
         rows.append(
             [
                 run.name,
-                PARTS[part_of(run, found)],
                 str(run.about.get("seed", UNKNOWN)),
                 UNKNOWN if best is None else f"{best['miou']:.4f}",
                 UNKNOWN if best is None else str(best["iteration"]),
@@ -93,12 +100,12 @@ def gains(found):
             share = f"{share_of_gap(distilled, plain, teachers):.0%}"
         else:
             notes.append(f"{names(comparison.distilled)}: no share of the gap is given, since {problem}.")
-        for what, group in (("teacher", comparison.teachers), ("plain", comparison.plain)):
+        for group in (comparison.teachers, comparison.plain):
             if group:
-                rows[names(group)] = [names(group), PARTS[what], *_mean(_mious(group)), UNKNOWN, UNKNOWN]
+                rows[names(group)] = [names(group), *_mean(_mious(group)), UNKNOWN, UNKNOWN]
         name = names(comparison.distilled)
-        rows[name] = [name, PARTS["distilled"], *_mean(distilled), over, share]
-    return Table(["runs", "what", "seeds", "mIoU", "over plain", "of the gap"], list(rows.values()), notes)
+        rows[name] = [name, *_mean(distilled), over, share]
+    return Table(["runs", "seeds", "mIoU", "over plain", "of the gap"], list(rows.values()), notes)
 
 
 def class_scores(runs):
