@@ -1,6 +1,7 @@
 """The pictures of the page: where distillation helped most, and where it hurt most."""
 
 import dataclasses
+import itertools
 import os
 from typing import List, Optional, Tuple
 
@@ -67,9 +68,13 @@ def gallery(found, images, compared):
 def _pair(found):
     """Return a comparison, a distilled and a plain run of it that have weights, of equal seed if possible."""
     for comparison in found:
-        pairs = [(d, p) for d in comparison.distilled for p in comparison.plain if d.weights and p.weights]
-        for distilled, plain in sorted(pairs, key=lambda pair: _seed(pair[0]) != _seed(pair[1])):
-            return comparison, distilled, plain
+        shown = [
+            [run for run in group if run.weights and run.best and run.best["class_iou"]]
+            for group in (comparison.distilled, comparison.plain)
+        ]
+        pairs = sorted(itertools.product(*shown), key=lambda pair: _seed(pair[0]) != _seed(pair[1]))
+        if pairs:
+            return (comparison, *pairs[0])
     return None
 
 

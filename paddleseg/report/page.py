@@ -75,7 +75,7 @@ def render(content):
     """
     # Autoescaping is what a template is for here: names, paths and configs are the user's.
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("paddleseg.report", ""),
+        loader=jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__))),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

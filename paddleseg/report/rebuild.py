@@ -1,6 +1,7 @@
 """A run's config, as its run.yml keeps it, to objects again."""
 
 import os
+import re
 import sys
 import tempfile
 
@@ -33,7 +34,8 @@ def builder_of(config, sections, where, beside=None):
         try:
             cfg = Config(path, sections=sections, required=sections)
         except UserError as error:
-            raise UserError(str(error).replace(path, where)) from None
+            # The lines of a file that is gone would lead astray.
+            raise UserError(re.sub(re.escape(path) + r"(:\d+)?", lambda _: where, str(error))) from None
     cfg.path = where
     return SegBuilder(cfg)
 

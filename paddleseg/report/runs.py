@@ -203,11 +203,8 @@ def _best_evaluation(run):
 
 
 def _is_plain_of(run, distilled):
-    return (
-        not run.distilled
-        and same_model(run.config, distilled.config)
-        and run.folder not in [teacher.folder for teacher in _teachers_by_weights(distilled, [run])]
-    )
+    taught = _teachers_by_weights(distilled, [run])
+    return not run.distilled and not taught and same_model(run.config, distilled.config)
 
 
 def _teachers_of(distilled, runs):
