@@ -138,7 +138,7 @@ def test_there_must_be_a_loss_for_each_two_outputs(outputs, teacher_outputs, los
 
 
 def test_auxiliary_outputs_that_not_all_teachers_have_are_left_out(models):
-    student, teacher = models
+    _, teacher = models
     other = tiny.TinyNet(outputs=2)
     (joined,), _ = Teachers([Teacher(teacher), Teacher(other)])(BATCH["img"])
     expected = (teacher(BATCH["img"])[0] + other(BATCH["img"])[0]) / 2
