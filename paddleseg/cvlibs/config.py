@@ -17,6 +17,7 @@ from paddleseg.cvlibs.check import (
     component_of,
     ignore_indices,
     ignoring_components,
+    nested_losses,
 )
 from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES
 from paddleseg.cvlibs.eval_config import with_flags
@@ -197,11 +198,12 @@ class Config:
         """Write the number of classes, which is also the channels of logits, to the losses that take it."""
         for section in LOSS_SECTIONS:
             spec = self.dic.get(section) if section in sections else None
+            names = SUPPLIED_TO_LOSSES if section == "distill_loss" else ("num_classes",)
             for item in spec["types"] if spec else []:
-                known = parameters(component_of(item, LOSSES))
-                for key in SUPPLIED_TO_LOSSES if section == "distill_loss" else ("num_classes",):
-                    if key in known:
-                        item.setdefault(key, num_classes)
+                for loss in (item, *nested_losses(item)):
+                    known = parameters(component_of(loss, LOSSES))
+                    for key in [name for name in names if name in known]:
+                        loss.setdefault(key, num_classes)
 
     def _fill_in_steps(self, schedule, component):
         """Write how long a schedule runs: what the warm-up leaves of `iters`."""

@@ -10,6 +10,7 @@ from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import compare, takes_label
 from paddleseg.models.losses.common import full_precision
+from paddleseg.models.losses.labels import resize_label
 from paddleseg.utils.logger import logger
 
 # Losses of PaddleSlim on the relations between the samples of a batch: of two, every distance is their mean.
@@ -41,6 +42,9 @@ class FeatureLoss(nn.Layer):
         super().__init__()
         self.feature = feature
         self.name = feature.name
+        if min(len(student_shape), len(teacher_shape)) < 2:
+            told = told_shapes(feature, student_shape, teacher_shape)
+            raise UserError(f"{feature.place()}: {self.name}: {told}; a feature is N x C, or N x C x ...")
         size = smaller_size(student_shape, teacher_shape)
         if size is not None:
             logger.info(
@@ -106,21 +110,19 @@ def _resized(tensor, size):
 
 
 def label_at(label, tensor):
-    """Return a label at the size of a tensor N x C x ..., taken from the nearest; None if the axes differ.
+    """Return a label at the size of a tensor N x C x ..., taken from the nearest; None where none fits.
 
     Args:
         label: M x H x W, or M x ... of the tensor's own size; None gives None.
-        tensor: N x C x H' x W', or N x C x ...
+        tensor: N x C x H' x W', or N x C x ...; of N x C, no position can be left out.
     """
-    if label is None or len(label.shape) != len(tensor.shape) - 1:
+    if label is None or len(tensor.shape) == 2 or len(label.shape) != len(tensor.shape) - 1:
         return None
     if label.shape[1:] == tensor.shape[2:]:
         return label
     if len(tensor.shape) != 4:
         return None
-    # Classes are small numbers, which float32 holds exactly.
-    resized = F.interpolate(label.unsqueeze(1).astype("float32"), tensor.shape[2:], mode="nearest")
-    return resized.squeeze(1).astype(label.dtype)
+    return resize_label(label, tensor.shape[2:])
 
 
 def build_connector(feature, student_shape, teacher_shape):

@@ -39,10 +39,13 @@ class Teachers:
         weighting: how several teachers' logits are joined: "mean", or "confidence", per pixel by
             `confidence_weights`; None where nobody asks for logits. Default "mean".
         ignore_index: label of pixels about which no teacher is more confident. Default 255.
+
+    Attributes:
+        teachers: the same list.
     """
 
     def __init__(self, teachers, weighting="mean", ignore_index=255):
-        self._teachers = teachers
+        self.teachers = teachers
         self._weighting = weighting
         self._ignore_index = ignore_index
 
@@ -57,7 +60,7 @@ class Teachers:
         Returns:
             The logits are None where nobody asks for them.
         """
-        logits, features = zip(*(teacher(images) for teacher in self._teachers))
+        logits, features = zip(*(teacher(images) for teacher in self.teachers))
         if self._weighting is None:
             return None, list(features)
         if len(logits) == 1:

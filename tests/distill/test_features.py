@@ -175,6 +175,12 @@ def test_a_connector_needs_maps(shapes, told):
         declared(shapes=shapes)
 
 
+@pytest.mark.parametrize("shapes", [([], [2, 4]), ([2, 4], [2])])
+def test_a_feature_has_samples_and_channels(shapes):
+    with pytest.raises(UserError, match=r"c.yml:3: distill: s_L2Loss: .*; a feature is N x C, or N x C x"):
+        declared(shapes=shapes)
+
+
 def test_paddleslims_losses_do_not_broadcast():
     with pytest.raises(
         UserError, match=r"c.yml:3: distill.loss: s_L2Loss: the student's s has shape .* auto"
@@ -235,7 +241,8 @@ def test_labels_of_other_axes():
     assert label_at(None, maps) is None
     assert label_at(paddle.zeros([2], "int64"), maps) is None
     assert label_at(paddle.zeros([2, 8, 8], "int64"), rows) is None
-    assert label_at(paddle.zeros([2], "int64"), rows).shape == [2]
+    assert label_at(paddle.zeros([2], "int64"), rows) is None
+    assert label_at(paddle.zeros([2, 9], "int64"), paddle.zeros([2, 3, 9])).shape == [2, 9]
     with pytest.raises(UserError, match="it needs labels N x H x W, and none reach it"):
         declared("MemoryLoss", num_classes=2)(*tensors(S.shape, T.shape), paddle.zeros([3], "int64"))
 

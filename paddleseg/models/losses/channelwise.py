@@ -30,8 +30,8 @@ def channelwise_loss(student, teacher, temperature=4.0, label=None, ignore_index
             N x L a single channel of L positions.
         teacher: the same shape. No gradient reaches it.
         temperature: T > 0; a higher one takes more positions into account. Default 4.0, the paper's.
-        label: N x positions, int64; N x H' x W' of another size is resized (see `labels.label_at`). None
-            keeps all positions. Default None.
+        label: N x positions, int64; N x H' x W' of another size is resized (see `labels.label_at`); N, one
+            decision a sample, goes with N x L. None keeps all positions. Default None.
         ignore_index: the label of pixels that are left out. Default 255.
 
     Returns:
@@ -44,6 +44,8 @@ def channelwise_loss(student, teacher, temperature=4.0, label=None, ignore_index
     check_alike(student, teacher)
     check_temperature(temperature)
     if len(student.shape) == 2:
+        if label is not None and len(label.shape) == 1:
+            label = label.unsqueeze(1).expand(student.shape)
         student, teacher = student.unsqueeze(1), teacher.unsqueeze(1)
     kept = None if label is None else kept_pixels(student, label, ignore_index).flatten(1).unsqueeze(1) > 0
     student, teacher = student.flatten(2), teacher.flatten(2)
