@@ -1,6 +1,7 @@
 """A command's arguments to a whole run: plain training, distillation, validation."""
 
 import functools
+import hashlib
 import os
 
 import paddle
@@ -9,6 +10,7 @@ from paddleseg.core import parallel
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
 from paddleseg.core.loading import stack
+from paddleseg.core.resume import digest, flattened
 from paddleseg.core.step import SupervisedStep
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.datasets.sampling import SeededSamples
@@ -66,7 +68,19 @@ def distill(args):
     step = DistillStep(
         parallel.parallel_model(student), taps, teacher, builder.loss, builder.distill_loss, feature_losses
     )
-    return fit(step, builder, args, _evaluation(builder, args))
+    return fit(step, builder, args, _evaluation(builder, args), _decided_by(args, teacher_cfg, teacher))
+
+
+def _decided_by(args, teacher_cfg, teacher):
+    """Return what decides the outcome of a distillation beside the student's config, for a resume."""
+    with open(args.distill_config, "rb") as file:
+        text = file.read()
+    model = {key: value for key, value in teacher_cfg["model"].items() if key != "pretrained"}
+    return {
+        **flattened(model, "teacher.model"),
+        "teacher's weights (SHA-256)": digest(teacher.model),
+        "--distill_config (SHA-256)": hashlib.sha256(text).hexdigest(),
+    }
 
 
 def validate(args):
@@ -165,10 +179,10 @@ def _num_classes(builder):
     return number
 
 
-def _evaluate_and_log(builder, num_classes, num_workers):
+def _evaluate_and_log(builder, num_classes, num_workers, on_batch=None):
     dataset = builder.val_dataset
     batch_size = builder.cfg.get("batch_size", 1)
-    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers)
+    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, on_batch)
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result
