@@ -94,7 +94,9 @@ def moved(final, **to):
         os.rename(f"{final}_{end}", f"{final}.{end}")
 
 
-@pytest.mark.parametrize(("beside", "kept"), [(["part"], "part"), (["old"], "old"), (["part", "old"], "part")])
+@pytest.mark.parametrize(
+    ("beside", "kept"), [(["part"], "part"), (["old"], "old"), (["part", "old"], "part")]
+)
 def test_a_renaming_is_finished_or_undone(tmp_path, beside, kept):
     final = str(tmp_path / "best_model")
     moved(final, **dict.fromkeys(beside, True))

@@ -48,7 +48,12 @@ def write(folder, seconds=0.0, iters=12, **changes):
     """
     root = tiny.write_optic_disc(folder / "data", train=10, val=3)
     model = {"type": "NoisyNet", "num_classes": 2, "seconds": seconds}
-    changes = {"optimizer": {"type": "Adam", "weight_decay": 0.01}, "iters": iters, "batch_size": 2, **changes}
+    changes = {
+        "optimizer": {"type": "Adam", "weight_decay": 0.01},
+        "iters": iters,
+        "batch_size": 2,
+        **changes,
+    }
     dic = tiny.config(root, model=model, imports=["noisy"], **changes)
     paddle.seed(3)
     weights = tiny.save_weights(folder / "teacher.pdparams", tiny.TinyNet())
