@@ -19,6 +19,8 @@ def run(main):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Stopped as stop:
         sys.exit(128 + stop.signum)
 
