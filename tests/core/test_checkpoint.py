@@ -102,10 +102,11 @@ def test_a_save_that_fails_keeps_the_last_good_one_and_is_told(tmp_path, warning
     assert newest(str(tmp_path)) == checkpoints.last_good == str(tmp_path / "iter_1")
     assert "iter_2 cannot be written: No space left on device; the last good checkpoint is" in warnings[0]
     assert "training goes on to the next save" in warnings[0]
-    assert "No space left" in checkpoints.failed
+    assert sorted(checkpoints.failed) == ["best_model", "iter_"]
+    assert "No space left" in checkpoints.failed["iter_"]
     monkeypatch.setattr(os, "makedirs", real)
     assert checkpoints.save(3, FILES, {})
-    assert checkpoints.failed is None
+    assert list(checkpoints.failed) == ["best_model"]
     assert folders(tmp_path) == ["iter_3"]
 
 
