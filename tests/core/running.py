@@ -48,3 +48,16 @@ def scripted(monkeypatch, mious):
     """Let the evaluations to come have these scores."""
     left = iter(mious)
     monkeypatch.setattr(runs, "_evaluate_and_log", lambda *args, **kwargs: Scripted(next(left)))
+
+
+def full_disk(monkeypatch, *endings):
+    """Let there be no room for the folders whose paths end so; return `os.makedirs` as it was."""
+    real = os.makedirs
+
+    def makedirs(path, *args, **kwargs):
+        if str(path).endswith(endings):
+            raise OSError(28, "No space left on device")
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "makedirs", makedirs)
+    return real

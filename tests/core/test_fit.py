@@ -8,7 +8,7 @@ import noisy
 import numpy as np
 import pytest
 import tiny
-from running import arrays, assert_same, config, iters, scripted, train
+from running import arrays, assert_same, config, full_disk, iters, scripted, train
 
 from paddleseg.core import loading, runs
 from paddleseg.errors import UserError
@@ -96,14 +96,7 @@ def test_too_many_bad_batches_end_the_training_with_the_last_good_checkpoint_nam
 
 
 def test_a_last_save_that_fails_is_an_error(tmp_path, root, lines, monkeypatch):
-    real = os.makedirs
-
-    def full(path, *args, **kwargs):
-        if str(path).endswith("iter_6.part"):
-            raise OSError(28, "No space left on device")
-        real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "makedirs", full)
+    full_disk(monkeypatch, "iter_6.part")
     with pytest.raises(UserError, match="last weights are not saved: .*iter_6 cannot be written: No space"):
         train(tmp_path, config(root), no_eval=True)
     assert iters(str(tmp_path / "run")) == ["iter_2", "iter_4"]
@@ -116,14 +109,7 @@ def test_stopping_early_without_evaluating_is_refused(tmp_path, root, lines, fla
 
 
 def test_a_full_disk_in_between_does_not_stop_the_training(tmp_path, root, lines, monkeypatch):
-    real = os.makedirs
-
-    def full(path, *args, **kwargs):
-        if str(path).endswith("iter_4.part"):
-            raise OSError(28, "No space left on device")
-        real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "makedirs", full)
+    full_disk(monkeypatch, "iter_4.part")
     folder = train(tmp_path, config(root), no_eval=True)
     assert iters(folder) == ["iter_2", "iter_6"]
     assert any("iter_4 cannot be written: No space left on device" in line for line in lines)
