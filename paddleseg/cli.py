@@ -25,20 +25,30 @@ def run(main):
         sys.exit(128 + stop.signum)
 
 
-def add_device_flags(parser):
-    """Add the flags of every command that computes."""
+def add_device_flag(parser):
+    """Add the flag that says where to compute."""
     parser.add_argument(
         "--device",
         choices=("auto", "gpu", "cpu"),
         default="auto",
         help="where to compute; auto takes a GPU if there is one (default: auto)",
     )
+
+
+def add_device_flags(parser):
+    """Add the flags of every command that computes on a data set."""
+    add_device_flag(parser)
     parser.add_argument(
         "--num_workers",
-        type=_count,
+        type=count,
         default=0,
         help="processes that read data; 0 reads in the main one (default: 0)",
     )
+    add_config_flag(parser)
+
+
+def add_config_flag(parser):
+    """Add the flag that changes the config."""
     parser.add_argument(
         "--opts",
         nargs="+",
@@ -46,6 +56,46 @@ def add_device_flags(parser):
         metavar="KEY=VALUE",
         help="values of the config to change, such as iters=10 train_dataset.dataset_root=data/mine",
     )
+
+
+EVALUATION_FLAGS = (
+    "aug_eval",
+    "scales",
+    "flip_horizontal",
+    "flip_vertical",
+    "is_slide",
+    "crop_size",
+    "stride",
+    "auc_roc",
+    "boundary_iou",
+)
+
+
+def add_evaluation_flags(parser):
+    """Add the flags that win over a config's `test_config`, `EVALUATION_FLAGS`; each is None if not given."""
+    group = parser.add_argument_group("how images are inferred and measured; wins over test_config")
+
+    def switch(name, told):
+        group.add_argument(f"--{name}", action="store_true", default=None, help=told)
+
+    switch("aug_eval", "average the logits over --scales and flips, and forget test_config's")
+    group.add_argument("--scales", nargs="+", type=float, metavar="FACTOR", help="on height and width (1.0)")
+    switch("flip_horizontal", "with --aug_eval: the mirrored image, too")
+    switch("flip_vertical", "with --aug_eval: the image upside down, too")
+    switch("is_slide", "infer in windows, and forget test_config's")
+    for name, told in (("crop_size", "of a window"), ("stride", "from one window to the next")):
+        told = f"with --is_slide: width and height {told}"
+        group.add_argument(f"--{name}", nargs=2, type=positive, metavar=("W", "H"), help=told)
+    # PaddleSeg's takes a value.
+    group.add_argument(
+        "--auc_roc",
+        nargs="?",
+        const=True,
+        type=_boolean,
+        metavar="True",
+        help="measure the area under the ROC curve",
+    )
+    switch("boundary_iou", "measure the boundary IoU")
 
 
 def add_training_flags(parser):
@@ -77,56 +127,64 @@ def add_training_flags(parser):
     )
     parser.add_argument(
         "--early_stop_intervals",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="stop after N evaluations without a better mIoU (default: never)",
     )
     parser.add_argument(
         "--accumulate_steps",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="K",
         help="average the gradients of K batches for each update, which is one iteration (default: 1)",
     )
     parser.add_argument(
         "--max_bad_steps",
-        type=_positive,
+        type=positive,
         default=10,
         metavar="N",
         help="stop after N steps in a row whose loss is not finite; they are not applied (default: 10)",
     )
-    parser.add_argument("--iters", type=_positive, help="iterations; overrides the config")
-    parser.add_argument("--batch_size", type=_positive, help="samples per process; overrides the config")
+    parser.add_argument("--iters", type=positive, help="iterations; overrides the config")
+    parser.add_argument("--batch_size", type=positive, help="samples per process; overrides the config")
     parser.add_argument("--learning_rate", type=float, help="at the start; overrides the config")
     parser.add_argument(
-        "--save_interval", type=_positive, default=1000, help="iterations between saves (default: 1000)"
+        "--save_interval", type=positive, default=1000, help="iterations between saves (default: 1000)"
     )
     parser.add_argument(
-        "--log_iters", type=_positive, default=10, help="iterations between log lines (default: 10)"
+        "--log_iters", type=positive, default=10, help="iterations between log lines (default: 10)"
     )
     parser.add_argument(
-        "--keep_checkpoint_max", type=_positive, default=5, help="iter_N folders to keep (default: 5)"
+        "--keep_checkpoint_max", type=positive, default=5, help="iter_N folders to keep (default: 5)"
     )
     parser.add_argument(
         "--seed", type=_seed, default=0, help="of weights, order and augmentation (default: 0)"
     )
 
 
-def _positive(text):
-    value = _count(text)
+def positive(text):
+    """Return a flag's text as a whole number above 0."""
+    value = count(text)
     if value == 0:
         raise argparse.ArgumentTypeError("must be above 0")
     return value
 
 
 def _seed(text):
-    value = _count(text)
+    value = count(text)
     if value >= 2**32:
         raise argparse.ArgumentTypeError("must be below 2**32")
     return value
 
 
-def _count(text):
+def _boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"
+
+
+def count(text):
+    """Return a flag's text as a whole number of 0 or above."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or above")
     return int(text)

@@ -36,6 +36,7 @@ class EpochBatches:
         rank, nranks: which process this is, of how many.
         start_iter: the first iteration.
         shuffle: if false, every epoch has the order of the data set.
+        name: what messages call the data set.
 
     Yields:
         For every iteration a list of `batch_size` keys (epoch, index).
@@ -47,11 +48,22 @@ class EpochBatches:
         UserError: there are fewer samples than one batch of all ranks needs.
     """
 
-    def __init__(self, num_samples, batch_size, iters, seed, rank=0, nranks=1, start_iter=0, shuffle=True):
+    def __init__(
+        self,
+        num_samples,
+        batch_size,
+        iters,
+        seed,
+        rank=0,
+        nranks=1,
+        start_iter=0,
+        shuffle=True,
+        name="the training set",
+    ):
         self.global_batch = batch_size * nranks
         if num_samples < self.global_batch:
             raise UserError(
-                f"the training set has {num_samples} samples, fewer than one batch needs: batch_size "
+                f"{name} has {num_samples} samples, fewer than one batch needs: batch_size "
                 f"{batch_size} x {nranks} processes = {self.global_batch}; lower batch_size"
             )
         self.num_samples = num_samples
@@ -89,6 +101,8 @@ class SeededSamples:
             `label` or an (img, label) pair. NumPy's and Python's global generators are seeded around
             the call, for transforms that draw from them, and put back afterwards.
         seed: an integer >= 0.
+        labeled: if false, no label is asked for nor handed on; the data set may also give the image alone.
+        keep: further keys of a sample that are handed on as they are, where it has them.
 
     `samples[epoch, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
 
@@ -96,12 +110,19 @@ class SeededSamples:
         UserError: the data set gives anything else.
     """
 
-    def __init__(self, dataset, seed):
+    def __init__(self, dataset, seed, labeled=True, keep=()):
         self.dataset = dataset
         self.seed = seed
+        self.labeled = labeled
+        self.keep = keep
 
     def __len__(self):
         return len(self.dataset)
+
+    @property
+    def file_list(self):
+        """The files that the samples are read from, by index; None where the data set does not tell."""
+        return getattr(self.dataset, "file_list", None)
 
     def __getitem__(self, key):
         epoch, index = key
@@ -110,8 +131,17 @@ class SeededSamples:
                 sample = self.dataset.sample(index, sample_rng(self.seed, epoch, index))
             else:
                 sample = self.dataset[index]
+        if not self.labeled:
+            return {"img": np.asarray(_image(sample), np.float32)}
         image, label = _image_and_label(sample, self.dataset)
-        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64)}
+        kept = {name: sample[name] for name in self.keep if isinstance(sample, dict) and name in sample}
+        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64), **kept}
+
+
+def _image(sample):
+    if isinstance(sample, dict):
+        return sample["img"]
+    return sample[0] if isinstance(sample, (tuple, list)) else sample
 
 
 def _image_and_label(sample, dataset):
