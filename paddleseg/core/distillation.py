@@ -1,11 +1,13 @@
 """From two configs, or more, to the step that distils."""
 
+import hashlib
 from dataclasses import dataclass
 
 import paddle
 
 from paddleseg.core import parallel
 from paddleseg.core.loading import stack
+from paddleseg.core.resume import digest, flattened
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check import class_counts, ignore_indices
 from paddleseg.cvlibs.check_distill import num_unlabeled
@@ -167,3 +169,22 @@ def print_taps(builder, teacher_cfgs, seed):
         for role, cfg, model in zip(roles, configs, models)
     ]
     print(table(listed), flush=True)
+
+
+def decided_by(distill_file, teacher_cfgs, teachers):
+    """Return what decides the outcome of a distillation beside the student's config and flags.
+
+    A teacher's weights are told by their content, so its file may be moved.
+
+    Args:
+        distill_file: path of the distill_config.py.
+        teacher_cfgs: a `Config` of each teacher.
+        teachers: the `Teachers`.
+    """
+    with open(distill_file, "rb") as file:
+        decided = {"--distill_config (SHA-256)": hashlib.sha256(file.read()).hexdigest()}
+    for k, (cfg, teacher) in enumerate(zip(teacher_cfgs, teachers.teachers)):
+        model = {key: value for key, value in cfg["model"].items() if key != "pretrained"}
+        decided.update(flattened(model, f"teacher {k}: model"))
+        decided[f"teacher {k}: weights (SHA-256)"] = digest(teacher.model)
+    return decided
