@@ -10,6 +10,7 @@ import paddle
 
 from paddleseg.core import parallel
 from paddleseg.errors import UserError
+from paddleseg.utils.safe_pickle import read_pickle
 from paddleseg.utils.weights import load_weights
 
 STATE_FILE = "state.json"
@@ -108,7 +109,7 @@ class Checkpoints:
             )
         try:
             own_names = {key: name for name, key in _structured_names(model).items()}
-            optimizer.set_state_dict(_renamed(paddle.load(paths["model.pdopt"]), own_names))
+            optimizer.set_state_dict(_renamed(read_pickle(paths["model.pdopt"]), own_names))
         except Exception as error:  # unpickling and Paddle's own checks raise nearly anything
             raise UserError(f"--resume_model {folder}: model.pdopt cannot be used: {error}") from error
         self._kept.extend(self._earlier(state["iter"]))
