@@ -1,7 +1,21 @@
 """Data sets, and the order and randomness in which a training reads them."""
 
+from paddleseg.datasets.ade20k import ADE20K
+from paddleseg.datasets.camvid import CamVid
+from paddleseg.datasets.cityscapes import Cityscapes
 from paddleseg.datasets.dataset import Dataset
 from paddleseg.datasets.optic_disc_seg import OpticDiscSeg
+from paddleseg.datasets.pascal_voc import PascalVOC
 from paddleseg.datasets.sampling import EpochBatches, SeededSamples, sample_rng
 
-__all__ = ["Dataset", "EpochBatches", "OpticDiscSeg", "SeededSamples", "sample_rng"]
+__all__ = [
+    "ADE20K",
+    "CamVid",
+    "Cityscapes",
+    "Dataset",
+    "EpochBatches",
+    "OpticDiscSeg",
+    "PascalVOC",
+    "SeededSamples",
+    "sample_rng",
+]

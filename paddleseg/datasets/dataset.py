@@ -6,6 +6,7 @@ from typing import Callable, Optional, Sequence
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
+from paddleseg.transforms.common import refuse_train_only
 
 MODES = ("train", "val", "test")
 
@@ -96,10 +97,21 @@ class Dataset:
         if path is None:
             raise UserError(f"{name}: mode {mode!r} needs {mode}_path, the list of its files")
         self.transforms = Compose(transforms, img_channels=img_channels)
+        if mode != "train":
+            refuse_train_only(self.transforms.transforms, f"{name} in mode {mode!r}")
         self.num_classes = num_classes
         self.mode = mode
         self.ignore_index = ignore_index
-        self.file_list = read_list(path, dataset_root, separator, masks_needed=mode != "test")
+        self.dataset_root = dataset_root
+        self.file_list = self.find_files(path, separator)
+
+    def find_files(self, path, separator):
+        """Return [image path, mask path or None] of each sample; a subclass may find them without a list."""
+        return read_list(path, self.dataset_root, separator, masks_needed=self.mode != "test")
+
+    def read_label(self, path):
+        """Return the mask as `Compose` takes it, a path or classes; for files that hold others."""
+        return path
 
     def __len__(self):
         return len(self.file_list)
@@ -126,7 +138,7 @@ class Dataset:
         image, mask = self.file_list[index]
         data = {"img": image}
         if mask is not None:
-            data["label"] = mask
+            data["label"] = self.read_label(mask)
             data["gt_fields"] = ["label"] if self.mode == "train" else []
         data = self.transforms(data, rng)
         if mask is not None:

@@ -82,6 +82,11 @@ def rescale_size(size, target_size):
     return tuple(round(side * scale) for side in size)
 
 
+def scale_size(size, factor):
+    """Return both sides times `factor`, rounded, at least 1."""
+    return tuple(max(round(side * factor), 1) for side in size)
+
+
 def resize(image, size, interp="LINEAR"):
     """Resize to `size` (width, height); `interp` is a key of `INTERPOLATIONS`."""
     if image.dtype.name in _OPENCV_DTYPES:
@@ -96,14 +101,29 @@ def horizontal_flip(image):
     return np.ascontiguousarray(image[:, ::-1])
 
 
-def pad_bottom_right(image, size, value):
-    """Pad below and on the right to at least `size` (width, height) with `value`, rounded for integers."""
-    height, width = max(size[1], image.shape[0]), max(size[0], image.shape[1])
-    if (height, width) == image.shape[:2]:
+def vertical_flip(image):
+    """Mirror top and bottom."""
+    return np.ascontiguousarray(image[::-1])
+
+
+def _widened(image, value):
+    """Return bytes as int32 if they cannot hold `value`, such as an ignored index of -1."""
+    return image.astype(np.int32) if image.dtype == np.uint8 and not 0 <= value <= 255 else image
+
+
+def pad(image, size, value, corner=(0, 0)):
+    """Pad to at least `size` (width, height) with `value`, rounded for integers.
+
+    `corner` (x, y) is where the image's top left pixel comes; the default pads below and on the right.
+    """
+    (x, y), (height, width) = corner, image.shape[:2]
+    full = (max(size[1], y + height), max(size[0], x + width))
+    if full == (height, width):
         return image
+    image = _widened(image, value)
     fill = int(np.rint(value)) if image.dtype.kind in "ui" else value
-    padded = np.full((height, width) + image.shape[2:], fill, image.dtype)
-    padded[: image.shape[0], : image.shape[1]] = image
+    padded = np.full(full + image.shape[2:], fill, image.dtype)
+    padded[y : y + height, x : x + width] = image
     return padded
 
 
@@ -111,6 +131,72 @@ def crop(image, corner, size):
     """Cut out `size` (width, height) whose top left pixel is `corner` (x, y)."""
     (x, y), (width, height) = corner, size
     return image[y : y + height, x : x + width]
+
+
+def rotation(size, angle):
+    """Return the 2 x 3 matrix that turns by `angle` degrees to the left, and the size that holds all.
+
+    `size`, and the one returned, are (width, height); centre comes on centre.
+    """
+    centre = (size[0] // 2, size[1] // 2)
+    matrix = cv2.getRotationMatrix2D(centre, angle, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    around = (int(size[1] * sin + size[0] * cos), int(size[1] * cos + size[0] * sin))
+    matrix[:, 2] += np.array(around) / 2 - centre
+    return matrix, around
+
+
+def fitting(size, target, angle, scale, shift):
+    """Return the 2 x 3 matrix that brings centre on centre, turns and scales about it, and then shifts.
+
+    Args:
+        size, target: (width, height) of what is warped and of the result.
+        angle: degrees to the left.
+        scale: 1 is the mean of what fits the width and what fits the height.
+        shift: (x, y) in pixels.
+    """
+    # The centres of the last pixels are compared with the result's edges, as PaddleSeg does.
+    reach = [max(side - 1, 1) for side in size]
+    scale = scale * np.mean([wanted / there for wanted, there in zip(target, reach)])
+    matrix = cv2.getRotationMatrix2D([side / 2 for side in target], angle, scale)
+    centred = np.array(
+        [[1, 0, (target[0] - size[0] + 1) / 2], [0, 1, (target[1] - size[1] + 1) / 2], [0, 0, 1]]
+    )
+    matrix = matrix @ centred
+    matrix[:, 2] += shift
+    return matrix
+
+
+def warp(image, matrix, size, interp, value):
+    """Map each pixel by a 2 x 3 `matrix` onto `size` (width, height); `value` where nothing comes."""
+    image = _widened(image, value)
+    working = image if image.dtype in (np.uint8, np.float32) else image.astype(np.float64)
+    warped = cv2.warpAffine(
+        working,
+        matrix,
+        tuple(size),
+        flags=INTERPOLATIONS[interp],
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(value,) * (1 if image.ndim == 2 else image.shape[2]),
+    )
+    return warped.astype(image.dtype)
+
+
+def as_bytes(image):
+    """Return uint8: values clipped to 0..255, fractions dropped."""
+    return image if image.dtype == np.uint8 else np.clip(image, 0, 255).astype(np.uint8)
+
+
+BLURS = {
+    "gaussian": lambda image, side: cv2.GaussianBlur(image, (side, side), 0),
+    "median": cv2.medianBlur,
+    "blur": lambda image, side: cv2.blur(image, (side, side)),
+}
+
+
+def blur(image, kind, side):
+    """Blur bytes with a square kernel of an odd `side` in pixels; `kind` is a key of `BLURS`."""
+    return BLURS[kind](image, side)
 
 
 def normalize(image, mean, std):

@@ -56,6 +56,14 @@ def test_val_keeps_the_masks_size(root):
     assert sample["label"].tolist() == [[255, 1, 1, 1, 1, 1]] * 4
 
 
+@pytest.mark.parametrize("mode", ["val", "test"])
+def test_what_cannot_be_undone_is_refused_where_masks_stay_as_they_are(root, mode):
+    with pytest.raises(
+        UserError, match=f"^Dataset in mode '{mode}': RandomHorizontalFlip moves the image away"
+    ):
+        make(root, mode, [Resize([3, 2]), RandomHorizontalFlip()])
+
+
 def test_test_needs_no_masks(root):
     data = make(root, "test", [Resize([3, 2])])
     assert data.file_list[0] == [str(root / "a.png"), None]

@@ -1,0 +1,61 @@
+"""Street scenes of fifty cities."""
+
+import os
+
+from paddleseg.cvlibs import manager
+from paddleseg.datasets.published import PublishedDataset, read_ids
+from paddleseg.errors import UserError
+
+# The label ids that are trained on, in the order of their classes ("train ids"), as in
+# https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py
+CLASSES = {
+    id_: index
+    for index, id_ in enumerate((7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33))
+}
+NUM_IDS = 34
+_IMAGE = "_leftImg8bit.png"
+_MASKS = ("_gtFine_labelTrainIds.png", "_gtFine_labelIds.png")
+
+
+@manager.DATASETS.add_component
+class Cityscapes(PublishedDataset):
+    """Cityscapes, https://www.cityscapes-dataset.com, with its fine annotations and 19 classes.
+
+    `*_labelTrainIds.png`, which hold classes, are read as they are. Where an image has only
+    `*_labelIds.png`, its label ids are turned into the 19 classes, the others into `ignore_index`.
+
+    Args:
+        transforms: a list of transforms.
+        dataset_root: the folder of leftImg8bit and gtFine.
+        mode: "train", "val" or "test"; the masks of test, which are not public, may be missing.
+        edge: must be False; there are no models with an edge branch here.
+        ignore_index: the mask value that no loss and no metric counts.
+
+    Raises:
+        UserError: the set is not there, or an image of train or val has no mask.
+    """
+
+    NUM_CLASSES = 19
+    MODES = {"train": "train", "val": "val", "test": "test"}
+    SOURCE = "https://www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip)"
+    LAYOUT = (
+        "leftImg8bit/<mode>/<city>/*_leftImg8bit.png and "
+        "gtFine/<mode>/<city>/*_gtFine_labelTrainIds.png or *_gtFine_labelIds.png"
+    )
+
+    def _pairs(self, root):
+        masks = root / "gtFine" / self.split
+        present = {str(path) for path in masks.glob("*/*.png")}
+        pairs = []
+        for image in sorted((root / "leftImg8bit" / self.split).glob(f"*/*{_IMAGE}")):
+            stem = masks / image.parent.name / image.name[: -len(_IMAGE)]
+            found = [f"{stem}{ending}" for ending in _MASKS if f"{stem}{ending}" in present]
+            if not found and self.mode != "test":
+                raise UserError(f"there is neither {stem}{_MASKS[0]} nor {os.path.basename(stem)}{_MASKS[1]}")
+            pairs.append([str(image), found[0] if found else None])
+        return pairs
+
+    def read_label(self, path):
+        if not path.endswith(_MASKS[1]):
+            return path
+        return read_ids(path, CLASSES, NUM_IDS, self.ignore_index)

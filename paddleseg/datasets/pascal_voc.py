@@ -1,0 +1,57 @@
+"""Everyday objects."""
+
+from paddleseg.cvlibs import manager
+from paddleseg.datasets.published import PublishedDataset, pair_by_stem
+from paddleseg.errors import UserError
+
+# The lists of each mode, and the folders of their masks.
+_PARTS = {
+    "train": [("train", "SegmentationClass")],
+    "trainval": [("trainval", "SegmentationClass")],
+    "trainaug": [("train", "SegmentationClass"), ("aug", "SegmentationClassAug")],
+    "val": [("val", "SegmentationClass")],
+}
+
+
+@manager.DATASETS.add_component
+class PascalVOC(PublishedDataset):
+    """Pascal VOC 2012, http://host.robots.ox.ac.uk/pascal/VOC, with its background and 20 classes.
+
+    Its masks hold 255 for the outlines of objects.
+
+    Args:
+        transforms: a list of transforms.
+        dataset_root: the folder that holds VOC2012, "VOCdevkit" as it is published.
+        mode: "train", "trainval", "val", or "trainaug": train and, listed in aug.txt, the images that the
+            Semantic Boundaries Dataset (http://home.bharathh.info/pubs/codes/SBD/download.html) annotates,
+            their masks in SegmentationClassAug, as PaddleSeg's voc_augment.py lays them out.
+        edge: must be False; there are no models with an edge branch here.
+        ignore_index: the mask value that no loss and no metric counts.
+
+    Raises:
+        UserError: the set is not there, or a file that it lists is missing.
+    """
+
+    NUM_CLASSES = 21
+    MODES = {"train": "train", "trainval": "train", "trainaug": "train", "val": "val"}
+    SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
+    LAYOUT = (
+        "VOC2012/JPEGImages/*.jpg, VOC2012/SegmentationClass/*.png and "
+        "VOC2012/ImageSets/Segmentation/{train,val,trainval}.txt; for mode trainaug also "
+        "VOC2012/SegmentationClassAug/*.png and VOC2012/ImageSets/Segmentation/aug.txt"
+    )
+
+    def _pairs(self, root):
+        home = root / "VOC2012"
+        pairs = []
+        for name, masks in _PARTS[self.split]:
+            stems = _read_stems(home / "ImageSets" / "Segmentation" / f"{name}.txt")
+            pairs += pair_by_stem(home / "JPEGImages", home / masks, stems)
+        return pairs
+
+
+def _read_stems(path):
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the list {str(path)!r}: {error}") from error

@@ -1,0 +1,118 @@
+"""What the published data sets share: each knows its own folders, so that a config need not list files."""
+
+import os
+from pathlib import Path
+from typing import Callable, Optional, Sequence
+
+import numpy as np
+
+from paddleseg.datasets.dataset import Dataset
+from paddleseg.errors import UserError
+from paddleseg.transforms.functional import read_mask
+
+
+class PublishedDataset(Dataset):
+    """A data set whose folders say which files belong together.
+
+    Args:
+        transforms: a list of transforms.
+        dataset_root: the folder that holds the set as it was published.
+        mode: which part of it, a key of `MODES`.
+        edge: PaddleSeg's masks of edges, for models with an edge branch; there are none here.
+        ignore_index: the mask value that no loss and no metric counts.
+
+    Attributes:
+        split: the `mode` that was asked for; `mode` itself says how samples are treated, as `Dataset` does.
+
+    Raises:
+        UserError: the set is not there or not whole, there is no such mode, or `edge` is set.
+    """
+
+    NUM_CLASSES: int
+    # From the modes that a user may name to the one of `Dataset` that it is.
+    MODES = {"train": "train", "val": "val"}
+    SOURCE: str
+    LAYOUT: str
+
+    def __init__(
+        self,
+        transforms: Sequence[Callable],
+        dataset_root: Optional[str] = None,
+        mode: str = "train",
+        edge: bool = False,
+        ignore_index: int = 255,
+    ):
+        name = type(self).__name__
+        if edge:
+            raise UserError(f"{name}: edge masks serve models with an edge branch, and there are none here")
+        if mode not in self.MODES:
+            raise UserError(f"{name}: mode must be one of {', '.join(self.MODES)}, not {mode!r}")
+        if dataset_root is None:
+            raise UserError(f"{name}: dataset_root is missing; {self._wanted()}")
+        if not os.path.isdir(dataset_root):
+            raise UserError(f"{name}: there is no folder {str(dataset_root)!r}; {self._wanted()}")
+        self.split = mode
+        treated = self.MODES[mode]
+        super().__init__(
+            dataset_root=str(dataset_root),
+            transforms=transforms,
+            num_classes=self.NUM_CLASSES,
+            mode=treated,
+            ignore_index=ignore_index,
+            **{f"{treated}_path": str(dataset_root)},
+        )
+
+    def _wanted(self):
+        return f"it is not downloaded: get it from {self.SOURCE} and lay it out as {self.LAYOUT}"
+
+    def find_files(self, path, separator):
+        try:
+            files = self._pairs(Path(self.dataset_root))
+        except (UserError, OSError) as error:
+            raise UserError(f"{type(self).__name__}: {error}; {self._wanted()}") from error
+        if not files:
+            raise UserError(
+                f"{type(self).__name__}: {self.dataset_root!r} holds no images of mode {self.split!r}; "
+                f"{self._wanted()}"
+            )
+        return files
+
+    def _pairs(self, root):
+        """Return [image path, mask path or None] of each sample of `self.split`, in a fixed order."""
+        raise NotImplementedError
+
+
+def pair_by_stem(images, masks, stems):
+    """Return [`images`/stem.jpg, `masks`/stem.png] of each stem.
+
+    Raises:
+        UserError: a file is missing; the first one is named.
+        OSError: a folder is.
+    """
+    pairs = []
+    present = {folder: set(os.listdir(folder)) for folder in (images, masks)}
+    for stem in stems:
+        for folder, name in ((images, f"{stem}.jpg"), (masks, f"{stem}.png")):
+            if name not in present[folder]:
+                raise UserError(f"there is no file {str(folder / name)!r}")
+        pairs.append([str(images / f"{stem}.jpg"), str(masks / f"{stem}.png")])
+    return pairs
+
+
+def read_ids(path, classes, num_ids, ignore_index):
+    """Read a mask of ids as classes, bytes unless `ignore_index` is none.
+
+    Args:
+        path: the mask, whose values are 0..num_ids - 1.
+        classes: dict from id to class; an id that it lacks becomes `ignore_index`.
+
+    Raises:
+        UserError: it cannot be read, or holds a value that is no id.
+    """
+    ids = read_mask(path)
+    wrong = ids[(ids < 0) | (ids >= num_ids)]
+    if wrong.size:
+        raise UserError(f"the mask {str(path)!r} holds {wrong[0]}, but its ids are 0..{num_ids - 1}")
+    table = np.full(num_ids, ignore_index, np.uint8 if 0 <= ignore_index <= 255 else np.int32)
+    table[list(classes)] = list(classes.values())
+    return table[ids]

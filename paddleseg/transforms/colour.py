@@ -1,0 +1,152 @@
+"""Transforms of an image's values; masks stay as they are."""
+
+from typing import Sequence
+
+import numpy as np
+
+from paddleseg.cvlibs import manager
+from paddleseg.transforms import functional as F
+from paddleseg.transforms.common import require, require_share
+
+
+@manager.TRANSFORMS.add_component
+class RandomDistort:
+    """Change brightness, contrast, saturation, hue and sharpness, in random order, each with its chance.
+
+    The image becomes float32, clipped to 0..255 after each change. A grey one has no hue or saturation.
+
+    Args:
+        brightness_range, contrast_range, saturation_range, sharpness_range: r, for a factor drawn
+            uniformly from 1 - r .. 1 + r, with the meaning of Pillow's `ImageEnhance`.
+        hue_range: r, for a turn drawn uniformly from -r .. r, in 1/255 of the circle of hues.
+        brightness_prob, contrast_prob, saturation_prob, hue_prob, sharpness_prob: the chances.
+
+    Raises:
+        UserError: a range is negative, or a chance is not in 0..1.
+    """
+
+    def __init__(
+        self,
+        brightness_range: float = 0.5,
+        brightness_prob: float = 0.5,
+        contrast_range: float = 0.5,
+        contrast_prob: float = 0.5,
+        saturation_range: float = 0.5,
+        saturation_prob: float = 0.5,
+        hue_range: float = 18,
+        hue_prob: float = 0.5,
+        sharpness_range: float = 0.5,
+        sharpness_prob: float = 0,
+    ):
+        self.changes = {
+            "brightness": (F.brightness, 1, brightness_range, brightness_prob),
+            "contrast": (F.contrast, 1, contrast_range, contrast_prob),
+            "saturation": (F.saturation, 1, saturation_range, saturation_prob),
+            "hue": (F.hue, 0, hue_range, hue_prob),
+            "sharpness": (F.sharpness, 1, sharpness_range, sharpness_prob),
+        }
+        for name, (_, _, reach, prob) in self.changes.items():
+            require(reach >= 0, self, f"{name}_range must be 0 or more", reach)
+            require_share(self, **{f"{name}_prob": prob})
+
+    def __call__(self, data, rng=None):
+        rng = F.as_rng(rng)
+        image = np.clip(data["img"], 0, 255).astype(np.float32)
+        names = [name for name in self.changes if image.ndim == 3 or name not in ("saturation", "hue")]
+        for name in rng.permutation(names):
+            change, centre, reach, prob = self.changes[name]
+            if rng.random() < prob:
+                image = change(image, rng.uniform(centre - reach, centre + reach))
+        data["img"] = image
+        return data
+
+
+@manager.TRANSFORMS.add_component
+class RandomBlur:
+    """Blur with probability `prob`, with a square kernel of 3, 5, 7 or 9 pixels (chances 1 : 2 : 2 : 2).
+
+    The image is rounded down to 8 bits if it is blurred, and becomes float32 in either case.
+
+    Args:
+        prob: the chance. PaddleSeg takes 1 / int(1 / prob) for it, so that 0.7 always blurs; here it is 0.7.
+        blur_type: gaussian, median or blur (the mean), OpenCV's `GaussianBlur`, `medianBlur` and `blur`;
+            random draws one of them (chances 0.3, 0.3 and 0.4).
+
+    Raises:
+        UserError: `prob` is not in 0..1, or there is no such type.
+    """
+
+    def __init__(self, prob: float = 0.1, blur_type: str = "gaussian"):
+        require_share(self, prob=prob)
+        choices = [*F.BLURS, "random"]
+        require(blur_type in choices, self, f"blur_type must be one of {', '.join(choices)}", blur_type)
+        self.prob = prob
+        self.blur_type = blur_type
+
+    def __call__(self, data, rng=None):
+        rng = F.as_rng(rng)
+        if rng.random() < self.prob:
+            side = rng.choice([3, 5, 7, 9], p=np.array([1, 2, 2, 2]) / 7)
+            kind = self.blur_type
+            if kind == "random":
+                kind = rng.choice(["gaussian", "median", "blur"], p=[0.3, 0.3, 0.4])
+            data["img"] = F.blur(F.as_bytes(data["img"]), kind, int(side))
+        data["img"] = data["img"].astype(np.float32)
+        return data
+
+
+@manager.TRANSFORMS.add_component
+class RandomNoise:
+    """Add Gaussian noise to every value with probability `prob`, and clip to 0..255, as float32.
+
+    Args:
+        prob: the chance.
+        max_sigma: the largest standard deviation; each image's is drawn uniformly from 0 .. max_sigma.
+
+    Raises:
+        UserError: `prob` is not in 0..1, or `max_sigma` is negative.
+    """
+
+    def __init__(self, prob: float = 0.5, max_sigma: float = 10.0):
+        require_share(self, prob=prob)
+        require(max_sigma >= 0, self, "max_sigma must be 0 or more", max_sigma)
+        self.prob = prob
+        self.max_sigma = max_sigma
+
+    def __call__(self, data, rng=None):
+        rng = F.as_rng(rng)
+        if rng.random() < self.prob:
+            sigma = np.float32(rng.uniform(0, self.max_sigma))
+            noise = sigma * rng.standard_normal(data["img"].shape, np.float32)
+            data["img"] = np.clip(data["img"] + noise, 0, 255)
+        return data
+
+
+@manager.TRANSFORMS.add_component
+class Normalize:
+    """Return (img / 255 - mean) / std as float32.
+
+    Args:
+        mean: one value, or one a channel.
+        std: likewise; none may be 0.
+
+    Raises:
+        UserError: they are no such lists, or do not fit the image's channels.
+    """
+
+    def __init__(self, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,)):
+        for name, values in (("mean", mean), ("std", std)):
+            good = isinstance(values, (list, tuple)) and len(values) in (1, 3)
+            require(good, self, f"{name} must be a list of 1 or 3 numbers", values)
+        require(all(std), self, "std must hold no 0", std)
+        self.mean = np.array(mean, np.float32)
+        self.std = np.array(std, np.float32)
+
+    def __call__(self, data, rng=None):
+        channels = 1 if data["img"].ndim == 2 else data["img"].shape[2]
+        needed = max(self.mean.size, self.std.size)
+        require(
+            needed in (1, channels), self, f"mean and std must fit an image of {channels} channels", needed
+        )
+        data["img"] = F.normalize(data["img"], self.mean, self.std)
+        return data

@@ -1,0 +1,163 @@
+"""Transforms that cut out a part at random."""
+
+import math
+from typing import Sequence
+
+import numpy as np
+
+from paddleseg.cvlibs import manager
+from paddleseg.transforms import functional as F
+from paddleseg.transforms.common import as_size, change_together, require, require_share, size_of
+
+_ATTEMPTS = 10
+
+
+def _place(rng, size, part):
+    """Draw the top left corner (x, y) of a `part` of `size`, both (width, height), every one alike."""
+    return tuple(int(rng.integers(whole - side + 1)) for whole, side in zip(size, part))
+
+
+@manager.TRANSFORMS.add_component
+class RandomPaddingCrop:
+    """Cut out a part at random, after padding below and on the right what is too small for it.
+
+    Args:
+        crop_size: (width, height) in pixels.
+        im_padding_value: what the image is padded with.
+        label_padding_value: what masks are padded with; it should be the ignored index.
+        category_max_ratio: if below 1, other places are tried until two classes or more show, none of
+            which fills this share of the pixels that are not ignored.
+        ignore_index: the mask value that is not counted there.
+        loop_times: how many places are tried at most; the last one is taken if none will do.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+
+    train_only = True
+
+    def __init__(
+        self,
+        crop_size: Sequence[int] = (512, 512),
+        im_padding_value: float = 127.5,
+        label_padding_value: int = 255,
+        category_max_ratio: float = 1.0,
+        ignore_index: int = 255,
+        loop_times: int = 10,
+    ):
+        self.crop_size = as_size(self, "crop_size", crop_size)
+        require(category_max_ratio > 0, self, "category_max_ratio must be positive", category_max_ratio)
+        require(loop_times >= 1, self, "loop_times must be 1 or more", loop_times)
+        self.im_padding_value = im_padding_value
+        self.label_padding_value = label_padding_value
+        self.category_max_ratio = category_max_ratio
+        self.ignore_index = ignore_index
+        self.loop_times = loop_times
+
+    def _balanced(self, mask):
+        classes, counts = np.unique(mask, return_counts=True)
+        counts = counts[classes != self.ignore_index]
+        return len(counts) > 1 and counts.max() / counts.sum() < self.category_max_ratio
+
+    def _corner(self, data, rng):
+        judged = self.category_max_ratio < 1 and "label" in data.get("gt_fields", [])
+        for _ in range(self.loop_times if judged else 1):
+            corner = _place(rng, size_of(data["img"]), self.crop_size)
+            if judged and self._balanced(F.crop(data["label"], corner, self.crop_size)):
+                break
+        return corner
+
+    def __call__(self, data, rng=None):
+        data = change_together(
+            self,
+            data,
+            image=lambda image: F.pad(image, self.crop_size, self.im_padding_value),
+            mask=lambda mask: F.pad(mask, self.crop_size, self.label_padding_value),
+        )
+        corner = self._corner(data, F.as_rng(rng))
+        cut = lambda array: F.crop(array, corner, self.crop_size)  # noqa: E731
+        return change_together(self, data, cut, cut)
+
+
+@manager.TRANSFORMS.add_component
+class RandomCenterCrop:
+    """Cut random widths off the left and right, and random heights off the top and bottom.
+
+    How many columns go is drawn uniformly from 0 up to what `retain_ratio` allows, then how many of them
+    from the left; likewise for rows.
+
+    Args:
+        retain_ratio: the least shares of the width and of the height that stay, each in 0..1.
+
+    Raises:
+        UserError: `retain_ratio` is no pair of such shares.
+    """
+
+    train_only = True
+
+    def __init__(self, retain_ratio: Sequence[float] = (0.5, 0.5)):
+        good = isinstance(retain_ratio, (list, tuple)) and len(retain_ratio) == 2
+        good = good and all(0 <= share <= 1 for share in retain_ratio)
+        require(good, self, "retain_ratio must be [width, height], two shares in 0..1", retain_ratio)
+        self.retain_ratio = tuple(retain_ratio)
+
+    def __call__(self, data, rng=None):
+        rng = F.as_rng(rng)
+        size = size_of(data["img"])
+        part = []
+        for side, share in zip(size, self.retain_ratio):
+            # 10 * (1 - 0.9) is a little less than 1, which must not lose a column.
+            most = min(math.floor(side * (1 - share) + 1e-6), side - 1)
+            part.append(side - int(rng.integers(most + 1)))
+        corner = _place(rng, size, part)
+        cut = lambda array: F.crop(array, corner, part)  # noqa: E731
+        return change_together(self, data, cut, cut)
+
+
+@manager.TRANSFORMS.add_component
+class RandomScaleAspect:
+    """Cut out a part of random area and shape, and resize it to the size of the whole.
+
+    Ten shapes are tried at most; where none fits into the image, it stays whole.
+
+    Args:
+        min_scale: the least area of the part, as a share of the whole; 0 switches the transform off.
+        aspect_ratio: the least ratio of the part's sides, in 0..1; the largest is its inverse. The ratio is
+            drawn uniformly between the two and belongs to either side with the same chance. 0 switches the
+            transform off.
+
+    Raises:
+        UserError: an argument is not in 0..1.
+    """
+
+    train_only = True
+
+    def __init__(self, min_scale: float = 0.5, aspect_ratio: float = 0.33):
+        require_share(self, min_scale=min_scale, aspect_ratio=aspect_ratio)
+        self.min_scale = min_scale
+        self.aspect_ratio = aspect_ratio
+
+    def _part(self, size, rng):
+        """Draw (width, height) of a part that fits; `size` itself if none does."""
+        for _ in range(_ATTEMPTS):
+            area = size[0] * size[1] * rng.uniform(self.min_scale, 1)
+            ratio = rng.uniform(self.aspect_ratio, 1 / self.aspect_ratio)
+            part = (max(int(math.sqrt(area * ratio)), 1), max(int(math.sqrt(area / ratio)), 1))
+            if rng.random() < 0.5:
+                part = part[::-1]
+            if part[0] <= size[0] and part[1] <= size[1]:
+                return part
+        return size
+
+    def __call__(self, data, rng=None):
+        rng = F.as_rng(rng)
+        size = part = size_of(data["img"])
+        if self.min_scale and self.aspect_ratio:
+            part = self._part(size, rng)
+        corner = _place(rng, size, part)
+        return change_together(
+            self,
+            data,
+            image=lambda image: F.resize(F.crop(image, corner, part), size),
+            mask=lambda mask: F.resize(F.crop(mask, corner, part), size, "NEAREST"),
+        )

@@ -1,0 +1,154 @@
+"""Transforms that mirror, turn and warp image and masks together."""
+
+from typing import Sequence
+
+import numpy as np
+
+from paddleseg.cvlibs import manager
+from paddleseg.transforms import functional as F
+from paddleseg.transforms.common import (
+    as_size,
+    change_together,
+    require,
+    require_ascending,
+    require_share,
+    size_of,
+)
+
+
+class _RandomFlip:
+    """Apply the class's `flip`, a function of one array, with probability `prob`."""
+
+    train_only = True
+
+    def __init__(self, prob):
+        require_share(self, prob=prob)
+        self.prob = prob
+
+    def __call__(self, data, rng=None):
+        flip = self.flip if F.as_rng(rng).random() < self.prob else lambda array: array
+        return change_together(self, data, flip, flip)
+
+
+@manager.TRANSFORMS.add_component
+class RandomHorizontalFlip(_RandomFlip):
+    """Mirror left and right with probability `prob`.
+
+    Raises:
+        UserError: `prob` is not in 0..1.
+    """
+
+    flip = staticmethod(F.horizontal_flip)
+
+    def __init__(self, prob: float = 0.5):
+        super().__init__(prob)
+
+
+@manager.TRANSFORMS.add_component
+class RandomVerticalFlip(_RandomFlip):
+    """Mirror top and bottom with probability `prob`.
+
+    Raises:
+        UserError: `prob` is not in 0..1.
+    """
+
+    flip = staticmethod(F.vertical_flip)
+
+    def __init__(self, prob: float = 0.1):
+        super().__init__(prob)
+
+
+@manager.TRANSFORMS.add_component
+class RandomRotation:
+    """Rotate by an angle drawn uniformly, on a canvas that the whole image fits on.
+
+    Args:
+        max_rotation: the largest angle in degrees, either way; 0 leaves everything as it is.
+        im_padding_value: what the corners of the image are filled with.
+        label_padding_value: what those of masks are filled with; it should be the ignored index.
+
+    Raises:
+        UserError: `max_rotation` is negative.
+    """
+
+    train_only = True
+
+    def __init__(
+        self, max_rotation: float = 15, im_padding_value: float = 127.5, label_padding_value: int = 255
+    ):
+        require(max_rotation >= 0, self, "max_rotation must be 0 or more", max_rotation)
+        self.max_rotation = max_rotation
+        self.im_padding_value = im_padding_value
+        self.label_padding_value = label_padding_value
+
+    def __call__(self, data, rng=None):
+        angle = F.as_rng(rng).uniform(-self.max_rotation, self.max_rotation)
+        matrix, size = F.rotation(size_of(data["img"]), angle)
+        if self.max_rotation == 0:
+            # Odd sizes are turned about a point half a pixel off their centre, which shifts them by it.
+            matrix = np.eye(2, 3)
+        return change_together(
+            self,
+            data,
+            image=lambda image: F.warp(image, matrix, size, "LINEAR", self.im_padding_value),
+            mask=lambda mask: F.warp(mask, matrix, size, "NEAREST", self.label_padding_value),
+        )
+
+
+@manager.TRANSFORMS.add_component
+class RandomAffine:
+    """Fit the image into a given size, then turn, scale and shift it, each by an amount drawn uniformly.
+
+    The image is warped on 8 bits, as PaddleSeg's is. There, `translation_offset` moves the point about which
+    is turned and scaled, so that alone it shifts nothing; here it shifts the image.
+
+    Args:
+        size: (width, height) of the result in pixels.
+        translation_offset: the largest shift in pixels, either way and in either direction.
+        max_rotation: the largest angle in degrees, either way.
+        min_scale_factor, max_scale_factor: the range of the scale; 1 is the mean of what fits the width and
+            what fits the height.
+        im_padding_value: what the image is filled with where nothing of it comes.
+        label_padding_value: what masks are filled with there; it should be the ignored index.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+
+    train_only = True
+
+    def __init__(
+        self,
+        size: Sequence[int] = (224, 224),
+        translation_offset: float = 0,
+        max_rotation: float = 15,
+        min_scale_factor: float = 0.75,
+        max_scale_factor: float = 1.25,
+        im_padding_value: float = 128,
+        label_padding_value: int = 255,
+    ):
+        self.size = as_size(self, "size", size)
+        require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
+        require(translation_offset >= 0, self, "translation_offset must be 0 or more", translation_offset)
+        require(max_rotation >= 0, self, "max_rotation must be 0 or more", max_rotation)
+        self.scale_range = (min_scale_factor, max_scale_factor)
+        self.translation_offset = translation_offset
+        self.max_rotation = max_rotation
+        self.im_padding_value = im_padding_value
+        self.label_padding_value = label_padding_value
+
+    def __call__(self, data, rng=None):
+        rng = F.as_rng(rng)
+        shift = [rng.uniform(-self.translation_offset, self.translation_offset) for _ in range(2)]
+        angle = rng.uniform(-self.max_rotation, self.max_rotation)
+        scale = rng.uniform(*self.scale_range)
+        matrix = F.fitting(size_of(data["img"]), self.size, angle, scale, shift)
+
+        def image(array):
+            warped = F.warp(F.as_bytes(array), matrix, self.size, "LINEAR", self.im_padding_value)
+            return warped.astype(array.dtype)
+
+        def mask(array):
+            return F.warp(array, matrix, self.size, "NEAREST", self.label_padding_value)
+
+        return change_together(self, data, image, mask)

@@ -1,0 +1,123 @@
+"""Transforms that pad, the image with one value, masks with another, which should be the ignored index."""
+
+from typing import Sequence
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.transforms import functional as F
+from paddleseg.transforms.common import as_size, change_together, note, require, size_of
+
+
+@manager.TRANSFORMS.add_component
+class Padding:
+    """Pad below and on the right to a given size.
+
+    Appends `("padding", (h, w))`, the size before, to `trans_info`.
+
+    Args:
+        target_size: (width, height) in pixels.
+        im_padding_value: what the image is padded with.
+        label_padding_value: what masks are padded with; it should be the ignored index.
+
+    Raises:
+        UserError: `target_size` is no size, or an image is larger.
+    """
+
+    def __init__(
+        self, target_size: Sequence[int], im_padding_value: float = 127.5, label_padding_value: int = 255
+    ):
+        self.target_size = as_size(self, "target_size", target_size)
+        self.im_padding_value = im_padding_value
+        self.label_padding_value = label_padding_value
+
+    def __call__(self, data, rng=None):
+        width, height = size_of(data["img"])
+        if width > self.target_size[0] or height > self.target_size[1]:
+            raise UserError(
+                f"Padding: an image of {width} x {height} does not fit target_size "
+                f"{self.target_size[0]} x {self.target_size[1]} (width x height); resize it first"
+            )
+        return _pad(self, data, self.target_size)
+
+
+@manager.TRANSFORMS.add_component
+class PaddingByAspectRatio:
+    """Pad below or on the right until width / height is `aspect_ratio`.
+
+    Appends `("padding", (h, w))`, the size before, to `trans_info`.
+
+    Args:
+        aspect_ratio: width / height, positive.
+        im_padding_value: what the image is padded with.
+        label_padding_value: what masks are padded with; it should be the ignored index.
+
+    Raises:
+        UserError: `aspect_ratio` is not positive.
+    """
+
+    def __init__(
+        self, aspect_ratio: float = 1, im_padding_value: float = 127.5, label_padding_value: int = 255
+    ):
+        require(aspect_ratio > 0, self, "aspect_ratio must be positive", aspect_ratio)
+        self.aspect_ratio = aspect_ratio
+        self.im_padding_value = im_padding_value
+        self.label_padding_value = label_padding_value
+
+    def __call__(self, data, rng=None):
+        width, height = size_of(data["img"])
+        size = (max(width, int(height * self.aspect_ratio)), max(height, int(width / self.aspect_ratio)))
+        return _pad(self, data, size)
+
+
+def _pad(owner, data, size):
+    note(data, "padding")
+    return change_together(
+        owner,
+        data,
+        image=lambda image: F.pad(image, size, owner.im_padding_value),
+        mask=lambda mask: F.pad(mask, size, owner.label_padding_value),
+    )
+
+
+@manager.TRANSFORMS.add_component
+class ScalePadding:
+    """Pad to a square with the image in its middle, then resize to a given size.
+
+    The image is interpolated cubically on 8 bits, as PaddleSeg's is. Masks are not interpolated; PaddleSeg's
+    are, which puts classes between others that are not there.
+
+    Args:
+        target_size: (width, height) in pixels.
+        im_padding_value: what the image is padded with, its fraction dropped.
+        label_padding_value: what masks are padded with; it should be the ignored index.
+
+    Raises:
+        UserError: `target_size` is no size.
+    """
+
+    train_only = True
+
+    def __init__(
+        self,
+        target_size: Sequence[int] = (512, 512),
+        im_padding_value: float = 127.5,
+        label_padding_value: int = 255,
+    ):
+        self.target_size = as_size(self, "target_size", target_size)
+        self.im_padding_value = im_padding_value
+        self.label_padding_value = label_padding_value
+
+    def __call__(self, data, rng=None):
+        width, height = size_of(data["img"])
+        side = max(width, height)
+        corner = ((side - width) // 2, (side - height) // 2)
+
+        def image(array):
+            square = F.pad(F.as_bytes(array), (side, side), int(self.im_padding_value), corner)
+            return F.resize(square, self.target_size, "CUBIC").astype(array.dtype)
+
+        def mask(array):
+            square = F.pad(array, (side, side), self.label_padding_value, corner)
+            return F.resize(square, self.target_size, "NEAREST")
+
+        return change_together(self, data, image, mask)

@@ -1,0 +1,66 @@
+"""The data sets of docs/datasets.md, run as they stand there."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paddleseg.cvlibs import Config, SegBuilder
+
+
+@pytest.fixture
+def blocks(repository):
+    """The Python blocks and the YAML blocks of the document."""
+    text = (repository / "docs" / "datasets.md").read_text(encoding="utf-8")
+    return {kind: re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "yaml")}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with data/leaves: three pairs of 40 x 50 pixels, listed and by folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    rng = np.random.default_rng(0)
+    root = tmp_path / "data" / "leaves"
+    for name in ("photos", "masks", "train"):
+        (root / name).mkdir(parents=True)
+    lines = []
+    for i in range(3):
+        image, mask = rng.integers(0, 256, (40, 50, 3), np.uint8), np.full((40, 50), i, np.uint8)
+        for path in (f"photos/{i}.jpg", f"train/{i}.jpg"):
+            Image.fromarray(image).save(root / path)
+        for path in (f"masks/{i}.png", f"train/{i}.png"):
+            Image.fromarray(mask).save(root / path)
+        lines.append(f"photos/{i}.jpg masks/{i}.png")
+    (root / "train.txt").write_text("\n".join(lines))
+    return tmp_path
+
+
+def build(folder, text):
+    (folder / "config.yml").write_text(text)
+    return SegBuilder(Config(str(folder / "config.yml"))).train_dataset
+
+
+def test_a_config_without_code(folder, blocks):
+    data = build(folder, blocks["yaml"][0])
+    assert (len(data), data.num_classes, data.mode) == (3, 3, "train")
+    for i, sample in enumerate(data):
+        assert sample["img"].shape == (3, 64, 64)
+        assert set(np.unique(sample["label"])) == {i, 255}
+
+
+def test_a_class_of_ten_lines(folder, blocks):
+    (code,) = blocks["python"]
+    assert len([line for line in code.splitlines() if line.strip()]) == 10
+    (folder / "leaves.py").write_text(code)
+    try:
+        data = build(folder, blocks["yaml"][1])
+    finally:
+        sys.modules.pop("leaves", None)
+    assert (len(data), data.num_classes, data.mode) == (3, 3, "train")
+    for i, sample in enumerate(data):
+        assert sample["img"].shape == (3, 32, 40)
+        assert (sample["label"] == i).all()
+        assert sample["trans_info"] == [("resize", (40, 50))]
