@@ -11,6 +11,14 @@ class UserError(Exception):
     """
 
 
+class SampleError(UserError):
+    """A sample whose files cannot be used: missing, damaged, or of different sizes.
+
+    Training may go on without it (`--max_bad_samples`). A mask that holds what is no class is none of these:
+    it tells of a mistake in the config or in all masks.
+    """
+
+
 def nearest(name, candidates, most=3):
     """Return up to `most` of the `candidates` (strings) that resemble `name`, the best first."""
     by_folded = {str(c).lower(): str(c) for c in candidates}
