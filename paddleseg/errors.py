@@ -19,6 +19,19 @@ class SampleError(UserError):
     """
 
 
+class Stopped(BaseException):
+    """A signal has ended the training, after it was saved; the commands exit with 128 + its number.
+
+    Like `KeyboardInterrupt` it passes by every `except Exception`.
+    """
+
+    together = True  # all ranks are stopped at the same step
+
+    def __init__(self, signum):
+        super().__init__(f"stopped by signal {signum}")
+        self.signum = signum
+
+
 def nearest(name, candidates, most=3):
     """Return up to `most` of the `candidates` (strings) that resemble `name`, the best first."""
     by_folded = {str(c).lower(): str(c) for c in candidates}

@@ -1,5 +1,8 @@
 """A model's scores on a dataset, at the masks' own resolution."""
 
+import contextlib
+import itertools
+
 import numpy as np
 import paddle
 
@@ -12,7 +15,7 @@ from paddleseg.models.losses.combine import output_list
 from paddleseg.utils.metrics import confusion_matrix, scores
 
 
-def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0):
+def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, on_batch=None):
     """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
 
     The main logits are resized bilinearly to each mask's own size, as PaddleSeg does, so that what the
@@ -26,6 +29,7 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0):
         num_classes: number of classes C.
         batch_size: images of equal size that are run together.
         num_workers: processes that read.
+        on_batch: called before each batch, equally often on all ranks; what it raises ends the evaluation.
 
     Raises:
         UserError: the dataset is empty, or the model's output is no map of logits.
@@ -34,12 +38,12 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0):
         raise UserError("the dataset to evaluate on holds no image")
     ignore_index = getattr(dataset, "ignore_index", 255)
     batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
-    loader = load_batches(SeededSamples(dataset, seed=0), batches, num_workers, group_by_size)
     was_training = model.training
     model.eval()
     total = paddle.zeros([num_classes, num_classes], dtype="int64")
-    with paddle.no_grad():
-        for groups in loader:
+    loader = load_batches(SeededSamples(dataset, seed=0), batches, num_workers, group_by_size)
+    with paddle.no_grad(), contextlib.closing(loader):
+        for groups in _announced(loader, on_batch, batches.most):
             for images, labels in groups:
                 logits = output_list(model(images))[0]
                 _check_logits(logits, num_classes)
@@ -48,6 +52,14 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0):
     if was_training:
         model.train()
     return scores(parallel.sum_over_ranks(total).numpy())
+
+
+def _announced(loader, on_batch, most):
+    """Yield batches, calling `on_batch` before each, and `most` times even if there are fewer."""
+    for _ in range(most):
+        if on_batch is not None:
+            on_batch()
+        yield from itertools.islice(loader, 1)
 
 
 def group_by_size(samples):
@@ -77,6 +89,8 @@ class _SharedBatches:
     """Batches of keys (0, index) for one rank: the images are dealt out in turn, none twice."""
 
     def __init__(self, num_samples, batch_size, rank, nranks):
+        # Rank 0 has the most images, so the most batches.
+        self.most = -(-len(range(0, num_samples, nranks)) // batch_size)
         mine = [(0, i) for i in range(rank, num_samples, nranks)]
         self._batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
 

@@ -5,11 +5,12 @@ import functools
 import numpy as np
 import paddle
 
+from paddleseg.core.signals import outlive_signals
 from paddleseg.errors import UserError
 
 
 def load_batches(samples, batch_sampler, num_workers, collate):
-    """Return an iterable of collated batches, their arrays turned into tensors.
+    """Return a generator of collated batches, their arrays turned into tensors; close it to end the workers.
 
     With workers, Paddle's `DataLoader` reads. Without, this process does, and not Paddle's reader thread, in
     which an error such as an unreadable image would hang the process instead of reaching the user.
@@ -27,9 +28,20 @@ def load_batches(samples, batch_sampler, num_workers, collate):
             num_workers=num_workers,
             collate_fn=functools.partial(_collate_unless_error, collate),
             return_list=True,
+            worker_init_fn=outlive_signals,
         )
-        return map(_raise_if_error, loader)
+        return _read_by_workers(loader)
     return (_to_tensors(collate([samples[key] for key in keys])) for keys in batch_sampler)
+
+
+def _read_by_workers(loader):
+    batches = iter(loader)
+    try:
+        for batch in batches:
+            yield _raise_if_error(batch)
+    finally:
+        # Its own thread refers to the iterator, which is therefore never collected, nor its workers.
+        batches._try_shutdown_all(1)
 
 
 class _ErrorsAsData:

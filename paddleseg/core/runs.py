@@ -1,18 +1,19 @@
 """A command's arguments to a whole run: plain training, distillation, validation."""
 
 import functools
+import hashlib
 import os
 
 import paddle
 
 from paddleseg.core import parallel
-from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.evaluate import evaluate
-from paddleseg.core.loading import load_batches, stack
+from paddleseg.core.fit import fit
+from paddleseg.core.loading import stack
+from paddleseg.core.resume import digest, flattened
 from paddleseg.core.step import SupervisedStep
-from paddleseg.core.trainer import Trainer
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.datasets.sampling import EpochBatches, SeededSamples
+from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.distill.adaptor import Taps
 from paddleseg.distill.distill_file import load_distill_file
 from paddleseg.distill.features import FeatureLoss, check_batch_size, unique_names
@@ -39,7 +40,7 @@ def train(args):
     builder = _prepare(cfg, args)
     model = parallel.with_sync_batch_norm(builder.model)
     step = SupervisedStep(parallel.parallel_model(model), builder.loss)
-    return _fit(step, builder, args)
+    return fit(step, builder, args, _evaluation(builder, args))
 
 
 def distill(args):
@@ -67,7 +68,19 @@ def distill(args):
     step = DistillStep(
         parallel.parallel_model(student), taps, teacher, builder.loss, builder.distill_loss, feature_losses
     )
-    return _fit(step, builder, args)
+    return fit(step, builder, args, _evaluation(builder, args), _decided_by(args, teacher_cfg, teacher))
+
+
+def _decided_by(args, teacher_cfg, teacher):
+    """Return what decides the outcome of a distillation beside the student's config, for a resume."""
+    with open(args.distill_config, "rb") as file:
+        text = file.read()
+    model = {key: value for key, value in teacher_cfg["model"].items() if key != "pretrained"}
+    return {
+        **flattened(model, "teacher.model"),
+        "teacher's weights (SHA-256)": digest(teacher.model),
+        "--distill_config (SHA-256)": hashlib.sha256(text).hexdigest(),
+    }
 
 
 def validate(args):
@@ -143,55 +156,11 @@ def _first_images(builder, seed):
     return paddle.to_tensor(stack([samples[(0, i)] for i in range(count)])["img"])
 
 
-def _fit(step, builder, args):
-    cfg = builder.cfg
-    evaluation = None
-    if not args.no_eval and builder.val_dataset is not None:
-        num_classes = _num_classes(builder)
-        evaluation = functools.partial(_evaluate_and_log, builder, num_classes, args.num_workers)
-    checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max)
-    state = {}
-    if args.resume_model:
-        state = checkpoints.load(args.resume_model, builder.model, builder.optimizer)
-        if not os.path.isdir(os.path.join(args.save_dir, "best_model")):
-            # Resumed into another folder: the best weights of the run so far are not there to be kept.
-            state = {"iter": state["iter"]}
-    start_iter = state.pop("iter", 0)
-    if start_iter >= cfg.iters:
-        raise UserError(
-            f"--resume_model {args.resume_model} is at iteration {start_iter} of {cfg.iters} already"
-        )
-    batches = EpochBatches(
-        len(builder.train_dataset),
-        cfg.batch_size,
-        cfg.iters,
-        args.seed,
-        parallel.rank(),
-        parallel.num_ranks(),
-        start_iter,
-    )
-    samples = SeededSamples(builder.train_dataset, args.seed)
-    loader = load_batches(samples, batches, args.num_workers, stack)
-    # Weights are equal on all ranks; what is drawn inside the model (dropout) must not be, nor be drawn
-    # once more after a resume.
-    parallel.seed_everything(args.seed + parallel.rank() + start_iter * parallel.num_ranks())
-    trainer = Trainer(
-        step=step,
-        model=builder.model,
-        optimizer=builder.optimizer,
-        batches=loader,
-        iters=cfg.iters,
-        iters_per_epoch=batches.iters_per_epoch,
-        samples_per_iter=cfg.batch_size * parallel.num_ranks(),
-        checkpoints=checkpoints,
-        evaluate=evaluation,
-        save_interval=args.save_interval,
-        log_iters=args.log_iters,
-        vdl_dir=args.save_dir if args.use_vdl else None,
-        start_iter=start_iter,
-        best=state or None,
-    )
-    return trainer.fit()
+def _evaluation(builder, args):
+    """Return `evaluate() -> Scores` of the model being trained, None where nothing is evaluated."""
+    if args.no_eval or builder.val_dataset is None:
+        return None
+    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), args.num_workers)
 
 
 def _num_classes(builder):
@@ -210,10 +179,10 @@ def _num_classes(builder):
     return number
 
 
-def _evaluate_and_log(builder, num_classes, num_workers):
+def _evaluate_and_log(builder, num_classes, num_workers, on_batch=None):
     dataset = builder.val_dataset
     batch_size = builder.cfg.get("batch_size", 1)
-    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers)
+    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, on_batch)
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result

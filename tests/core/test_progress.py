@@ -55,7 +55,7 @@ def test_visualdl_reads_back_what_was_written(tmp_path):
     )
     result = scores(np.array([[8, 2], [1, 9]]))
     board.add_evaluation(result, 7)
-    board.close()
+    board.__exit__()
     (file,) = tmp_path.iterdir()
     reader = LogReader(file_path=str(file))
     tags = set(reader.get_tags()["scalar"])
@@ -73,5 +73,5 @@ def test_no_folder_writes_nothing(tmp_path, monkeypatch):
     board.add_training(
         {"iteration": 1, "losses": {}, "lr": 0.1, "batch_cost": 1.0, "reader_cost": 0.1, "ips": 8.0}
     )
-    board.close()
+    board.__exit__()
     assert list(tmp_path.iterdir()) == []
