@@ -37,6 +37,11 @@ def add_device_flags(parser):
         default=0,
         help="processes that read data; 0 reads in the main one (default: 0)",
     )
+    add_opts_flag(parser)
+
+
+def add_opts_flag(parser):
+    """Add the flag that changes values of a config."""
     parser.add_argument(
         "--opts",
         nargs="+",
@@ -75,42 +80,51 @@ def add_training_flags(parser):
     )
     parser.add_argument(
         "--early_stop_intervals",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="stop after N evaluations without a better mIoU (default: never)",
     )
     parser.add_argument(
         "--accumulate_steps",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="K",
         help="average the gradients of K batches for each update, which is one iteration (default: 1)",
     )
     parser.add_argument(
         "--max_bad_steps",
-        type=_positive,
+        type=positive,
         default=10,
         metavar="N",
         help="stop after N steps in a row whose loss is not finite; they are not applied (default: 10)",
     )
-    parser.add_argument("--iters", type=_positive, help="iterations; overrides the config")
-    parser.add_argument("--batch_size", type=_positive, help="samples per process; overrides the config")
+    parser.add_argument(
+        "--max_bad_samples",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="go on without up to N samples per process that cannot be read, each of which is named and "
+        "replaced by another (default: 0)",
+    )
+    parser.add_argument("--iters", type=positive, help="iterations; overrides the config")
+    parser.add_argument("--batch_size", type=positive, help="samples per process; overrides the config")
     parser.add_argument("--learning_rate", type=float, help="at the start; overrides the config")
     parser.add_argument(
-        "--save_interval", type=_positive, default=1000, help="iterations between saves (default: 1000)"
+        "--save_interval", type=positive, default=1000, help="iterations between saves (default: 1000)"
     )
     parser.add_argument(
-        "--log_iters", type=_positive, default=10, help="iterations between log lines (default: 10)"
+        "--log_iters", type=positive, default=10, help="iterations between log lines (default: 10)"
     )
     parser.add_argument(
-        "--keep_checkpoint_max", type=_positive, default=5, help="iter_N folders to keep (default: 5)"
+        "--keep_checkpoint_max", type=positive, default=5, help="iter_N folders to keep (default: 5)"
     )
     parser.add_argument(
         "--seed", type=_seed, default=0, help="of weights, order and augmentation (default: 0)"
     )
 
 
-def _positive(text):
+def positive(text):
+    """Return the whole number above 0 that a flag says."""
     value = _count(text)
     if value == 0:
         raise argparse.ArgumentTypeError("must be above 0")

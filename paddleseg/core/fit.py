@@ -18,7 +18,7 @@ from paddleseg.core.snapshot import Snapshot
 from paddleseg.core.trainer import Trainer
 from paddleseg.core.update import Update
 from paddleseg.core.watchdog import Watchdog
-from paddleseg.datasets.sampling import EpochBatches, SeededSamples
+from paddleseg.datasets.sampling import EpochBatches, ReplacedSamples, SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
@@ -102,7 +102,7 @@ def _iterations(step, builder, args, snapshot, state):
         return EpochBatches(len(builder.train_dataset), size, cfg.iters, args.seed, *ranks, iteration)
 
     keys = keys_from(start_iter)
-    samples = SeededSamples(builder.train_dataset, args.seed)
+    samples = ReplacedSamples(SeededSamples(builder.train_dataset, args.seed), args.max_bad_samples)
     loader = load_batches(samples, _Parts(keys, accumulate), args.num_workers, stack)
     layers = [layer for layer in (snapshot.model, snapshot.extra) if layer is not None]
     guard = Guard(layers, snapshot.optimizer)

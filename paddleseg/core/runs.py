@@ -13,7 +13,8 @@ from paddleseg.core.loading import stack
 from paddleseg.core.resume import digest, flattened
 from paddleseg.core.step import SupervisedStep
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.datasets.file_lists import check_file_lists
+from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.distill.adaptor import Taps
 from paddleseg.distill.distill_file import load_distill_file
 from paddleseg.distill.features import FeatureLoss, check_batch_size, unique_names
@@ -64,7 +65,7 @@ def distill(args):
     if builder.distill_loss is None and not feature_losses:
         logger.warning("neither distill_loss nor feature losses: the teacher will change nothing")
     taps = Taps(student, student_adaptor, "student")
-    probe(student, taps, teacher, feature_losses, _first_images(builder, args.seed))
+    probe(student, taps, teacher, feature_losses, _first_images(builder, args))
     step = DistillStep(
         parallel.parallel_model(student), taps, teacher, builder.loss, builder.distill_loss, feature_losses
     )
@@ -97,6 +98,7 @@ def validate(args):
     )
     parallel.set_device(args.device)
     builder = SegBuilder(cfg)
+    check_file_lists(None, builder.val_dataset)
     if args.model_path is not None:
         load_weights(builder.model, args.model_path)
     elif not cfg["model"].get("pretrained"):
@@ -134,7 +136,10 @@ def _prepare(cfg, args):
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
     parallel.seed_everything(args.seed)
-    return SegBuilder(cfg)
+    builder = SegBuilder(cfg)
+    evaluates = not args.no_eval and builder.val_dataset is not None
+    check_file_lists(builder.train_dataset, builder.val_dataset if evaluates else None, args.max_bad_samples)
+    return builder
 
 
 def _check_save_dir(path):
@@ -147,9 +152,9 @@ def _check_save_dir(path):
         raise UserError(f"--save_dir {path!r} cannot be written to")
 
 
-def _first_images(builder, seed):
+def _first_images(builder, args):
     """Return up to two of the first training images, as a tensor N x 3 x H x W, for the probe."""
-    samples = SeededSamples(builder.train_dataset, seed)
+    samples = ReplacedSamples(SeededSamples(builder.train_dataset, args.seed), args.max_bad_samples)
     count = min(2, builder.cfg.batch_size, len(samples))
     if count == 0:
         raise UserError("the training set holds no image")
