@@ -63,7 +63,8 @@ class Guard:
         # Paddle's optimizers make their state in the first step, which is therefore decided by the host.
         if self._on_device and (self._state is not None or bool(ok)):
             self._state = self._parameters + _tensors(self._optimizer.state_dict())
-        self._optimizer.clear_grad()
+        for layer in self._layers:  # what the optimizer does not have must not add up either
+            layer.clear_gradients()
         return paddle.stack([ok, agreed[0], own.astype("float32")])
 
     def _select(self, good):
