@@ -70,8 +70,8 @@ def check_config(cfg, num_threads=4):
         pairs = pairs_of(dataset)
         if not pairs or not hasattr(dataset, "num_classes"):
             raise UserError(
-                f"{section}: to be checked, {type(dataset).__name__} must have `num_classes` and a `file_list` "
-                f"of [image path, mask path or None]"
+                f"{section}: to be checked, {type(dataset).__name__} must have `num_classes` and a "
+                f"`file_list` of [image path, mask path or None]"
             )
         checked = _check_all(dataset, pairs, section, num_threads)
         findings += [f"{section}: {line}" for one in checked for line in one.findings]
