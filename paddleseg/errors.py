@@ -32,6 +32,11 @@ class Stopped(BaseException):
         self.signum = signum
 
 
+def one_line(error):
+    """Return the message of an exception as one line, its type where it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def nearest(name, candidates, most=3):
     """Return up to `most` of the `candidates` (strings) that resemble `name`, the best first."""
     by_folded = {str(c).lower(): str(c) for c in candidates}

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from paddleseg.errors import SampleError
+from paddleseg.errors import SampleError, one_line
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
@@ -32,7 +32,7 @@ def decode_image(content, path, channels=3):
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     except cv2.error as error:
-        raise SampleError(f"cannot read image {path!r}: {_one_line(error)}") from error
+        raise SampleError(f"cannot read image {path!r}: {one_line(error)}") from error
     if image is None:
         raise SampleError(f"cannot read image {path!r}: it is damaged, or no image that OpenCV decodes")
     return image
@@ -52,7 +52,7 @@ def read_mask(path):
         with Image.open(io.BytesIO(content)) as file:
             mode, mask = file.mode, np.array(file)
     except Exception as error:  # of a damaged file Pillow's readers raise nearly anything
-        raise SampleError(f"cannot read mask {path!r}: {_one_line(error)}") from error
+        raise SampleError(f"cannot read mask {path!r}: {one_line(error)}") from error
     return as_mask(mask, f"mask {path!r} ({mode})")
 
 
@@ -82,7 +82,7 @@ def read_bytes(path, noun):
     except FileNotFoundError:
         raise SampleError(f"cannot read {noun} {path!r}: there is no such file") from None
     except (OSError, ValueError) as error:  # ValueError: no file has a name with a null character
-        raise SampleError(f"cannot read {noun} {path!r}: {_one_line(error)}") from error
+        raise SampleError(f"cannot read {noun} {path!r}: {one_line(error)}") from error
     if not content:
         raise SampleError(f"cannot read {noun} {path!r}: it is empty")
     return content
@@ -102,7 +102,3 @@ def _is_cut_jpeg(content):
             continue
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
     return _JPEG_END not in content
-
-
-def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__

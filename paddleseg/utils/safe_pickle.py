@@ -12,7 +12,7 @@ import pickletools
 
 import numpy as np
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, one_line
 from paddleseg.utils.pickle_parts import (
     ADMITTED,
     Array,
@@ -48,15 +48,11 @@ def read_pickle(path):
         with open(path, "rb") as file:
             return _as_paddle_loads(_Plain().of(_Unpickler(_Bounded(file)).load()))
     except Refused as refusal:
-        told = _one_line(refusal)
-        raise UserError(f"{path} is refused: {told}; weights are arrays and plain values alone") from None
+        raise UserError(
+            f"{path} is refused: {one_line(refusal)[:300]}; weights are arrays and plain values alone"
+        ) from None
     except Exception as error:  # instructions in disorder, which damage brings, raise nearly anything
-        told = _one_line(error) or type(error).__name__
-        raise UserError(f"{path} cannot be read as weights: {told}") from error
-
-
-def _one_line(error):
-    return " ".join(str(error)[:500].split())
+        raise UserError(f"{path} cannot be read as weights: {one_line(error)[:300]}") from error
 
 
 class _Bounded:
