@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 
 import paddle
@@ -109,7 +110,7 @@ class Board:
         if folder is not None:
             from visualdl import LogWriter  # slow to import, so only where it is asked for
 
-            self._writer = LogWriter(folder, file_name=_cut_off(folder, position))
+            self._writer = LogWriter(folder, file_name=_log_name(folder, position))
 
     def add_training(self, figures):
         """Write a `Progress.summary`."""
@@ -143,18 +144,20 @@ class Board:
                 self._writer.add_scalar(f"{group}/{name}", float(value), iteration)
 
 
-def _cut_off(folder, position):
-    """Cut a log to what it held at `position`; return its name, "" if there is no such log to go on with.
+def _log_name(folder, position):
+    """Return the name of the log to write: the one of `position`, cut to what it was then, or a new one.
 
-    VisualDL shows one log of a folder, the newest, so the curves of a resumed run must go on in the old one.
+    VisualDL shows one log of a folder, the last by name, so the curves of a resumed run must go on in the old
+    one, and those of a new run must not.
     """
-    if position is None:
-        return ""
-    path = os.path.join(folder, position["file"])
-    if not os.path.isfile(path) or os.path.getsize(path) < position["bytes"]:
-        return ""
-    os.truncate(path, position["bytes"])
-    return position["file"]
+    if position is not None:
+        path = os.path.join(folder, position["file"])
+        if os.path.isfile(path) and os.path.getsize(path) >= position["bytes"]:
+            os.truncate(path, position["bytes"])
+            return position["file"]
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    taken = [int(name[11:21]) for name in names if re.fullmatch(r"vdlrecords\.\d{10}\.log", name)]
+    return f"vdlrecords.{max([int(time.time()), *(number + 1 for number in taken)])}.log"
 
 
 def clock(seconds):

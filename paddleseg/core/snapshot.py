@@ -113,9 +113,7 @@ class Snapshot:
 
 
 def _shared_state(layer):
-    state = layer.state_dict()
-    shared = averaged_over_ranks(untrained(layer))
-    return {**state, **{key: value for key, value in shared.items() if key in state}}
+    return {**layer.state_dict(), **averaged_over_ranks(untrained(layer))}
 
 
 def _read(path):

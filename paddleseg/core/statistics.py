@@ -8,12 +8,13 @@ from paddleseg.core import parallel
 
 
 def untrained(layer):
-    """Return {key: tensor} of what no gradient reaches: buffers, and parameters that are not trained.
+    """Return {key: tensor} of the part of a state dict that no gradient reaches: buffers, frozen parameters.
 
-    Paddle's batch norm keeps its running statistics as such parameters, not as buffers.
+    Paddle's batch norm keeps its running statistics as such parameters, not as buffers. And a tensor that
+    `forward` leaves on a layer is a buffer to Paddle, but not one of the state dict.
     """
-    frozen = {key: value for key, value in layer.named_parameters() if value.stop_gradient}
-    return {**frozen, **{key: value for key, value in layer.named_buffers() if value is not None}}
+    trained = {key for key, value in layer.named_parameters() if not value.stop_gradient}
+    return {key: value for key, value in layer.state_dict().items() if key not in trained}
 
 
 def averaged_over_ranks(tensors):
@@ -37,9 +38,9 @@ def holding(layer, values):
 
     Args:
         layer: a `paddle.nn.Layer`.
-        values: {key of its state dict or buffers: tensor}; nothing is touched where they are its own.
+        values: {key of its state dict: tensor}; nothing is touched where they are its own.
     """
-    own = _tensors(layer)
+    own = layer.state_dict()
     swapped = {key: value for key, value in values.items() if value is not own[key]}
     kept = {key: own[key].detach().clone() for key in swapped}
     overwrite(layer, swapped)
@@ -52,10 +53,6 @@ def holding(layer, values):
 @paddle.no_grad()
 def overwrite(layer, values):
     """Write {key: tensor or array} into the tensors of `layer`."""
-    own = _tensors(layer)
+    own = layer.state_dict()
     for key, value in values.items():
         own[key].set_value(value)
-
-
-def _tensors(layer):
-    return {**dict(layer.named_parameters()), **dict(layer.named_buffers())}

@@ -14,6 +14,11 @@ def text(content):
     return write
 
 
+def content(folder):
+    with open(os.path.join(folder, "a"), encoding="utf-8") as file:
+        return file.read()
+
+
 def full_disk(path):
     text("half of it")(path)
     raise OSError(errno.ENOSPC, "No space left on device")
@@ -43,7 +48,7 @@ def test_what_was_there_stays_if_the_new_one_cannot_be_written(final, tmp_path):
     with pytest.raises(OSError, match="No space left"):
         write_folder(final, {"a": text("second"), "b": full_disk})
     assert problem(final) is None
-    assert open(os.path.join(final, "a"), encoding="utf-8").read() == "first"
+    assert content(final) == "first"
     assert os.listdir(tmp_path) == ["iter_1"]
 
 
@@ -103,7 +108,7 @@ def test_a_renaming_is_finished_or_undone(tmp_path, beside, kept):
     assert folders_in(str(tmp_path)) == ["best_model"]
     mend_folder(final)
     assert os.listdir(tmp_path) == ["best_model"]
-    assert open(os.path.join(final, "a"), encoding="utf-8").read() == kept
+    assert content(final) == kept
 
 
 def test_half_a_folder_is_removed_and_a_whole_one_kept(final, tmp_path):

@@ -1,6 +1,6 @@
-"""Trainings in forked processes, killed and gone on with; run as a script, since Paddle must not have computed.
+"""Trainings in forked processes, killed and gone on with; a script, since Paddle must not have computed.
 
-Paddle takes seconds to start, and forking what has it already takes none, so that a trial costs its iterations.
+Paddle takes seconds to start, and forking what has it takes none, so a trial costs its iterations alone.
 """
 
 # ruff: noqa: I001  the package comes first, since it loads zlib before Paddle
@@ -20,6 +20,7 @@ import tiny
 
 from paddleseg.core import folder as atomic
 from paddleseg.core import runs
+from paddleseg.errors import Stopped
 
 LAST = 12
 
@@ -56,10 +57,11 @@ class Trials:
             save_dir = str(self.folder / name)
             args = tiny.arguments(**self.given, **flags, save_dir=save_dir, resume_model="auto")
             getattr(runs, self.kind)(args)
+        except Stopped as stopped:
+            os._exit(128 + stopped.signum)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
-        sys.stdout.flush()
         os._exit(0)
 
     def wait(self, pid):
@@ -74,6 +76,19 @@ class Trials:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         self.wait(self.start(name))
+
+    def stop_at(self, name, seconds, signum):
+        """Send a training a signal some seconds after its start, then let it go on to its end.
+
+        Returns:
+            Its exit status, or minus the signal that ended it.
+        """
+        pid = self.start(name)
+        time.sleep(seconds)
+        os.kill(pid, signum)
+        _, status = os.waitpid(pid, 0)
+        self.wait(self.start(name))
+        return os.waitstatus_to_exitcode(status)
 
     def kill_in_save(self, name, call):
         """Kill a training at the n-th call that changes folders or flushes, then let it go on to its end.
@@ -129,11 +144,12 @@ def _die_at(call):
 
 
 def main():
-    folder, kind, kills, calls = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    """Run what the arguments say: folder, kind, random kills, calls to die at, stops; print a report."""
+    folder, kind, kills, calls, stops = pathlib.Path(sys.argv[1]), *sys.argv[2:]
     trials = Trials(folder, kind)
     rng = random.Random(7)
-    report = {"seconds": trials.seconds, "random": [], "saving": [], "wrong": {}}
-    for i in range(kills):
+    report = {"seconds": trials.seconds, "random": [], "saving": [], "stopped": [], "wrong": {}}
+    for i in range(int(kills)):
         name, moment = f"random_{i}", rng.uniform(0, trials.seconds)
         trials.kill_at(name, moment)
         report["random"].append(round(moment, 3))
@@ -142,6 +158,10 @@ def main():
         name = f"saving_{call}"
         killed = trials.kill_in_save(name, call)
         report["saving"].append([call, killed])
+        report["wrong"].update({name: wrong} if (wrong := trials.differences(name)) else {})
+    for i in range(int(stops)):
+        name, moment = f"stopped_{i}", rng.uniform(0, trials.seconds)
+        report["stopped"].append(trials.stop_at(name, moment, (signal.SIGTERM, signal.SIGINT)[i % 2]))
         report["wrong"].update({name: wrong} if (wrong := trials.differences(name)) else {})
     print(json.dumps(report))
 
