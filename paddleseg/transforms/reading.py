@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 
 import cv2
 import numpy as np
@@ -77,6 +78,9 @@ def read_bytes(path, noun):
         SampleError: it is missing, empty, or cannot be read.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            # A device or a pipe may never end.
+            raise SampleError(f"cannot read {noun} {path!r}: it is no plain file")
         with open(path, "rb") as file:
             content = file.read()
     except FileNotFoundError:

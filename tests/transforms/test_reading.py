@@ -133,7 +133,8 @@ def test_sizes_that_are_lies_and_empty_files_are_named(tmp_path, read, content):
 
 @pytest.mark.parametrize("read", [read_image, read_mask])
 def test_what_is_no_file_is_named(tmp_path, read):
-    with pytest.raises(SampleError, match="Is a directory"):
-        read(tmp_path)
+    for path in (tmp_path, "/dev/zero"):
+        with pytest.raises(SampleError, match="it is no plain file"):
+            read(path)
     with pytest.raises(SampleError, match="null"):
         read("a\0b")
