@@ -23,6 +23,8 @@ def run(main):
         remedy = "a smaller batch_size, crop or model needs less"
         print(f"error: out of memory ({one_line(error)[:300]}); {remedy}", file=sys.stderr, flush=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Stopped as stop:
         sys.exit(128 + stop.signum)
 

@@ -27,14 +27,14 @@ class Checkpoints:
 
     Attributes:
         last_good: path of the newest checkpoint written or gone on from, None if there is none.
-        failed: what hindered the last save, None if nothing did.
+        failed: {kind of folder: what hindered the last attempt to save it}.
     """
 
     def __init__(self, save_dir, keep_max=5, keep_from=0):
         self.save_dir = save_dir
         self.keep_max = keep_max
         self.last_good = None
-        self.failed = None
+        self.failed = {}
         self._kept = [f"iter_{number}" for number in _numbers(save_dir) if number <= keep_from]
 
     def save(self, iteration, files, state):
@@ -78,11 +78,11 @@ class Checkpoints:
                     else "none is written yet"
                 )
                 logger.warning(f"{failed}; {last}; training goes on to the next save")
+        kind = name.rstrip("0123456789")
+        self.failed.pop(kind, None)
         if parallel.most_over_ranks(int(failed is not None)):
-            self.failed = failed or f"{final} cannot be written, as rank 0 says"
-            return False
-        self.failed = None
-        return True
+            self.failed[kind] = failed or f"{final} cannot be written, as rank 0 says"
+        return kind not in self.failed
 
 
 def mend(save_dir):

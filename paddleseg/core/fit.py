@@ -37,6 +37,10 @@ def fit(step, builder, args, evaluate, decided_by=None):
     Returns:
         {'best_miou': ..., 'best_iter': ...}.
     """
+    if args.early_stop_intervals is not None and evaluate is None:
+        raise UserError(
+            "--early_stop_intervals needs evaluations: a val_dataset in the config and no --no_eval"
+        )
     about = outcome(builder.cfg, args, decided_by)
     folder, state = find_checkpoint(args, about)
     snapshot = _snapshot(step, builder, args)

@@ -7,6 +7,8 @@ import time
 
 import paddle
 
+from paddleseg.utils.logger import logger
+
 
 class Progress:
     """Sums what happens between two log lines; the host reads the device only when one is due.
@@ -127,7 +129,7 @@ class Board:
         """Flush; return the name and size of the log, for JSON."""
         if self._writer is None:
             return None
-        self._writer.flush()
+        self._unless_full(self._writer.flush)
         path = self._writer.file_name
         return {"file": os.path.basename(path), "bytes": os.path.getsize(path)}
 
@@ -136,7 +138,13 @@ class Board:
 
     def __exit__(self, *error):
         if self._writer is not None:
-            self._writer.close()
+            self._unless_full(self._writer.close)
+
+    def _unless_full(self, write):
+        try:
+            write()
+        except OSError as error:
+            logger.warning(f"{self._writer.file_name} cannot be written: {error}; the curves have a gap")
 
     def _add(self, group, values, iteration):
         if self._writer is not None:

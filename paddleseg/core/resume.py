@@ -3,6 +3,8 @@
 import hashlib
 import os
 
+import paddle
+
 from paddleseg.core import parallel
 from paddleseg.core.checkpoint import bring_best, mend, newest, read_state
 from paddleseg.errors import UserError
@@ -10,7 +12,7 @@ from paddleseg.utils.logger import logger
 
 AUTO = "auto"
 # Sections of a config that say nothing of what comes out.
-_WITHOUT_EFFECT = ("imports", "test_config", "export")
+_WITHOUT_EFFECT = ("imports", "export")
 
 
 def outcome(cfg, args, also=None):
@@ -83,9 +85,17 @@ def find_checkpoint(args, now):
     _check_same(folder, state.get("outcome", {}), now, args.resume_anyway)
     if not _same_place(os.path.dirname(os.path.abspath(folder)), args.save_dir):
         state.pop("curves", None)
-        if state.get("best") and not bring_best(folder, args.save_dir, state["best"]["model"]):
-            logger.warning(f"{folder} has no best_model beside it; the best score is looked for anew")
-            state["best"] = None
+    best = (state.get("best") or {}).get("model", {})
+    if best.get("best_iter") and not bring_best(folder, args.save_dir, best):
+        logger.warning(
+            f"the weights of iteration {best['best_iter']} are gone; the best score is looked for anew"
+        )
+        state["best"] = None
+    if state.get("paddle") != paddle.__version__:
+        logger.warning(
+            f"{folder} was written under Paddle {state.get('paddle')}, this is {paddle.__version__}: weights "
+            f"may come out otherwise in their last digits"
+        )
     logger.info(f"going on from {folder}, iteration {state['iter']}")
     return folder, state
 

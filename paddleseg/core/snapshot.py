@@ -67,7 +67,7 @@ class Snapshot:
         load_weights(self.model, self._path(folder, MODEL))
         try:
             own_names = {key: name for name, key in _structured_names(self.trained).items()}
-            saved = read_pickle(self._path(folder, OPTIMIZER))
+            saved = _read(self._path(folder, OPTIMIZER))
             self.optimizer.set_state_dict(_renamed(saved, own_names))
         except UserError:
             raise

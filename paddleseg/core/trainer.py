@@ -69,14 +69,18 @@ class Trainer:
             UserError: too many bad steps, or the last checkpoint could not be written.
         """
         self.snapshot.model.train()
-        if self.evaluation_due:
-            self._evaluate_and_save()
-        while not self.over():
-            self._iterate()
+        try:
+            if self.evaluation_due:
+                self._evaluate_and_save()
+            while not self.over():
+                self._iterate()
+        except Stopped:
+            last = self.checkpoints.last_good
+            logger.info(f"stopped at iteration {self.iteration} with the checkpoint {last}")
+            raise
         if self.checkpoints.failed:
-            raise UserError(
-                f"training is over, but its last weights are not saved: {self.checkpoints.failed}"
-            )
+            told = "; ".join(self.checkpoints.failed.values())
+            raise UserError(f"training is over, but its last weights are not saved: {told}")
         return {} if self.best is None else self.best.result()
 
     def over(self):
@@ -142,9 +146,6 @@ class Trainer:
         if signum:
             if may_save:
                 self._save()
-            logger.info(
-                f"stopped at iteration {self.iteration} with the checkpoint {self.checkpoints.last_good}"
-            )
             raise Stopped(signum)
 
     def _break_off_if_asked(self):

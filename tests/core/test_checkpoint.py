@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from running import full_disk
 
 from paddleseg.core.checkpoint import Checkpoints, bring_best, mend, newest, read_state
 from paddleseg.errors import UserError
@@ -89,23 +90,17 @@ def test_without_any_sound_one_there_is_none(tmp_path, warnings):
 
 def test_a_save_that_fails_keeps_the_last_good_one_and_is_told(tmp_path, warnings, monkeypatch):
     checkpoints = saved(tmp_path, 1, keep_max=1)
-    real = os.makedirs
-
-    def full(path, *args, **kwargs):
-        if str(path).endswith(".part"):
-            raise OSError(28, "No space left on device")
-        real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "makedirs", full)
+    real = full_disk(monkeypatch, ".part")
     assert not checkpoints.save(2, FILES, {})
     assert not checkpoints.save_best(FILES, {})
     assert newest(str(tmp_path)) == checkpoints.last_good == str(tmp_path / "iter_1")
     assert "iter_2 cannot be written: No space left on device; the last good checkpoint is" in warnings[0]
     assert "training goes on to the next save" in warnings[0]
-    assert "No space left" in checkpoints.failed
+    assert sorted(checkpoints.failed) == ["best_model", "iter_"]
+    assert "No space left" in checkpoints.failed["iter_"]
     monkeypatch.setattr(os, "makedirs", real)
     assert checkpoints.save(3, FILES, {})
-    assert checkpoints.failed is None
+    assert list(checkpoints.failed) == ["best_model"]
     assert folders(tmp_path) == ["iter_3"]
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 
@@ -66,27 +67,19 @@ def test_statistics_are_averaged_too_and_whole_numbers_kept():
     assert state["seen"].numpy().tolist() == [3]
 
 
-def test_the_model_holds_the_average_only_meanwhile():
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_holds_the_average_only_meanwhile(fails):
     model = tiny.TinyNet()
     ema = Ema(model)
     weight = model.heads[0].weight
     weight.set_value(weight + 1)
     own = weight.numpy()
-    with ema.holding():
-        np.testing.assert_allclose(weight.numpy(), own - 1, rtol=1e-6)
+    with contextlib.suppress(KeyError), ema.holding():
+        np.testing.assert_allclose(weight.numpy(), own - 1, rtol=1e-5, atol=1e-6)
+        if fails:
+            raise KeyError
     np.testing.assert_array_equal(weight.numpy(), own)
     assert not weight.stop_gradient
-
-
-def test_the_models_weights_come_back_when_what_is_done_meanwhile_fails():
-    model = tiny.TinyNet()
-    ema = Ema(model)
-    weight = model.heads[0].weight
-    weight.set_value(weight + 1)
-    own = weight.numpy()
-    with pytest.raises(KeyError), ema.holding():
-        raise KeyError
-    np.testing.assert_array_equal(weight.numpy(), own)
 
 
 def test_what_was_saved_comes_back():

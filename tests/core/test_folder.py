@@ -38,6 +38,25 @@ def test_what_is_written_is_sound_and_nothing_is_left_beside(final, tmp_path):
     assert os.listdir(tmp_path) == ["iter_1"]
 
 
+def test_everything_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    done = []
+    real = os.rename
+
+    def flushed(handle):
+        done.append(os.path.basename(os.readlink(f"/proc/self/fd/{handle}")))
+
+    def renamed(source, target):
+        done.append("renamed")
+        real(source, target)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("what is flushed is read from /proc")
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "rename", renamed)
+    write_folder(str(tmp_path / "iter_1"), {"a": text("1"), "b": text("2")})
+    assert done == ["a", "b", "manifest.json", "iter_1.part", "renamed", tmp_path.name]
+
+
 def test_a_folder_is_replaced_as_a_whole(final):
     write_folder(final, {"a": text("second")})
     assert problem(final) is None

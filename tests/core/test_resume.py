@@ -2,61 +2,17 @@
 
 import json
 import os
-import re
 import signal
-import sys
 
-import numpy as np
+import noisy
+import paddle
 import pytest
 import tiny
+from running import arrays, assert_same, config, iters, scripted, train
 
-from paddleseg.core import loading, runs
+from paddleseg.core import runs
+from paddleseg.core.step import SupervisedStep
 from paddleseg.errors import Stopped, UserError
-from paddleseg.utils.logger import logger
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "reliability"))
-import noisy  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A tiny optic-disc set of ten images to train on."""
-    return tiny.write_optic_disc(tmp_path_factory.mktemp("data"), train=10)
-
-
-@pytest.fixture
-def lines(monkeypatch):
-    """What is logged."""
-    logged = []
-    monkeypatch.setattr(logger, "info", logged.append)
-    monkeypatch.setattr(logger, "warning", logged.append)
-    return logged
-
-
-def train(tmp_path, dic, name="run", **flags):
-    """Train a config; return the folder of the run."""
-    folder = str(tmp_path / name)
-    path = tiny.write_yaml(tmp_path / f"{name}.yml", dic)
-    runs.train(tiny.arguments(config=path, save_dir=folder, **flags))
-    return folder
-
-
-def config(root, **changes):
-    return tiny.config(root, **{"batch_size": 2, "iters": 6, **changes})
-
-
-def iters(folder):
-    return sorted(name for name in os.listdir(folder) if name.startswith("iter"))
-
-
-def arrays(folder, name="iter_6"):
-    return tiny.flat_arrays(os.path.join(folder, name, "model.pdparams"))
-
-
-def assert_same(one, other):
-    assert set(one) == set(other)
-    for key, value in one.items():
-        np.testing.assert_array_equal(other[key], value, err_msg=key)
 
 
 def test_auto_begins_where_there_is_nothing_and_then_goes_on(tmp_path, root, lines):
@@ -105,9 +61,9 @@ def test_a_damaged_newest_checkpoint_is_passed_over_by_auto_and_refused_by_name(
     ],
 )
 def test_what_would_change_the_outcome_is_named_and_refused(tmp_path, root, lines, flags, told):
-    folder = train(tmp_path, config(root), iters=None, no_eval=True)
+    folder = train(tmp_path, config(root))
     with pytest.raises(UserError) as error:
-        train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"), no_eval=True, **flags)
+        train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"), **flags)
     assert told in str(error.value)
     assert "--resume_anyway" in str(error.value)
 
@@ -141,25 +97,37 @@ def test_a_distillation_is_not_resumed_under_another_teacher(tmp_path, root, lin
         runs.distill(tiny.arguments(**resumed))
 
 
-@pytest.fixture
-def read(monkeypatch):
-    """The keys of the samples that are read to train on, in order."""
-    keys = []
-    original = loading.load_batches
+class WithExtra(SupervisedStep):
+    """A step with a connector and a queue of its own, on which the loss depends."""
 
-    def counting(samples, batches, *args):
-        class Counted:
-            def __len__(self):
-                return len(samples)
+    def __init__(self, net, loss):
+        super().__init__(net, loss)
+        self.extra = paddle.nn.Layer()
+        self.extra.connector = paddle.nn.Conv2D(4, 1, 1)
+        self.extra.register_buffer("queue", paddle.ones([3]))
 
-            def __getitem__(self, key):
-                keys.append(key)
-                return samples[key]
+    def __call__(self, batch):
+        losses = super().__call__(batch)
+        answer = self.extra.connector(self.net.mixed).mean()
+        more = (answer - self.extra.queue.mean()) ** 2
+        newest = answer.detach().reshape([1])
+        self.extra.queue.set_value(paddle.concat([self.extra.queue[1:], newest]))
+        return {"loss": losses["loss"] + more, "more": more}
 
-        return original(Counted(), batches, *args)
 
-    monkeypatch.setattr("paddleseg.core.fit.load_batches", counting)
-    return keys
+def test_what_is_trained_beside_the_model_goes_on_too(tmp_path, root, lines, monkeypatch):
+    monkeypatch.setattr(runs, "SupervisedStep", WithExtra)
+    dic = config(root, optimizer={"type": "Adam"})
+    whole = train(tmp_path, dic, "whole", no_eval=True)
+    resumed = train(tmp_path, dic, resume_model=os.path.join(whole, "iter_2"), no_eval=True)
+    for name in ("model.pdparams", "model.pdopt", "extra.pdparams"):
+        a, b = (tiny.flat_arrays(os.path.join(folder, "iter_6", name)) for folder in (whole, resumed))
+        assert_same(a, b)
+    first, last = (
+        tiny.flat_arrays(os.path.join(whole, name, "extra.pdparams")) for name in ("iter_2", "iter_6")
+    )
+    assert (first["connector.weight"] != last["connector.weight"]).any()
+    assert (first["queue"] != last["queue"]).all()
 
 
 def test_images_before_the_place_in_the_epoch_are_not_read(tmp_path, root, lines, read):
@@ -168,43 +136,6 @@ def test_images_before_the_place_in_the_epoch_are_not_read(tmp_path, root, lines
     assert len(every) == 12
     train(tmp_path, config(root), resume_model=os.path.join(whole, "iter_4"), no_eval=True)
     assert read == every[8:]
-
-
-def test_accumulated_batches_are_the_parts_of_the_larger_one(tmp_path, root, lines, read):
-    train(tmp_path, config(root, batch_size=4, iters=4), "one", no_eval=True)
-    of_one, read[:] = list(read), []
-    train(tmp_path, config(root, iters=4), "parts", no_eval=True, accumulate_steps=2)
-    assert len(of_one) == 16
-    assert read == of_one
-    trained = [line for line in lines if line.startswith("[TRAIN]")]
-    epochs = [re.search(r"epoch: (\d+), iter: (\d+)/4", line).groups() for line in trained]
-    assert epochs[:4] == epochs[4:]
-
-
-class Scripted:
-    """Scores of evaluations as a test wants them."""
-
-    class_iou = [0.5, 0.5]
-    acc = kappa = mdice = 0.5
-
-    def __init__(self, miou):
-        self.miou = miou
-
-
-def scripted(monkeypatch, mious):
-    left = iter(mious)
-    monkeypatch.setattr(runs, "_evaluate_and_log", lambda *args, **kwargs: Scripted(next(left)))
-
-
-def test_training_stops_after_evaluations_without_a_better_score(tmp_path, root, lines, monkeypatch):
-    scripted(monkeypatch, [0.1, 0.3, 0.2, 0.3, 0.9, 0.9])
-    dic = config(root, iters=12)
-    folder = train(tmp_path, dic, early_stop_intervals=2)
-    assert iters(folder) == ["iter_2", "iter_4", "iter_6", "iter_8"]
-    assert any("no better mIoU for 2 evaluations: training stops early" in line for line in lines)
-    train(tmp_path, dic, early_stop_intervals=2, resume_model="auto")
-    assert iters(folder) == ["iter_2", "iter_4", "iter_6", "iter_8"]
-    assert any("nothing is left to do" in line for line in lines)
 
 
 def test_the_early_stop_count_survives_a_resume(tmp_path, root, lines, monkeypatch):
@@ -216,27 +147,6 @@ def test_the_early_stop_count_survives_a_resume(tmp_path, root, lines, monkeypat
     scripted(monkeypatch, [0.1, 0.1, 0.1])
     train(tmp_path, dic, early_stop_intervals=3, resume_model="auto")
     assert iters(folder)[-1] == "iter_8"
-
-
-def test_the_average_is_evaluated_and_saved_beside(tmp_path, root, lines):
-    folder = train(tmp_path, config(root), use_ema=True, use_vdl=True)
-    assert sum("#Images: 5 mIoU" in line for line in lines) == 6
-    saved = tiny.flat_arrays(os.path.join(folder, "iter_6", "ema_model.pdparams"))
-    raw = arrays(folder)
-    assert set(saved) == set(raw)
-    assert any((saved[key] != raw[key]).any() for key in raw)
-    assert os.path.isfile(os.path.join(folder, "ema_best_model", "ema_model.pdparams"))
-    with open(os.path.join(folder, "ema_best_model", "state.json"), encoding="utf-8") as file:
-        best = json.load(file)
-    path = os.path.join(folder, "ema_best_model", "ema_model.pdparams")
-    scores = runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
-    assert scores.miou == pytest.approx(best["best_miou"], abs=1e-12)
-    assert [step for step, _ in tiny.curves(folder)["Evaluate/Ema_mIoU"]] == [2, 4, 6]
-
-
-def test_the_average_changes_nothing_in_the_model(tmp_path, root, lines):
-    with_, without = (train(tmp_path, config(root), f"ema_{use}", use_ema=use) for use in (True, False))
-    assert_same(arrays(with_), arrays(without))
 
 
 def interrupt_evaluation(monkeypatch, call):
@@ -275,67 +185,16 @@ def test_an_evaluation_that_a_signal_breaks_off_is_made_after_the_resume(
     assert states[0] == states[1]
 
 
-def poison(monkeypatch, iterations):
-    """Make the images of some iterations, counted from 1, infinite."""
-    real, count = loading.stack, [0]
-
-    def poisoned(samples):
-        batch = real(samples)
-        count[0] += 1
-        if count[0] in iterations:
-            batch["img"] = batch["img"] * np.inf
-        return batch
-
-    monkeypatch.setattr("paddleseg.core.fit.stack", poisoned)
-
-
-@pytest.mark.parametrize("kind", ["plain", "distilled"])
-def test_a_bad_batch_is_named_and_left_out(tmp_path, root, lines, monkeypatch, kind):
-    poison(monkeypatch, {2})
-    given = noisy.write(tmp_path)
-    flags = tiny.arguments(**given, save_dir=str(tmp_path / "run"), iters=3, log_iters=3, no_eval=True)
-    (runs.train if kind == "plain" else runs.distill)(flags)
-    (told,) = (line for line in lines if "is not finite" in line)
-    assert re.search(r"iter 2: the \w+ is not finite.*batch: \S*train_\d.jpg, \S*train_\d.jpg$", told)
-    (trained,) = (line for line in lines if line.startswith("[TRAIN]"))
-    assert "nan" not in trained
-    for value in arrays(str(tmp_path / "run"), "iter_3").values():
-        assert np.isfinite(value).all()
-
-
-def test_too_many_bad_batches_end_the_training_with_the_last_good_checkpoint_named(
-    tmp_path, root, lines, monkeypatch
-):
-    poison(monkeypatch, {3, 4, 5, 6})
-    with pytest.raises(
-        UserError, match=r"3 steps in a row, the last one iter 5.*checkpoint is \S*run/iter_4"
-    ):
-        train(tmp_path, config(root), max_bad_steps=3, no_eval=True)
-
-
-def test_a_last_save_that_fails_is_an_error(tmp_path, root, lines, monkeypatch):
-    real = os.makedirs
-
-    def full(path, *args, **kwargs):
-        if str(path).endswith("iter_6.part"):
-            raise OSError(28, "No space left on device")
-        real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "makedirs", full)
-    with pytest.raises(UserError, match="last weights are not saved: .*iter_6 cannot be written: No space"):
-        train(tmp_path, config(root), no_eval=True)
-    assert iters(str(tmp_path / "run")) == ["iter_2", "iter_4"]
-
-
-def test_a_full_disk_in_between_does_not_stop_the_training(tmp_path, root, lines, monkeypatch):
-    real = os.makedirs
-
-    def full(path, *args, **kwargs):
-        if str(path).endswith("iter_4.part"):
-            raise OSError(28, "No space left on device")
-        real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "makedirs", full)
+def test_another_version_of_paddle_is_warned_of(tmp_path, root, lines, monkeypatch):
     folder = train(tmp_path, config(root), no_eval=True)
-    assert iters(folder) == ["iter_2", "iter_6"]
-    assert any("iter_4 cannot be written: No space left on device" in line for line in lines)
+    monkeypatch.setattr(paddle, "__version__", "9.9")
+    train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"), no_eval=True)
+    assert any("was written under Paddle" in line and "9.9" in line for line in lines)
+
+
+def test_without_its_best_weights_a_run_looks_for_the_best_anew(tmp_path, root, lines):
+    folder = train(tmp_path, config(root))
+    os.rename(os.path.join(folder, "best_model"), tmp_path / "moved")
+    train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"))
+    assert any("the best score is looked for anew" in line for line in lines)
+    assert os.path.isdir(os.path.join(folder, "best_model"))
