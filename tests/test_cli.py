@@ -149,6 +149,18 @@ def test_help_answers_without_loading_anything_heavy(repository, tmp_path):
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
+def test_memory_that_does_not_suffice_is_said_in_one_line(capsys):
+    def allocate():
+        raise MemoryError("Unable to allocate\n 40 GiB")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(allocate)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: out of memory (Unable to allocate 40 GiB); a smaller batch_size, crop or model needs less\n"
+    )
+
+
 BAD = """\
 imports: [components]
 iters: 10
