@@ -1,5 +1,8 @@
 from setuptools import find_packages, setup
 
+# For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
+ONNX = ["paddle2onnx==2.1.0", "onnxruntime"]
+
 setup(
     name="paddleseg-distill",
     version="0.1.0",
@@ -12,7 +15,8 @@ setup(
         "decorator",  # imported by PaddleSlim, which forgets to declare it
         "numpy<2",
         "opencv-python==4.6.0.66",
-        "pyyaml",
+        # 6.0.4 tells repeated keys apart by the address of their text, so that "<<" may take the wrong value.
+        "pyyaml<6.0.4",
         "visualdl>=2.5.3",
         "pillow",  # reads masks with a palette as class indices; OpenCV turns them into colours
         "tqdm",  # the progress of downloads
@@ -23,8 +27,9 @@ setup(
         "setuptools<81",
     ],
     extras_require={
-        "cpu": ["paddlepaddle>=2.6.2,<3.4"],
+        "cpu": ["paddlepaddle>=2.6.2,<3.4", *ONNX],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
-        "test": ["pytest", "pytest-xdist", "pytest-cov", "scikit-learn", "hypothesis", "ruff==0.17.6"],
+        "onnx": ONNX,
+        "test": ["pytest", "pytest-xdist", "pytest-cov", "hypothesis", "scikit-learn", "ruff==0.17.6"],
     },
 )

@@ -10,6 +10,7 @@ def main():
     parser.add_argument("--config", required=True, help="YAML file")
     parser.add_argument("--model_path", help="weights; default: the config's model.pretrained")
     cli.add_device_flags(parser)
+    cli.add_evaluation_flags(parser)
     args = parser.parse_args()
     runtime.prepare()
     from paddleseg.core import runs

@@ -29,25 +29,30 @@ def run(main):
         sys.exit(128 + stop.signum)
 
 
-def add_device_flags(parser):
-    """Add the flags of every command that computes."""
+def add_device_flag(parser):
+    """Add the flag that says where to compute."""
     parser.add_argument(
         "--device",
         choices=("auto", "gpu", "cpu"),
         default="auto",
         help="where to compute; auto takes a GPU if there is one (default: auto)",
     )
+
+
+def add_device_flags(parser):
+    """Add the flags of every command that computes on a data set."""
+    add_device_flag(parser)
     parser.add_argument(
         "--num_workers",
-        type=_count,
+        type=count,
         default=0,
         help="processes that read data; 0 reads in the main one (default: 0)",
     )
-    add_opts_flag(parser)
+    add_config_flag(parser)
 
 
-def add_opts_flag(parser):
-    """Add the flag that changes values of a config."""
+def add_config_flag(parser):
+    """Add the flag that changes the config."""
     parser.add_argument(
         "--opts",
         nargs="+",
@@ -55,6 +60,46 @@ def add_opts_flag(parser):
         metavar="KEY=VALUE",
         help="values of the config to change, such as iters=10 train_dataset.dataset_root=data/mine",
     )
+
+
+EVALUATION_FLAGS = (
+    "aug_eval",
+    "scales",
+    "flip_horizontal",
+    "flip_vertical",
+    "is_slide",
+    "crop_size",
+    "stride",
+    "auc_roc",
+    "boundary_iou",
+)
+
+
+def add_evaluation_flags(parser):
+    """Add the flags that win over a config's `test_config`, `EVALUATION_FLAGS`; each is None if not given."""
+    group = parser.add_argument_group("how images are inferred and measured; wins over test_config")
+
+    def switch(name, told):
+        group.add_argument(f"--{name}", action="store_true", default=None, help=told)
+
+    switch("aug_eval", "average the logits over --scales and flips, and forget test_config's")
+    group.add_argument("--scales", nargs="+", type=float, metavar="FACTOR", help="on height and width (1.0)")
+    switch("flip_horizontal", "with --aug_eval: the mirrored image, too")
+    switch("flip_vertical", "with --aug_eval: the image upside down, too")
+    switch("is_slide", "infer in windows, and forget test_config's")
+    for name, told in (("crop_size", "of a window"), ("stride", "from one window to the next")):
+        told = f"with --is_slide: width and height {told}"
+        group.add_argument(f"--{name}", nargs=2, type=positive, metavar=("W", "H"), help=told)
+    # PaddleSeg's takes a value.
+    group.add_argument(
+        "--auc_roc",
+        nargs="?",
+        const=True,
+        type=_boolean,
+        metavar="True",
+        help="measure the area under the ROC curve",
+    )
+    switch("boundary_iou", "measure the boundary IoU")
 
 
 def add_training_flags(parser):
@@ -106,7 +151,7 @@ def add_training_flags(parser):
     )
     parser.add_argument(
         "--max_bad_samples",
-        type=_count,
+        type=count,
         default=0,
         metavar="N",
         help="go on without up to N samples per process that cannot be read, each of which is named and "
@@ -130,21 +175,28 @@ def add_training_flags(parser):
 
 
 def positive(text):
-    """Return the whole number above 0 that a flag says."""
-    value = _count(text)
+    """Return a flag's text as a whole number above 0."""
+    value = count(text)
     if value == 0:
         raise argparse.ArgumentTypeError("must be above 0")
     return value
 
 
 def _seed(text):
-    value = _count(text)
+    value = count(text)
     if value >= 2**32:
         raise argparse.ArgumentTypeError("must be below 2**32")
     return value
 
 
-def _count(text):
+def _boolean(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"
+
+
+def count(text):
+    """Return a flag's text as a whole number of 0 or above."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or above")
     return int(text)

@@ -3,6 +3,7 @@
 import random
 import time
 
+import distilling
 import numpy as np
 import paddle
 import tiny
@@ -55,12 +56,15 @@ def write(folder, seconds=0.0, iters=12, **changes):
         **changes,
     }
     dic = tiny.config(root, model=model, imports=["noisy"], **changes)
+    loss = distilling.feature("body.0", "MemoryLoss")  # with weights and a buffer
+    connected = distilling.feature("body.0", connector={"type": "ConvConnector"}, schedule={"start_iter": 2})
+    student = {**dic, "imports": ["noisy", "distilling"], "distill": {"features": [loss, connected]}}
     paddle.seed(3)
     weights = tiny.save_weights(folder / "teacher.pdparams", tiny.TinyNet())
     teacher = {"type": "TinyNet", "num_classes": 2, "pretrained": weights}
     return {
         "config": tiny.write_yaml(folder / "config.yml", dic),
-        "student_config": tiny.write_yaml(folder / "student.yml", dic),
+        "student_config": tiny.write_yaml(folder / "student.yml", student),
         "teacher_config": tiny.write_yaml(folder / "teacher.yml", {"model": teacher, "imports": ["tiny"]}),
         "distill_config": tiny.write_distill_file(folder / "distill.py", [tiny.feature(), tiny.feature(1)]),
     }

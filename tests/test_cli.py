@@ -187,3 +187,44 @@ def test_a_missing_config_ends_a_command_with_status_2(repository, tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "error: there is no config file nowhere.yml"
     assert "Traceback" not in done.stderr
+
+
+def evaluation_flags(*arguments):
+    parser = argparse.ArgumentParser()
+    cli.add_evaluation_flags(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_what_is_not_asked_of_an_evaluation_is_left_to_the_config():
+    assert evaluation_flags() == dict.fromkeys(cli.EVALUATION_FLAGS)
+
+
+def test_an_evaluation_takes_paddlesegs_flags():
+    text = (
+        "--aug_eval --scales 0.75 1 1.25 --flip_horizontal --flip_vertical --is_slide --crop_size 8 6 "
+        "--stride 4 3 --auc_roc True"
+    )
+    assert evaluation_flags(*text.split()) == {
+        "aug_eval": True,
+        "scales": [0.75, 1.0, 1.25],
+        "flip_horizontal": True,
+        "flip_vertical": True,
+        "is_slide": True,
+        "crop_size": [8, 6],
+        "stride": [4, 3],
+        "auc_roc": True,
+        "boundary_iou": None,
+    }
+    assert evaluation_flags("--auc_roc", "--boundary_iou")["auc_roc"] is True
+    assert evaluation_flags("--auc_roc", "false")["auc_roc"] is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--crop_size 8", "--crop_size 8 8 8", "--stride 0 4", "--stride a 4", "--scales", "--auc_roc yes"],
+)
+def test_a_flag_of_another_form_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        evaluation_flags(*arguments.split())
+    assert exit_.value.code == 2
+    assert arguments.split()[0] in capsys.readouterr().err

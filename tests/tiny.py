@@ -10,6 +10,7 @@ import paddle
 import paddle.nn as nn
 import yaml
 
+from paddleseg import cli
 from paddleseg.cvlibs import manager
 
 SIZE = 32
@@ -95,7 +96,7 @@ def save_weights(path, model):
 
 
 def arguments(**given):
-    """Return the parsed flags of `distill_train.py` or `train.py`, their defaults changed by `given`."""
+    """Return the parsed flags of a command that trains or evaluates, their defaults changed by `given`."""
     flags = {
         "device": "cpu",
         "num_workers": 0,
@@ -119,8 +120,9 @@ def arguments(**given):
         "seed": 0,
         "teacher_opts": None,
         "allow_random_teacher": False,
+        "list_taps": False,
     }
-    return argparse.Namespace(**{**flags, **given})
+    return argparse.Namespace(**{**dict.fromkeys(cli.EVALUATION_FLAGS), **flags, **given})
 
 
 DISTILL_FILE = """

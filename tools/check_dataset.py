@@ -21,7 +21,7 @@ def main():
     )
     parser.add_argument("--config", required=True, help="YAML file")
     parser.add_argument("--num_threads", type=cli.positive, default=4, help="files read at once (default: 4)")
-    cli.add_opts_flag(parser)
+    cli.add_config_flag(parser)
     args = parser.parse_args()
     runtime.prepare()
     from paddleseg.core import check_data

@@ -7,20 +7,20 @@ import numpy as np
 import paddle
 
 from paddleseg.core import parallel
+from paddleseg.core.inference import WHOLE, classes, infer
 from paddleseg.core.loading import load_batches
-from paddleseg.core.predict import classes_at
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
-from paddleseg.models.losses.combine import output_list
+from paddleseg.utils.auc import BINS, score_counts
+from paddleseg.utils.boundary import boundary_areas
 from paddleseg.utils.metrics import confusion_matrix, scores
 
 
-def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, on_batch=None):
+def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE, on_batch=None):
     """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
 
-    The main logits are resized bilinearly to each mask's own size, as PaddleSeg does, so that what the
-    transforms do to the image does not change what is counted. Confusions are summed on the device and read
-    by the host once, at the end.
+    What the transforms did to an image's size is undone on the logits, as PaddleSeg does, so that it does not
+    change what is counted. Counts are summed on the device and read by the host once, at the end.
 
     Args:
         model: maps N x 3 x H x W to a list of logits N x C x h x w, the main one first. Its training
@@ -29,6 +29,7 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, on_batch=
         num_classes: number of classes C.
         batch_size: images of equal size that are run together.
         num_workers: processes that read.
+        config: an `EvalConfig`: how images are inferred, and what is measured beside the confusion.
         on_batch: called before each batch, equally often on all ranks; what it raises ends the evaluation.
 
     Raises:
@@ -38,20 +39,46 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, on_batch=
         raise UserError("the dataset to evaluate on holds no image")
     ignore_index = getattr(dataset, "ignore_index", 255)
     batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
+    samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
+    loader = load_batches(samples, batches, num_workers, group_by_size)
     was_training = model.training
     model.eval()
-    total = paddle.zeros([num_classes, num_classes], dtype="int64")
-    loader = load_batches(SeededSamples(dataset, seed=0), batches, num_workers, group_by_size)
+    counts = _Counts(num_classes, ignore_index, config)
     with paddle.no_grad(), contextlib.closing(loader):
         for groups in _announced(loader, on_batch, batches.most):
-            for images, labels in groups:
-                logits = output_list(model(images))[0]
+            for images, labels, trans_info in groups:
+                logits = infer(model, images, labels.shape[1:], config, trans_info)
                 _check_logits(logits, num_classes)
-                predicted = classes_at(logits, labels.shape[1:])
-                total += confusion_matrix(predicted, labels, num_classes, ignore_index)
+                counts.add(logits, labels)
     if was_training:
         model.train()
-    return scores(parallel.sum_over_ranks(total).numpy())
+    return counts.scores()
+
+
+class _Counts:
+    """What is counted on the device of all images, for the scores."""
+
+    def __init__(self, num_classes, ignore_index, config):
+        self._of_labels = (num_classes, ignore_index)
+        shapes = {"confusion": [num_classes, num_classes]}
+        if config.auc_roc:
+            shapes["score"] = [num_classes, 2, BINS]
+        if config.boundary_iou:
+            shapes["boundary"] = [num_classes, 2]
+        # Zeros rather than nothing: a rank without images takes part in the sums over ranks, too.
+        self._totals = {name: paddle.zeros(shape, dtype="int64") for name, shape in shapes.items()}
+
+    def add(self, logits, labels):
+        predicted = classes(logits)
+        self._totals["confusion"] += confusion_matrix(predicted, labels, *self._of_labels)
+        if "score" in self._totals:
+            self._totals["score"] += score_counts(logits, labels, *self._of_labels)
+        if "boundary" in self._totals:
+            self._totals["boundary"] += boundary_areas(predicted, labels, *self._of_labels)
+
+    def scores(self):
+        totals = {name: parallel.sum_over_ranks(total).numpy() for name, total in self._totals.items()}
+        return scores(totals["confusion"], totals.get("score"), totals.get("boundary"))
 
 
 def _announced(loader, on_batch, most):
@@ -63,22 +90,25 @@ def _announced(loader, on_batch, most):
 
 
 def group_by_size(samples):
-    """Return [[images, labels], ...] of a batch, one pair for each combination of image and mask size.
+    """Return [[images, labels, trans_info], ...] of a batch, one for each way of coming to image and mask.
 
     Args:
-        samples: list of {'img': C x H x W, 'label': H' x W'}.
+        samples: list of {'img': C x H x W, 'label': H' x W'}, perhaps with 'trans_info': what was done to the
+            size of the image, as `Compose` lists it.
     """
     groups = {}
     for sample in samples:
-        groups.setdefault((sample["img"].shape, sample["label"].shape), []).append(sample)
+        trans_info = tuple((kind, (int(h), int(w))) for kind, (h, w) in sample.get("trans_info") or ())
+        key = (sample["img"].shape, sample["label"].shape, trans_info)
+        groups.setdefault(key, []).append(sample)
     return [
-        [np.stack([s["img"] for s in group]), np.stack([s["label"] for s in group])]
-        for group in groups.values()
+        [np.stack([s["img"] for s in group]), np.stack([s["label"] for s in group]), trans_info]
+        for (_, _, trans_info), group in groups.items()
     ]
 
 
 def _check_logits(logits, num_classes):
-    if len(logits.shape) != 4 or logits.shape[1] != num_classes:
+    if logits.shape[1] != num_classes:
         raise UserError(
             f"the model's first output has shape {list(logits.shape)}; to be evaluated on {num_classes} "
             f"classes it must be N x {num_classes} x H x W (--no_eval trains without evaluating)"

@@ -18,12 +18,13 @@ from paddleseg.core.snapshot import Snapshot
 from paddleseg.core.trainer import Trainer
 from paddleseg.core.update import Update
 from paddleseg.core.watchdog import Watchdog
-from paddleseg.datasets.sampling import EpochBatches, ReplacedSamples, SeededSamples
+from paddleseg.datasets.mixing import mixed
+from paddleseg.datasets.sampling import ReplacedSamples
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 
-def fit(step, builder, args, evaluate, decided_by=None):
+def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
     """Train, from the beginning or from a checkpoint.
 
     Args:
@@ -33,6 +34,7 @@ def fit(step, builder, args, evaluate, decided_by=None):
         args: the parsed flags of `cli.add_training_flags`.
         evaluate: `evaluate(on_batch=...) -> Scores` of the model, or None.
         decided_by: {key: value} of what decides the outcome beside config and flags.
+        unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.
 
     Returns:
         {'best_miou': ..., 'best_iter': ...}.
@@ -50,7 +52,7 @@ def fit(step, builder, args, evaluate, decided_by=None):
     start_iter = state.get("iter", 0)
     checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max, keep_from=start_iter)
     checkpoints.last_good = folder
-    iterations = _iterations(step, builder, args, snapshot, state)
+    iterations = _iterations(step, builder, args, snapshot, state, unlabeled_per_batch)
     with StopRequest() as stop, Watchdog(stop), _board(args, state) as board:
         best = None
         if evaluate is not None:
@@ -95,19 +97,28 @@ def _board(args, state):
     return Board(args.save_dir if args.use_vdl and parallel.rank() == 0 else None, state.get("curves"))
 
 
-def _iterations(step, builder, args, snapshot, state):
+def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
     """Return what makes the iterations: how batches are drawn, used and told of."""
     cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), args.accumulate_steps
 
-    def keys_from(iteration):
-        # The batches of an iteration are parts of one batch that is so much larger.
-        size = cfg.batch_size * accumulate
-        ranks = parallel.rank(), parallel.num_ranks()
-        return EpochBatches(len(builder.train_dataset), size, cfg.iters, args.seed, *ranks, iteration)
+    def drawn_from(iteration):
+        # The keys of an iteration's batches come as those of one batch that is so much larger.
+        return mixed(
+            builder.train_dataset,
+            builder.unlabeled_dataset if unlabeled_per_batch else None,
+            cfg.batch_size,
+            unlabeled_per_batch,
+            cfg.iters,
+            args.seed,
+            parallel.rank(),
+            parallel.num_ranks(),
+            iteration,
+            accumulate,
+        )
 
-    keys = keys_from(start_iter)
-    samples = ReplacedSamples(SeededSamples(builder.train_dataset, args.seed), args.max_bad_samples)
-    loader = load_batches(samples, _Parts(keys, accumulate), args.num_workers, stack)
+    keys, samples = drawn_from(start_iter)
+    readable = ReplacedSamples(samples, args.seed, args.max_bad_samples)
+    loader = load_batches(readable, _Parts(keys, accumulate), args.num_workers, stack)
     layers = [layer for layer in (snapshot.model, snapshot.extra) if layer is not None]
     guard = Guard(layers, snapshot.optimizer)
     progress = Progress(
@@ -116,7 +127,7 @@ def _iterations(step, builder, args, snapshot, state):
         cfg.batch_size * accumulate * parallel.num_ranks(),
         state.get("progress"),
     )
-    files_of = batch_files(builder.train_dataset, lambda iteration: next(iter(keys_from(iteration - 1))))
+    files_of = batch_files(samples, lambda iteration: next(iter(drawn_from(iteration - 1)[0])))
     return {
         "update": Update(step, snapshot.optimizer, guard, snapshot.ema, args.seed),
         "batches": _grouped(loader, accumulate),

@@ -21,7 +21,8 @@ def load_batches(samples, batch_sampler, num_workers, collate):
             call the former and this process the latter.
         batch_sampler: iterable of lists of keys, with a length.
         num_workers: processes that read.
-        collate: turns a list of samples into nested lists and dicts of arrays.
+        collate: turns a list of samples into nested lists and dicts of arrays, which become tensors, and of
+            numbers and texts, which stay what they are.
     """
     if num_workers:
         loader = paddle.io.DataLoader(
@@ -100,17 +101,19 @@ def _array_to_text(array):
 def stack(samples):
     """Return samples, dicts of arrays of equal shape, as one dict of stacked arrays.
 
+    A key may be absent from the last ones, as `label` is from images without one.
+
     Raises:
         UserError: their shapes differ.
     """
     for key in samples[0]:
-        shapes = sorted({tuple(np.shape(sample[key])) for sample in samples})
+        shapes = sorted({tuple(np.shape(sample[key])) for sample in samples if key in sample})
         if len(shapes) > 1:
             raise UserError(
                 f"a batch has samples of different shapes, {key!r} {shapes[0]} and {shapes[1]}; a transform "
                 f"such as Resize or RandomPaddingCrop makes them equal"
             )
-    return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+    return {key: np.stack([sample[key] for sample in samples if key in sample]) for key in samples[0]}
 
 
 def _to_tensors(value):
@@ -118,4 +121,4 @@ def _to_tensors(value):
         return {key: _to_tensors(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_tensors(item) for item in value]
-    return paddle.to_tensor(value)
+    return paddle.to_tensor(value) if isinstance(value, np.ndarray) else value

@@ -64,14 +64,18 @@ def seed_everything(seed):
     random.seed(seed)
 
 
-def parallel_model(model):
+def parallel_model(model, find_unused_parameters=False):
     """Return `model` as the step calls it: itself, or under several ranks wrapped to average gradients.
 
     On GPUs batch norm then sums its statistics over all ranks; that has no CPU kernel.
+
+    Args:
+        model: a layer.
+        find_unused_parameters: whether some parameters get no gradient in some iterations, which costs time.
     """
     if num_ranks() == 1:
         return model
-    return paddle.DataParallel(model)
+    return paddle.DataParallel(model, find_unused_parameters=find_unused_parameters)
 
 
 def with_sync_batch_norm(model):

@@ -9,7 +9,8 @@ class Update:
     """Averages the gradients of one or more batches and applies them, if they are finite.
 
     Args:
-        step: `step(batch) -> {'loss': total, name: part, ...}` of scalar tensors, still attached.
+        step: `step(batch) -> {'loss': total, name: part, ...}` of scalar tensors, still attached; the batch
+            also says the 'iteration', from 1.
         optimizer: of everything that is trained; its learning rate is a schedule, advanced each iteration.
         guard: a `Guard` of the same.
         ema: an `Ema`; None for none.
@@ -33,9 +34,10 @@ class Update:
         self._guard.begin()
         means = {}
         for i, batch in enumerate(batches):
+            said = {**batch, "iteration": iteration}
             # The ranks average the sum of the gradients, once.
             with contextlib.nullcontext() if i == len(batches) - 1 else self._without_averaging():
-                losses = {name: value / len(batches) for name, value in self._step(batch).items()}
+                losses = {name: value / len(batches) for name, value in self._step(said).items()}
                 losses["loss"].backward()
             for name, value in losses.items():
                 means[name] = means[name] + value.detach() if name in means else value.detach()

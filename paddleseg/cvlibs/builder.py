@@ -7,6 +7,7 @@ from functools import cached_property
 import paddle
 
 from paddleseg.cvlibs import check, manager, signature
+from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.errors import UserError, one_line
 from paddleseg.utils.weights import load_weights
 
@@ -49,6 +50,12 @@ class SegBuilder:
         return None if spec is None else self._build(spec, manager.DATASETS, "val_dataset")
 
     @cached_property
+    def unlabeled_dataset(self):
+        """The dataset of images without masks, None where the config has none."""
+        spec = self.cfg.get("unlabeled_dataset")
+        return None if spec is None else self._build(spec, manager.DATASETS, "unlabeled_dataset")
+
+    @cached_property
     def lr_scheduler(self):
         """The learning rate over the iterations, a `paddle.optimizer.lr.LRScheduler`."""
         return self._build(self._section("lr_scheduler"), manager.LR_SCHEDULERS, "lr_scheduler")
@@ -61,7 +68,11 @@ class SegBuilder:
     def optimizer_of(self, layer):
         """Return a new optimizer of the parameters of `layer`: the model, or what is trained with it."""
         factory = self._build(self._section("optimizer"), manager.OPTIMIZERS, "optimizer")
-        return factory(layer, self.lr_scheduler)
+        schedule = self.lr_scheduler
+        try:
+            return factory(layer, schedule)
+        except UserError as error:
+            raise UserError(f"{self.cfg.path}: optimizer: {error}") from None
 
     @cached_property
     def loss(self):
@@ -72,6 +83,11 @@ class SegBuilder:
     def distill_loss(self):
         """The losses between the logits of student and teacher, as `loss`; None if there are none."""
         return self._losses("distill_loss") if self.cfg.get("distill_loss") else None
+
+    @cached_property
+    def eval_config(self):
+        """How images are evaluated, an `EvalConfig`: the config's `test_config`."""
+        return EvalConfig(**self.cfg.get("test_config", {}))
 
     def _section(self, name):
         spec = self.cfg.get(name)
@@ -123,6 +139,11 @@ def build_component(spec, registry, path):
 def _raised_by_paddle(error):
     last = traceback.extract_tb(error.__traceback__)[-1].filename
     return os.path.abspath(last).startswith(os.path.dirname(paddle.__file__) + os.sep)
+
+
+def build_transforms(specs, path="transforms"):
+    """Build a list of transforms, each a `{type: ..., key: value}`, as `build_component` does."""
+    return _build_value("transforms", specs, path)
 
 
 def _build_value(key, value, path):

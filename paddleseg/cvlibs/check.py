@@ -5,28 +5,45 @@ import typing
 
 import paddle.nn as nn
 
-from paddleseg.cvlibs import manager, signature
-from paddleseg.errors import suggestion
+from paddleseg.cvlibs import manager, paddleseg_keys, signature
+from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES, DistillChecker, feature_loss_specs
+from paddleseg.cvlibs.eval_config import EvalConfig
+from paddleseg.errors import UserError, suggestion
 
 COMPONENT_SECTIONS = {
     "model": manager.MODELS,
     "train_dataset": manager.DATASETS,
     "val_dataset": manager.DATASETS,
+    "unlabeled_dataset": manager.DATASETS,
     "optimizer": manager.OPTIMIZERS,
     "lr_scheduler": manager.LR_SCHEDULERS,
 }
 LOSS_SECTIONS = {"loss": "label", "distill_loss": "teacher"}
 POSITIVE_INTEGERS = ("batch_size", "iters", "num_classes")
+OTHER_SECTIONS = ("test_config", "export")
 OTHER_KEYS = ("ignore_index", "imports")
-KNOWN_KEYS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, *POSITIVE_INTEGERS, *OTHER_KEYS)
+KNOWN_KEYS = (
+    *COMPONENT_SECTIONS,
+    *LOSS_SECTIONS,
+    "distill",
+    *OTHER_SECTIONS,
+    *POSITIVE_INTEGERS,
+    *OTHER_KEYS,
+)
 # Parameters that hold a component of their own, and the registry that it comes from.
-NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS}
+NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS, "losses": manager.LOSSES}
+LISTS = ("transforms", "losses")  # those that hold a list of them
+# What a schedule takes from `iters`, under the name that it has for it.
+STEPS = ("decay_steps", "T_max")
 # What the builder passes, so that a config need not.
 SUPPLIED = {
     "optimizer": (),
-    "lr_scheduler": ("decay_steps",),
+    "lr_scheduler": STEPS,
     "train_dataset": ("mode", "num_classes"),
     "val_dataset": ("mode", "num_classes"),
+    "unlabeled_dataset": ("mode", "num_classes"),
+    "loss": SUPPLIED_TO_LOSSES[:1],
+    "distill_loss": SUPPLIED_TO_LOSSES,
     "model": ("num_classes", "pretrained"),
 }
 
@@ -37,32 +54,44 @@ class Checker:
     Args:
         dic: the config.
         where: function from key path (a tuple) to the place that it was written at.
+
+    Attributes:
+        problems: one line each.
+        idle: key paths of PaddleSeg's that ask for what is done anyway; nothing takes them, so they must go.
     """
 
     def __init__(self, dic, where):
         self.dic = dic
         self.problems = []
+        self.idle = []
         self._where = where
+        self._others = {"test_config": self._test_config, "export": self._export, "distill": self._distill}
 
     def check(self, sections, required=()):
         """Check the top-level keys, the given sections, and that the `required` ones are there."""
         for key in self.dic:
-            if key not in KNOWN_KEYS:
+            if key not in KNOWN_KEYS and not self._of_paddleseg((key,), paddleseg_keys.TOP_LEVEL):
                 self._add((key,), f"unknown key {key!r}; {suggestion(key, KNOWN_KEYS)}")
         for key in required:
             if self.dic.get(key) is None:
                 self._add((), f"the key {key!r} is missing")
         self._numbers()
         for section in sections:
-            if self.dic.get(section) is None:
+            # Without `distill` an unlabeled_dataset still has a share of each batch.
+            if self.dic.get(section) is None and section != "distill":
                 continue
             if section in COMPONENT_SECTIONS:
                 registry = COMPONENT_SECTIONS[section]
                 self._component(self.dic[section], registry, (section,), self._supplied(section))
-            else:
+            elif section in LOSS_SECTIONS:
                 self._losses(section)
+            elif section in self._others:
+                self._others[section]()
         self._same_class_count(sections)
         self._same_ignore_index(sections)
+
+    def _distill(self):
+        DistillChecker(self.dic, self._add, self._component, self._supplied("distill_loss")).check()
 
     def _numbers(self):
         for key in POSITIVE_INTEGERS:
@@ -74,9 +103,10 @@ class Checker:
 
     def _supplied(self, section):
         """Return the parameters that a section's component gets although the section does not say them."""
+        counted = "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS)
         said = {
-            "num_classes": "num_classes" in self.dic or class_counts(self.dic, COMPONENT_SECTIONS),
-            "decay_steps": "iters" in self.dic,
+            **dict.fromkeys(SUPPLIED_TO_LOSSES, counted),
+            **dict.fromkeys(STEPS, "iters" in self.dic),
         }
         return [name for name in SUPPLIED[section] if said.get(name, True)]
 
@@ -101,7 +131,14 @@ class Checker:
             options = suggestion(spec["type"], registry)
             self._add((*path, "type"), f"unknown {registry.name} {spec['type']!r}; {options}")
             return
-        known = signature.parameters(registry[spec["type"]])
+        component, before = registry[spec["type"]], len(self.problems)
+        self._arguments(spec, component, path, supplied)
+        if len(self.problems) == before:
+            self._ask(component, spec, path)
+
+    def _arguments(self, spec, component, path, supplied):
+        """Check the keys of a `{type: ..., key: value, ...}` against the constructor that `type` names."""
+        known = signature.parameters(component)
         names = [n for n, p in known.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
         for key, value in spec.items():
@@ -109,9 +146,20 @@ class Checker:
                 self._value(value, known[key], (*path, key))
             elif key == "pretrained" and key in supplied:
                 self._plain(value, typing.Optional[str], (*path, key))
-            elif key != "type" and not (takes_any and isinstance(key, str)):
+            elif key == "type" or (takes_any and isinstance(key, str)):
+                continue
+            elif not self._of_paddleseg((*path, key), paddleseg_keys.OF_COMPONENTS):
                 self._add((*path, key), f"unknown key {key!r} of {spec['type']}; {suggestion(key, names)}")
         self._missing(names, known, spec, (*supplied, "type"), path)
+
+    def _ask(self, component, spec, path):
+        """Let a component with a static method `check_arguments` judge what its annotations cannot say."""
+        if not hasattr(component, "check_arguments"):
+            return
+        try:
+            component.check_arguments(**{k: v for k, v in spec.items() if signature.accepts(component, k)})
+        except UserError as error:
+            self._add(path, str(error))
 
     def _missing(self, names, known, spec, supplied, path):
         for name in names:
@@ -124,12 +172,8 @@ class Checker:
             return
         registry = self._registry(parameter, value)
         if registry is not None:
-            if registry is manager.TRANSFORMS:
-                if not isinstance(value, list):
-                    self._add(path, f"must be a list of transforms, not {value!r}")
-                    return
-                for i, item in enumerate(value):
-                    self._component(item, registry, (*path, i))
+            if parameter.name in LISTS:
+                self._list(value, registry, path)
             else:
                 self._component(value, registry, path)
             return
@@ -139,6 +183,14 @@ class Checker:
         for i, item in enumerate(value if isinstance(value, list) else []):
             if found_registry(item) is not None:
                 self._component(item, found_registry(item), (*path, i))
+
+    def _list(self, value, registry, path):
+        """Check a list of components; the key that it stands under says what they are."""
+        if not isinstance(value, list):
+            self._add(path, f"must be a list of {path[-1]}, not {value!r}")
+            return
+        for i, item in enumerate(value):
+            self._component(item, registry, (*path, i))
 
     def _plain(self, value, expected, path):
         if not signature.fits(value, expected):
@@ -153,6 +205,49 @@ class Checker:
             return None
         of_layers = manager.BACKBONES if parameter.annotation is nn.Layer else None
         return found_registry(value) or of_layers
+
+    def _of_paddleseg(self, path, table):
+        """Tell whether the key at `path` is one of a table of `paddleseg_keys`, which then judges it."""
+        refused = table.get(path[-1])
+        if refused is None:
+            return False
+        value = self.dic
+        for part in path:
+            value = value[part]
+        if value in refused.idle:
+            self.idle.append(path)
+        else:
+            self._add(path, f"PaddleSeg's key {path[-1]!r} is not acted on here: {refused.reason}")
+        return True
+
+    def _test_config(self):
+        spec, path = self.dic["test_config"], ("test_config",)
+        if not isinstance(spec, dict):
+            self._add(path, f"must hold keys such as aug_eval and is_slide, not {spec!r}")
+            return
+        known, before = signature.parameters(EvalConfig), len(self.problems)
+        for key, value in spec.items():
+            if key in known:
+                self._value(value, known[key], (*path, key))
+            elif not self._of_paddleseg((*path, key), paddleseg_keys.OF_TEST_CONFIG):
+                self._add((*path, key), f"unknown key {key!r}; {suggestion(key, known)}")
+        if len(self.problems) == before:
+            try:
+                EvalConfig(**{key: value for key, value in spec.items() if key in known})
+            except UserError as error:
+                self._add(path, str(error))
+
+    def _export(self):
+        """Check PaddleSeg's section for export.py: the transforms that come before the exported model."""
+        spec = self.dic["export"]
+        if not isinstance(spec, dict):
+            self._add(("export",), f"must hold `transforms`, not {spec!r}")
+            return
+        for key, value in spec.items():
+            if key == "transforms":
+                self._list(value, manager.TRANSFORMS, ("export", key))
+            else:
+                self._add(("export", key), f"unknown key {key!r}; {suggestion(key, ['transforms'])}")
 
     def _losses(self, section):
         """Check a `{types: [...], coef: [...]}`."""
@@ -182,11 +277,17 @@ class Checker:
                 self._add((section, "coef", i), f"must be a number of 0 or above, not {value!r}")
 
     def _loss(self, item, section, path):
-        self._component(item, manager.LOSSES, path)
+        self._component(item, manager.LOSSES, path, self._supplied(section))
+        self._misplaced(item, section, path)
+
+    def _misplaced(self, item, section, path):
+        """Check that a loss, and those that it holds, compares what its section is for."""
         against = getattr(component_of(item, manager.LOSSES), "against", None)
         if against not in (None, LOSS_SECTIONS[section]):
             told = f"{item['type']} compares the student with the {against}, so it has no place in {section}"
             self._add((*path, "type"), told)
+        for i, nested in enumerate(nested_losses(item)):
+            self._misplaced(nested, section, (*path, "losses", i))
 
     def _same_class_count(self, sections):
         self._same("num_classes", class_counts(self.dic, sections), "classes")
@@ -218,6 +319,12 @@ def component_of(spec, registry):
     """Return the class or function that a `{type: ...}` names, or None if there is none."""
     name = spec.get("type") if isinstance(spec, dict) else None
     return registry[name] if isinstance(name, str) and name in registry else None
+
+
+def nested_losses(spec):
+    """Return the list that a loss holds other losses in, such as a MixedLoss; [] if it holds none."""
+    losses = spec.get("losses") if isinstance(spec, dict) else None
+    return losses if isinstance(losses, list) else []
 
 
 def class_counts(dic, sections):
@@ -259,6 +366,14 @@ def ignoring_components(dic, sections):
         spec = dic.get(section)
         types = spec.get("types") if section in sections and isinstance(spec, dict) else None
         for i, item in enumerate(types if isinstance(types, list) else []):
-            component = component_of(item, manager.LOSSES)
-            if component is not None and signature.accepts(component, "ignore_index"):
-                yield (section, "types", i), item
+            yield from _ignoring_losses(item, (section, "types", i))
+    for path, item in feature_loss_specs(dic) if "distill" in sections else []:
+        yield from _ignoring_losses(item, path)
+
+
+def _ignoring_losses(spec, path):
+    component = component_of(spec, manager.LOSSES)
+    if component is not None and signature.accepts(component, "ignore_index"):
+        yield path, spec
+    for i, nested in enumerate(nested_losses(spec)):
+        yield from _ignoring_losses(nested, (*path, "losses", i))

@@ -6,23 +6,38 @@ import sys
 
 import yaml
 
+from paddleseg.cvlibs import paddleseg_keys
 from paddleseg.cvlibs.check import (
     COMPONENT_SECTIONS,
     LOSS_SECTIONS,
+    OTHER_SECTIONS,
+    STEPS,
     Checker,
     class_counts,
     component_of,
     ignore_indices,
     ignoring_components,
+    nested_losses,
 )
+from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES
+from paddleseg.cvlibs.eval_config import with_flags
+from paddleseg.cvlibs.manager import LOSSES
 from paddleseg.cvlibs.overrides import apply_overrides
-from paddleseg.cvlibs.signature import accepts
+from paddleseg.cvlibs.signature import accepts, parameters
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError
 
 # Reached as a user's own components are: by importing the module that registers them.
-BUILT_IN = ("paddleseg.models", "paddleseg.datasets", "paddleseg.transforms", "paddleseg.optimizers")
-SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS)
+BUILT_IN = (
+    "paddleseg.models",
+    "paddleseg.datasets",
+    "paddleseg.transforms",
+    "paddleseg.optimizers",
+    "paddleseg.distill.connectors",
+)
+SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", *OTHER_SECTIONS)
+# Of the data sets' modes, the one whose samples need no mask.
+MODES = {"train_dataset": "train", "val_dataset": "val", "unlabeled_dataset": "test"}
 
 
 class ConfigError(UserError):
@@ -45,6 +60,7 @@ class Config:
         opts: list of "a.b=value" overrides; the three above win over them.
         sections: which sections are read and checked; the others are left alone. Default: all.
         required: keys without which the config is of no use to the caller.
+        test_config: flags that win over the keys of `test_config`, a dict, None for what was not given.
 
     Attributes:
         path: the file.
@@ -65,6 +81,7 @@ class Config:
         opts=None,
         sections=SECTIONS,
         required=(),
+        test_config=None,
     ):
         self.path = path
         self.dic, self._origins = load_config(path)
@@ -72,12 +89,15 @@ class Config:
         flags = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
         given = [f"{key}={value}" for key, value in flags.items() if value is not None]
         problems += apply_overrides(self.dic, self._origins, given)
+        self._apply_test_flags(test_config or {})
+        paddleseg_keys.translate(self.dic)
         problems += self._import_components()
         checker = Checker(self.dic, self._where)
         checker.check(sections, required)
         problems += checker.problems
         if problems:
             raise ConfigError(path, problems)
+        self._drop(checker.idle)
         self._fill_in(sections)
 
     @property
@@ -101,11 +121,31 @@ class Config:
     def __str__(self):
         return yaml.safe_dump(self.dic, sort_keys=False, default_flow_style=None)
 
+    def place(self, *path):
+        """Return "file:line: a.b.0", where a key path was written and its dotted name, for messages."""
+        return f"{self._where(path)}: {'.'.join(str(part) for part in path)}"
+
     def _where(self, path):
         """Return "file:line" of the nearest key at or above `path`; the file itself at the top."""
         while path and path not in self._origins:
             path = path[:-1]
         return self._origins[path] if path else self.path
+
+    def _apply_test_flags(self, flags):
+        given = [key for key, value in flags.items() if value is not None]
+        section = self.dic.get("test_config")
+        if not given or not isinstance(section, (dict, type(None))):
+            return
+        self.dic["test_config"] = with_flags(section, flags)
+        self._origins.setdefault(("test_config",), "the flags")
+        self._origins.update({("test_config", key): f"--{key}" for key in given})
+
+    def _drop(self, paths):
+        for *section, key in paths:
+            spec = self.dic
+            for part in section:
+                spec = spec[part]
+            del spec[key]
 
     def _import_components(self):
         """Import what registers components, ours and the user's; return what is wrong, one line each."""
@@ -144,14 +184,32 @@ class Config:
             component = component_of(spec, registry)
             if counts and accepts(component, "num_classes"):
                 spec.setdefault("num_classes", counts[0][1])
-            if section.endswith("_dataset") and accepts(component, "mode"):
-                spec.setdefault("mode", section[: -len("_dataset")])
-            takes_steps = section == "lr_scheduler" and accepts(component, "decay_steps")
-            if takes_steps and spec.get("decay_steps") is None and "iters" in self.dic:
-                spec["decay_steps"] = self.dic["iters"]
+            if section in MODES and accepts(component, "mode"):
+                spec.setdefault("mode", MODES[section])
+            if section == "lr_scheduler" and "iters" in self.dic:
+                self._fill_in_steps(spec, component)
         ignored = ignore_indices(self.dic, sections)
         for _, spec in ignoring_components(self.dic, sections) if ignored else []:
             spec.setdefault("ignore_index", ignored[0][1])
+        if counts:
+            self._fill_in_losses(sections, counts[0][1])
+
+    def _fill_in_losses(self, sections, num_classes):
+        """Write the number of classes, which is also the channels of logits, to the losses that take it."""
+        for section in LOSS_SECTIONS:
+            spec = self.dic.get(section) if section in sections else None
+            names = SUPPLIED_TO_LOSSES if section == "distill_loss" else ("num_classes",)
+            for item in spec["types"] if spec else []:
+                for loss in (item, *nested_losses(item)):
+                    known = parameters(component_of(loss, LOSSES))
+                    for key in [name for name in names if name in known]:
+                        loss.setdefault(key, num_classes)
+
+    def _fill_in_steps(self, schedule, component):
+        """Write how long a schedule runs: what the warm-up leaves of `iters`."""
+        for name in STEPS:
+            if name in parameters(component) and schedule.get(name) is None:
+                schedule[name] = max(self.dic["iters"] - schedule.get("warmup_iters", 0), 1)
 
 
 def _is_module_name(name):

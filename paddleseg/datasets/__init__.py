@@ -7,6 +7,7 @@ from paddleseg.datasets.dataset import Dataset
 from paddleseg.datasets.optic_disc_seg import OpticDiscSeg
 from paddleseg.datasets.pascal_voc import PascalVOC
 from paddleseg.datasets.sampling import EpochBatches, SeededSamples, sample_rng
+from paddleseg.datasets.unlabeled_images import UnlabeledImages
 
 __all__ = [
     "ADE20K",
@@ -17,5 +18,6 @@ __all__ = [
     "OpticDiscSeg",
     "PascalVOC",
     "SeededSamples",
+    "UnlabeledImages",
     "sample_rng",
 ]

@@ -8,19 +8,24 @@ from paddleseg.utils.logger import logger
 SHOWN = 3
 
 
-def check_file_lists(train, val, max_bad_samples=0):
+def check_file_lists(train, val, unlabeled=None, max_bad_samples=0):
     """Check that the files are there, and warn of images that are in both sets; takes a look at the folders.
 
     A data set without a `file_list` of [image path, mask path or None] is left alone.
 
     Args:
-        train, val: the data sets, or None.
-        max_bad_samples: how many samples of `train` may lack a file.
+        train, val, unlabeled: the data sets, or None.
+        max_bad_samples: how many samples of `train`, or of `unlabeled`, may lack a file.
 
     Raises:
-        UserError: more samples of `train`, or any of `val`, lack one.
+        UserError: more of their samples, or any of `val`, lack one.
     """
-    for name, dataset, accepted in (("train", train, max_bad_samples), ("val", val, 0)):
+    accepted_by_set = (
+        ("train", train, max_bad_samples),
+        ("val", val, 0),
+        ("unlabeled", unlabeled, max_bad_samples),
+    )
+    for name, dataset, accepted in accepted_by_set:
         missing = missing_files(pairs_of(dataset))
         if len(missing) > accepted:
             more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""

@@ -37,6 +37,7 @@ class EpochBatches:
         rank, nranks: which process this is, of how many.
         start_iter: the first iteration.
         shuffle: if false, every epoch has the order of the data set.
+        name: what messages call the data set.
 
     Yields:
         For every iteration a list of `batch_size` keys (epoch, index).
@@ -48,11 +49,22 @@ class EpochBatches:
         UserError: there are fewer samples than one batch of all ranks needs.
     """
 
-    def __init__(self, num_samples, batch_size, iters, seed, rank=0, nranks=1, start_iter=0, shuffle=True):
+    def __init__(
+        self,
+        num_samples,
+        batch_size,
+        iters,
+        seed,
+        rank=0,
+        nranks=1,
+        start_iter=0,
+        shuffle=True,
+        name="the training set",
+    ):
         self.global_batch = batch_size * nranks
         if num_samples < self.global_batch:
             raise UserError(
-                f"the training set has {num_samples} samples, fewer than one batch needs: batch_size "
+                f"{name} has {num_samples} samples, fewer than one batch needs: batch_size "
                 f"{batch_size} x {nranks} processes = {self.global_batch}; lower batch_size"
             )
         self.num_samples = num_samples
@@ -90,6 +102,8 @@ class SeededSamples:
             `label` or an (img, label) pair. NumPy's and Python's global generators are seeded around
             the call, for transforms that draw from them, and put back afterwards.
         seed: an integer >= 0.
+        labeled: if false, no label is asked for nor handed on; the data set may also give the image alone.
+        keep: further keys of a sample that are handed on as they are, where it has them.
 
     `samples[epoch, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
 
@@ -97,12 +111,23 @@ class SeededSamples:
         UserError: the data set gives anything else.
     """
 
-    def __init__(self, dataset, seed):
+    def __init__(self, dataset, seed, labeled=True, keep=()):
         self.dataset = dataset
         self.seed = seed
+        self.labeled = labeled
+        self.keep = keep
 
     def __len__(self):
         return len(self.dataset)
+
+    @property
+    def file_list(self):
+        """The files that the samples are read from, by index; None where the data set does not tell."""
+        return getattr(self.dataset, "file_list", None)
+
+    def alike(self, index):
+        """Return the indices, a range, of the samples that may stand in for one another."""
+        return range(len(self))
 
     def __getitem__(self, key):
         epoch, index = key
@@ -111,27 +136,38 @@ class SeededSamples:
                 sample = self.dataset.sample(index, sample_rng(self.seed, epoch, index))
             else:
                 sample = self.dataset[index]
+        if not self.labeled:
+            return {"img": np.asarray(_image(sample), np.float32)}
         image, label = _image_and_label(sample, self.dataset)
-        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64)}
+        kept = {name: sample[name] for name in self.keep if isinstance(sample, dict) and name in sample}
+        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64), **kept}
+
+
+def _image(sample):
+    if isinstance(sample, dict):
+        return sample["img"]
+    return sample[0] if isinstance(sample, (tuple, list)) else sample
 
 
 class ReplacedSamples:
-    """`SeededSamples` in which one that cannot be read gives way to another.
+    """Samples of which one that cannot be read gives way to another.
 
     What takes its place is the first readable sample in an order drawn for (seed, epoch, index), which is a
     function of these and of the files alone: neither the number of workers nor a resume changes it, and no
     batch becomes smaller.
 
     Args:
-        samples: the `SeededSamples`.
+        samples: `SeededSamples`, or others with keys (epoch, index) and an `alike`.
+        seed: an integer >= 0.
         most: how many different samples of this process may be unreadable; 0 accepts none.
 
     `replaced[epoch, index]` is a sample. In a worker, `read` alone is called, and what it tells is handed to
     `note` in the main process, which counts.
     """
 
-    def __init__(self, samples, most):
+    def __init__(self, samples, seed, most):
         self._samples = samples
+        self._seed = seed
         self._most = most
         self._bad = set()
 
@@ -177,8 +213,8 @@ class ReplacedSamples:
 
     def _candidates(self, epoch, index):
         yield index
-        rng = np.random.default_rng([self._samples.seed, epoch, index, _REPLACEMENTS])
-        yield from (int(i) for i in rng.permutation(len(self)) if i != index)
+        rng = np.random.default_rng([self._seed, epoch, index, _REPLACEMENTS])
+        yield from (int(i) for i in rng.permutation(self._samples.alike(index)) if i != index)
 
     def _too_many(self, why):
         if self._most == 0:

@@ -1,9 +1,7 @@
-"""Adaptors: the user's own naming of the tensors to distil, and the taps that fetch them."""
+"""Adaptors: the user's own naming, in Python, of the tensors to distil."""
 
 import re
 import traceback
-
-import paddle
 
 from paddleseg.errors import UserError, suggestion
 
@@ -39,55 +37,56 @@ def told(error):
     return f"{type(error).__name__}: {text} (line {frames[-1].lineno} of {frames[-1].filename})"
 
 
-class Taps:
-    """The tensors that an adaptor names, after each forward pass of its model.
+class AdaptorMapping:
+    """What an adaptor names, asked for before the first forward pass and after each.
 
     Args:
-        model: the layer itself, not its data-parallel wrapper.
         adaptor_class: a class derived from `AdaptorBase`.
+        model: the layer that it is an adaptor of.
         role: "student" or "teacher", for messages.
-
-    Raises:
-        UserError: the adaptor names a sublayer that the model does not have.
     """
 
-    def __init__(self, model, adaptor_class, role):
-        self._role = role
+    def __init__(self, adaptor_class, model, role):
         self._adaptor = adaptor_class(model)
-        self._outputs = {}
-        layers = dict(model.named_sublayers())
-        for name, layer_name in self._mapping().items():
-            if not isinstance(layer_name, str):
-                raise UserError(
-                    f"{self._where(name)}: {type(layer_name).__name__} instead of a sublayer's name; a "
-                    f"tensor belongs inside `if self.add_tensor:`"
-                )
-            if layer_name not in layers:
-                raise UserError(
-                    f"{self._where(name)}: {type(model).__name__} has no sublayer {layer_name!r}; "
-                    f"{suggestion(layer_name, layers)}"
-                )
-            layers[layer_name].register_forward_post_hook(self._keeper(name))
+        self._role = role
+        self._layers = {}
 
-    def read(self):
-        """Return {name: tensor} of the last forward pass, and let go of them.
+    def layers(self):
+        """Return {name: sublayer's name}.
 
         Raises:
-            UserError: a tensor that `forward` does not leave on the model, a layer that it does not run,
-                or something that is no tensor.
+            UserError: a name stands for anything else.
+        """
+        mapping = self._mapping()
+        for name, layer_name in mapping.items():
+            if not isinstance(layer_name, str):
+                raise UserError(
+                    f"{self.where(name)}: {type(layer_name).__name__} instead of a sublayer's name; a "
+                    f"tensor belongs inside `if self.add_tensor:`"
+                )
+        self._layers = mapping
+        return mapping
+
+    def tensors(self):
+        """Return {name: what it stands for} of the names that stand for no sublayer.
+
+        Raises:
+            UserError: a sublayer is named too late.
         """
         self._adaptor.add_tensor = True
         mapping = self._mapping()
         self._adaptor.add_tensor = False
-        outputs, self._outputs = self._outputs, {}
-        taps = {}
         for name, what in mapping.items():
-            if isinstance(what, str):
-                if name not in outputs:
-                    raise UserError(f"{self._where(name)}: the model's forward does not run {what!r}")
-                what = outputs[name]
-            taps[name] = self._tensor(name, what)
-        return taps
+            if isinstance(what, str) and name not in self._layers:
+                raise UserError(
+                    f"{self.where(name)}: the sublayer {what!r} must be named outside `if self.add_tensor:`"
+                )
+        return {name: what for name, what in mapping.items() if not isinstance(what, str)}
+
+    def where(self, name=None):
+        """Return the place of a name, or of all, for messages."""
+        adaptor = f"{type(self._adaptor).__name__} ({self._role}).mapping_layers()"
+        return adaptor if name is None else f"{adaptor}[{name!r}]"
 
     def _mapping(self):
         try:
@@ -95,11 +94,11 @@ class Taps:
         except NotImplementedError:
             raise
         except AttributeError as error:
-            raise UserError(f"{self._where()}: {self._missing_attribute(error)}") from error
+            raise UserError(f"{self.where()}: {self._missing_attribute(error)}") from error
         except Exception as error:  # it is the user's file: what is wrong there is theirs to mend
-            raise UserError(f"{self._where()}: {told(error)}") from error
+            raise UserError(f"{self.where()}: {told(error)}") from error
         if not isinstance(mapping, dict):
-            raise UserError(f"{self._where()} returned {type(mapping).__name__} instead of a dict")
+            raise UserError(f"{self.where()} returned {type(mapping).__name__} instead of a dict")
         return mapping
 
     def _missing_attribute(self, error):
@@ -111,24 +110,10 @@ class Taps:
         ]
         if not owners:
             return told(error)
-        owner = getattr(error, "obj", None) or owners[0]
-        left = [n for n in (*vars(owner), *owner._buffers, *owner._sub_layers) if not n.startswith("_")]
-        return f"forward leaves no {found[2]!r} on {found[1]}; {suggestion(found[2], left)}"
+        return missing(found[2], getattr(error, "obj", None) or owners[0])
 
-    def _keeper(self, name):
-        def keep(layer, inputs, output):
-            self._outputs[name] = output
 
-        return keep
-
-    def _tensor(self, name, value):
-        if isinstance(value, (list, tuple)) and len(value) == 1:
-            value = value[0]
-        if not isinstance(value, paddle.Tensor):
-            kind = f"a list of {len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
-            raise UserError(f"{self._where(name)}: {kind} instead of one tensor; name one of its items")
-        return value
-
-    def _where(self, name=None):
-        adaptor = f"{type(self._adaptor).__name__} ({self._role}).mapping_layers()"
-        return adaptor if name is None else f"{adaptor}[{name!r}]"
+def missing(name, layer):
+    """Return that `forward` leaves no `name` on a layer, and what it leaves there."""
+    left = [n for n in (*vars(layer), *layer._buffers, *layer._sub_layers) if not n.startswith("_")]
+    return f"forward leaves no {name!r} on {type(layer).__name__}; {suggestion(name, left)}"

@@ -4,6 +4,7 @@ import importlib.util
 import os
 
 from paddleseg.distill.adaptor import AdaptorBase, told
+from paddleseg.distill.declared import Feature
 from paddleseg.errors import UserError, suggestion
 
 KEYS = {
@@ -22,7 +23,7 @@ def load_distill_file(path):
         path: a Python file with `prepare_distill_adaptor()` and `prepare_distill_config()`.
 
     Returns:
-        (student's adaptor class, teacher's adaptor class, list of feature dicts).
+        (student's adaptor class, teacher's adaptor class, list of `Feature`).
 
     Raises:
         UserError: there is no such file, a function is missing, or what it returns is not of the form.
@@ -40,7 +41,18 @@ def load_distill_file(path):
                 f"AdaptorBase"
             )
     features = check_features(_call(module, "prepare_distill_config", path), path)
-    return (*returned, features)
+    return (*returned, [as_feature(feature, path, i) for i, feature in enumerate(features)])
+
+
+def as_feature(feature, path, i):
+    """Return item `i` of `prepare_distill_config()`, checked, as a `Feature`; other keys are the loss's."""
+    return Feature(
+        student=f"{feature['feature_type']}_{feature['s_feature_idx']}",
+        teacher=f"{feature['feature_type']}_{feature['t_feature_idx']}",
+        loss={**{k: v for k, v in feature.items() if k not in KEYS}, "type": feature["loss_function"]},
+        place=lambda *keys: f"{path}: prepare_distill_config(), item {i}",
+        weight=feature["weight"],
+    )
 
 
 def check_features(features, path):

@@ -1,47 +1,190 @@
-"""Feature distillation: a weighted loss between a tensor of the student and one of the teacher."""
+"""Feature distillation: a weighted loss between a tensor of the student and one of a teacher."""
+
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager, signature
-from paddleseg.distill.distill_file import KEYS
+from paddleseg.cvlibs.builder import build_component
+from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.errors import UserError, suggestion
+from paddleseg.models.losses.combine import compare, takes_label
+from paddleseg.models.losses.common import full_precision
+from paddleseg.models.losses.labels import resize_label
+from paddleseg.utils.logger import logger
 
 # Losses of PaddleSlim on the relations between the samples of a batch: of two, every distance is their mean.
 BETWEEN_SAMPLES = ("RKDLoss", "RKdAngle", "RkdDistance")
-# Losses of PaddleSlim that normalise over the last axis, which is the width of a feature map.
-OVER_LAST_AXIS = {
-    "CELoss": "takes the softmax over the width of a feature map; pass axis=1 for its channels",
-    "DMLLoss": "takes logarithms of raw features, which is NaN; pass act='softmax', axis=1, or act='sigmoid'",
-}
-ALIASES = {"L2Loss": "MSELoss"}
+AUTO = {"type": "ConvBNConnector", "kernel_size": 1}
 
 
-class FeatureLoss:
-    """One entry of `prepare_distill_config()`.
+class FeatureLoss(nn.Layer):
+    """A `Feature` at work: its connector and its loss, as one layer, whose parameters are trained.
+
+    Maps of different height or width are resized bilinearly to the smaller of the two before the connector.
 
     Args:
-        feature: the dict, checked by `distill_file.check_features`.
+        feature: a `Feature`.
+        student_shape, teacher_shape: shapes of the two tensors, N x C x ...
+        num_classes: what a loss that takes it is given; None if it is not known.
+        ignore_index: the same.
 
     Attributes:
-        student_tap, teacher_tap: names of the two tensors, such as "hidden_0".
+        feature: the same.
         name: what the log calls it, such as "hidden_0_SegChannelwiseLoss".
+        loss: the loss, a callable.
 
     Raises:
-        UserError: the loss does not exist, refuses its arguments, or does not compare features.
+        UserError: the loss or the connector does not exist, refuses its arguments, or does not fit.
     """
 
-    def __init__(self, feature):
-        kind = feature["feature_type"]
-        self.student_tap = f"{kind}_{feature['s_feature_idx']}"
-        self.teacher_tap = f"{kind}_{feature['t_feature_idx']}"
-        self.loss_name = feature["loss_function"]
-        self.name = f"{self.student_tap}_{self.loss_name}"
-        self.weight = feature["weight"]
-        arguments = {key: value for key, value in feature.items() if key not in KEYS}
-        self.loss = build_feature_loss(self.loss_name, arguments)
+    def __init__(self, feature, student_shape, teacher_shape, num_classes=None, ignore_index=255):
+        super().__init__()
+        self.feature = feature
+        self.name = feature.name
+        if min(len(student_shape), len(teacher_shape)) < 2:
+            told = told_shapes(feature, student_shape, teacher_shape)
+            raise UserError(f"{feature.place()}: {self.name}: {told}; a feature is N x C, or N x C x ...")
+        size = smaller_size(student_shape, teacher_shape)
+        if size is not None:
+            logger.info(
+                f"{self.name}: the student's {student_shape[2]} x {student_shape[3]} and the teacher's "
+                f"{teacher_shape[2]} x {teacher_shape[3]} are resized bilinearly to {size[0]} x {size[1]}"
+            )
+        self.connector = build_connector(feature, student_shape, teacher_shape)
+        supplied = {
+            "student_channels": (student_shape if self.connector is None else teacher_shape)[1],
+            "teacher_channels": teacher_shape[1],
+            "num_classes": num_classes,
+            "ignore_index": ignore_index,
+        }
+        self.loss = build_loss(feature, supplied)
+        by_element = (
+            feature.loss["type"] not in manager.LOSSES and feature.loss["type"] not in BETWEEN_SAMPLES
+        )
+        positions = slice(2 if len(student_shape) == len(teacher_shape) == 4 else None)
+        # PaddleSlim's losses would broadcast the one to the other.
+        if by_element and self.connector is None and student_shape[positions] != teacher_shape[positions]:
+            told = told_shapes(feature, student_shape, teacher_shape)
+            raise UserError(f"{feature.place('loss')}: {self.name}: {told}")
 
-    def __call__(self, student_taps, teacher_taps):
-        """Return weight * loss, a scalar tensor, of {name: tensor} of both models."""
-        student = student_taps[self.student_tap]
-        return self.weight * self.loss(student, teacher_taps[self.teacher_tap].detach())
+    def forward(self, student, teacher, label=None, iteration=None):
+        """Return the weighted loss, a scalar tensor; 0 where the schedule has it rest.
+
+        Args:
+            student, teacher: the tensors, of the shapes that this was made for, or another N, H, W.
+            label: M x H x W, int64, of the first M samples, at any size; None if there is none.
+            iteration: from 1, for the schedule; None for the whole weight.
+        """
+        factor = 1.0 if iteration is None else self.feature.schedule.factor(iteration)
+        if factor == 0:
+            return paddle.zeros([])
+        size = smaller_size(student.shape, teacher.shape)
+        student, teacher = (_resized(tensor, size) for tensor in (student, teacher.detach()))
+        if self.connector is not None:
+            student = self.connector(student)
+        takes = takes_label(self.loss, 2)
+        label = label_at(label, student) if takes else None
+        if takes and label is None and getattr(self.loss, "needs_label", False):
+            raise UserError("it needs labels N x H x W, and none reach it here")
+        value = _compared(self.loss, student, teacher, label)
+        return (self.feature.weight * factor) * value
+
+
+@full_precision
+def _compared(loss, student, teacher, label):
+    return compare(loss, (student, teacher), label)
+
+
+def smaller_size(student_shape, teacher_shape):
+    """Return the smaller (height, width) of two maps N x C x H x W; None if they agree, or are no maps."""
+    if not len(student_shape) == len(teacher_shape) == 4 or student_shape[2:] == teacher_shape[2:]:
+        return None
+    return [min(pair) for pair in zip(student_shape[2:], teacher_shape[2:])]
+
+
+def _resized(tensor, size):
+    if size is None or tensor.shape[2:] == size:
+        return tensor
+    return F.interpolate(tensor, size, mode="bilinear", align_corners=False)
+
+
+def label_at(label, tensor):
+    """Return a label at the size of a tensor N x C x ..., taken from the nearest; None where none fits.
+
+    Args:
+        label: M x H x W, or M x ... of the tensor's own size; None gives None.
+        tensor: N x C x H' x W', or N x C x ...; of N x C, no position can be left out.
+    """
+    if label is None or len(tensor.shape) == 2 or len(label.shape) != len(tensor.shape) - 1:
+        return None
+    if label.shape[1:] == tensor.shape[2:]:
+        return label
+    if len(tensor.shape) != 4:
+        return None
+    return resize_label(label, tensor.shape[2:])
+
+
+def build_connector(feature, student_shape, teacher_shape):
+    """Return the connector between two tensors of these shapes, or None where there is to be none."""
+    spec = feature.connector
+    if spec == "auto":
+        spec = "none" if student_shape[1] == teacher_shape[1] else AUTO
+    if spec == "none":
+        return None
+    place = feature.place("connector")
+    for role, shape in (("student", student_shape), ("teacher", teacher_shape)):
+        if len(shape) != 4:
+            raise UserError(
+                f"{place}: a connector takes N x C x H x W, and the {role}'s {getattr(feature, role)} has "
+                f"shape {list(shape)}"
+            )
+    channels = {"student_channels": student_shape[1], "teacher_channels": teacher_shape[1]}
+    return _built(spec, manager.CONNECTORS, channels, place)
+
+
+def build_loss(feature, supplied):
+    """Return a feature's loss: of this project, of a user's, else of PaddleSlim's.
+
+    Args:
+        feature: a `Feature`.
+        supplied: what the constructor is given beyond what the feature says, where it takes that.
+    """
+    spec, place = feature.loss, feature.place("loss")
+    try:
+        component = FEATURE_LOSSES[spec["type"]]
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
+    why_not = misuse(spec)
+    if why_not:
+        raise UserError(f"{place}: {why_not}")
+    known = signature.parameters(component)
+    names = [name for name, parameter in known.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    for key in spec:
+        if key != "type" and not signature.accepts(component, key):
+            raise UserError(f"{place}: {spec['type']} takes no {key!r}; {suggestion(key, names)}")
+    fill = {k: v for k, v in supplied.items() if k in names and v is not None}
+    return _built(spec, FEATURE_LOSSES, fill, place)
+
+
+def _built(spec, registry, supplied, place):
+    try:
+        return build_component({**supplied, **spec}, registry, place)
+    except (TypeError, ValueError, AssertionError) as error:
+        arguments = {key: value for key, value in spec.items() if key != "type"}
+        raise UserError(f"{place}: {spec['type']} refuses {arguments}: {error}") from error
+
+
+def told_shapes(feature, student_shape, teacher_shape):
+    """Return what shapes a feature's two tensors have, and what to do where these differ, for messages."""
+    told = (
+        f"the student's {feature.student} has shape {list(student_shape)}, the teacher's {feature.teacher} "
+        f"{list(teacher_shape)}"
+    )
+    if list(student_shape) == list(teacher_shape) or feature.connector != "none":
+        return told
+    remedy = "" if isinstance(feature.student, str) else ", or `connector: auto`"
+    return f"{told}; choose two of equal shape{remedy}"
 
 
 def unique_names(feature_losses):
@@ -53,52 +196,11 @@ def unique_names(feature_losses):
     return feature_losses
 
 
-def check_batch_size(feature_losses, batch_size):
+def check_batch_size(features, batch_size):
     """Raise `UserError` for a loss that is always 0 with so few samples in a process's batch."""
-    for loss in feature_losses:
-        if loss.loss_name in BETWEEN_SAMPLES and batch_size < 3:
+    for feature in features:
+        if feature.loss["type"] in BETWEEN_SAMPLES and batch_size < 3:
             raise UserError(
-                f"{loss.name} compares the samples of a batch with one another and is 0 for fewer than "
+                f"{feature.name} compares the samples of a batch with one another and is 0 for fewer than "
                 f"three; batch_size is {batch_size}"
             )
-
-
-def build_feature_loss(name, arguments):
-    """Build a loss by name: one of this project or of a user's, else one of PaddleSlim's.
-
-    Args:
-        name: class name.
-        arguments: dict of what it is constructed with.
-
-    Raises:
-        UserError: as in `FeatureLoss`.
-    """
-    if name in manager.LOSSES:
-        component = manager.LOSSES[name]
-        if getattr(component, "against", "teacher") != "teacher":
-            raise UserError(f"loss_function {name!r} compares logits with labels, not two features")
-        known = [n for n, p in signature.parameters(component).items() if p.kind is not p.VAR_KEYWORD]
-        unknown = [key for key in arguments if not signature.accepts(component, key)]
-        if unknown:
-            meant = suggestion(unknown[0], known)
-            raise UserError(f"loss_function {name!r} takes no {unknown[0]!r}; {meant}")
-    else:
-        component = _from_paddleslim(name, arguments)
-    try:
-        return component(**arguments)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"loss_function {name!r} refuses {arguments}: {error}") from error
-
-
-def _from_paddleslim(name, arguments):
-    from paddleslim.dygraph.dist.losses.basic_loss import BASIC_LOSS  # 2 s, so only where it is needed
-
-    theirs = BASIC_LOSS.module_dict
-    name = ALIASES.get(name, name)
-    if name not in theirs:
-        options = [*manager.LOSSES, *theirs, *ALIASES]
-        raise UserError(f"unknown loss_function {name!r}: {suggestion(name, options)}")
-    over_channels = arguments.get("axis") == 1 and (name != "DMLLoss" or arguments.get("act") == "softmax")
-    if name in OVER_LAST_AXIS and not over_channels and arguments.get("act") != "sigmoid":
-        raise UserError(f"loss_function {name!r} of PaddleSlim {OVER_LAST_AXIS[name]}")
-    return theirs[name]

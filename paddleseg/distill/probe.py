@@ -1,104 +1,140 @@
-"""One forward pass of both models before training, so that what does not fit is said at once."""
+"""One forward pass of all models before training, so that what does not fit is said at once."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import paddle
 
+from paddleseg.distill.features import FeatureLoss, told_shapes, unique_names
+from paddleseg.distill.outputs import counterparts
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import output_list
 
 
-def probe(student, student_taps, teacher, feature_losses, images):
-    """Compare what the two models give for a batch of images with what the losses will ask for.
+@dataclass(frozen=True)
+class Seen:
+    """What the models give for some images.
+
+    Attributes:
+        student: (list of logits, {name: tensor}).
+        teachers: the same of each teacher.
+        label: M x H x W, int64, of the first M images; None if there is none.
+    """
+
+    student: tuple
+    teachers: list
+    label: paddle.Tensor
+
+
+def observe(student, taps, teachers, batch):
+    """Run all models on a batch and return what was `Seen`.
 
     Changes nothing: the student runs in eval mode and without gradients.
 
     Args:
         student: the student's layer.
-        student_taps: its `Taps`.
-        teacher: a `Teacher`.
-        feature_losses: list of `FeatureLoss`.
-        images: float32 N x 3 x H x W.
-
-    Raises:
-        UserError: another number of outputs or classes, a tap that nobody named, tensors of different
-            shapes, a feature loss that is no finite number.
+        taps: its `Taps`.
+        teachers: list of `Teacher`.
+        batch: {'img': float32 N x 3 x H x W, 'label': as in `Seen`, or absent}.
     """
     was_training = student.training
     student.eval()
     with paddle.no_grad():
-        student_logits = output_list(student(images))
-    student_outputs = student_taps.read()
+        logits = output_list(student(batch["img"]))
+    features = taps.read()
     if was_training:
         student.train()
-    teacher_logits, teacher_outputs = teacher(images)
-    _compare_logits(student_logits, teacher_logits)
-    for feature_loss in feature_losses:
-        _check_feature(feature_loss, student_outputs, teacher_outputs)
+    return Seen((logits, features), [teacher(batch["img"]) for teacher in teachers], batch.get("label"))
 
 
-def check_output_count(student, teacher):
-    """Raise `UserError` unless the two lists of logits are equally long."""
-    if len(student) != len(teacher):
+def check_logits(seen):
+    """Raise `UserError` for another number of classes, or counterparts of different shapes."""
+    for k, (logits, _) in enumerate(seen.teachers):
+        which = "teacher" if len(seen.teachers) == 1 else f"teacher {k}"
+        for i, (ours, theirs) in enumerate(counterparts(seen.student[0], logits)):
+            _compare(i, ours, theirs, which)
+
+
+def _compare(i, ours, theirs, which):
+    if ours.shape[1] != theirs.shape[1]:
         raise UserError(
-            f"the student has {len(student)} output(s) and the teacher {len(teacher)}; they must have as many"
+            f"output {i} of the student has {ours.shape[1]} classes and the {which}'s {theirs.shape[1]}; "
+            f"give both models the same num_classes"
+        )
+    if ours.shape != theirs.shape:
+        raise UserError(
+            f"output {i} of the student has shape {list(ours.shape)} and the {which}'s "
+            f"{list(theirs.shape)}; logits are distilled at equal shapes"
         )
 
 
-def _compare_logits(student, teacher):
-    check_output_count(student, teacher)
-    for i, (ours, theirs) in enumerate(zip(student, teacher)):
-        if ours.shape[1] != theirs.shape[1]:
-            raise UserError(
-                f"output {i} of the student has {ours.shape[1]} classes and the teacher's {theirs.shape[1]}; "
-                f"give both models the same num_classes"
-            )
-        if ours.shape != theirs.shape:
-            raise UserError(
-                f"output {i} of the student has shape {list(ours.shape)} and the teacher's "
-                f"{list(theirs.shape)}; logits are distilled at equal shapes"
-            )
+def feature_losses(features, seen, num_classes=None, ignore_index=255):
+    """Return a `FeatureLoss` of each `Feature`, made for the shapes that were seen, and tried on them.
+
+    Args:
+        features: list of `Feature`.
+        seen: what `observe` returned.
+        num_classes, ignore_index: for losses that take them; None if the number is not known.
+
+    Raises:
+        UserError: a tensor that no adaptor names, a loss or a connector that cannot be made for the shapes, a
+            loss that is no finite number.
+    """
+    losses = []
+    for feature in features:
+        shapes = [list(tensor.shape) for tensor in _tapped(feature, seen)]
+        losses.append(FeatureLoss(feature, *shapes, num_classes, ignore_index))
+    for loss in unique_names(losses):
+        _check_feature(loss, seen)
+    return losses
 
 
-def _check_feature(feature_loss, student_outputs, teacher_outputs):
-    tensors = []
-    for role, tap, outputs in (
-        ("student", feature_loss.student_tap, student_outputs),
-        ("teacher", feature_loss.teacher_tap, teacher_outputs),
-    ):
-        if tap not in outputs:
-            raise UserError(
-                f"{feature_loss.loss_name} asks for the {role}'s {tap!r}, which its adaptor's "
-                f"mapping_layers() does not name; {suggestion(tap, outputs)}"
-            )
-        tensors.append(outputs[tap])
-    student, teacher = tensors
-    if student.shape != teacher.shape:
+def _tapped(feature, seen):
+    return (
+        _named(feature, "student", seen.student[1]),
+        _named(feature, "teacher", seen.teachers[feature.teacher_index][1]),
+    )
+
+
+def _named(feature, role, outputs):
+    tap = getattr(feature, role)
+    if tap not in outputs:
         raise UserError(
-            f"{feature_loss.loss_name}: the student's {feature_loss.student_tap} has shape "
-            f"{list(student.shape)}, the teacher's {feature_loss.teacher_tap} {list(teacher.shape)}; choose "
-            f"two of equal shape"
+            f"{feature.loss['type']} asks for the {role}'s {tap!r}, which its adaptor's "
+            f"mapping_layers() does not name; {suggestion(tap, outputs)}"
         )
-    _check_finite(feature_loss, student, teacher)
+    return outputs[tap]
 
 
-def _check_finite(feature_loss, student, teacher):
-    """Refuse a loss that these tensors turn into something other than a finite number with a gradient."""
+def _check_feature(loss, seen):
+    """Refuse a `FeatureLoss` that what was seen turns into no finite number with a finite gradient.
+
+    The loss computes as in training; whatever state that changes is put back.
+    """
+    before = {key: value.clone() for key, value in loss.state_dict().items()}
+    student, teacher = _tapped(loss.feature, seen)
     student = student.detach()
     student.stop_gradient = False
-    shape = list(student.shape)
-    taps = {feature_loss.student_tap: student}, {feature_loss.teacher_tap: teacher}
     try:
-        value = feature_loss(*taps)
-    except UserError as error:
-        raise UserError(f"{feature_loss.name}: {error}") from None
-    except (ValueError, AssertionError, TypeError) as error:
+        _check_finite(loss, student, teacher, seen.label)
+    finally:
+        loss.set_state_dict(before)
+        for parameter in loss.parameters():
+            parameter.clear_gradient(False)  # none at all: zeros would let an optimizer move it
+
+
+def _check_finite(loss, student, teacher, label):
+    place = loss.feature.place("loss")
+    shapes = told_shapes(loss.feature, student.shape, teacher.shape)
+    try:
+        value = loss(student, teacher, label)
+    except (UserError, ValueError, AssertionError, TypeError) as error:
         told = str(error).strip().splitlines()[-1]
-        raise UserError(f"{feature_loss.name} cannot work on tensors of shape {shape}: {told}") from error
-    if value.size != 1 or not np.isfinite(float(value)):
+        raise UserError(f"{place}: {loss.name}: {told}: {shapes}") from error
+    if value.size != 1 or not np.isfinite(value.numpy()).all():
         raise UserError(
-            f"{feature_loss.name} gives {value.numpy()} on tensors of shape {shape}; choose another "
-            f"loss_function or other tensors"
+            f"{place}: {loss.name} gives {value.numpy()}: {shapes}; choose another loss or other tensors"
         )
     value.backward()
     if student.grad is not None and not np.isfinite(student.grad.numpy()).all():
-        raise UserError(f"{feature_loss.name} has no finite gradient on tensors of shape {shape}")
+        raise UserError(f"{place}: {loss.name} has no finite gradient: {shapes}")

@@ -1,47 +1,87 @@
 """What distillation does with a batch."""
 
-from paddleseg.distill.probe import check_output_count
+import paddle.nn as nn
+
+from paddleseg.distill.outputs import counterparts
 from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
+
+
+class DistillNet(nn.Layer):
+    """All that is trained as one layer, which is what data parallelism wraps: images in, losses out.
+
+    Args:
+        student: images to a list of logits.
+        taps: the student's `Taps`.
+        loss: {'types': [...], 'coef': [...]} between logits and label.
+        distill_loss: the same between the logits of student and teachers; None for none.
+        feature_losses: list of `FeatureLoss`.
+
+    Attributes:
+        extra: what is trained or has a state beside the student, as one layer; None if nothing has.
+    """
+
+    def __init__(self, student, taps, loss, distill_loss=None, feature_losses=()):
+        super().__init__()
+        self.student = student
+        self.taps = taps
+        self.loss = loss
+        self.distill_loss = distill_loss
+        self.feature_losses = list(feature_losses)
+        distilling = [] if distill_loss is None else distill_loss["types"]
+        layers = {id(item): item for item in (*feature_losses, *distilling) if isinstance(item, nn.Layer)}
+        with_state = [item for item in layers.values() if item.state_dict()]
+        self.extra = nn.LayerList(with_state) if with_state else None
+
+    @property
+    def may_rest(self):
+        """Whether a part of `extra` is left out of some iterations, and so gets no gradient in these."""
+        return any(loss.parameters() and not loss.feature.schedule.always_on for loss in self.feature_losses)
+
+    def forward(self, batch, teacher_logits, teacher_features):
+        """Return {name: part} of scalar tensors, the parts already weighted.
+
+        Args:
+            batch: as in `DistillStep`.
+            teacher_logits: list of N x C x H x W; unused without `distill_loss`.
+            teacher_features: [{name: tensor} of each teacher].
+        """
+        label = batch.get("label")
+        logits = output_list(self.student(batch["img"]))
+        features = self.taps.read()
+
+        parts = {}
+        if label is not None:
+            parts = weighted_losses(self.loss, [(output,) for output in logits], label)
+        if self.distill_loss is not None:
+            pairs = counterparts(logits, teacher_logits)
+            merge_parts(parts, weighted_losses(self.distill_loss, pairs, label), "distill_")
+        for loss in self.feature_losses:
+            theirs = teacher_features[loss.feature.teacher_index][loss.feature.teacher]
+            value = loss(features[loss.feature.student], theirs, label, batch["iteration"])
+            merge_parts(parts, {loss.name: value}, "feature_")
+        return parts
 
 
 class DistillStep:
     """A batch to the losses of the task, of the logits and of the features.
 
     Args:
-        net: the student, or its data-parallel wrapper: images to a list of logits.
-        taps: the student's `Taps`.
-        teacher: a `Teacher`.
-        loss: {'types': [...], 'coef': [...]} between logits and label.
-        distill_loss: the same between the logits of both models; None for none.
-        feature_losses: list of `FeatureLoss`.
+        net: a `DistillNet`, or its data-parallel wrapper.
+        teachers: `Teachers`.
+        extra: what the optimizer and the checkpoints take beside the student; None for nothing.
     """
 
-    def __init__(self, net, taps, teacher, loss, distill_loss, feature_losses):
+    def __init__(self, net, teachers, extra=None):
         self.net = net
-        self.taps = taps
-        self.teacher = teacher
-        self.loss = loss
-        self.distill_loss = distill_loss
-        self.feature_losses = feature_losses
+        self.teachers = teachers
+        self.extra = extra
 
     def __call__(self, batch):
         """Return {'loss': total, name: part, ...} of scalar tensors, the parts already weighted.
 
         Args:
-            batch: {'img': float32 N x 3 x H x W, 'label': int64 N x H x W}.
+            batch: {'img': float32 N x 3 x H x W, 'label': int64 M x H x W of the first M <= N images (absent
+                where M is 0), 'iteration': int, from 1}.
         """
-        images, label = batch["img"], batch["label"]
-        teacher_logits, teacher_taps = self.teacher(images)
-        student_logits = output_list(self.net(images))
-        student_taps = self.taps.read()
-
-        parts = weighted_losses(self.loss, [(logits,) for logits in student_logits], label)
-        if self.distill_loss is not None:
-            # Some models have more outputs in training than in the probe's eval mode.
-            check_output_count(student_logits, teacher_logits)
-            pairs = list(zip(student_logits, teacher_logits))
-            merge_parts(parts, weighted_losses(self.distill_loss, pairs, label), "distill_")
-        for feature_loss in self.feature_losses:
-            value = feature_loss(student_taps, teacher_taps)
-            merge_parts(parts, {feature_loss.name: value}, "feature_")
+        parts = self.net(batch, *self.teachers(batch["img"], batch.get("label")))
         return {"loss": sum(parts.values()), **parts}

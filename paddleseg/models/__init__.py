@@ -1,6 +1,10 @@
 """Architectures, their backbones, layers and losses."""
 
 from paddleseg.models import backbones, losses
-from paddleseg.models.deeplab import DeepLabV3P
+from paddleseg.models.deeplab import DeepLabV3, DeepLabV3P
+from paddleseg.models.fcn import FCN
+from paddleseg.models.pp_liteseg import PPLiteSeg
+from paddleseg.models.pspnet import PSPNet
+from paddleseg.models.upernet import UPerNet
 
-__all__ = ["DeepLabV3P", "backbones", "losses"]
+__all__ = ["FCN", "DeepLabV3", "DeepLabV3P", "PPLiteSeg", "PSPNet", "UPerNet", "backbones", "losses"]

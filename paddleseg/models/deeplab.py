@@ -1,4 +1,4 @@
-"""DeepLabV3+."""
+"""DeepLabV3 and DeepLabV3+."""
 
 from typing import Optional, Sequence
 
@@ -7,20 +7,84 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
-from paddleseg.errors import UserError
+from paddleseg.models.base import SegmentationModel
+from paddleseg.models.checks import check_positive, stage_channels
 from paddleseg.models.layers import ASPPModule, ConvBNReLU, SeparableConvBNReLU
 from paddleseg.utils.weights import load_weights
 
 
 @manager.MODELS.add_component
-class DeepLabV3P(nn.Layer):
+class DeepLabV3(SegmentationModel):
+    """DeepLabV3: backbone, ASPP of full convolutions, and a classifier.
+
+    Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation",
+    https://arxiv.org/abs/1706.05587. Keys, arithmetic and constructor are PaddleSeg's.
+
+    `forward` gives one output; see `SegmentationModel`.
+
+    Args:
+        num_classes: number of classes.
+        backbone: a layer that returns a list of feature maps and has `feat_channels`.
+        backbone_indices: which one of them is the input of the ASPP.
+        aspp_ratios: dilations of the ASPP; (1, 12, 24, 36) suits an output stride of 8, the default 16.
+        aspp_out_channels: channels that the ASPP hands to the classifier.
+        align_corners: as in `paddle.nn.functional.interpolate`.
+        pretrained: path or URL of the whole model's weights; None keeps what is there.
+
+    Raises:
+        UserError: `backbone_indices` that the backbone does not have, ratios or channels below 1,
+            weights that do not match.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: nn.Layer,
+        backbone_indices: Sequence[int] = (3,),
+        aspp_ratios: Sequence[int] = (1, 6, 12, 18),
+        aspp_out_channels: int = 256,
+        align_corners: bool = False,
+        pretrained: Optional[str] = None,
+    ):
+        super().__init__(backbone, align_corners)
+        (channels,) = stage_channels(backbone, backbone_indices, 1)
+        check_positive("aspp_ratios", aspp_ratios)
+        check_positive("aspp_out_channels", aspp_out_channels)
+        self.head = DeepLabV3Head(
+            num_classes, backbone_indices, channels, aspp_ratios, aspp_out_channels, align_corners
+        )
+        if pretrained is not None:
+            load_weights(self, pretrained)
+
+
+class DeepLabV3Head(nn.Layer):
+    """ASPP and classifier: a list of feature maps to a list of one map of logits.
+
+    Args:
+        num_classes, backbone_indices, aspp_ratios, aspp_out_channels, align_corners: as in `DeepLabV3`.
+        in_channels: channels of the map that `backbone_indices` names.
+    """
+
+    def __init__(
+        self, num_classes, backbone_indices, in_channels, aspp_ratios, aspp_out_channels, align_corners
+    ):
+        super().__init__()
+        self.aspp = ASPPModule(aspp_ratios, in_channels, aspp_out_channels, align_corners, image_pooling=True)
+        self.cls = nn.Conv2D(aspp_out_channels, num_classes, 1)
+        (self._index,) = backbone_indices
+
+    def forward(self, features):
+        return [self.cls(self.aspp(features[self._index]))]
+
+
+@manager.MODELS.add_component
+class DeepLabV3P(SegmentationModel):
     """DeepLabV3+: backbone, ASPP, and a decoder that brings back low-level detail.
 
     Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation",
     https://arxiv.org/abs/1802.02611. Keys, arithmetic and constructor are PaddleSeg's.
 
-    `forward` maps images N x 3 x H x W to a list of one N x num_classes x H x W of logits, and leaves that
-    list on the model as `logit_list`.
+    `forward` gives one output; see `SegmentationModel`.
 
     Args:
         num_classes: number of classes.
@@ -46,40 +110,24 @@ class DeepLabV3P(nn.Layer):
         align_corners: bool = False,
         pretrained: Optional[str] = None,
     ):
-        super().__init__()
-        stages = len(backbone.feat_channels)
-        if len(backbone_indices) != 2 or not all(-stages <= i < stages for i in backbone_indices):
-            raise UserError(
-                f"backbone_indices must be two of the backbone's {stages} stages, from 0 to {stages - 1}, "
-                f"not {list(backbone_indices)}"
-            )
-        if min([aspp_out_channels, *aspp_ratios]) < 1:
-            raise UserError(
-                f"aspp_ratios and aspp_out_channels must be whole numbers above 0, not "
-                f"{list(aspp_ratios)} and {aspp_out_channels}"
-            )
-        self.backbone = backbone
+        super().__init__(backbone, align_corners)
+        channels = stage_channels(backbone, backbone_indices, 2)
+        check_positive("aspp_ratios", aspp_ratios)
+        check_positive("aspp_out_channels", aspp_out_channels)
         self.head = DeepLabV3PHead(
             num_classes,
             backbone_indices,
-            [backbone.feat_channels[i] for i in backbone_indices],
+            channels,
             aspp_ratios,
             aspp_out_channels,
             align_corners,
         )
-        self.align_corners = align_corners
         if pretrained is not None:
             load_weights(self, pretrained)
 
-    def forward(self, x):
-        logits = self.head(self.backbone(x))
-        full = F.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=self.align_corners)
-        self.logit_list = [full]
-        return [full]
-
 
 class DeepLabV3PHead(nn.Layer):
-    """ASPP and decoder: a list of feature maps to logits at the size of the low-level map.
+    """ASPP and decoder: a list of feature maps to a list of one map of logits, of the low-level map's size.
 
     Args:
         num_classes, backbone_indices, aspp_ratios, aspp_out_channels, align_corners: as in `DeepLabV3P`.
@@ -110,7 +158,7 @@ class DeepLabV3PHead(nn.Layer):
 
     def forward(self, features):
         low, high = (features[i] for i in self.backbone_indices)
-        return self.decoder(self.aspp(high), low)
+        return [self.decoder(self.aspp(high), low)]
 
 
 class Decoder(nn.Layer):

@@ -1,9 +1,20 @@
-"""Learning rates over the iterations, as a config's `lr_scheduler` names them."""
+"""Learning rates over the iterations, as a config's `lr_scheduler` names them.
+
+Each is a function of the iteration i = 0, 1, ..., and each can begin with a linear warm-up: with
+`warmup_iters` = W above 0 the rate at i < W is
+
+    warmup_start_lr + (first - warmup_start_lr) * i / W
+
+where `first` is the schedule's own first rate, and from W on it is the schedule's rate at i - W. What a
+schedule takes from a config's `iters` (`decay_steps`, `T_max`) is then `iters` - W, as in PaddleSeg, so
+that it still ends with the training.
+"""
 
 import math
-from typing import Optional
+import warnings
+from typing import Optional, Sequence
 
-import paddle
+import paddle.optimizer.lr as paddle_lr
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
@@ -15,6 +26,8 @@ def PolynomialDecay(
     end_lr: float = 0.0001,
     power: float = 1.0,
     decay_steps: Optional[int] = None,
+    warmup_iters: int = 0,
+    warmup_start_lr: float = 0.0,
 ):
     """Return the schedule (learning_rate - end_lr) * (1 - i / decay_steps)^power + end_lr at iteration i.
 
@@ -22,17 +35,174 @@ def PolynomialDecay(
         learning_rate: at the first iteration.
         end_lr: from iteration `decay_steps` on.
         power: 1 is a straight line.
-        decay_steps: iterations that the decay takes; a config's `iters` unless said otherwise.
+        decay_steps: iterations that the decay takes; unless said otherwise a config's `iters` less the
+            `warmup_iters`.
+        warmup_iters: iterations of linear warm-up. Default 0: none.
+        warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
 
     Raises:
         UserError: an argument is missing or out of its range.
     """
-    if decay_steps is None:
-        raise UserError("decay_steps is missing, and there is no `iters` to take it from")
-    if not (0 <= learning_rate < math.inf and 0 <= end_lr < math.inf):
-        raise UserError(f"learning_rate and end_lr must be 0 or above, not {learning_rate} and {end_lr}")
+    _check_given(decay_steps=decay_steps)
+    _check_rates(learning_rate=learning_rate, end_lr=end_lr)
     if not (power > 0 and decay_steps > 0):
         raise UserError(f"power and decay_steps must be above 0, not {power} and {decay_steps}")
-    return paddle.optimizer.lr.PolynomialDecay(
-        learning_rate, decay_steps=decay_steps, end_lr=end_lr, power=power
-    )
+    schedule = paddle_lr.PolynomialDecay(learning_rate, decay_steps, end_lr=end_lr, power=power)
+    return _warmed_up(schedule, learning_rate, warmup_iters, warmup_start_lr)
+
+
+@manager.LR_SCHEDULERS.add_component
+def CosineAnnealingDecay(
+    learning_rate: float,
+    T_max: Optional[int] = None,  # noqa: N803  PaddleSeg's name
+    eta_min: float = 0.0,
+    warmup_iters: int = 0,
+    warmup_start_lr: float = 0.0,
+):
+    """Return the schedule eta_min + (learning_rate - eta_min) * (1 + cos(pi * i / T_max)) / 2.
+
+    Loshchilov and Hutter, "SGDR", ICLR 2017, https://arxiv.org/abs/1608.03983, without its restarts: after
+    `T_max` the rate rises again along the cosine.
+
+    Args:
+        learning_rate: at the first iteration.
+        T_max: the iteration of the lowest rate; unless said otherwise a config's `iters` less the
+            `warmup_iters`.
+        eta_min: the lowest rate. Default 0.
+        warmup_iters: iterations of linear warm-up. Default 0: none.
+        warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
+
+    Raises:
+        UserError: an argument is missing or out of its range.
+    """
+    _check_given(T_max=T_max)
+    _check_rates(learning_rate=learning_rate, eta_min=eta_min)
+    if T_max <= 0:
+        raise UserError(f"T_max must be above 0, not {T_max}")
+    schedule = paddle_lr.CosineAnnealingDecay(learning_rate, T_max, eta_min=eta_min)
+    return _warmed_up(schedule, learning_rate, warmup_iters, warmup_start_lr)
+
+
+@manager.LR_SCHEDULERS.add_component
+def PiecewiseDecay(
+    boundaries: Sequence[int],
+    values: Sequence[float],
+    warmup_iters: int = 0,
+    warmup_start_lr: float = 0.0,
+):
+    """Return the schedule values[k] at iteration i, k being how many `boundaries` are i or less.
+
+    Args:
+        boundaries: the iterations at which the rate changes, rising.
+        values: the rates, one more than boundaries.
+        warmup_iters: iterations of linear warm-up to values[0], before the boundaries begin to count.
+            Default 0: none.
+        warmup_start_lr: the rate that the warm-up begins with, below values[0]. Default 0.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+    if not boundaries or len(values) != len(boundaries) + 1:
+        raise UserError(
+            f"values must hold one rate more than there are boundaries, of which there is one at least, not "
+            f"{len(values)} for {len(boundaries)}"
+        )
+    if any(later <= earlier for earlier, later in zip([0, *boundaries], boundaries)):
+        raise UserError(f"boundaries must be above 0 and rise, not {list(boundaries)}")
+    if not all(0 <= value < math.inf for value in values):
+        raise UserError(f"values must be 0 or above, not {list(values)}")
+    schedule = paddle_lr.PiecewiseDecay(list(boundaries), [float(value) for value in values])
+    return _warmed_up(schedule, values[0], warmup_iters, warmup_start_lr)
+
+
+@manager.LR_SCHEDULERS.add_component
+def StepDecay(
+    learning_rate: float,
+    step_size: int,
+    gamma: float = 0.1,
+    warmup_iters: int = 0,
+    warmup_start_lr: float = 0.0,
+):
+    """Return the schedule learning_rate * gamma^floor(i / step_size).
+
+    Args:
+        learning_rate: at the first iteration.
+        step_size: iterations between the steps.
+        gamma: the factor of each step, above 0 and below 1. Default 0.1.
+        warmup_iters: iterations of linear warm-up. Default 0: none.
+        warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+    _check_rates(learning_rate=learning_rate)
+    _check_gamma(gamma)
+    if step_size <= 0:
+        raise UserError(f"step_size must be above 0, not {step_size}")
+    schedule = paddle_lr.StepDecay(learning_rate, step_size, gamma=gamma)
+    return _warmed_up(schedule, learning_rate, warmup_iters, warmup_start_lr)
+
+
+@manager.LR_SCHEDULERS.add_component
+def ExponentialDecay(
+    learning_rate: float,
+    gamma: float,
+    warmup_iters: int = 0,
+    warmup_start_lr: float = 0.0,
+):
+    """Return the schedule learning_rate * gamma^i.
+
+    Args:
+        learning_rate: at the first iteration.
+        gamma: the factor from one iteration to the next, above 0 and below 1.
+        warmup_iters: iterations of linear warm-up. Default 0: none.
+        warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+    _check_rates(learning_rate=learning_rate)
+    _check_gamma(gamma)
+    schedule = paddle_lr.ExponentialDecay(learning_rate, gamma)
+    return _warmed_up(schedule, learning_rate, warmup_iters, warmup_start_lr)
+
+
+def _warmed_up(schedule, first, warmup_iters, warmup_start_lr):
+    """Return `schedule` behind a linear warm-up to its first rate, or itself if that takes no iteration."""
+    if warmup_iters < 0:
+        raise UserError(f"warmup_iters must be 0 or above, not {warmup_iters}")
+    if not warmup_iters:
+        return schedule
+    if not 0 <= warmup_start_lr < first:
+        raise UserError(
+            f"warmup_start_lr must be 0 or above and below the rate that it warms up to ({first}), not "
+            f"{warmup_start_lr}"
+        )
+    return _LinearWarmup(schedule, warmup_iters, start_lr=warmup_start_lr, end_lr=first)
+
+
+class _LinearWarmup(paddle_lr.LinearWarmup):
+    """Paddle's warm-up, whose state holds that of the schedule behind it, so that one resumes both."""
+
+    def set_state_dict(self, state_dict):
+        """Go on from a state; Paddle's would warn at each resume that it leaves the other state unused."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            super().set_state_dict(state_dict)
+
+
+def _check_given(**steps):
+    for name, value in steps.items():
+        if value is None:
+            raise UserError(f"{name} is missing, and there is no `iters` to take it from")
+
+
+def _check_rates(**rates):
+    if not all(0 <= rate < math.inf for rate in rates.values()):
+        names, values = " and ".join(rates), " and ".join(map(str, rates.values()))
+        raise UserError(f"{names} must be 0 or above, not {values}")
+
+
+def _check_gamma(gamma):
+    if not 0 < gamma < 1:
+        raise UserError(f"gamma must be above 0 and below 1, not {gamma}")

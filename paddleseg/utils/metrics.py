@@ -1,11 +1,13 @@
-"""Scores of a segmentation, all of them drawn from one confusion matrix."""
+"""Scores of a segmentation, drawn from its confusion matrix and, on request, from other counts."""
 
 import dataclasses
+from typing import Optional
 
 import numpy as np
 import paddle
 
 from paddleseg.errors import UserError
+from paddleseg.utils.auc import auc_roc
 
 
 def confusion_matrix(pred, label, num_classes, ignore_index=255):
@@ -63,6 +65,8 @@ class Scores:
         class_precision: TP / (TP + FP).
         class_recall: TP / (TP + FN).
         class_dice: 2 TP / (2 TP + FP + FN), also called F1.
+        auc_roc: area under the ROC curve, as `utils.auc` defines it; None where it was not asked for.
+        class_boundary_iou: IoU of each class's boundary, as `utils.boundary` defines it, or None likewise.
 
     A ratio without pixels, 0 / 0, counts as 0, for a class that is absent and in the means, as it does in
     PaddleSeg and in scikit-learn's macro averages (`zero_division=0`).
@@ -76,6 +80,13 @@ class Scores:
     class_precision: np.ndarray
     class_recall: np.ndarray
     class_dice: np.ndarray
+    auc_roc: Optional[float] = None
+    class_boundary_iou: Optional[np.ndarray] = None
+
+    @property
+    def mean_boundary_iou(self):
+        """Mean of `class_boundary_iou` over all C classes, None where it was not asked for."""
+        return None if self.class_boundary_iou is None else float(self.class_boundary_iou.mean())
 
     def log_lines(self, images):
         """Return the report of `images` pictures, a list of strings in PaddleSeg's form.
@@ -87,19 +98,30 @@ class Scores:
             f"[EVAL] #Images: {images} mIoU: {self.miou:.4f} Acc: {self.acc:.4f}"
             f" Kappa: {self.kappa:.4f} Dice: {self.mdice:.4f}"
         )
-        classes = (
+        if self.auc_roc is not None:
+            summary += f" Auc_roc: {self.auc_roc:.4f}"
+        if self.class_boundary_iou is not None:
+            summary += f" Boundary mIoU: {self.mean_boundary_iou:.4f}"
+        classes = [
             ("IoU", self.class_iou),
             ("Precision", self.class_precision),
             ("Recall", self.class_recall),
-        )
+        ]
+        if self.class_boundary_iou is not None:
+            classes.append(("Boundary IoU", self.class_boundary_iou))
         return [summary, *(f"[EVAL] Class {name}: \n{_on_one_line(values)}" for name, values in classes)]
 
 
-def scores(matrix):
+def scores(matrix, score_counts=None, boundary_areas=None):
     """Return the `Scores` of a C x C confusion matrix (tensor or array; rows truth, columns prediction).
 
     Computed on the host in float64. A matrix without pixels scores 0 throughout; so does kappa where
     it is undefined, all pixels being of one class in truth and prediction.
+
+    Args:
+        matrix: as `confusion_matrix` counts it.
+        score_counts: as `utils.auc.score_counts` counts them, or None.
+        boundary_areas: as `utils.boundary.boundary_areas` sums them up, or None.
     """
     matrix = np.asarray(matrix).astype(np.float64)
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -117,6 +139,8 @@ def scores(matrix):
         class_precision=_ratio(hits, predicted),
         class_recall=_ratio(hits, truth),
         class_dice=class_dice,
+        auc_roc=None if score_counts is None else auc_roc(score_counts),
+        class_boundary_iou=None if boundary_areas is None else _ratio(*np.asarray(boundary_areas, float).T),
     )
 
 

@@ -1,5 +1,6 @@
 """Which intermediate tensors to distil, and by which losses. Edit this file, or pass a copy of it with
-`--distill_config`. As it stands nothing but the logits is distilled.
+`--distill_config`. As it stands it adds nothing. The section `distill` of the student's config does the same
+without code, see docs/distillation.md; both may be used together.
 """
 
 from paddleseg.distill import AdaptorBase

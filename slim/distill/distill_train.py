@@ -19,8 +19,11 @@ def main():
     parser.add_argument(
         "--teacher_config",
         "--teather_config",
+        nargs="+",
         required=True,
-        help="YAML file with the teacher's model section and, as model.pretrained, its weights",
+        metavar="FILE.yml",
+        help="YAML file with the teacher's model section and, as model.pretrained, its weights; several "
+        "files are several teachers",
     )
     parser.add_argument("--student_config", required=True, help="YAML file of the student and its training")
     parser.add_argument(
@@ -31,13 +34,19 @@ def main():
     )
     parser.add_argument(
         "--teacher_opts",
-        nargs="+",
-        action="extend",
+        nargs="*",
+        action="append",
         metavar="KEY=VALUE",
-        help="values of the teacher's config to change; --opts are the student's",
+        help="values of the teacher's config to change; of several teachers, give it once for each, in their "
+        "order; --opts are the student's",
     )
     parser.add_argument(
         "--allow_random_teacher", action="store_true", help="accept a teacher without weights"
+    )
+    parser.add_argument(
+        "--list_taps",
+        action="store_true",
+        help="print every tensor of the models that can be distilled, with its shape, and end",
     )
     cli.add_training_flags(parser)
     args = parser.parse_args()

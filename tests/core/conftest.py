@@ -9,7 +9,7 @@ from paddleseg.utils.logger import logger
 
 @pytest.fixture(autouse=True)
 def _no_flushing(monkeypatch):
-    """Flushing to a busy disk takes longer than the trainings; that it is done, and when, has its own test."""
+    """Flushing to a busy disk takes longer than training; that it is done, and when, has its own test."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 

@@ -6,6 +6,7 @@ import paddleseg  # noqa: F401
 import os
 import sys
 
+import distilling
 import frozen_norm
 import paddle
 import tiny
@@ -15,7 +16,7 @@ student, teacher, distill_file, save_dir, batch_size, accumulate = sys.argv[1:]
 runs.distill(
     tiny.arguments(
         student_config=student,
-        teacher_config=teacher,
+        teacher_config=[teacher],
         distill_config=distill_file,
         save_dir=save_dir,
         batch_size=int(batch_size),
@@ -26,4 +27,5 @@ runs.distill(
     )
 )
 rank = os.environ.get("PADDLE_TRAINER_ID", "0")
-paddle.save(frozen_norm.built[0].state_dict(), os.path.join(save_dir, f"rank_{rank}.pdparams"))
+held = {"model": frozen_norm.built[0], "connector": distilling.built[0]}
+paddle.save(paddle.nn.LayerDict(held).state_dict(), os.path.join(save_dir, f"rank_{rank}.pdparams"))

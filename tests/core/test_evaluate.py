@@ -4,8 +4,10 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 import pytest
 import tiny
+from sklearn.metrics import roc_auc_score
 
 from paddleseg.core.evaluate import _SharedBatches, evaluate, group_by_size
+from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.errors import UserError
 
 
@@ -58,13 +60,90 @@ def test_every_pixel_is_counted_once_at_the_masks_own_size(batch_size, num_worke
 
 def test_images_of_equal_size_go_together():
     groups = group_by_size([Ragged()[i] for i in range(5)])
-    shapes = [(images.shape, labels.shape) for images, labels in groups]
+    assert all(trans_info == () for _, _, trans_info in groups)
+    shapes = [(images.shape, labels.shape) for images, labels, _ in groups]
     assert shapes == [
         ((2, 3, 8, 8), (2, 8, 8)),
         ((1, 3, 8, 8), (1, 16, 12)),
         ((1, 3, 6, 6), (1, 8, 8)),
         ((1, 3, 8, 8), (1, 5, 7)),
     ]
+
+
+class Padded(Ragged):
+    """Images of 8 x 8 that were first resized to 4 x 6 or 5 x 6 and then padded."""
+
+    sizes = ((8, 6), (7, 8), (8, 6))
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        height, width = self.sizes[index]
+        return {**sample, "trans_info": [("resize", (height, width)), ("padding", (4 + index % 2, 6))]}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_padding_is_cut_off_before_anything_is_counted(num_workers):
+    paddle.seed(1)
+    model, dataset = Linear(), Padded()
+    result = evaluate(model, dataset, 3, 3, num_workers)
+    matrix = np.zeros((3, 3))
+    for index, sample in enumerate(dataset[i] for i in range(3)):
+        logits = model(paddle.to_tensor(sample["img"][None]))[0][:, :, : 4 + index % 2, :6]
+        logits = F.interpolate(logits, list(sample["label"].shape), mode="bilinear")
+        kept = sample["label"] != 255
+        np.add.at(matrix, (sample["label"][kept], logits.numpy().argmax(1)[0][kept]), 1)
+    union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
+    np.testing.assert_allclose(result.class_iou, np.diag(matrix) / union, rtol=1e-12)
+
+
+def test_samples_of_one_history_go_together():
+    groups = group_by_size([Padded()[i] for i in range(3)])
+    assert [images.shape[0] for images, _, _ in groups] == [2, 1]
+    assert [trans_info for _, _, trans_info in groups] == [
+        (("resize", (8, 6)), ("padding", (4, 6))),
+        (("resize", (7, 8)), ("padding", (5, 6))),
+    ]
+
+
+def test_what_is_asked_for_is_measured_and_nothing_else():
+    paddle.seed(1)
+    model, dataset = Linear(), Ragged()
+    plain = evaluate(model, dataset, 3)
+    assert plain.auc_roc is plain.class_boundary_iou is plain.mean_boundary_iou is None
+    assert not any("roc" in line or "Boundary" in line for line in plain.log_lines(5))
+    config = EvalConfig(auc_roc=True, boundary_iou=True)
+    one, several = (evaluate(model, dataset, 3, batch_size, config=config) for batch_size in (1, 5))
+    assert one.miou == several.miou == plain.miou
+    assert one.auc_roc == several.auc_roc
+    scores, labels = [], []
+    for sample in (dataset[i] for i in range(5)):
+        logits = model(paddle.to_tensor(sample["img"][None]))[0]
+        logits = F.interpolate(logits, list(sample["label"].shape), mode="bilinear")
+        kept = sample["label"] != 255
+        scores.append(F.softmax(logits, axis=1)[0].numpy().transpose(1, 2, 0)[kept])
+        labels.append(sample["label"][kept])
+    scores = np.concatenate(scores).astype("float64")
+    scores /= scores.sum(1, keepdims=True)  # scikit-learn wants it exact
+    expected = roc_auc_score(np.concatenate(labels), scores, multi_class="ovr")
+    assert one.auc_roc == pytest.approx(expected, abs=2e-3)  # of 400 pixels a few share a bin
+    np.testing.assert_array_equal(one.class_boundary_iou, several.class_boundary_iou)
+    summary, *_, name_and_classes = one.log_lines(5)
+    assert f" Auc_roc: {one.auc_roc:.4f} Boundary mIoU: {one.mean_boundary_iou:.4f}" in summary
+    assert name_and_classes.startswith("[EVAL] Class Boundary IoU: \n[0.")
+
+
+def test_windows_and_scales_reach_the_model():
+    class Seen(Linear):
+        shapes = []
+
+        def forward(self, x):
+            self.shapes.append(tuple(x.shape))
+            return super().forward(x)
+
+    config = EvalConfig(aug_eval=True, scales=[1.5], is_slide=True, crop_size=[12, 4], stride=[12, 4])
+    model = Seen()
+    evaluate(model, Ragged(), 3, config=config)
+    assert set(model.shapes) == {(3, 3, 4, 12), (2, 3, 4, 9), (1, 3, 4, 9)}
 
 
 @pytest.mark.parametrize(("samples", "nranks"), [(7, 2), (1, 3), (9, 3)])

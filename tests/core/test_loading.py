@@ -56,7 +56,7 @@ class Photographs:
 
 
 def read_all(num_workers, most, *damaged):
-    samples = ReplacedSamples(SeededSamples(Photographs(*damaged), 0), most)
+    samples = ReplacedSamples(SeededSamples(Photographs(*damaged), 0), 0, most)
     keys = [[(0, 3), (0, 1)], [(0, 0), (0, 3)], [(1, 7), (1, 3)], [(2, 5), (2, 9)]]
     batches = load_batches(samples, keys, num_workers, stack)
     return [(batch["img"].numpy().tobytes(), batch["label"].tolist()) for batch in batches]

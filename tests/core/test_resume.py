@@ -89,7 +89,7 @@ def test_a_distillation_is_not_resumed_under_another_teacher(tmp_path, root, lin
     runs.distill(tiny.arguments(**flags))
     resumed = {**flags, "resume_model": str(tmp_path / "run" / "iter_2")}
     tiny.save_weights(tmp_path / "teacher.pdparams", tiny.TinyNet())
-    with pytest.raises(UserError, match=r"teacher's weights \(SHA-256\): "):
+    with pytest.raises(UserError, match=r"teacher 0: weights \(SHA-256\): "):
         runs.distill(tiny.arguments(**resumed))
     with open(given["distill_config"], "a", encoding="utf-8") as file:
         file.write("\n# changed\n")

@@ -37,7 +37,7 @@ def distill(tmp_path, student, teacher, features=(), name="distilled", distill_f
     folder = str(tmp_path / name)
     arguments = tiny.arguments(
         student_config=tiny.write_yaml(tmp_path / "student.yml", student),
-        teacher_config=tiny.write_yaml(tmp_path / "teacher.yml", teacher),
+        teacher_config=[tiny.write_yaml(tmp_path / "teacher.yml", teacher)],
         distill_config=distill_file or tiny.write_distill_file(tmp_path / "d.py", list(features)),
         save_dir=folder,
         **flags,
@@ -222,7 +222,7 @@ def test_teacher_opts_are_the_teachers_and_opts_the_students(tmp_path, root, tea
         tmp_path,
         tiny.config(root, iters=9),
         teacher,
-        teacher_opts=[f"model.pretrained={pretrained}"],
+        teacher_opts=[[f"model.pretrained={pretrained}"]],
         opts=["iters=1"],
     )
     assert sum("[TRAIN]" in line for line in lines) == 1
@@ -259,3 +259,38 @@ def test_imports_of_a_base_lie_beside_the_base(tmp_path, root, lines):
     tiny.write_yaml(tmp_path / "base" / "base.yml", tiny.config(root, imports=["beside_base"]))
     folder = train(tmp_path, {"_base_": "base/base.yml", "iters": 1})
     assert os.path.isdir(os.path.join(folder, "iter_1"))
+
+
+def test_val_takes_paddlesegs_flags_and_they_win_over_test_config(tmp_path, root, lines):
+    paddle.seed(3)
+    weights_path = tiny.save_weights(tmp_path / "w.pdparams", tiny.TinyNet())
+    slide = {"is_slide": True, "crop_size": [12, 20], "stride": [10, 20]}
+
+    def miou(section=None, **flags):
+        dic = tiny.config(root, **({"test_config": section} if section else {}))
+        path = tiny.write_yaml(tmp_path / "val.yml", dic)
+        return runs.validate(tiny.arguments(config=path, model_path=weights_path, **flags))
+
+    whole, windows = miou(), miou(slide)
+    assert windows.miou != whole.miou
+    assert miou(**slide).miou == windows.miou
+    assert miou({"is_slide": True, "crop_size": [9, 9], "stride": [9, 9]}, **slide).miou == windows.miou
+    assert miou(slide, is_slide=True, crop_size=[32, 32], stride=[32, 32]).miou == whole.miou
+    flipped = miou({"aug_eval": True, "flip_horizontal": True})
+    assert flipped.miou != whole.miou
+    assert miou({"aug_eval": True, "flip_horizontal": True}, aug_eval=True).miou == whole.miou
+    assert miou(aug_eval=True, scales=[0.5, 1.5], flip_vertical=True).miou not in (whole.miou, flipped.miou)
+    assert miou({"boundary_iou": True}, auc_roc=True).mean_boundary_iou > 0
+    assert any("Auc_roc: 0." in line and "Boundary mIoU: 0." in line for line in lines)
+
+
+def test_test_config_is_used_while_training_too(tmp_path, root, lines):
+    section = {"aug_eval": True, "scales": 0.5, "auc_roc": True}
+    folder = train(tmp_path, tiny.config(root, test_config=section), save_interval=4)
+    (line,) = [line for line in lines if "#Images" in line]
+    assert "Auc_roc: 0." in line
+    path = os.path.join(folder, "best_model", "model.pdparams")
+    scores = runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
+    assert f"mIoU: {scores.miou:.4f} " in line
+    other = tiny.write_yaml(tmp_path / "other.yml", tiny.config(root))
+    assert runs.validate(tiny.arguments(config=other, model_path=path)).miou != scores.miou

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import distilling
 import numpy as np
 import paddle
 import pytest
@@ -15,11 +16,25 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, repository):
-    """Folders of the same ten steps of 4 images: by one process, and by two ranks of two batches."""
+    """Folders of the same ten steps of 8 images: by one process, and by two ranks of two batches of 2 each.
+
+    Half of each batch has no masks, and a connector, which rests in the first step, is trained.
+    """
     folder = tmp_path_factory.mktemp("ranks")
     root = tiny.write_optic_disc(folder / "data")
     model = {"type": "FrozenNormDeepLab", "backbone": {"type": "ResNet18_vd", "output_stride": 16}}
-    dic = tiny.config(root, iters=10, model=model, optimizer={"type": "SGD"}, imports=["frozen_norm"])
+    imports = ["frozen_norm", "distilling"]
+    dic = tiny.config(root, iters=10, model=model, optimizer={"type": "SGD"}, imports=imports)
+    dic["unlabeled_dataset"] = {
+        "type": "UnlabeledImages",
+        "dataset_root": os.path.join(root, "JPEGImages"),
+        "transforms": dic["train_dataset"]["transforms"],
+    }
+    connected = distilling.feature(
+        "head.aspp.conv_bn_relu", connector={"type": "KeptConnector"}, schedule={"start_iter": 1}, weight=0.1
+    )
+    connected["teacher"] = {"output_of": "backbone", "index": 3}
+    dic["distill"] = {"features": [connected], "unlabeled_share": 0.5}
     student = tiny.write_yaml(folder / "student.yml", dic)
     teacher = tiny.write_yaml(
         folder / "teacher.yml", {k: dic[k] for k in ("model", "imports", "train_dataset")}
@@ -30,7 +45,7 @@ def runs(tmp_path_factory, repository):
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     launch = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", str(folder / "log")]
     done = {}
-    for name, batch_size, accumulate, launcher in (("one", 4, 1, []), ("two", 1, 2, launch)):
+    for name, batch_size, accumulate, launcher in (("one", 8, 1, []), ("two", 2, 2, launch)):
         script = [os.path.join(HERE, "one_rank.py"), student, teacher, distill_file]
         command = [sys.executable, *launcher, *script, str(folder / name), str(batch_size), str(accumulate)]
         result = subprocess.run(
@@ -52,6 +67,15 @@ def test_a_step_of_two_ranks_is_that_of_one_process(runs):
     assert set(one) == set(two)
     for key, value in one.items():
         np.testing.assert_allclose(two[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+def test_the_connectors_gradient_is_that_of_one_process(runs):
+    """Its weights after ten steps; the bias began as zero."""
+    folder, _ = runs
+    one, two = (weights(folder, name, "rank_0.pdparams") for name in ("one", "two"))
+    for key in ("connector.conv.weight", "connector.conv.bias"):
+        np.testing.assert_allclose(two[key], one[key], rtol=1e-4, atol=1e-7, err_msg=key)
+    assert np.abs(two["connector.conv.bias"]).max() > 1e-4
 
 
 def test_the_steps_changed_the_weights(runs):

@@ -84,6 +84,19 @@ def test_an_optimizer_of_more_than_the_model(build):
     assert "model" not in vars(builder)
 
 
+def test_groups_of_the_optimizer_are_of_the_layer_that_it_is_for(build, capsys):
+    custom_cfg = "momentum: 0.5, weight_decay: 0.1, custom_cfg: [{name: backbone, lr_mult: 0.1}]"
+    builder = build(DEEPLAB.replace("momentum: 0.5", custom_cfg))
+    both = paddle.nn.LayerList([builder.model, paddle.nn.Linear(2, 2)])
+    slow, usual = builder.optimizer_of(both)._param_groups
+    assert (slow["learning_rate"], usual["learning_rate"]) == (0.1, 1.0)
+    assert len(slow["params"]) == sum(not p.stop_gradient for p in builder.model.backbone.parameters())
+    message = refusal(capsys, lambda: builder.optimizer_of(paddle.nn.Linear(2, 2)))
+    assert message.startswith(
+        "config.yml: optimizer: custom_cfg.0: the name 'backbone' is part of no trained"
+    )
+
+
 def test_losses_with_their_coefficients(build):
     text = "ignore_index: 3\nloss: {types: [{type: CrossEntropyLoss}], coef: [1, 0.4, 0]}\n"
     text += "distill_loss: {types: [{type: KLLoss, temperature: 2}, {type: KLLoss}], coef: [3, 1]}\n"

@@ -287,3 +287,21 @@ def test_an_unknown_component_where_a_layer_is_due(problems):
         HEAD + "model: {type: HeadedNet, trunk: {type: ResNet19_vd}, head: {type: UserLoss}}\n"
     )
     assert "model.trunk.type: unknown backbone 'ResNet19_vd'; did you mean 'ResNet18_vd'" in problem
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "grad_clip_cfg: {name: ClipGradByNorm}",
+            "grad_clip_cfg: the key 'clip_norm' of ClipGradByNorm is miss",
+        ),
+        ("grad_clip_cfg: 5", "grad_clip_cfg: must be keys and values or Null, not 5"),
+        ("custom_cfg: [{name: a, lr_mul: 1}]", "custom_cfg.0: unknown key 'lr_mul'; did you mean 'lr_mult'?"),
+        ("custom_cfg: {name: a}", "custom_cfg: must be a list or Null, not {'name': 'a'}"),
+    ],
+)
+def test_clipping_and_groups_are_judged_with_the_config(problems, said, told):
+    (problem,) = problems(f"optimizer: {{type: AdamW, {said}}}\n")
+    assert problem.startswith("config.yml:1: optimizer")
+    assert told in problem

@@ -155,6 +155,24 @@ def test_decay_steps_are_the_iterations_unless_told(write):
         assert cfg["lr_scheduler"]["decay_steps"] == steps
 
 
+@pytest.mark.parametrize(("said", "steps"), [("", 10), (", warmup_iters: 4", 6), (", warmup_iters: 99", 1)])
+@pytest.mark.parametrize(
+    ("kind", "key"), [("PolynomialDecay", "decay_steps"), ("CosineAnnealingDecay", "T_max")]
+)
+def test_a_schedule_takes_the_iterations_that_its_warm_up_leaves(write, kind, key, said, steps):
+    text = FULL.replace("PolynomialDecay", kind).replace("0.01}", f"0.01{said}}}")
+    section = Config(write(text))["lr_scheduler"]
+    assert section[key] == steps
+    assert len({"decay_steps", "T_max"} & set(section)) == 1
+    assert Config(write(text.replace("0.01", f"0.01, {key}: 5")))["lr_scheduler"][key] == 5
+
+
+def test_a_schedule_of_fixed_steps_takes_none_of_the_iterations(write):
+    schedule = "{type: StepDecay, learning_rate: 0.01, step_size: 3}"
+    text = FULL.replace("{type: PolynomialDecay, learning_rate: 0.01}", schedule)
+    assert Config(write(text))["lr_scheduler"] == {"type": "StepDecay", "learning_rate": 0.01, "step_size": 3}
+
+
 def test_what_takes_any_key_is_told_what_was_said_once(write):
     text = FULL.replace("UserData", "LooseData").replace("UserNet", "LooseNet")
     cfg = Config(write("ignore_index: 9\n" + text))

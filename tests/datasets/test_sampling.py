@@ -162,7 +162,7 @@ class Damaged(OfOurs):
 
 
 def replaced(*damaged, most, seed=0, wrong=None):
-    return ReplacedSamples(SeededSamples(Damaged(*damaged, wrong=wrong), seed), most)
+    return ReplacedSamples(SeededSamples(Damaged(*damaged, wrong=wrong), seed), seed, most)
 
 
 def test_without_damage_nothing_changes():

@@ -26,7 +26,9 @@ def test_adaptor_base_may_come_from_either_package(tmp_path, source):
     path = tiny.write_distill_file(tmp_path / "d.py", [tiny.feature()], source=source)
     student, _, features = load_distill_file(path)
     assert issubclass(student, AdaptorBase)
-    assert features == [tiny.feature()]
+    (feature,) = features
+    assert (feature.student, feature.teacher, feature.weight) == ("hidden_0", "hidden_0", 1.0)
+    assert feature.loss == {"type": "SegChannelwiseLoss"}
 
 
 def test_one_dict_counts_as_a_list_of_one_and_an_empty_one_as_none():

@@ -1,4 +1,3 @@
-import inspect
 import json
 import pathlib
 import sys
@@ -124,18 +123,6 @@ def test_keys_of_152_layers_are_paddlesegs():
     assert crc_of_keys(model) == 0xD7A8EC50
 
 
-def test_defaults_are_paddlesegs():
-    known = inspect.signature(DeepLabV3P).parameters
-    assert {name: p.default for name, p in known.items() if p.default is not p.empty} == {
-        "backbone_indices": (0, 3),
-        "aspp_ratios": (1, 6, 12, 18),
-        "aspp_out_channels": 256,
-        "align_corners": False,
-        "pretrained": None,
-    }
-    assert list(known)[:2] == ["num_classes", "backbone"]
-
-
 class Trunk(paddle.nn.Layer):
     """A backbone of two maps, as a user might bring one."""
 
@@ -155,24 +142,6 @@ def small(**options):
     return DeepLabV3P(3, Trunk(), backbone_indices=(0, 1), aspp_out_channels=8, **options)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (17, 23)])
-def test_logits_have_the_images_size_and_stay_on_the_model(size):
-    model = small()
-    logits = model(paddle.zeros([2, 3, *size]))
-    assert isinstance(logits, list)
-    assert [list(x.shape) for x in logits] == [[2, 3, *size]]
-    assert model.logit_list == logits
-    assert model.logit_list[0] is logits[0]
-
-
-def test_every_trained_parameter_gets_a_gradient():
-    model = small()
-    model(paddle.randn([2, 3, 16, 16]))[0].square().sum().backward()
-    trained = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
-    assert trained
-    assert [name for name, p in trained.items() if p.grad is None] == []
-
-
 def test_stages_may_be_counted_from_the_end():
     model = DeepLabV3P(2, Trunk(), backbone_indices=(-2, -1), aspp_out_channels=8)
     assert list(model(paddle.zeros([2, 3, 16, 16]))[0].shape) == [2, 2, 16, 16]
@@ -182,44 +151,6 @@ def test_no_ratio_leaves_the_images_mean():
     assert list(small(aspp_ratios=[])(paddle.zeros([2, 3, 16, 16]))[0].shape) == [2, 3, 16, 16]
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ({"backbone_indices": (0, 2)}, "must be two of the backbone's 2 stages, from 0 to 1, not [0, 2]"),
-        ({"backbone_indices": (-3, 1)}, "must be two of the backbone's 2 stages, from 0 to 1, not [-3, 1]"),
-        ({"backbone_indices": (0,)}, "must be two of the backbone's 2 stages, from 0 to 1, not [0]"),
-        (
-            {"backbone_indices": (0, 0, 1)},
-            "must be two of the backbone's 2 stages, from 0 to 1, not [0, 0, 1]",
-        ),
-        ({"aspp_ratios": (1, 0)}, "must be whole numbers above 0, not [1, 0] and 256"),
-        ({"aspp_out_channels": 0}, "must be whole numbers above 0, not [1, 6, 12, 18] and 0"),
-        ({"pretrained": "no/such.pdparams"}, "no file of weights at no/such.pdparams"),
-    ],
-)
-def test_what_cannot_be_built_is_refused(options, told, capsys):
-    options = {"backbone_indices": (0, 1), **options}
-    assert told in refusal(capsys, lambda: DeepLabV3P(3, Trunk(), **options))
-
-
-def test_pretrained_is_the_whole_model(tmp_path):
-    path = str(tmp_path / "model.pdparams")
-    given = small()
-    paddle.save(given.state_dict(), path)
-    loaded = small(pretrained=path).state_dict()
-    for key, value in given.state_dict().items():
-        np.testing.assert_array_equal(loaded[key].numpy(), value.numpy())
-
-
-def test_weights_of_another_class_count_are_refused(tmp_path, capsys):
-    path = str(tmp_path / "model.pdparams")
-    paddle.save(small().state_dict(), path)
-    message = refusal(
-        capsys,
-        lambda: DeepLabV3P(5, Trunk(), backbone_indices=(0, 1), aspp_out_channels=8, pretrained=path),
-    )
-    assert message == (
-        f"the weights in {path} are not those of DeepLabV3P: wrongly shaped keys: "
-        "head.decoder.conv.weight [3, 256, 1, 1] instead of [5, 256, 1, 1], "
-        "head.decoder.conv.bias [3] instead of [5]"
-    )
+def test_missing_weights_are_refused(capsys):
+    told = refusal(capsys, lambda: small(pretrained="no/such.pdparams"))
+    assert told == "no file of weights at no/such.pdparams"

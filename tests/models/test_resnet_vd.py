@@ -35,6 +35,7 @@ def test_sizes_and_channels(name):
         (ResNet18_vd, 8, [(16, 12), (8, 6), (8, 6), (8, 6)]),
         (ResNet18_vd, 16, [(16, 12), (8, 6), (4, 3), (4, 3)]),
         (ResNet50_vd, 16, [(16, 12), (8, 6), (4, 3), (4, 3)]),
+        (ResNet18_vd, 32, [(16, 12), (8, 6), (4, 3), (2, 2)]),
     ],
 )
 def test_maps_of_the_four_stages(backbone, output_stride, sizes):
@@ -90,7 +91,7 @@ def test_arguments_by_position_are_paddlesegs():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"output_stride": 32}, "output_stride must be 8 or 16, not 32"),
+        ({"output_stride": 4}, "output_stride must be 8, 16 or 32, not 4"),
         (
             {"multi_grid": [1]},
             "multi_grid needs a factor for each of the 3 blocks of the last stage of ResNet50_vd, [1] has 1",

@@ -1,7 +1,53 @@
+import json
+import math
+import pathlib
+
 import pytest
 from refusal import refusal
 
-from paddleseg.optimizers import PolynomialDecay
+from paddleseg.errors import UserError
+from paddleseg.optimizers import (
+    CosineAnnealingDecay,
+    ExponentialDecay,
+    PiecewiseDecay,
+    PolynomialDecay,
+    StepDecay,
+    lr,
+)
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "schedules.json"
+
+
+def rates(schedule, number):
+    """Return the rates of the first iterations."""
+    seen = []
+    for _ in range(number):
+        seen.append(schedule())
+        schedule.step()
+    return seen
+
+
+def polynomial(i, rate=0.5, end=0.1, power=0.9, steps=6):
+    return (rate - end) * max(0, 1 - i / steps) ** power + end
+
+
+def cosine(i, rate=0.5, lowest=0.1, steps=5):
+    return lowest + (rate - lowest) * (1 + math.cos(math.pi * i / steps)) / 2
+
+
+def piecewise(i):
+    return 0.5 if i < 2 else 0.05 if i < 6 else 0.1
+
+
+FORMULAS = [
+    (PolynomialDecay, {"learning_rate": 0.5, "end_lr": 0.1, "power": 0.9, "decay_steps": 6}, polynomial),
+    (CosineAnnealingDecay, {"learning_rate": 0.5, "eta_min": 0.1, "T_max": 5}, cosine),
+    (PiecewiseDecay, {"boundaries": [2, 6], "values": [0.5, 0.05, 0.1]}, piecewise),
+    (StepDecay, {"learning_rate": 0.5, "step_size": 3, "gamma": 0.4}, lambda i: 0.5 * 0.4 ** (i // 3)),
+    (StepDecay, {"learning_rate": 1, "step_size": 2}, lambda i: 0.1 ** (i // 2)),
+    (ExponentialDecay, {"learning_rate": 0.5, "gamma": 0.9}, lambda i: 0.5 * 0.9**i),
+]
+every = pytest.mark.parametrize(("schedule", "params", "formula"), FORMULAS)
 
 
 @pytest.mark.parametrize(
@@ -16,12 +62,50 @@ def test_the_rate_follows_the_formula_and_then_stays(rate, end, power, steps):
 
 
 def test_defaults():
-    schedule = PolynomialDecay(0.2, decay_steps=2)
-    rates = []
-    for _ in range(3):
-        rates.append(schedule())
-        schedule.step()
-    assert rates == pytest.approx([0.2, 0.10005, 0.0001])
+    assert rates(PolynomialDecay(0.2, decay_steps=2), 3) == pytest.approx([0.2, 0.10005, 0.0001])
+
+
+@every
+def test_each_follows_its_formula(schedule, params, formula):
+    assert rates(schedule(**params), 13) == pytest.approx([formula(i) for i in range(13)], rel=1e-12)
+
+
+@every
+@pytest.mark.parametrize(("iters", "start"), [(4, 0.02), (1, 0.0), (3, 0)])
+def test_a_warm_up_rises_to_the_first_rate_and_hands_over(schedule, params, formula, iters, start):
+    seen = rates(schedule(**params, warmup_iters=iters, warmup_start_lr=start), 13)
+    first = formula(0)
+    expected = [start + (first - start) * i / iters for i in range(iters)]
+    expected += [formula(i) for i in range(13 - iters)]
+    assert seen == pytest.approx(expected, rel=1e-12)
+
+
+@every
+def test_no_warm_up_whatever_its_first_rate(schedule, params, formula):
+    assert schedule(**params, warmup_iters=0, warmup_start_lr=9)() == formula(0)
+
+
+@every
+@pytest.mark.parametrize("warm", [{}, {"warmup_iters": 4, "warmup_start_lr": 0.02}], ids=["cold", "warm"])
+@pytest.mark.parametrize("after", [0, 2, 4, 5, 9])
+@pytest.mark.filterwarnings("error")
+def test_a_state_resumes_it_exactly(schedule, params, formula, warm, after):
+    whole = rates(schedule(**params, **warm), 14)
+    interrupted, resumed = (schedule(**params, **warm) for _ in range(2))
+    rates(interrupted, after)
+    state = json.loads(json.dumps(interrupted.state_dict()))
+    resumed.set_state_dict(state)
+    assert rates(resumed, 14 - after) == whole[after:]
+
+
+@pytest.mark.parametrize("case", json.loads(GOLDEN.read_text()), ids=lambda case: str(case["section"]))
+def test_equals_paddleseg(case):
+    section = dict(case["section"])
+    kind = section.pop("type")
+    if kind == "PolynomialDecay":  # as the config fills it in
+        section.setdefault("decay_steps", case["iters"] - section.get("warmup_iters", 0))
+    seen = rates(getattr(lr, kind)(**section), len(case["rates"]))
+    assert seen == pytest.approx(case["rates"], rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +124,42 @@ def test_defaults():
 def test_what_is_out_of_range_is_refused(said, told, capsys):
     arguments = {"learning_rate": 0.1, "decay_steps": 5, **said}
     assert refusal(capsys, lambda: PolynomialDecay(**arguments)) == told
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: CosineAnnealingDecay(0.1), "T_max is missing, and there is no `iters` to take it from"),
+        (lambda: CosineAnnealingDecay(0.1, T_max=0), "T_max must be above 0, not 0"),
+        (
+            lambda: CosineAnnealingDecay(0.1, 5, eta_min=-1),
+            "learning_rate and eta_min must be 0 or above, not 0",
+        ),
+        (lambda: StepDecay(0.1, 0), "step_size must be above 0, not 0"),
+        (lambda: StepDecay(-0.1, 1), "learning_rate must be 0 or above, not -0.1"),
+        (lambda: StepDecay(0.1, 1, gamma=1), "gamma must be above 0 and below 1, not 1"),
+        (lambda: ExponentialDecay(0.1, 0), "gamma must be above 0 and below 1, not 0"),
+        (lambda: ExponentialDecay(float("nan"), 0.5), "learning_rate must be 0 or above, not nan"),
+        (
+            lambda: PiecewiseDecay([], [0.1]),
+            "one rate more than there are boundaries, of which there is one at",
+        ),
+        (lambda: PiecewiseDecay([2], [0.1]), "values must hold one rate more .* not 1 for 1"),
+        (lambda: PiecewiseDecay([2], [0.1, 0.2, 0.3]), "not 3 for 1"),
+        (lambda: PiecewiseDecay([2, 2], [3, 2, 1]), r"boundaries must be above 0 and rise, not \[2, 2\]"),
+        (lambda: PiecewiseDecay([0], [2, 1]), r"boundaries must be above 0 and rise, not \[0\]"),
+        (lambda: PiecewiseDecay([2], [0.1, -1]), r"values must be 0 or above, not \[0.1, -1\]"),
+        (lambda: StepDecay(0.1, 2, warmup_iters=-1), "warmup_iters must be 0 or above, not -1"),
+        (
+            lambda: StepDecay(0.1, 2, warmup_iters=3, warmup_start_lr=0.1),
+            r"warmup_start_lr must be 0 or above and below the rate that it warms up to \(0.1\), not 0.1",
+        ),
+        (
+            lambda: ExponentialDecay(0.1, 0.5, 3, -0.1),
+            "warmup_start_lr must be 0 or above and below the rate",
+        ),
+    ],
+)
+def test_what_no_schedule_can_do_is_refused(make, told):
+    with pytest.raises(UserError, match=told):
+        make()

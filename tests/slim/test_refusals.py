@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import distilling
 import numpy as np
 import paddle
 import pytest
@@ -30,13 +31,23 @@ def refused(result, *told):
 def distill(tmp_path, root, command):
     """Distil a TinyNet under another; keywords replace parts of the set-up."""
 
-    def run(*flags, student=None, teacher=None, features=None, opts=None, pretrained=True, **distill_file):
+    def run(
+        *flags,
+        student=None,
+        teacher=None,
+        features=None,
+        opts=None,
+        pretrained=True,
+        changes=None,
+        **distill_file,
+    ):
         model = {"type": "TinyNet", "num_classes": 2, **(teacher or {})}
         if pretrained:
             arguments = {key: value for key, value in model.items() if key != "type"}
             path = tmp_path / "teacher.pdparams"
             model["pretrained"] = tiny.save_weights(path, tiny.TinyNet(**arguments))
         student = tiny.config(root, model={"type": "TinyNet", "num_classes": 2, **(student or {})})
+        student = {**student, "imports": ["tiny", "distilling"], **(changes or {})}
         return command(
             "slim/distill/distill_train.py",
             "--teather_config",
@@ -200,8 +211,9 @@ def test_features_of_different_shapes(distill):
     refused(result, "student's hidden_0 has shape [2, 4, 32, 32]", "teacher's hidden_0 [2, 6, 32, 32]")
 
 
-def test_another_number_of_outputs(distill):
-    refused(distill(teacher={"outputs": 2}), "the student has 1 output(s) and the teacher 2")
+def test_a_loss_for_an_output_that_the_student_lacks(distill):
+    result = distill(teacher={"outputs": 2}, opts=["distill_loss.coef=[3, 1]"])
+    refused(result, "student and teacher share 1 output(s) and the config has 2 loss(es)")
 
 
 def test_another_number_of_classes(distill):
@@ -210,7 +222,7 @@ def test_another_number_of_classes(distill):
 
 def test_a_loss_that_does_not_exist(distill):
     result = distill(features=[tiny.feature(loss_function="L3Loss")])
-    refused(result, "unknown loss_function 'L3Loss'", "'L1Loss'")
+    refused(result, "unknown loss 'L3Loss'", "'L1Loss'")
 
 
 @pytest.mark.parametrize(
@@ -282,3 +294,105 @@ def test_a_loss_on_relations_between_samples_needs_some(distill):
 
 def test_a_seed_that_is_too_large(train):
     refused(train("--seed", "9" * 20), "must be below 2**32")
+
+
+UNLABELED = {"type": "UnlabeledImages", "dataset_root": ".", "transforms": []}
+LABELS_NEEDED = {"type": "MemoryLoss"}
+
+
+@pytest.mark.parametrize(
+    ("feature", "key", "told"),
+    [
+        ({"loss": {"type": "L3Loss"}}, "loss.type", "unknown loss 'L3Loss'; did you mean 'L"),
+        ({"loss": {"type": "KLLoss", "temperature": -1}}, "loss", "temperature must be a positive number"),
+        ({"loss": {"type": "L1Loss", "reduction": "some"}}, "loss", "L1Loss refuses {'reduction': 'some'}"),
+        ({"student": "boddy.0"}, "student", "TinyNet has no sublayer 'boddy.0'; did you mean 'body.0'"),
+        ({"teacher": {"input_of": "bod"}}, "teacher", "TinyNet has no sublayer 'bod'; did you mean 'body'"),
+        (
+            {"student": {"attr": "mixd"}},
+            "student",
+            "forward leaves no 'mixd' on TinyNet; did you mean 'mixed'",
+        ),
+        ({"teacher": {"attr": "logit_list", "index": 5}}, "teacher", "a list of 1 has no index 5"),
+        ({"connector": {"type": "ConvBNReLU"}}, "connector.type", "unknown connector 'ConvBNReLU'"),
+        ({"connector": {"type": "ConvConnector", "kernel_size": 2}}, "connector", "kernel_size must be odd"),
+        ({"weight": -1}, "weight", "must be a number of 0 or above, not -1"),
+        ({"schedule": {"start_iter": "x"}}, "schedule.start_iter", "must be a whole number of 0 or above"),
+        ({"teacher_index": 1}, "teacher_index", "1, but the last of 1 teacher(s) is 0"),
+    ],
+)
+def test_a_wrong_entry_of_distill_features(distill, feature, key, told):
+    section = {"features": [{**distilling.feature(), **feature}]}
+    refused(distill(changes={"distill": section}), "student.yml:", f": distill.features.0.{key}: {told}")
+
+
+def test_features_of_different_channels_without_a_connector(distill):
+    feature = distilling.feature("body.0", "SegChannelwiseLoss", connector="none")
+    result = distill(teacher={"width": 6}, changes={"distill": {"features": [feature]}})
+    shapes = "the student's body.0 has shape [2, 4, 32, 32], the teacher's body.0 [2, 6, 32, 32]"
+    refused(result, "distill.features.0.loss", shapes, "choose two of equal shape, or `connector: auto`")
+
+
+def test_a_loss_that_needs_labels_and_gets_none(distill):
+    changes = {"unlabeled_dataset": UNLABELED, "distill": {"unlabeled_share": 1}}
+    features = {**changes["distill"], "features": [distilling.feature(loss=LABELS_NEEDED)]}
+    told = "MemoryLoss needs labels, and with unlabeled_share 1 none reach it"
+    result = distill(changes={**changes, "distill": features})
+    refused(result, "student.yml:", f"distill.features.0.loss.type: {told}")
+    result = distill(changes={**changes, "distill_loss": {"types": [LABELS_NEEDED], "coef": [1]}})
+    refused(result, "student.yml:", f"distill_loss.types.0.type: {told}")
+
+
+def test_labels_that_are_no_maps(distill):
+    """One class an image, which no loss can lay over a feature map."""
+    dataset = {"type": "Digits"}
+    changes = {
+        "imports": ["tiny", "tutorial_model", "distilling"],
+        "model": {"type": "Model"},
+        "train_dataset": dataset,
+        "val_dataset": dataset,
+        "distill_loss": None,
+        "num_classes": 10,
+        "distill": {"features": [{"student": "conv1", "teacher": "body.0", "loss": LABELS_NEEDED}]},
+    }
+    names = {"layer": "conv1", "tensor": "reshape_out", "teacher_layer": "body.0", "teacher_tensor": "mixed"}
+    result = distill("--no_eval", changes=changes, **names)
+    refused(result, "distill.features.0.loss", "conv1_MemoryLoss", "needs labels")
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"teacher_weighting": "best"}, "distill.teacher_weighting: must be mean or confidence, not 'best'"),
+        (
+            {"teacher_weighting": "confidence"},
+            "confidence weighs teachers against one another, and there is one",
+        ),
+        ({"unlabeled_share": 0.5}, "distill.unlabeled_share: there is no unlabeled_dataset"),
+        ({"feature": []}, "distill.feature: unknown key 'feature'; did you mean 'features'?"),
+    ],
+)
+def test_a_wrong_distill_section(distill, section, told):
+    refused(distill(changes={"distill": section}), "student.yml:", told)
+
+
+def test_unlabelled_images_that_do_not_fit(distill, tmp_path):
+    import cv2
+    import numpy as np
+
+    (tmp_path / "wide").mkdir()
+    for i in range(4):
+        cv2.imwrite(str(tmp_path / "wide" / f"{i}.png"), np.zeros((tiny.SIZE, 40, 3), "uint8"))
+    dataset = {**UNLABELED, "dataset_root": str(tmp_path / "wide")}
+    refused(distill(changes={"unlabeled_dataset": dataset}), "a batch has samples of different shapes, 'img'")
+    refused(
+        distill(changes={"unlabeled_dataset": {**UNLABELED, "dataset_root": "no"}}), "'no' is not a folder"
+    )
+
+
+def test_teachers_and_their_opts(distill, tmp_path):
+    teachers = [str(tmp_path / "teacher.yml"), str(tmp_path / "teacher.yml")]
+    opts = ["--teacher_opts", "model.num_classes=2"]
+    refused(distill("--teacher_config", *teachers, *opts), "--teacher_opts is given 1 time(s) for 2 teachers")
+    result = distill("--teacher_config", *teachers, *opts, "--teacher_opts", "model.pretrained=None")
+    refused(result, "model.pretrained is empty")

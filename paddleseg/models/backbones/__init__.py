@@ -1,5 +1,27 @@
 """Feature extractors: `forward` returns a list of feature maps, `feat_channels` their channels."""
 
+from paddleseg.models.backbones.mobilenetv2 import (
+    MobileNetV2_x0_5,
+    MobileNetV2_x0_25,
+    MobileNetV2_x0_75,
+    MobileNetV2_x1_0,
+    MobileNetV2_x1_5,
+    MobileNetV2_x2_0,
+)
+from paddleseg.models.backbones.mobilenetv3 import (
+    MobileNetV3_large_x0_5,
+    MobileNetV3_large_x0_35,
+    MobileNetV3_large_x0_75,
+    MobileNetV3_large_x1_0,
+    MobileNetV3_large_x1_0_os8,
+    MobileNetV3_large_x1_25,
+    MobileNetV3_small_x0_5,
+    MobileNetV3_small_x0_35,
+    MobileNetV3_small_x0_75,
+    MobileNetV3_small_x1_0,
+    MobileNetV3_small_x1_0_os8,
+    MobileNetV3_small_x1_25,
+)
 from paddleseg.models.backbones.resnet_vd import (
     ResNet18_vd,
     ResNet34_vd,
@@ -7,5 +29,32 @@ from paddleseg.models.backbones.resnet_vd import (
     ResNet101_vd,
     ResNet152_vd,
 )
+from paddleseg.models.backbones.stdcnet import STDC1, STDC2
 
-__all__ = ["ResNet18_vd", "ResNet34_vd", "ResNet50_vd", "ResNet101_vd", "ResNet152_vd"]
+__all__ = [
+    "MobileNetV2_x0_25",
+    "MobileNetV2_x0_5",
+    "MobileNetV2_x0_75",
+    "MobileNetV2_x1_0",
+    "MobileNetV2_x1_5",
+    "MobileNetV2_x2_0",
+    "MobileNetV3_large_x0_35",
+    "MobileNetV3_large_x0_5",
+    "MobileNetV3_large_x0_75",
+    "MobileNetV3_large_x1_0",
+    "MobileNetV3_large_x1_0_os8",
+    "MobileNetV3_large_x1_25",
+    "MobileNetV3_small_x0_35",
+    "MobileNetV3_small_x0_5",
+    "MobileNetV3_small_x0_75",
+    "MobileNetV3_small_x1_0",
+    "MobileNetV3_small_x1_0_os8",
+    "MobileNetV3_small_x1_25",
+    "ResNet101_vd",
+    "ResNet152_vd",
+    "ResNet18_vd",
+    "ResNet34_vd",
+    "ResNet50_vd",
+    "STDC1",
+    "STDC2",
+]

@@ -11,7 +11,11 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.models.checks import check_positive
 from paddleseg.utils.weights import load_backbone_weights
+
+# By output stride; a stage that is dilated is not strided.
+STAGE_DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}
 
 
 class ConvBNLayer(nn.Layer):
@@ -84,10 +88,11 @@ class ResNet_vd(nn.Layer):
     """ResNet-D that returns the feature maps of its four stages.
 
     Maps N x in_channels x H x W to a list of four maps N x `feat_channels[i]` x H_i x W_i at strides
-    4, 8, 8, 8 (`output_stride` 8) or 4, 8, 16, 16 (`output_stride` 16).
+    4, 8, 8, 8 (`output_stride` 8), 4, 8, 16, 16 (`output_stride` 16) or 4, 8, 16, 32 (`output_stride` 32,
+    unless `multi_grid` dilates the last stage).
 
     Args:
-        output_stride: 8 or 16; what is no longer strided is dilated instead.
+        output_stride: 8, 16 or 32; what is no longer strided is dilated instead.
         multi_grid: factor on the dilation of each block of the last stage; at least as many as it has
             blocks, the first ones count.
         pretrained: path or URL of a backbone's weights; None keeps the random ones.
@@ -108,21 +113,20 @@ class ResNet_vd(nn.Layer):
         in_channels: int = 3,
     ):
         super().__init__()
-        if output_stride not in (8, 16):
-            raise UserError(f"output_stride must be 8 or 16, not {output_stride}")
+        if output_stride not in STAGE_DILATIONS:
+            raise UserError(f"output_stride must be 8, 16 or 32, not {output_stride}")
         if len(multi_grid) < self.depths[3]:
             raise UserError(
                 f"multi_grid needs a factor for each of the {self.depths[3]} blocks of the last stage "
                 f"of {type(self).__name__}, {list(multi_grid)} has {len(multi_grid)}"
             )
-        if min(multi_grid) < 1:
-            raise UserError(f"multi_grid must hold whole numbers above 0, not {list(multi_grid)}")
+        check_positive("multi_grid", multi_grid)
         self.conv1_1 = ConvBNLayer(in_channels, 32, 3, stride=2)
         self.conv1_2 = ConvBNLayer(32, 32, 3)
         self.conv1_3 = ConvBNLayer(32, 64, 3)
         self.pool2d_max = nn.MaxPool2D(3, stride=2, padding=1)
 
-        stage_dilations = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2)}[output_stride]
+        stage_dilations = STAGE_DILATIONS[output_stride]
         channels = 64
         self.feat_channels = []
         for stage, depth in enumerate(self.depths):

@@ -29,6 +29,13 @@ class ConvBNReLU(ConvBN):
         return F.relu(super().forward(x))
 
 
+class ConvBNLeakyReLU(ConvBN):
+    """`ConvBN` followed by a leaky ReLU of slope 0.01."""
+
+    def forward(self, x):
+        return F.leaky_relu(super().forward(x), 0.01)
+
+
 class SeparableConvBNReLU(nn.Layer):
     """A depthwise `ConvBN`, then a pointwise `ConvBNReLU`.
 

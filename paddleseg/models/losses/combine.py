@@ -14,7 +14,7 @@ def weighted_losses(section, outputs, label=None):
         section: {'types': [loss, ...], 'coef': [number, ...]}, one for each output.
         outputs: for each output, the tuple of tensors that its loss compares: (logits,) with the label, or
             (student's logits, teacher's logits).
-        label: N x H x W, int64; handed to those losses that take one more argument.
+        label: N x H x W, int64; handed to those losses that take one more argument, as `compare` says.
 
     Returns:
         dict from the loss's class name (with its index, where a name comes twice) to a scalar tensor.
@@ -25,19 +25,45 @@ def weighted_losses(section, outputs, label=None):
     types, coef = section["types"], section["coef"]
     if len(types) != len(outputs):
         names = ", ".join(type(loss).__name__ for loss in types)
+        compared = bool(outputs) and len(outputs[0]) > 1
+        told = "student and teacher share" if compared else "the model has"
         raise UserError(
-            f"the model has {len(outputs)} output(s) and the config {len(types)} loss(es) for them "
-            f"({names}); there must be one for each"
+            f"{told} {len(outputs)} output(s) and the config has {len(types)} loss(es) for them ({names}); "
+            f"there must be one for each"
         )
     parts = {}
     for i, (loss, factor, tensors) in enumerate(zip(types, coef, outputs)):
-        arguments = (*tensors, label) if takes_label(loss, len(tensors)) else tensors
         name = type(loss).__name__
-        value = loss(*arguments)
+        value = compare(loss, tensors, label)
         if value.size != 1:
             raise UserError(f"{name} gives a tensor of shape {list(value.shape)}; a loss must be one number")
         parts[f"{name}_{i}" if name in parts else name] = factor * value
     return parts
+
+
+def compare(loss, tensors, label=None):
+    """Return what a loss says of some tensors, and of the label if it takes one.
+
+    A batch may hold images without labels behind the labelled ones. A loss of one tensor, or one with the
+    attribute `needs_label`, sees the labelled part alone. Any other sees all; if it takes a label, by which
+    it may leave out ignored pixels, an image without one has no pixel to leave out.
+
+    Args:
+        loss: called with the tensors, and with the label as the last argument if it can be.
+        tensors: each N x ...
+        label: M x ..., int64, of the first M <= N samples; None if there is none.
+    """
+    if not takes_label(loss, len(tensors)):
+        return loss(*tensors)
+    count = tensors[0].shape[0]
+    if label is None or label.shape[0] == count:
+        return loss(*tensors, label)
+    if len(tensors) == 1 or getattr(loss, "needs_label", False):
+        return loss(*(tensor[: label.shape[0]] for tensor in tensors), label)
+    # Any class will do where the label serves as a mask only.
+    kept = 0 if getattr(loss, "ignore_index", 255) != 0 else 1
+    rest = paddle.full([count - label.shape[0], *label.shape[1:]], kept, label.dtype)
+    return loss(*tensors, paddle.concat([label, rest]))
 
 
 def merge_parts(parts, more, prefix):

@@ -1,18 +1,12 @@
 """Kullback-Leibler divergence between the class distributions of teacher and student."""
 
-import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.models.losses.common import (
-    check_alike,
-    check_label,
-    check_temperature,
-    full_precision,
-    log_softmax,
-    mean_over,
-)
+from paddleseg.models.losses.common import check_alike, check_temperature, full_precision, mean_over
+from paddleseg.models.losses.distance import kl_divergence
+from paddleseg.models.losses.labels import kept_pixels
 
 REDUCTIONS = ("mean", "pixel")
 
@@ -35,7 +29,8 @@ def kl_loss(student, teacher, label=None, ignore_index=255, temperature=1.0, red
         student: logits, N x C x ... (N x C for one decision a sample), floating; float16 and bfloat16
             are computed in float32.
         teacher: logits of the same shape. No gradient reaches them.
-        label: N x ..., int64; its pixels of `ignore_index` are left out. None keeps all. Default None.
+        label: N x ..., int64; its pixels of `ignore_index` are left out. N x H' x W' of another size is
+            resized (see `labels.label_at`). None keeps all. Default None.
         ignore_index: see `label`. Default 255.
         temperature: T > 0, by which both logits are divided. Default 1.0.
         reduction: "mean" or "pixel", see above. Default "mean".
@@ -49,18 +44,10 @@ def kl_loss(student, teacher, label=None, ignore_index=255, temperature=1.0, red
     check_alike(student, teacher)
     check_temperature(temperature)
     _check_reduction(reduction)
-    with paddle.no_grad():
-        log_p = log_softmax(teacher / temperature, axis=1)
-        p = log_p.exp()
-    # No logarithm of p or q themselves: either may underflow to 0.
-    log_q = log_softmax(student / temperature, axis=1)
-    divergence = (p * (log_p - log_q)).sum(axis=1) * temperature**2
+    divergence = kl_divergence(student, teacher, 1, temperature)
     if reduction == "mean":
         divergence = divergence / student.shape[1]
-    if label is None:
-        return divergence.mean()
-    check_label(student, label)
-    kept = (label != ignore_index).astype(divergence.dtype)
+    kept = kept_pixels(student, label, ignore_index)
     return mean_over((divergence * kept).sum(), kept.sum())
 
 

@@ -114,3 +114,11 @@ def test_temperature_that_is_none():
 
 def test_is_registered_as_a_distillation_loss():
     assert manager.LOSSES["SegChannelwiseLoss"]().against == "teacher"
+
+
+def test_a_label_of_whole_samples_leaves_out_samples():
+    student, teacher = (paddle.to_tensor(np.random.default_rng(i).normal(size=(3, 5))) for i in (0, 1))
+    label = paddle.to_tensor([0, 255, 1])
+    kept = paddle.to_tensor([0, 2])
+    expected = channelwise_loss(student.index_select(kept), teacher.index_select(kept))
+    assert float(channelwise_loss(student, teacher, label=label)) == pytest.approx(float(expected))

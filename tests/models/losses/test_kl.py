@@ -144,12 +144,19 @@ def test_logits_of_one_axis():
         kl_loss(paddle.zeros([3]), paddle.zeros([3]))
 
 
-def test_label_that_does_not_fit():
+@pytest.mark.parametrize("label_shape", [(2, 2, 2), (1, 1, 2, 2), (1, 2)], ids=str)
+def test_label_that_does_not_fit(label_shape):
     logits = paddle.zeros([1, 3, 2, 2])
-    with pytest.raises(
-        UserError, match=r"label has the shape \[1, 4, 4\] .* \[1, 3, 2, 2\] need \[1, 2, 2\]"
-    ):
-        kl_loss(logits, logits, paddle.zeros([1, 4, 4], dtype="int64"))
+    with pytest.raises(UserError, match=r"label has the shape .* \[1, 3, 2, 2\] need \[1, 2, 2\]"):
+        kl_loss(logits, logits, paddle.zeros(label_shape, dtype="int64"))
+
+
+def test_label_of_the_images_size_serves_smaller_logits():
+    student, teacher = normal((2, 3, 4, 5), seed=14), normal((2, 3, 4, 5), seed=15)
+    label = labels((2, 4, 5), 3)
+    large = label.repeat(3, axis=1).repeat(2, axis=2)
+    value = kl_loss(tensor(student), tensor(teacher), tensor(large))
+    np.testing.assert_allclose(float(value), reference(student, teacher, label), rtol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf")])

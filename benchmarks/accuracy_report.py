@@ -1,0 +1,103 @@
+"""The results of `accuracy.py` as a CSV file, a table and a plot."""
+
+import csv
+import os
+
+import numpy as np
+
+HEAD = ("method", "seeds", "mIoU", "over plain", "of the gap", "parameters")
+
+
+def write(folder, results, plain):
+    """Write `results.csv`, `table.md` and `plot.png` to a folder and return the table.
+
+    Args:
+        folder: an existing one.
+        results: list of {'method', 'seed', 'miou', 'class_iou', 'parameters', 'seconds', ...}.
+        plain: the method that all others are compared with.
+    """
+    names = ("method", "seed", "miou", "parameters", "seconds")
+    with open(os.path.join(folder, "results.csv"), "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*names, "class_iou"])
+        for result in results:
+            ious = " ".join(f"{iou:.4f}" for iou in result["class_iou"])
+            writer.writerow([*(result[name] for name in names), ious])
+    text = table(results, plain)
+    with open(os.path.join(folder, "table.md"), "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    plot(os.path.join(folder, "plot.png"), by_method(results), plain)
+    return text
+
+
+def by_method(results):
+    """Return {method: list of mIoU, one a seed}, in the order of the results."""
+    scores = {}
+    for result in results:
+        scores.setdefault(result["method"], []).append(result["miou"])
+    return scores
+
+
+def spread(values):
+    """Return the sample standard deviation, 0 for a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def share_of_gap(values, plain, teacher):
+    """Return (mean - plain's mean) / (teacher - plain's mean), or None where that says nothing.
+
+    Args:
+        values: a method's mIoU, one a seed.
+        plain: the plain student's.
+        teacher: the teacher's; None or empty if it is not there.
+
+    It says nothing where the gap is within two standard deviations of the plain student's seeds, or where
+    there is but one seed of it to tell by.
+    """
+    if not teacher or len(plain) < 2:
+        return None
+    gap = np.mean(teacher) - np.mean(plain)
+    if gap <= 2 * spread(plain):
+        return None
+    return float((np.mean(values) - np.mean(plain)) / gap)
+
+
+def table(results, plain):
+    """Return a Markdown table: each method's mean and standard deviation, and its share of the gap."""
+    scores = by_method(results)
+    parameters = {result["method"]: result["parameters"] for result in results}
+    base, teacher = scores.get(plain, []), scores.get("teacher", [])
+    rows = [HEAD, ("---",) * len(HEAD)]
+    for method, values in scores.items():
+        mean = f"{np.mean(values):.4f}" + (f" ± {spread(values):.4f}" if len(values) > 1 else "")
+        over, share = "", ""
+        if base and method not in (plain, "teacher"):
+            over = f"{np.mean(values) - np.mean(base):+.4f}"
+            recovered = share_of_gap(values, base, teacher)
+            share = "" if recovered is None else f"{recovered:.0%}"
+        rows.append((method, str(len(values)), mean, over, share, f"{parameters[method] / 1e6:.2f} M"))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def plot(path, scores, plain):
+    """Draw every run as a dot and each method's mean as a line, a row a method."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    methods = [method for method in scores if method != "teacher"]
+    figure, axes = pyplot.subplots(figsize=(8, 0.35 * len(methods) + 1.6), layout="constrained")
+    for row, method in enumerate(methods):
+        color = "tab:gray" if method == plain else "tab:blue"
+        axes.plot(scores[method], [row] * len(scores[method]), "o", color=color, alpha=0.6)
+        axes.plot([np.mean(scores[method])] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
+    for name, color in ((plain, "tab:gray"), ("teacher", "tab:orange")):
+        if name in scores:
+            axes.axvline(np.mean(scores[name]), color=color, linestyle=":", label=f"mean of {name}")
+    axes.set_yticks(range(len(methods)), methods)
+    axes.invert_yaxis()
+    axes.set_xlabel("mIoU on the validation images")
+    axes.legend(loc="best", fontsize="small")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,231 @@
+"""Run an exported model: python infer.py --config output/inference_model/deploy.yaml --image_path photographs
+
+Needs NumPy, OpenCV, PyYAML, and Paddle or onnxruntime, but nothing of the training code.
+"""
+
+import argparse
+import math
+import os
+import sys
+import time
+
+import cv2
+import numpy as np
+import yaml
+
+INTERPOLATIONS = {
+    "NEAREST": cv2.INTER_NEAREST,
+    "LINEAR": cv2.INTER_LINEAR,
+    "CUBIC": cv2.INTER_CUBIC,
+    "AREA": cv2.INTER_AREA,
+    "LANCZOS4": cv2.INTER_LANCZOS4,
+}
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class UserError(Exception):
+    """What the user can mend, in one line."""
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Masks and latency of an exported model.")
+    parser.add_argument("--config", required=True, help="the deploy.yaml beside the exported model")
+    parser.add_argument("--image_path", required=True, help="an image, a folder, or a .txt list of images")
+    parser.add_argument("--save_dir", default="./output/masks", help="where masks go (default: %(default)s)")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--cpu_threads", type=int, default=0, help="0 leaves it to the library (default: 0)")
+    parser.add_argument("--warmup", type=int, default=3, help="runs before the clock counts (default: 3)")
+    args = parser.parse_args()
+    try:
+        infer(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def infer(args):
+    """Write a mask for each image, the classes' indices in the colours of PASCAL VOC, and print latency."""
+    deploy = read_deploy_file(args.config)
+    prepare = [step(spec) for spec in deploy["transforms"]]
+    run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
+    files = image_files(args.image_path)
+    os.makedirs(args.save_dir, exist_ok=True)
+    seconds, unreadable = [], []
+    for number, file in enumerate(files):
+        image = cv2.imread(file, cv2.IMREAD_COLOR)
+        if image is None:
+            unreadable.append(file)
+            print(f"passed over, no image that OpenCV reads: {file}", file=sys.stderr)
+            continue
+        batch = prepared(image, prepare)
+        for _ in range(args.warmup if number == 0 else 0):
+            run(batch)
+        started = time.perf_counter()
+        output = run(batch)
+        seconds.append(time.perf_counter() - started)
+        name = os.path.splitext(os.path.basename(file))[0] + ".png"
+        write_mask(os.path.join(args.save_dir, name), mask_of(output, image.shape[:2]))
+    if seconds:
+        spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
+        print(f"{len(seconds)} image(s), masks in {args.save_dir}")
+        print(f"latency of the model alone: median {1000 * np.median(seconds):.1f} ms ({spread} ms)")
+    if unreadable:
+        raise UserError(f"{len(unreadable)} of {len(files)} image(s) could not be read")
+
+
+def read_deploy_file(path):
+    """Return the `Deploy` section of a deploy.yaml."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            deploy = yaml.safe_load(file)["Deploy"]
+        missing = [key for key in ("model", "transforms") if key not in deploy]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no deploy.yaml as export.py writes it: {error!r}") from None
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}")
+    return deploy
+
+
+def image_files(path):
+    """Return the images that a path means: itself, those of a folder, or those that a list names."""
+    if os.path.isdir(path):
+        found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        files = sorted(file for file in found if file.lower().endswith(SUFFIXES))
+    elif path.lower().endswith(".txt") and os.path.isfile(path):
+        with open(path, encoding="utf-8-sig") as file:
+            names = [line.split()[0] for line in file if line.strip()]
+        files = [os.path.join(os.path.dirname(path), name) for name in names]
+    else:
+        files = [path] if os.path.isfile(path) else []
+    if not files:
+        raise UserError(f"there is no image at {path}")
+    return files
+
+
+def step(spec):
+    """Return the function, image to image, of one transform of a deploy.yaml."""
+    arguments = {key: value for key, value in spec.items() if key != "type"}
+    maker = STEPS.get(spec["type"])
+    if maker is None:
+        raise UserError(
+            f"the transform {spec['type']} is not one that infer.py knows ({', '.join(STEPS)}); give the "
+            f"config an `export: transforms:` section without it and export again"
+        )
+    return maker(**arguments)
+
+
+def _scaled(image, scale, interp):
+    height, width = image.shape[:2]
+    size = (round(width * scale), round(height * scale))
+    return cv2.resize(image, size, interpolation=INTERPOLATIONS[interp])
+
+
+def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divisor=None):
+    def apply(image):
+        width, height = target_size
+        if keep_ratio:
+            sides = image.shape[1], image.shape[0]
+            scale = min(max(target_size) / max(sides), min(target_size) / min(sides))
+            width, height = (round(side * scale) for side in sides)
+        step = size_divisor or 1
+        size = [max(math.ceil(side / step), 1) * step for side in (width, height)]
+        return cv2.resize(image, size, interpolation=INTERPOLATIONS[interp])
+
+    return apply
+
+
+def resize_by_long(long_size):
+    return lambda image: _scaled(image, long_size / max(image.shape[:2]), "LINEAR")
+
+
+def normalize(mean=(0.5,), std=(0.5,)):
+    mean, std = np.float32(mean), np.float32(std)
+    return lambda image: (image / np.float32(255) - mean) / std
+
+
+STEPS = {"Resize": resize, "ResizeByLong": resize_by_long, "Normalize": normalize}
+
+
+def prepared(image, steps):
+    """Return a BGR image as what the model takes: RGB, transformed, float32 1 x 3 x H x W."""
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.float32)
+    for apply in steps:
+        image = apply(image)
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def open_model(deploy, folder, args):
+    """Return the function, float32 N x 3 x H x W to the graph's output, of an exported model."""
+    path = os.path.join(folder, deploy["model"])
+    if not os.path.isfile(path):
+        raise UserError(f"there is no model {path}")
+    if path.endswith(".onnx"):
+        return open_onnx(path, args)
+    return open_paddle(path, os.path.join(folder, deploy["params"]), args)
+
+
+def open_onnx(path, args):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # below errors it remarks on constants that the converter left over
+    options.intra_op_num_threads = args.cpu_threads
+    wanted = "CUDAExecutionProvider" if args.device == "gpu" else "CPUExecutionProvider"
+    if wanted not in onnxruntime.get_available_providers():
+        raise UserError("--device gpu: this onnxruntime is built without; install onnxruntime-gpu")
+    session = onnxruntime.InferenceSession(path, options, providers=[wanted])
+    name = session.get_inputs()[0].name
+    return lambda batch: session.run(None, {name: batch})[0]
+
+
+def open_paddle(path, params, args):
+    from paddle import inference
+
+    config = inference.Config(path, params)
+    config.disable_glog_info()
+    if args.device == "gpu":
+        config.enable_use_gpu(256, 0)
+    elif hasattr(config, "disable_mkldnn"):
+        # With oneDNN, Paddle 3's executor fails on the interpolation that every model here ends with.
+        config.disable_mkldnn()
+    if args.cpu_threads:
+        config.set_cpu_math_library_num_threads(args.cpu_threads)
+    predictor = inference.create_predictor(config)
+    source = predictor.get_input_handle(predictor.get_input_names()[0])
+    target = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def run(batch):
+        source.reshape(batch.shape)
+        source.copy_from_cpu(batch)
+        predictor.run()
+        return target.copy_to_cpu()
+
+    return run
+
+
+def mask_of(output, size):
+    """Return classes, uint8 of `size` (H, W), of an output: classes 1 x h x w, or a number for each class."""
+    if output.ndim == 3:
+        return cv2.resize(output[0].astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+    planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in output[0]]
+    return np.argmax(planes, axis=0).astype(np.uint8)
+
+
+def write_mask(path, mask):
+    """Write a mask as a grey PNG of class indices, and beside it `*_color.png` for people."""
+    cv2.imwrite(path, mask)
+    cv2.imwrite(os.path.splitext(path)[0] + "_color.png", palette()[mask][..., ::-1])
+
+
+def palette():
+    """Return the 256 colours of PASCAL VOC, uint8 256 x 3, RGB: a class's bits dealt out to the channels."""
+    classes = np.arange(256)
+    colors = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colors[:, channel] |= ((classes >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
+    return colors
+
+
+if __name__ == "__main__":
+    main()

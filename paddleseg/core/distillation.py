@@ -1,0 +1,191 @@
+"""From two configs, or more, to the step that distils."""
+
+import hashlib
+from dataclasses import dataclass
+
+import paddle
+
+from paddleseg.core import parallel
+from paddleseg.core.loading import stack
+from paddleseg.core.resume import digest, flattened
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.cvlibs.check import class_counts, ignore_indices
+from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.cvlibs.config import SECTIONS
+from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
+from paddleseg.distill.declared import declared_taps, features_of_config
+from paddleseg.distill.distill_file import load_distill_file
+from paddleseg.distill.features import check_batch_size
+from paddleseg.distill.list_taps import find_taps, table
+from paddleseg.distill.probe import check_logits, feature_losses, observe
+from paddleseg.distill.step import DistillNet, DistillStep
+from paddleseg.distill.taps import Taps
+from paddleseg.distill.teacher import Teacher, Teachers
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be distilled of the features, and from how many teachers.
+
+    Attributes:
+        student_adaptor, teacher_adaptor: classes derived from `AdaptorBase`; of teachers, the first's.
+        features: list of `Feature`, of the distill_config.py and of the config.
+        weighting: how several teachers' logits are joined.
+    """
+
+    student_adaptor: type
+    teacher_adaptor: type
+    features: list
+    weighting: str
+
+
+def make_plan(cfg, distill_file, num_teachers):
+    """Read what a student's checked config and a distill_config.py declare, and return a `Plan`.
+
+    Raises:
+        UserError: the file is not of its form, a teacher is asked for who is not there, a batch is too small.
+    """
+    student_adaptor, teacher_adaptor, from_file = load_distill_file(distill_file)
+    features = [*from_file, *features_of_config(cfg)]
+    for feature in features:
+        if feature.teacher_index >= num_teachers:
+            raise UserError(
+                f"{feature.place('teacher_index')}: {feature.teacher_index}, but the last of "
+                f"{num_teachers} teacher(s) is {num_teachers - 1}"
+            )
+    weighting = cfg.get("distill", {}).get("teacher_weighting", "mean")
+    if weighting == "confidence" and num_teachers == 1:
+        place = cfg.place("distill", "teacher_weighting")
+        raise UserError(f"{place}: confidence weighs teachers against one another, and there is one")
+    check_batch_size(features, cfg.batch_size)
+    return Plan(student_adaptor, teacher_adaptor, features, weighting)
+
+
+def teacher_configs(args, weights_needed=True):
+    """Return the checked `Config` of each teacher.
+
+    Args:
+        args: the parsed flags of `distill_train.py`.
+        weights_needed: refuse a teacher without weights, unless the flags insist on one.
+
+    Raises:
+        UserError: a config has mistakes or no weights, or the groups of --teacher_opts are not one a teacher.
+    """
+    paths = [args.teacher_config] if isinstance(args.teacher_config, str) else args.teacher_config
+    groups = args.teacher_opts or []
+    if len(paths) == 1:
+        groups = [[opt for group in groups for opt in group]]
+    elif groups and len(groups) != len(paths):
+        raise UserError(
+            f"--teacher_opts is given {len(groups)} time(s) for {len(paths)} teachers; give it once for "
+            f"each, in their order (nothing behind it changes nothing)"
+        )
+    configs = [
+        Config(path, opts=opts, sections=("model",), required=("model",))
+        for path, opts in zip(paths, groups or [[]] * len(paths))
+    ]
+    for cfg in configs:
+        if weights_needed and not cfg["model"].get("pretrained") and not args.allow_random_teacher:
+            raise UserError(
+                f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the "
+                f"teacher's model.pdparams (in the file or by --teacher_opts model.pretrained=PATH), or "
+                f"insist with --allow_random_teacher"
+            )
+    return configs
+
+
+def distill_step(builder, teacher_cfgs, plan, seed):
+    """Build student and teachers, try them on some images, and return the `DistillStep`.
+
+    Args:
+        builder: the student's `SegBuilder`.
+        teacher_cfgs: a `Config` of each teacher.
+        plan: a `Plan`.
+        seed: of the run.
+
+    Raises:
+        UserError: something that was declared does not exist in the models, or does not fit.
+    """
+    # The student first: its weights are then those of plain training with the same seed.
+    student = parallel.with_sync_batch_norm(builder.model)
+    taps = Taps(student, "student", plan.student_adaptor, declared_taps(plan.features, "student"))
+    teachers = [
+        Teacher(
+            SegBuilder(cfg).model,
+            plan.teacher_adaptor if k == 0 else None,
+            declared_taps(plan.features, "teacher", k),
+        )
+        for k, cfg in enumerate(teacher_cfgs)
+    ]
+    if builder.distill_loss is None and not plan.features:
+        logger.warning("neither distill_loss nor feature losses: the teacher will change nothing")
+    seen = observe(student, taps, teachers, first_batch(builder, seed))
+    if builder.distill_loss is not None:
+        check_logits(seen)
+    counts = class_counts(builder.cfg.dic, SECTIONS)
+    ignore_index = _ignore_index(builder.cfg)
+    losses = feature_losses(plan.features, seen, counts[0][1] if counts else None, ignore_index)
+    losses = [parallel.with_sync_batch_norm(loss) for loss in losses]
+    net = DistillNet(student, taps, builder.loss, builder.distill_loss, losses)
+    weighting = None if builder.distill_loss is None else plan.weighting
+    return DistillStep(
+        parallel.parallel_model(net, find_unused_parameters=net.may_rest),
+        Teachers(teachers, weighting, ignore_index),
+        net.extra,
+    )
+
+
+def _ignore_index(cfg):
+    said = ignore_indices(cfg.dic, SECTIONS)
+    return said[0][1] if said else 255
+
+
+def first_batch(builder, seed):
+    """Return up to two of the first training samples, as the step is given them."""
+    unlabeled = num_unlabeled(builder.cfg.dic) == builder.cfg.batch_size
+    dataset = builder.unlabeled_dataset if unlabeled else builder.train_dataset
+    # Which samples these are does not matter; the training judges those that cannot be read.
+    samples = ReplacedSamples(SeededSamples(dataset, seed, labeled=not unlabeled), seed, len(dataset))
+    count = min(2, builder.cfg.batch_size, len(samples))
+    if count == 0:
+        raise UserError("the training set holds no image")
+    batch = stack([samples.read((0, i))[0] for i in range(count)])
+    return {key: paddle.to_tensor(value) for key, value in batch.items()}
+
+
+def print_taps(builder, teacher_cfgs, seed):
+    """Print the taps of student and teachers, with their shapes for one image of the training set."""
+    image = first_batch(builder, seed)["img"][:1]
+    configs = [builder.cfg, *teacher_cfgs]
+    models = [builder.model, *(SegBuilder(cfg).model for cfg in teacher_cfgs)]
+    roles = [
+        "student",
+        *(f"teacher {k}" if len(teacher_cfgs) > 1 else "teacher" for k in range(len(teacher_cfgs))),
+    ]
+    size = " x ".join(str(n) for n in image.shape)
+    listed = [
+        (f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:", find_taps(model, image))
+        for role, cfg, model in zip(roles, configs, models)
+    ]
+    print(table(listed), flush=True)
+
+
+def decided_by(distill_file, teacher_cfgs, teachers):
+    """Return what decides the outcome of a distillation beside the student's config and flags.
+
+    A teacher's weights are told by their content, so its file may be moved.
+
+    Args:
+        distill_file: path of the distill_config.py.
+        teacher_cfgs: a `Config` of each teacher.
+        teachers: the `Teachers`.
+    """
+    with open(distill_file, "rb") as file:
+        decided = {"--distill_config (SHA-256)": hashlib.sha256(file.read()).hexdigest()}
+    for k, (cfg, teacher) in enumerate(zip(teacher_cfgs, teachers.teachers)):
+        model = {key: value for key, value in cfg["model"].items() if key != "pretrained"}
+        decided.update(flattened(model, f"teacher {k}: model"))
+        decided[f"teacher {k}: weights (SHA-256)"] = digest(teacher.model)
+    return decided

@@ -1,0 +1,109 @@
+"""A trained model as a static graph, with what it takes to run it where nothing of the training is."""
+
+import os
+import tempfile
+
+import paddle
+
+from paddleseg.core import onnx_file, parallel
+from paddleseg.core.deploy_file import write_deploy_file
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+from paddleseg.utils.weights import load_weights
+
+
+class ExportedModel(paddle.nn.Layer):
+    """A model's main output alone, turned into what is deployed.
+
+    Args:
+        model: maps N x C x H x W to a list of logits, the main one first.
+        output_op: "argmax" gives classes, int32 N x H x W; "softmax" probabilities and "none" the logits,
+            float32 N x num_classes x H x W.
+    """
+
+    def __init__(self, model, output_op):
+        super().__init__()
+        self.model = model
+        self.output_op = output_op
+
+    def forward(self, x):
+        outputs = self.model(x)  # of a static graph's own type, which `output_list` does not know
+        logits = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+        if self.output_op == "argmax":
+            return paddle.argmax(logits, axis=1, dtype="int32")
+        if self.output_op == "softmax":
+            return paddle.nn.functional.softmax(logits, axis=1)
+        return logits
+
+
+def export(args):
+    """Write the graph of a trained model and its `deploy.yaml` to `args.save_dir`.
+
+    Args:
+        args: the parsed flags of `export.py`.
+
+    Raises:
+        UserError: no weights, a shape that the model does not take, or an ONNX file that disagrees with it.
+    """
+    if args.format == "onnx":
+        onnx_file.check_installed()
+    cfg = Config(args.config, opts=args.opts, sections=("model", "val_dataset"), required=("model",))
+    parallel.set_device("cpu")
+    model = _trained(cfg, args.model_path)
+    shape = _shape(args.input_shape)
+    exported = ExportedModel(model, args.output_op)
+    exported.eval()
+    _make_folder(args.save_dir)
+    # Written beside, so that what stands in the folder in the end is whole and was compared.
+    with tempfile.TemporaryDirectory(dir=args.save_dir, prefix=".export.") as scratch:
+        names = _save_graph(exported, scratch, shape)
+        if args.format == "onnx":
+            names = {"model": onnx_file.convert(scratch, names)}
+            onnx_file.compare(os.path.join(scratch, names["model"]), exported, cfg, args, shape)
+        write_deploy_file(scratch, names, cfg, args.output_op, shape)
+        for name in [*names.values(), "deploy.yaml"]:
+            os.replace(os.path.join(scratch, name), os.path.join(args.save_dir, name))
+    logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
+
+
+def _trained(cfg, model_path):
+    model = SegBuilder(cfg).model
+    if model_path is not None:
+        load_weights(model, model_path)
+    elif not cfg["model"].get("pretrained"):
+        raise UserError("no weights to export: give --model_path, or model.pretrained in the config")
+    model.eval()
+    return model
+
+
+def _shape(given):
+    """Return the input's [N, C, H, W], -1 where it may be anything."""
+    shape = list(given or (-1, 3, -1, -1))
+    if len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1:
+        raise UserError(
+            f"--input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
+            f"-1 for any N, H, W"
+        )
+    return shape
+
+
+def _make_folder(path):
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
+
+
+def _save_graph(exported, folder, shape):
+    """Write the static graph and return its files, {'model': ..., 'params': ...}."""
+    spec = paddle.static.InputSpec([None if size == -1 else size for size in shape], "float32", name="x")
+    try:
+        graph = paddle.jit.to_static(exported, input_spec=[spec], full_graph=True)
+        paddle.jit.save(graph, os.path.join(folder, "model"))
+    except (ValueError, TypeError, AssertionError) as error:
+        told = " ".join(str(error).split())[-300:]
+        raise UserError(f"the model cannot be made a static graph for the input {shape}: {told}") from error
+    # Paddle 3 writes its graph as JSON, Paddle 2 as .pdmodel.
+    model = next(n for n in ("model.json", "model.pdmodel") if os.path.isfile(os.path.join(folder, n)))
+    return {"model": model, "params": "model.pdiparams"}

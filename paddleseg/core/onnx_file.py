@@ -1,0 +1,128 @@
+"""A static graph as an ONNX file, and the proof that it computes what the model does."""
+
+import os
+
+import numpy as np
+import paddle
+
+from paddleseg.core.deploy_file import deployed_transforms
+from paddleseg.cvlibs import SegBuilder
+from paddleseg.cvlibs.builder import build_transforms
+from paddleseg.errors import UserError
+from paddleseg.transforms import Compose
+from paddleseg.utils.image_files import image_files
+from paddleseg.utils.logger import logger
+
+OPSET = 17
+# Share of pixels whose class must be the model's: two libraries round differently where classes nearly tie.
+AGREEMENT = 0.9999
+NOISE_SIZES = ((64, 96), (97, 65))
+
+
+def check_installed():
+    """Refuse what cannot convert: Paddle 2, or a missing converter.
+
+    Raises:
+        UserError: with the command that mends it.
+    """
+    if int(paddle.__version__.split(".")[0]) < 3:
+        raise UserError(
+            f"--format onnx needs Paddle 3, and this is {paddle.__version__}: paddle2onnx 2.1 reads no "
+            f"other's graphs; export with --format paddle, or install paddlepaddle 3"
+        )
+    try:
+        import onnxruntime  # noqa: F401
+        import paddle2onnx  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"--format onnx: {error.name} is not installed: pip install paddle2onnx==2.1.0 onnxruntime"
+        ) from None
+
+
+def convert(folder, names):
+    """Turn the graph of `names` ({'model', 'params'}) in `folder` into `model.onnx` there; return its name.
+
+    Raises:
+        UserError: the graph has an operation that the converter does not know.
+    """
+    import paddle2onnx
+
+    target = os.path.join(folder, "model.onnx")
+    paths = [os.path.join(folder, names[key]) for key in ("model", "params")]
+    try:
+        # Its default optimizer, Polygraphy, installs packages while it runs; "None" is no optimizer.
+        paddle2onnx.export(*paths, target, opset_version=OPSET, optimize_tool="None")
+    except Exception as error:  # it raises whatever its C++ part and its own error handling come to
+        raise UserError(f"paddle2onnx cannot convert this model: {' '.join(str(error).split())}") from error
+    return "model.onnx"
+
+
+def compare(path, exported, cfg, args, shape):
+    """Run an ONNX file and the model on the same images, and say how many pixels agree.
+
+    Args:
+        path: the ONNX file.
+        exported: the `ExportedModel` that it was made of.
+        cfg: the model's config.
+        args: flags, with `images` (files, folders and lists, or None) and `max_images`.
+        shape: the input's [N, C, H, W], -1 where it may be anything.
+
+    Raises:
+        UserError: fewer than `AGREEMENT` of the pixels have the model's class, or there is no such image.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # below errors it remarks on constants that the converter left over
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    source, images = _images(cfg, args, shape)
+    equal = total = 0
+    for image in images:
+        image = _fitted(image, shape)
+        theirs = _classes(session.run(None, {name: image})[0])
+        with paddle.no_grad():
+            ours = _classes(exported(paddle.to_tensor(image)).numpy())
+        equal += int((ours == theirs).sum())
+        total += ours.size
+    share = equal / total
+    told = f"{share:.4%} of {total} pixels have the same class under onnxruntime and Paddle, on {source}"
+    if share < AGREEMENT:
+        raise UserError(f"the ONNX file is wrong and was not kept: {told}; {AGREEMENT:.2%} must")
+    logger.info(f"ONNX file compared: {told}")
+
+
+def _classes(output):
+    """Return classes N x H x W of an output, which holds classes or a number for each of them."""
+    return output if output.ndim == 3 else output.argmax(axis=1)
+
+
+def _fitted(image, shape):
+    """Return an image C x H x W as the batch that a graph of fixed sizes takes: repeated, cut, padded."""
+    batch = np.stack([image] * (1 if shape[0] == -1 else shape[0]))
+    for axis in (2, 3):
+        if shape[axis] != -1:
+            batch = batch.take(np.arange(shape[axis]) % batch.shape[axis], axis=axis)
+    return np.ascontiguousarray(batch)
+
+
+def _images(cfg, args, shape):
+    """Return what the images are, in words, and an iterable of float32 arrays C x H x W."""
+    if args.images:
+        files = image_files(args.images)[: args.max_images]
+        compose = Compose(build_transforms(deployed_transforms(cfg)), img_channels=shape[1])
+        return f"{len(files)} image(s) of --images", (compose({"img": file})["img"] for file in files)
+    try:
+        dataset = SegBuilder(cfg).val_dataset
+    except UserError as error:
+        logger.info(f"the config's validation images are not to be had: {error}")
+        dataset = None
+    if dataset is None:
+        return f"{len(NOISE_SIZES)} images of seeded noise", _noise(shape[1])
+    count = min(len(dataset), args.max_images)
+    return f"{count} of the config's validation images", (dataset[i]["img"] for i in range(count))
+
+
+def _noise(channels):
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal((channels, *size)).astype("float32") for size in NOISE_SIZES]

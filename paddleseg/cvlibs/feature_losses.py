@@ -1,0 +1,58 @@
+"""The losses that compare two features, by name: those that are registered, else PaddleSlim's."""
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError, suggestion
+
+ALIASES = {"L2Loss": "MSELoss"}
+# Losses of PaddleSlim that normalise over the last axis, which is the width of a feature map.
+OVER_LAST_AXIS = {
+    "CELoss": "takes the softmax over the width of a feature map; pass axis=1 for its channels",
+    "DMLLoss": "takes logarithms of raw features, which is NaN; pass act='softmax', axis=1, or act='sigmoid'",
+}
+
+
+class FeatureLosses:
+    """A registry like those of `manager`: this project's and users' losses come before PaddleSlim's."""
+
+    name = "loss"
+
+    def __contains__(self, name):
+        return name in manager.LOSSES or ALIASES.get(name, name) in _paddleslim()
+
+    def __getitem__(self, name):
+        """Return the class of that name, or raise `UserError` naming the nearest ones."""
+        if name in manager.LOSSES:
+            return manager.LOSSES[name]
+        if name not in self:
+            raise UserError(f"unknown loss {name!r}: {suggestion(name, self)}")
+        return _paddleslim()[ALIASES.get(name, name)]
+
+    def __iter__(self):
+        return iter(sorted({*manager.LOSSES, *_paddleslim(), *ALIASES}))
+
+
+FEATURE_LOSSES = FeatureLosses()
+
+
+def _paddleslim():
+    from paddleslim.dygraph.dist.losses.basic_loss import BASIC_LOSS  # 2 s, so only where it is needed
+
+    return BASIC_LOSS.module_dict
+
+
+def misuse(spec):
+    """Return why a `{type: ..., ...}` cannot compare two features, or None.
+
+    Args:
+        spec: its `type` is one of `FEATURE_LOSSES`.
+    """
+    name = spec["type"]
+    if name in manager.LOSSES:
+        against = getattr(manager.LOSSES[name], "against", "teacher")
+        return (
+            None if against == "teacher" else f"{name} compares logits with the {against}, not two features"
+        )
+    over_channels = spec.get("axis") == 1 and (name != "DMLLoss" or spec.get("act") == "softmax")
+    if name in OVER_LAST_AXIS and not over_channels and spec.get("act") != "sigmoid":
+        return f"{name} of PaddleSlim {OVER_LAST_AXIS[name]}"
+    return None

@@ -1,0 +1,84 @@
+"""Images without masks."""
+
+import os
+from typing import Callable, Optional, Sequence
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.transforms import Compose
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@manager.DATASETS.add_component
+class UnlabeledImages:
+    """The images of a folder, or those that a list names, for a config's `unlabeled_dataset`.
+
+    Args:
+        dataset_root: the folder; without a list, all images in it and below, in the order of their names.
+        transforms: a list of transforms, which `Compose` chains; they must lead to the size that the images
+            of the training set have.
+        image_list: a UTF-8 text file that names one image a line, below `dataset_root`. Default None.
+        img_channels: 3, or 1 for grey images.
+
+    Attributes:
+        file_list: a list of [image path, None].
+
+    Raises:
+        UserError: the folder or the list is missing, or holds no image.
+    """
+
+    def __init__(
+        self,
+        dataset_root: str,
+        transforms: Sequence[Callable],
+        image_list: Optional[str] = None,
+        img_channels: int = 3,
+    ):
+        if not os.path.isdir(dataset_root):
+            raise UserError(f"UnlabeledImages: dataset_root {str(dataset_root)!r} is not a folder")
+        self.transforms = Compose(transforms, img_channels=img_channels)
+        files = _found(dataset_root) if image_list is None else _listed(image_list, dataset_root)
+        self.file_list = [[file, None] for file in files]
+        if not files:
+            there = dataset_root if image_list is None else image_list
+            raise UserError(f"UnlabeledImages: there is no image in {str(there)!r}")
+
+    def __len__(self):
+        return len(self.file_list)
+
+    def __getitem__(self, index):
+        return self.sample(index)
+
+    def sample(self, index, rng=None):
+        """Read and transform one image.
+
+        Args:
+            index: 0..len - 1.
+            rng: the `numpy.random.Generator` of the transforms; one seeded from NumPy's global state if None.
+
+        Returns:
+            A dict with `img` (float32, C x H x W).
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        return self.transforms({"img": self.file_list[index][0]}, rng)
+
+
+def _found(root):
+    return sorted(
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.lower().endswith(EXTENSIONS)
+    )
+
+
+def _listed(path, root):
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            names = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the list {str(path)!r}: {error}") from error
+    return [os.path.join(root, name) for name in names if name]

@@ -1,0 +1,101 @@
+"""What there is to tap: every tensor that a model's layers take and give, or that `forward` leaves on it."""
+
+import itertools
+import string
+
+import paddle
+
+from paddleseg.distill.taps import Tap
+
+
+@paddle.no_grad()
+def find_taps(model, images):
+    """Return [(`Tap`, shape)] of a model in the order in which a forward pass comes to them.
+
+    The attributes follow at the end.
+
+    Args:
+        model: a `paddle.nn.Layer`; it is put into eval mode.
+        images: float32 N x 3 x H x W.
+    """
+    model.eval()
+    found, hooks = [], []
+    for name, layer in model.named_sublayers():
+
+        def note_input(_, inputs, name=name):
+            found.extend(_shapes("input_of", name, inputs[0] if inputs else None))
+
+        def note_output(_, inputs, output, name=name):
+            found.extend(_shapes("output_of", name, output))
+
+        hooks.append(layer.register_forward_pre_hook(note_input))
+        hooks.append(layer.register_forward_post_hook(note_output))
+    before = dict(_attributes(model))
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    for name, value in _attributes(model):
+        if before.get(name) is not value:
+            found.extend(_shapes("attr", name, value))
+    return list(dict(found).items())
+
+
+def _attributes(model):
+    """Yield (dotted name, value) of what stands on a model's layers beside parameters and layers."""
+    for prefix, layer in model.named_sublayers(include_self=True):
+        # A tensor that `forward` assigns becomes a buffer.
+        for name, value in (*vars(layer).items(), *layer._buffers.items()):
+            if not name.startswith("_"):
+                yield (f"{prefix}.{name}" if prefix else name), value
+
+
+def _shapes(kind, name, value):
+    if isinstance(value, paddle.Tensor):
+        return [(Tap(kind, name), list(value.shape))]
+    if not isinstance(value, (list, tuple)):
+        return []
+    return [
+        (Tap(kind, name, i), list(item.shape))
+        for i, item in enumerate(value)
+        if isinstance(item, paddle.Tensor)
+    ]
+
+
+def table(models):
+    """Return the text that `--list_taps` prints.
+
+    Args:
+        models: [(heading, what `find_taps` returned)], the student first. A shape that the student shares
+            with a teacher bears a letter, the same wherever it occurs.
+    """
+    student, *teachers = [[tuple(shape) for _, shape in taps] for _, taps in models]
+    shared = set(student) & set(itertools.chain(*teachers))
+    letters = dict(zip((shape for shape in dict.fromkeys(student) if shape in shared), _letters()))
+    lines = [
+        "The taps that a config's distill.features may name. Shapes with the same letter are equal. The left",
+        "column is the input of the layer in that line, {input_of: layer}.",
+    ]
+    for heading, taps in models:
+        lines += ["", heading, *_rows(taps, letters)]
+    return "\n".join(lines)
+
+
+def _rows(taps, letters):
+    shapes = dict(taps)
+    for tap, shape in taps:
+        beside = Tap("input_of", tap.name) if tap.kind == "output_of" and tap.index is None else None
+        if tap.kind == "input_of" and tap.index is None and Tap("output_of", tap.name) in shapes:
+            continue  # it stands beside that layer's output
+        columns = [_marked(shapes.get(beside), letters), _marked(shape, letters)]
+        yield f"  {columns[0]:<26} {columns[1]:<26} {tap}"
+
+
+def _marked(shape, letters):
+    return "" if shape is None else f"{letters.get(tuple(shape), ''):<2} {shape}"
+
+
+def _letters():
+    """Yield A, B, ..., Z, AA, AB, ..."""
+    for length in itertools.count(1):
+        for letters in itertools.product(string.ascii_uppercase, repeat=length):
+            yield "".join(letters)

@@ -1,0 +1,133 @@
+"""Taps: where in a model the tensors to distil are found, and what fetches them after each forward pass."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+import paddle
+
+from paddleseg.distill.adaptor import AdaptorMapping, missing
+from paddleseg.errors import UserError, suggestion
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place in a model where a tensor is found.
+
+    Args:
+        kind: "output_of" or "input_of" a sublayer, or "attr", which `forward` leaves on the model.
+        name: the sublayer's or attribute's dotted name.
+        index: which item, where a list of tensors is found; None where it is one tensor.
+    """
+
+    kind: str
+    name: str
+    index: Optional[int] = None
+
+    def __str__(self):
+        """Return it as a config says it."""
+        if self.kind == "output_of" and self.index is None:
+            return self.name
+        index = "" if self.index is None else f", index: {self.index}"
+        return f"{{{self.kind}: {self.name}{index}}}"
+
+    @property
+    def label(self):
+        """What the log calls it, without the signs that stand between the figures of a log line."""
+        kind = "_input" if self.kind == "input_of" else ""
+        index = "" if self.index is None else f"_{self.index}"
+        return f"{self.name}{kind}{index}"
+
+
+class Taps:
+    """The tensors at some places of a model, after each of its forward passes.
+
+    Args:
+        model: the layer itself, not its data-parallel wrapper.
+        role: "student" or "teacher", for messages.
+        adaptor_class: a class derived from `AdaptorBase`, whose names are taps as well; None for none.
+        declared: pairs (`Tap`, where it was written).
+
+    Raises:
+        UserError: the model has no sublayer of a name; the nearest ones are told.
+    """
+
+    def __init__(self, model, role, adaptor_class=None, declared=()):
+        self._model = model
+        self._adaptor = None if adaptor_class is None else AdaptorMapping(adaptor_class, model, role)
+        # By name from the adaptor, by Tap from the config: the two never meet.
+        self._taps = {}
+        self._where = {}
+        self._found = {}
+        for name, layer_name in self._adaptor.layers().items() if self._adaptor else ():
+            self._add(name, Tap("output_of", layer_name), self._adaptor.where(name))
+        for tap, where in declared:
+            if tap not in self._taps:
+                self._add(tap, tap, where)
+
+    def read(self):
+        """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and let go of them.
+
+        Raises:
+            UserError: a tensor that `forward` does not leave on the model, a layer that it does not run,
+                or something that is no tensor.
+        """
+        found, self._found = self._found, {}
+        tensors = {}
+        for key, tap in self._taps.items():
+            if tap.kind == "attr":
+                value = self._attribute(tap, self._where[key])
+            elif key in found:
+                value = found[key]
+            else:
+                raise UserError(f"{self._where[key]}: the model's forward does not run {tap.name!r}")
+            tensors[key] = one_tensor(value, tap.index, self._where[key])
+        for name, value in self._adaptor.tensors().items() if self._adaptor else ():
+            tensors[name] = one_tensor(value, None, self._adaptor.where(name))
+        return tensors
+
+    def _add(self, key, tap, where):
+        self._taps[key], self._where[key] = tap, where
+        if tap.kind == "attr":
+            return  # there after a forward pass at the earliest
+        layers = dict(self._model.named_sublayers())
+        if tap.name not in layers:
+            raise UserError(
+                f"{where}: {type(self._model).__name__} has no sublayer {tap.name!r}; "
+                f"{suggestion(tap.name, layers)}"
+            )
+        layer = layers[tap.name]
+        if tap.kind == "input_of":
+            layer.register_forward_pre_hook(lambda _, inputs: self._keep(key, inputs[0] if inputs else None))
+        else:
+            layer.register_forward_post_hook(lambda _, inputs, output: self._keep(key, output))
+
+    def _keep(self, key, value):
+        self._found[key] = value
+
+    def _attribute(self, tap, where):
+        owner = self._model
+        for name in tap.name.split("."):
+            if not hasattr(owner, name):
+                raise UserError(f"{where}: {missing(name, owner)}")
+            owner = getattr(owner, name)
+        return owner
+
+
+def one_tensor(value, index, where):
+    """Return what was found, or one item of it, as a tensor; a list of one counts as its item.
+
+    Raises:
+        UserError: it is no tensor, or has no such item.
+    """
+    if index is not None:
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f"{where}: {type(value).__name__} instead of a list, so it has no index {index}")
+        if not -len(value) <= index < len(value):
+            raise UserError(f"{where}: a list of {len(value)} has no index {index}")
+        value = value[index]
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, paddle.Tensor):
+        kind = f"a list of {len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
+        raise UserError(f"{where}: {kind} instead of one tensor; name one of its items")
+    return value

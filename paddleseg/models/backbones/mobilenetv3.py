@@ -1,0 +1,285 @@
+"""MobileNetV3, large and small, and both with an output stride of 8.
+
+Howard et al., "Searching for MobileNetV3", https://arxiv.org/abs/1905.02244. Sublayer names are
+PaddleSeg's, since published weights use them.
+"""
+
+from typing import NamedTuple, Optional
+
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
+
+from paddleseg.cvlibs import manager
+from paddleseg.utils.weights import load_weights
+
+# What the published ImageNet weights hold beyond the backbone.
+CLASSIFIER_PREFIXES = ("last_second_conv.", "last_conv.", "fc.")
+
+
+class Block(NamedTuple):
+    """One line of the paper's tables 1 and 2: k, exp size, #out, SE, NL, s."""
+
+    kernel: int
+    inner: int
+    channels: int
+    squeeze: bool
+    activation: str
+    stride: int
+
+
+RELU, HARDSWISH = "relu", "hardswish"
+LARGE = (
+    Block(3, 16, 16, False, RELU, 1),
+    Block(3, 64, 24, False, RELU, 2),
+    Block(3, 72, 24, False, RELU, 1),
+    Block(5, 72, 40, True, RELU, 2),
+    Block(5, 120, 40, True, RELU, 1),
+    Block(5, 120, 40, True, RELU, 1),
+    Block(3, 240, 80, False, HARDSWISH, 2),
+    Block(3, 200, 80, False, HARDSWISH, 1),
+    Block(3, 184, 80, False, HARDSWISH, 1),
+    Block(3, 184, 80, False, HARDSWISH, 1),
+    Block(3, 480, 112, True, HARDSWISH, 1),
+    Block(3, 672, 112, True, HARDSWISH, 1),
+    Block(5, 672, 160, True, HARDSWISH, 2),
+    Block(5, 960, 160, True, HARDSWISH, 1),
+    Block(5, 960, 160, True, HARDSWISH, 1),
+)
+SMALL = (
+    Block(3, 16, 16, True, RELU, 2),
+    Block(3, 72, 24, False, RELU, 2),
+    Block(3, 88, 24, False, RELU, 1),
+    Block(5, 96, 40, True, HARDSWISH, 2),
+    Block(5, 240, 40, True, HARDSWISH, 1),
+    Block(5, 240, 40, True, HARDSWISH, 1),
+    Block(5, 120, 48, True, HARDSWISH, 1),
+    Block(5, 144, 48, True, HARDSWISH, 1),
+    Block(5, 288, 96, True, HARDSWISH, 2),
+    Block(5, 576, 96, True, HARDSWISH, 1),
+    Block(5, 576, 96, True, HARDSWISH, 1),
+)
+
+
+def divisible(channels):
+    """Return the multiple of 8 nearest to a number of channels, at least 8 and not below 9/10 of it."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+class ConvBNLayer(nn.Layer):
+    """Convolution without bias, batch norm without weight decay, and an activation.
+
+    Args:
+        in_channels, out_channels, kernel_size: as in `paddle.nn.Conv2D`.
+        activation: name of a function of `paddle.nn.functional`; None for none.
+        **conv: any other argument of `paddle.nn.Conv2D`.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, activation=None, **conv):
+        super().__init__()
+        self.conv = nn.Conv2D(in_channels, out_channels, kernel_size, bias_attr=False, **conv)
+        undecayed = [paddle.ParamAttr(regularizer=paddle.regularizer.L2Decay(0.0)) for _ in range(2)]
+        self.bn = nn.BatchNorm2D(out_channels, weight_attr=undecayed[0], bias_attr=undecayed[1])
+        self._activation = getattr(F, activation) if activation else None
+
+    def forward(self, x):
+        x = self.bn(self.conv(x))
+        return self._activation(x) if self._activation else x
+
+
+class SEModule(nn.Layer):
+    """Squeeze and excitation: a factor for each channel, of the channels' means over the image.
+
+    Hu et al., https://arxiv.org/abs/1709.01507, with a hard sigmoid max(0, min(1, x / 5 + 1 / 2)).
+
+    Args:
+        channels: channels of the feature map.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1 = nn.Conv2D(channels, channels // 4, 1)
+        self.conv2 = nn.Conv2D(channels // 4, channels, 1)
+
+    def forward(self, x):
+        factor = self.conv2(F.relu(self.conv1(F.adaptive_avg_pool2d(x, 1))))
+        return x * F.hardsigmoid(factor, slope=0.2, offset=0.5)
+
+
+class ResidualUnit(nn.Layer):
+    """Expansion, depthwise convolution[, squeeze and excitation], linear projection[, shortcut].
+
+    Args:
+        block: a `Block`.
+        in_channels, inner, out_channels: channels before, inside and after.
+        stride, dilation: of the depthwise convolution.
+    """
+
+    def __init__(self, block, in_channels, inner, out_channels, stride, dilation):
+        super().__init__()
+        self.expand_conv = ConvBNLayer(in_channels, inner, 1, block.activation)
+        self.bottleneck_conv = ConvBNLayer(
+            inner,
+            inner,
+            block.kernel,
+            block.activation,
+            stride=stride,
+            padding=block.kernel // 2 * dilation,
+            dilation=dilation,
+            groups=inner,
+        )
+        if block.squeeze:
+            self.mid_se = SEModule(inner)
+        self.linear_conv = ConvBNLayer(inner, out_channels, 1)
+        self._squeeze = block.squeeze
+        self._shortcut = stride == 1 and in_channels == out_channels
+
+    def forward(self, x):
+        y = self.bottleneck_conv(self.expand_conv(x))
+        if self._squeeze:
+            y = self.mid_se(y)
+        y = self.linear_conv(y)
+        return x + y if self._shortcut else y
+
+
+class MobileNetV3(nn.Layer):
+    """MobileNetV3 that returns four feature maps.
+
+    Maps N x in_channels x H x W to a list of four maps N x `feat_channels[i]` x H_i x W_i at strides 4, 8,
+    16 and 32, or 4, 8, 8 and 8 where the output stride is 8: what is no longer strided is dilated instead.
+
+    Args:
+        in_channels: channels of the image.
+        pretrained: path or URL of a backbone's weights; None keeps the random ones.
+
+    Raises:
+        UserError: weights that do not match.
+    """
+
+    table = ()
+    returned = ()
+    scale = 1.0
+    output_stride = 32
+
+    def __init__(self, in_channels: int = 3, pretrained: Optional[str] = None):
+        super().__init__()
+        channels = divisible(16 * self.scale)
+        self.conv = ConvBNLayer(in_channels, channels, 3, HARDSWISH, stride=2, padding=1)
+        units = []
+        reached, dilation = 2, 1
+        for block in self.table:
+            stride = block.stride if reached * block.stride <= self.output_stride else 1
+            inner, out_channels = divisible(block.inner * self.scale), divisible(block.channels * self.scale)
+            units.append(ResidualUnit(block, channels, inner, out_channels, stride, dilation))
+            # A stride left out is made up for by all later blocks.
+            dilation *= block.stride // stride
+            reached *= stride
+            channels = out_channels
+        self.blocks = nn.Sequential(*units)
+        self.feat_channels = [divisible(self.table[i].channels * self.scale) for i in self.returned]
+        if pretrained is not None:
+            load_weights(self, pretrained, CLASSIFIER_PREFIXES)
+
+    def forward(self, x):
+        x = self.conv(x)
+        features = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in self.returned:
+                features.append(x)
+        return features
+
+
+class MobileNetV3_small(MobileNetV3):
+    """The small form."""
+
+    table = SMALL
+    returned = (0, 2, 7, 10)
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_small_x0_35(MobileNetV3_small):
+    """The small form of 0.35 times the channels."""
+
+    scale = 0.35
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_small_x0_5(MobileNetV3_small):
+    """The small form of half the channels."""
+
+    scale = 0.5
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_small_x0_75(MobileNetV3_small):
+    """The small form of three quarters of the channels."""
+
+    scale = 0.75
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_small_x1_0(MobileNetV3_small):
+    """The small form as in the paper."""
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_small_x1_25(MobileNetV3_small):
+    """The small form of one and a quarter times the channels."""
+
+    scale = 1.25
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_small_x1_0_os8(MobileNetV3_small):
+    """The small form as in the paper, with an output stride of 8."""
+
+    output_stride = 8
+
+
+class MobileNetV3_large(MobileNetV3):
+    """The large form."""
+
+    table = LARGE
+    returned = (2, 5, 11, 14)
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_large_x0_35(MobileNetV3_large):
+    """The large form of 0.35 times the channels."""
+
+    scale = 0.35
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_large_x0_5(MobileNetV3_large):
+    """The large form of half the channels."""
+
+    scale = 0.5
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_large_x0_75(MobileNetV3_large):
+    """The large form of three quarters of the channels."""
+
+    scale = 0.75
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_large_x1_0(MobileNetV3_large):
+    """The large form as in the paper."""
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_large_x1_25(MobileNetV3_large):
+    """The large form of one and a quarter times the channels."""
+
+    scale = 1.25
+
+
+@manager.BACKBONES.add_component
+class MobileNetV3_large_x1_0_os8(MobileNetV3_large):
+    """The large form as in the paper, with an output stride of 8."""
+
+    output_stride = 8

@@ -1,0 +1,57 @@
+"""What the constructors of architectures and backbones refuse, each rule in one place."""
+
+from paddleseg.errors import UserError
+
+_NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four"}
+
+
+def stage_channels(backbone, indices, count, or_more=False):
+    """Return the channels of the backbone's feature maps that `backbone_indices` names.
+
+    Args:
+        backbone: a layer with `feat_channels`, one number for each map that it returns.
+        indices: which of them; from -1 downwards they are counted from the end.
+        count: how many there must be, 1 to 4.
+        or_more: whether there may be more.
+
+    Raises:
+        UserError: another number of indices, one that the backbone does not have, or a layer that is no
+            backbone.
+    """
+    channels = getattr(backbone, "feat_channels", None)
+    if channels is None:
+        raise UserError(
+            f"{type(backbone).__name__} is no backbone: it has no feat_channels, a list of the channels of "
+            f"each feature map that it returns"
+        )
+    stages = len(channels)
+    as_many = len(indices) >= count if or_more else len(indices) == count
+    if not as_many or not all(-stages <= i < stages for i in indices):
+        number = ("at least " if or_more else "") + _NUMBERS[count]
+        raise UserError(
+            f"backbone_indices must be {number} of the backbone's {stages} stages, from 0 to {stages - 1}, "
+            f"not {list(indices)}"
+        )
+    return [channels[i] for i in indices]
+
+
+def check_positive(name, value):
+    """Raise `UserError` unless a parameter holds whole numbers above 0: one, or a list of them."""
+    if isinstance(value, (list, tuple)):
+        if any(item < 1 for item in value):
+            raise UserError(f"{name} must hold whole numbers above 0, not {list(value)}")
+    elif value < 1:
+        raise UserError(f"{name} must be a whole number above 0, not {value}")
+
+
+def check_bins(name, bins):
+    """Raise `UserError` unless `bins` holds at least one whole number, all above 0."""
+    if not bins:
+        raise UserError(f"{name} must hold at least one size")
+    check_positive(name, bins)
+
+
+def check_dropout(name, value):
+    """Raise `UserError` unless a dropout rate is 0 or above and below 1."""
+    if not 0 <= value < 1:
+        raise UserError(f"{name} must be 0 or above and below 1, not {value}")

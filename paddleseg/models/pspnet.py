@@ -1,0 +1,99 @@
+"""PSPNet."""
+
+from typing import Optional, Sequence
+
+import paddle.nn as nn
+
+from paddleseg.cvlibs import manager
+from paddleseg.models.base import SegmentationModel
+from paddleseg.models.checks import check_bins, check_positive, stage_channels
+from paddleseg.models.layers import AuxLayer, PPModule
+from paddleseg.utils.weights import load_weights
+
+
+@manager.MODELS.add_component
+class PSPNet(SegmentationModel):
+    """PSPNet: backbone, pyramid pooling, and a classifier; a second one in the backbone's middle.
+
+    Zhao et al., "Pyramid Scene Parsing Network", https://arxiv.org/abs/1612.01105. Keys, arithmetic and
+    constructor are PaddleSeg's.
+
+    `forward` gives the main output and, in training and evaluation alike, the auxiliary one; see
+    `SegmentationModel`.
+
+    Args:
+        num_classes: number of classes.
+        backbone: a layer that returns a list of feature maps and has `feat_channels`.
+        backbone_indices: which two of them are the input of the auxiliary classifier and of the pooling.
+        pp_out_channels: channels that the pyramid pooling hands to the classifier.
+        bin_sizes: sizes that the feature map is pooled to.
+        enable_auxiliary_loss: whether there is an auxiliary output.
+        align_corners: as in `paddle.nn.functional.interpolate`.
+        pretrained: path or URL of the whole model's weights; None keeps what is there.
+
+    Raises:
+        UserError: `backbone_indices` that the backbone does not have, channels or bin sizes below 1,
+            weights that do not match.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: nn.Layer,
+        backbone_indices: Sequence[int] = (2, 3),
+        pp_out_channels: int = 1024,
+        bin_sizes: Sequence[int] = (1, 2, 3, 6),
+        enable_auxiliary_loss: bool = True,
+        align_corners: bool = False,
+        pretrained: Optional[str] = None,
+    ):
+        super().__init__(backbone, align_corners)
+        channels = stage_channels(backbone, backbone_indices, 2)
+        check_positive("pp_out_channels", pp_out_channels)
+        check_bins("bin_sizes", bin_sizes)
+        self.head = PSPNetHead(
+            num_classes,
+            backbone_indices,
+            channels,
+            pp_out_channels,
+            bin_sizes,
+            enable_auxiliary_loss,
+            align_corners,
+        )
+        if pretrained is not None:
+            load_weights(self, pretrained)
+
+
+class PSPNetHead(nn.Layer):
+    """Pyramid pooling and classifiers: a list of feature maps to a list of one or two maps of logits.
+
+    Args:
+        num_classes, backbone_indices, pp_out_channels, bin_sizes, enable_auxiliary_loss, align_corners: as
+            in `PSPNet`.
+        backbone_channels: channels of the two maps that `backbone_indices` names.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        backbone_indices,
+        backbone_channels,
+        pp_out_channels,
+        bin_sizes,
+        enable_auxiliary_loss,
+        align_corners,
+    ):
+        super().__init__()
+        middle_channels, high_channels = backbone_channels
+        self.psp_module = PPModule(high_channels, pp_out_channels, bin_sizes, align_corners)
+        self.dropout = nn.Dropout(0.1)
+        self.conv = nn.Conv2D(pp_out_channels, num_classes, 1)
+        if enable_auxiliary_loss:
+            self.auxlayer = AuxLayer(middle_channels, middle_channels // 4, num_classes)
+        self._has_auxiliary = enable_auxiliary_loss
+        self._indices = list(backbone_indices)
+
+    def forward(self, features):
+        middle, high = (features[i] for i in self._indices)
+        logits = [self.conv(self.dropout(self.psp_module(high)))]
+        return [*logits, self.auxlayer(middle)] if self._has_auxiliary else logits

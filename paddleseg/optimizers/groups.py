@@ -1,0 +1,78 @@
+"""Groups of parameters with a learning rate and a weight decay of their own."""
+
+import math
+
+from paddleseg.cvlibs import signature
+from paddleseg.errors import UserError, nearest, suggestion
+
+FACTORS = ("lr_mult", "weight_decay_mult")
+
+
+def check_custom_cfg(custom_cfg):
+    """Raise `UserError` unless `custom_cfg` is what `parameter_groups` takes."""
+    for i, item in enumerate(custom_cfg):
+        here = f"custom_cfg.{i}"
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
+            raise UserError(f"{here}: must hold a `name`, a part of the parameters' names, not {item!r}")
+        for key, value in item.items():
+            if key not in ("name", *FACTORS):
+                raise UserError(f"{here}: unknown key {key!r}; {suggestion(key, ('name', *FACTORS))}")
+            if key != "name" and not (signature.fits(value, float) and 0 <= value < math.inf):
+                raise UserError(f"{here}.{key}: must be a number of 0 or above, not {value!r}")
+
+
+def parameter_groups(layer, weight_decay=None, custom_cfg=None, decay_norm_and_bias=True):
+    """Return the trained parameters of a layer as Paddle's optimizers take them.
+
+    Args:
+        layer: a `paddle.nn.Layer`; its parameters without gradient are left out.
+        weight_decay: the optimizer's, a number or None.
+        custom_cfg: PaddleSeg's list of {'name': part of a parameter's name, 'lr_mult': factor of the
+            learning rate, 'weight_decay_mult': factor of the weight decay}, checked. The first item whose
+            `name` occurs in that of a parameter is taken. Where none says `lr_mult`, a parameter keeps the
+            factor that its model gave it, which is 1 as a rule; `weight_decay_mult` is 1 unless said.
+        decay_norm_and_bias: False frees the scales and shifts of norms, and biases, from weight decay: every
+            parameter of one axis at most, or of a name that ends with "bias". Default True.
+
+    Returns:
+        A list of parameters if all are treated alike, else a list of groups {'params': [...],
+        'learning_rate': factor, 'weight_decay': coefficient}, none empty.
+
+    Raises:
+        UserError: an item that is taken for no parameter.
+    """
+    trained = [(name, p) for name, p in layer.named_parameters() if not p.stop_gradient]
+    if not custom_cfg and decay_norm_and_bias:
+        return [p for _, p in trained]
+    items = [_item_of(name, custom_cfg or []) for name, _ in trained]
+    _check_taken(custom_cfg or [], items, [name for name, _ in trained])
+    groups = {}
+    for (name, p), item in zip(trained, items):
+        own_factor = p.optimize_attr.get("learning_rate", 1.0)
+        options = {"learning_rate": float(item.get("lr_mult", own_factor))}
+        if weight_decay is not None:
+            decays = decay_norm_and_bias or not (p.ndim <= 1 or name.endswith("bias"))
+            options["weight_decay"] = float(weight_decay * item.get("weight_decay_mult", 1.0)) * decays
+        groups.setdefault(tuple(options.values()), {"params": [], **options})["params"].append(p)
+    return list(groups.values())
+
+
+def _item_of(name, custom_cfg):
+    return next((item for item in custom_cfg if item["name"] in name), {})
+
+
+def _check_taken(custom_cfg, items, names):
+    for i, item in enumerate(custom_cfg):
+        if any(taken is item for taken in items):
+            continue
+        here = f"custom_cfg.{i}: the name {item['name']!r} "
+        if any(item["name"] in name for name in names):
+            raise UserError(f"{here}is that of parameters only which an item above it has taken; move it up")
+        raise UserError(f"{here}is part of no trained parameter's; {_like(item['name'], names)}")
+
+
+def _like(wanted, names):
+    """Return a clause naming the layers that resemble `wanted`, else those that the model has on top."""
+    parts = [name.split(".") for name in names]
+    layers = {".".join(of_one[:depth]) for of_one in parts for depth in range(1, len(of_one))}
+    return suggestion(wanted, layers if nearest(wanted, layers) else {of_one[0] for of_one in parts})

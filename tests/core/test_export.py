@@ -1,0 +1,232 @@
+"""export.py and deploy/infer.py: the same masks under Paddle Inference, onnxruntime and the training code."""
+
+import os
+import runpy
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import paddle
+import pytest
+import tiny
+import yaml
+
+from paddleseg.core import onnx_file
+from paddleseg.core.export import export
+from paddleseg.core.predict import predict
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.errors import UserError
+from paddleseg.utils.weights import load_weights
+
+PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
+FORMATS = [
+    "paddle",
+    pytest.param("onnx", marks=pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")),
+]
+MODEL = {
+    "type": "DeepLabV3P",
+    "num_classes": 2,
+    "backbone": {"type": "ResNet18_vd", "output_stride": 16},
+    "aspp_out_channels": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A config, its weights and its data set; the classifier's bias is such that both classes occur."""
+    folder = tmp_path_factory.mktemp("trained")
+    root = tiny.write_optic_disc(folder / "data")
+    config = tiny.write_yaml(folder / "c.yml", tiny.config(root, MODEL))
+    paddle.seed(3)
+    builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
+    model = builder.model
+    model.eval()
+    with paddle.no_grad():
+        background, disc = model(paddle.to_tensor(builder.val_dataset[0]["img"][None]))[0][0]
+    bias = model.head.decoder.conv.bias
+    bias.set_value(bias + paddle.stack([paddle.median(disc - background), paddle.zeros([])]))
+    return config, tiny.save_weights(folder / "model.pdparams", model), root
+
+
+def flags(trained, save_dir, **given):
+    config, weights, _ = trained
+    defaults = {"opts": None, "format": "paddle", "output_op": "argmax", "input_shape": None, "images": None}
+    return tiny.arguments(
+        **{
+            **defaults,
+            "config": config,
+            "model_path": weights,
+            "save_dir": str(save_dir),
+            "max_images": 20,
+            **given,
+        }
+    )
+
+
+def infer(repository, folder, images, out):
+    """Run deploy/infer.py where the package cannot be imported; return its stdout."""
+    command = [sys.executable, "-S", "-c", _WITHOUT_PACKAGE, str(repository / "deploy/infer.py")]
+    command += ["--config", str(folder / "deploy.yaml"), "--image_path", images, "--save_dir", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+_WITHOUT_PACKAGE = """
+import runpy, site, sys
+site.main()
+sys.modules["paddleseg"] = None  # importing it raises ImportError
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("output_op", ["argmax", "softmax"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_exported_model_gives_the_masks_of_the_training_code(
+    tmp_path, trained, repository, kind, output_op
+):
+    config, weights, root = trained
+    export(flags(trained, tmp_path / "out", format=kind, output_op=output_op))
+    printed = infer(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")
+    assert "5 image(s)" in printed
+    assert "median" in printed
+
+    builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
+    load_weights(builder.model, weights)
+    builder.model.eval()
+    classes = set()
+    for i, (image, _) in enumerate(builder.val_dataset.file_list):
+        ours = predict(builder.model, builder.val_dataset.sample(i)["img"], (tiny.SIZE, tiny.SIZE))
+        name = os.path.splitext(os.path.basename(image))[0]
+        theirs = cv2.imread(str(tmp_path / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(theirs, ours)
+        classes |= set(np.unique(ours))
+    assert classes == {0, 1}
+
+
+def test_the_deploy_file_says_what_a_deployment_needs(tmp_path, trained):
+    export(flags(trained, tmp_path / "out", output_op="softmax", input_shape=[1, 3, 64, 32]))
+    with open(tmp_path / "out" / "deploy.yaml", encoding="utf-8") as file:
+        deploy = yaml.safe_load(file)["Deploy"]
+    assert deploy["transforms"] == [{"type": "Normalize"}]
+    assert deploy["input_shape"] == [1, 3, 64, 32]
+    assert (deploy["output_op"], deploy["output_dtype"]) == ("softmax", "float32")
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(["deploy.yaml", deploy["model"], deploy["params"]])
+
+
+@pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")
+class TestOnnx:
+    def test_sizes_are_free_unless_told_otherwise(self, tmp_path, trained):
+        import onnxruntime
+
+        export(flags(trained, tmp_path / "out", format="onnx", output_op="none"))
+        session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+        for n, height, width in ((1, 33, 65), (3, 64, 48)):
+            image = np.zeros((n, 3, height, width), "float32")
+            assert session.run(None, {session.get_inputs()[0].name: image})[0].shape == (n, 2, height, width)
+
+    def test_what_it_was_compared_on_is_said(self, tmp_path, trained, capsys):
+        _, _, root = trained
+        export(flags(trained, tmp_path / "a", format="onnx"))
+        assert "on 5 of the config's validation images" in capsys.readouterr().out
+        images = [os.path.join(root, "JPEGImages")]
+        export(
+            flags(
+                trained,
+                tmp_path / "b",
+                format="onnx",
+                images=images,
+                max_images=3,
+                input_shape=[2, 3, 48, 40],
+            )
+        )
+        assert "on 3 image(s) of --images" in capsys.readouterr().out
+        gone = ["val_dataset.dataset_root=nowhere"]
+        export(flags(trained, tmp_path / "c", format="onnx", opts=gone))
+        assert "of seeded noise" in capsys.readouterr().out
+
+    def test_a_file_that_disagrees_is_not_kept(self, tmp_path, trained, monkeypatch):
+        right = onnx_file._classes
+        flipped = iter(range(100))
+        monkeypatch.setattr(onnx_file, "_classes", lambda o: right(o) + next(flipped) % 2)
+        with pytest.raises(UserError, match=r"is wrong and was not kept: 0\.0000%"):
+            export(flags(trained, tmp_path / "out", format="onnx"))
+        assert os.listdir(tmp_path / "out") == []
+
+
+@pytest.mark.skipif(PADDLE_3, reason="Paddle 2 alone is refused")
+def test_onnx_is_refused_under_paddle_2(tmp_path, trained):
+    with pytest.raises(UserError, match="needs Paddle 3"):
+        export(flags(trained, tmp_path / "out", format="onnx"))
+
+
+def test_a_missing_converter_is_named(tmp_path, trained, monkeypatch):
+    monkeypatch.setattr(paddle, "__version__", "3.3.1")
+    monkeypatch.setitem(sys.modules, "paddle2onnx", None)
+    with pytest.raises(UserError, match="pip install paddle2onnx"):
+        export(flags(trained, tmp_path / "out", format="onnx"))
+
+
+@pytest.mark.parametrize("shape", [[1, -1, 32, 32], [0, 3, 32, 32], [1, 3, -2, 32]])
+def test_a_shape_that_cannot_be_is_refused(tmp_path, trained, shape):
+    with pytest.raises(UserError, match="--input_shape"):
+        export(flags(trained, tmp_path / "out", input_shape=shape))
+
+
+def test_weights_are_needed(tmp_path, trained):
+    with pytest.raises(UserError, match="no weights to export"):
+        export(flags(trained, tmp_path / "out", model_path=None))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"type": "Resize", "target_size": [40, 28]},
+        {
+            "type": "Resize",
+            "target_size": [40, 40],
+            "keep_ratio": True,
+            "size_divisor": 16,
+            "interp": "CUBIC",
+        },
+        {"type": "Normalize", "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]},
+    ],
+)
+def test_a_deployed_image_is_prepared_as_in_training(repository, spec):
+    from paddleseg.cvlibs.builder import build_transforms
+    from paddleseg.transforms import Compose
+
+    alone = runpy.run_path(str(repository / "deploy/infer.py"))
+    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3)).astype("uint8")
+    ours = Compose(build_transforms([spec]))({"img": image})["img"]
+    np.testing.assert_allclose(alone["prepared"](image, [alone["step"](spec)])[0], ours, rtol=1e-6, atol=1e-5)
+
+
+def test_an_unknown_transform_of_a_deployment_is_refused(repository):
+    alone = runpy.run_path(str(repository / "deploy/infer.py"))
+    with pytest.raises(alone["UserError"], match="RandomDistort is not one that infer.py knows"):
+        alone["step"]({"type": "RandomDistort"})
+
+
+def test_a_broken_image_is_passed_over_and_said(tmp_path, trained, repository, capsys, monkeypatch):
+    _, _, root = trained
+    export(flags(trained, tmp_path / "out"))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"no image")
+    good = cv2.imread(os.path.join(root, "JPEGImages", "val_0.jpg"))
+    cv2.imwrite(str(tmp_path / "images" / "b.png"), good)
+    command = [
+        "infer.py",
+        "--config",
+        str(tmp_path / "out" / "deploy.yaml"),
+        "--image_path",
+        str(tmp_path / "images"),
+    ]
+    monkeypatch.setattr(sys, "argv", [*command, "--save_dir", str(tmp_path / "masks")])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
+    assert stop.value.code == 2
+    assert "a.jpg" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path / "masks")) == ["b.png", "b_color.png"]

@@ -1,0 +1,189 @@
+"""What a config may say of distillation, and what is refused, with its line and key."""
+
+import pytest
+
+from paddleseg.cvlibs import Config
+from paddleseg.cvlibs.check_distill import num_unlabeled
+
+HEAD = "imports: [components, distilling]\nbatch_size: 4\nnum_classes: 2\n"
+FEATURE = "distill:\n  features:\n  - {student: a.b, teacher: a.b, loss: {type: L2Loss}, %s}\n"
+UNLABELED = "unlabeled_dataset: {type: UserData, transforms: []}\n"
+
+
+def test_every_key_in_its_right_form(problems):
+    text = """
+distill:
+  teacher_weighting: confidence
+  features:
+  - student: head.aspp
+    teacher: {output_of: head.aspp, index: -1}
+    loss: {type: SegChannelwiseLoss, temperature: 4.0}
+    weight: 50
+    connector: auto
+    schedule: {start_iter: 0, warmup_iters: 100, end_iter: null}
+    teacher_index: 1
+  - student: {attr: mixed}
+    loss: {type: RKDLoss, eps: 1.0e-9}
+    connector: {type: ConvBNConnector, kernel_size: 3}
+  - student: {input_of: head.conv}
+    loss: {type: MemoryLoss, scale: 2}
+    connector: none
+  unlabeled_share: 0.25
+"""
+    assert problems(HEAD + UNLABELED + text) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "path", "told"),
+    [
+        ("wieght: 1", "wieght", "unknown key 'wieght'; did you mean 'weight'?"),
+        ("weight: -1", "weight", "must be a number of 0 or above, not -1"),
+        ("weight: x", "weight", "must be a number of 0 or above, not 'x'"),
+        ("weight: .inf", "weight", "must be a number of 0 or above, not inf"),
+        ("teacher_index: -1", "teacher_index", "must be a whole number of 0 or above, not -1"),
+        ("connector: yes", "connector", "must be none, auto, or a `type` and its keys, not True"),
+        ("connector: {kernel_size: 3}", "connector", "the key 'type' is missing: it names the connector"),
+        (
+            "connector: {type: ConvBN}",
+            "connector.type",
+            "unknown connector 'ConvBN'; there are 'ConvBNConnector', 'ConvConnector', ",
+        ),
+        (
+            "connector: {type: MLPConnector, hidden: 3}",
+            "connector.hidden",
+            "unknown key 'hidden' of MLPConnector; there are 'hidden_channels', ",
+        ),
+        ("schedule: 5", "schedule", "must hold start_iter, warmup_iters, end_iter, not 5"),
+        ("schedule: {start: 5}", "schedule.start", "unknown key 'start'; did you mean 'start_iter'?"),
+        ("schedule: {start_iter: 1.5}", "schedule.start_iter", "must be a whole number of 0 or above"),
+        ("schedule: {warmup_iters: null}", "schedule.warmup_iters", "must be a whole number of 0 or above"),
+        (
+            "schedule: {start_iter: 5, end_iter: 5}",
+            "schedule.end_iter",
+            "must be above start_iter, 5, not 5",
+        ),
+    ],
+)
+def test_a_wrong_key_of_a_feature(problems, keys, path, told):
+    (problem,) = problems(HEAD + FEATURE % keys)
+    assert problem.startswith(f"config.yml:6: distill.features.0.{path}: {told}")
+
+
+@pytest.mark.parametrize(
+    ("loss", "path", "told"),
+    [
+        ("{type: SegChanelwiseLoss}", "loss.type", "unknown loss 'SegChanelwiseLoss'; did you mean 'SegChan"),
+        ("{type: L3Loss}", "loss.type", "unknown loss 'L3Loss'; did you mean 'L"),
+        ("L2Loss", "loss", "must hold a `type` and its keys, not 'L2Loss'"),
+        ("{type: KLLoss, temperatur: 2}", "loss.temperatur", "unknown key 'temperatur' of KLLoss; did you"),
+        ("{type: KLLoss, temperature: hot}", "loss.temperature", "must be a number, not 'hot'"),
+        (
+            "{type: RKDLoss, epsilon: 1}",
+            "loss.epsilon",
+            "unknown key 'epsilon' of RKDLoss; did you mean 'eps'",
+        ),
+        ("{type: CrossEntropyLoss}", "loss.type", "CrossEntropyLoss compares logits with the label, not two"),
+        ("{type: DMLLoss}", "loss.type", "DMLLoss of PaddleSlim takes logarithms of raw features"),
+    ],
+)
+def test_a_wrong_loss_of_a_feature(problems, loss, path, told):
+    (problem,) = problems(HEAD + f"distill:\n  features:\n  - student: a\n    loss: {loss}\n")
+    assert problem.startswith(f"config.yml:7: distill.features.0.{path}: {told}")
+
+
+@pytest.mark.parametrize(
+    ("tap", "told"),
+    [
+        ("5", "student: must be a sublayer's dotted name, {attr: name}, {input_of: layer} or {output_of"),
+        ("''", "student: must be a sublayer's dotted name"),
+        ("{attr: a, input_of: b}", "student: must be a sublayer's dotted name"),
+        ("{attr: 3}", "student.attr: must be a name, not 3"),
+        ("{attr: a, index: x}", "student.index: must be a whole number, not 'x'"),
+        ("{attr: a, idx: 0}", "student.idx: unknown key 'idx'; did you mean 'index'?"),
+    ],
+)
+def test_a_wrong_tap(problems, tap, told):
+    (problem,) = problems(HEAD + f"distill:\n  features:\n  - student: {tap}\n    loss: {{type: L2Loss}}\n")
+    assert problem.startswith(f"config.yml:6: distill.features.0.{told}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("distill: 3", "config.yml:4: distill: must hold keys such as `features`, not 3"),
+        (
+            "distill: {feature: []}",
+            "config.yml:4: distill.feature: unknown key 'feature'; did you mean 'feat",
+        ),
+        ("distill: {features: {}}", "config.yml:4: distill.features: must be a list, not {}"),
+        ("distill: {features: [x]}", "config.yml:4: distill.features.0: must hold `student`, `teacher` and"),
+        (
+            "distill: {teacher_weighting: max}",
+            "config.yml:4: distill.teacher_weighting: must be mean or confidence, not 'max'",
+        ),
+        ("distill: {unlabeled_share: 0.5}", "distill.unlabeled_share: there is no unlabeled_dataset"),
+        ("distill: {unlabeled_share: 0}", "distill.unlabeled_share: must be a number above 0 and up to 1"),
+    ],
+)
+def test_a_wrong_section(problems, text, told):
+    (problem,) = problems(HEAD + text + "\n")
+    assert told in problem
+
+
+def test_what_a_feature_must_say(problems):
+    first, second = problems(HEAD + "distill: {features: [{weight: 1}]}\n")
+    assert first == "config.yml:4: distill.features.0: the key 'student' is missing"
+    assert second == "config.yml:4: distill.features.0: the key 'loss' is missing"
+
+
+def test_a_loss_that_must_know_the_classes_is_missing_them(problems):
+    text = "imports: [distilling]\ndistill: {features: [{student: a, loss: {type: MemoryLoss}}]}\n"
+    assert problems(text) == [
+        "config.yml:2: distill.features.0.loss: the key 'num_classes' of MemoryLoss is missing"
+    ]
+
+
+def test_logits_have_as_many_channels_as_there_are_classes(write):
+    text = HEAD + "distill_loss: {types: [{type: MemoryLoss}], coef: [1]}\nignore_index: 7\n"
+    (spec,) = Config(write(text))["distill_loss"]["types"]
+    assert spec == {
+        "type": "MemoryLoss",
+        "num_classes": 2,
+        "student_channels": 2,
+        "teacher_channels": 2,
+        "ignore_index": 7,
+    }
+
+
+def test_ignore_index_is_one_for_features_too(problems):
+    text = HEAD + "ignore_index: 7\n"
+    text += "distill: {features: [{student: a, loss: {type: KLLoss, ignore_index: 8}}]}\n"
+    (problem,) = problems(text)
+    assert problem.startswith("config.yml:5: distill.features.0.loss.ignore_index: 8 as ignore_index, but")
+
+
+@pytest.mark.parametrize(("share", "count"), [(None, 2), (0.25, 1), (0.4, 2), (0.625, 3), (1, 4)])
+def test_the_share_of_unlabelled_images(write, share, count):
+    text = HEAD + UNLABELED + ("" if share is None else f"distill: {{unlabeled_share: {share}}}\n")
+    cfg = Config(write(text))
+    assert num_unlabeled(cfg.dic) == count
+    assert cfg["unlabeled_dataset"]["mode"] == "test"
+    assert cfg["unlabeled_dataset"]["num_classes"] == 2
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.1, 0), (0.9, 4)])
+def test_a_share_that_leaves_one_kind_without_an_image(problems, share, count):
+    (problem,) = problems(HEAD + UNLABELED + f"distill: {{unlabeled_share: {share}}}\n")
+    assert f"{share} of batch_size 4 is {count}; both kinds need one image at least" in problem
+
+
+def test_losses_that_need_labels_where_there_are_none(problems):
+    text = HEAD + UNLABELED + "distill_loss: {types: [{type: MemoryLoss}, {type: KLLoss}], coef: [1, 1]}\n"
+    text += "distill:\n  unlabeled_share: 1\n  teacher_weighting: confidence\n"
+    text += "  features: [{student: a, loss: {type: MemoryLoss}}, {student: a, loss: {type: L2Loss}}]\n"
+    needs = "needs labels, and with unlabeled_share 1 none reach it"
+    assert problems(text) == [
+        f"config.yml:8: distill.teacher_weighting: confidence {needs}",
+        f"config.yml:5: distill_loss.types.0.type: MemoryLoss {needs}",
+        f"config.yml:9: distill.features.0.loss.type: MemoryLoss {needs}",
+    ]

@@ -1,0 +1,103 @@
+"""PaddleSeg's keys that have another form here, or none: dropped where they change nothing, else refused."""
+
+import re
+
+import pytest
+
+from paddleseg.cvlibs import Config, SegBuilder
+
+HEAD = "imports: [components]\n"
+DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2, %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "learning_rate: {value: 0.01, decay: {type: poly}}\n",
+            "learning_rate: .*write lr_scheduler: {type: ",
+        ),
+        ("to_static_training: True\n", "to_static_training: .*not compiled"),
+        ("global: {num_workers: 2}\n", "global: .*--num_workers"),
+        ("train: {do_eval: True}\n", "train: .*flags here"),
+        ("test: {is_slide: True}\n", "test: .*the section's name is test_config"),
+        ("test_config: {print_detail: False}\n", "test_config.print_detail: .*always logged"),
+        ("test_config: {precision: fp16}\n", "test_config.precision: .*float32"),
+        ("optimizer: {type: Adam, lazy_mode: True}\n", "optimizer.lazy_mode: .*sparse gradients"),
+        (
+            HEAD + "model: {type: UserNet, num_classes: 2, data_format: NHWC}\n",
+            "model.data_format: .*N x C x H x W",
+        ),
+        (
+            HEAD + "model: {type: HeadedNet, trunk: {type: UserNet, num_classes: 2, edge: 1}, head: "
+            "{type: UserNet, num_classes: 2}}\n",
+            "model.trunk.edge: ",
+        ),
+        (DATA % ("", "edge: True"), "train_dataset.edge: .*losses on edges"),
+        (DATA % ("{type: Normalize, data_format: X}", ""), "train_dataset.transforms.0.data_format: "),
+        (
+            HEAD + "loss: {types: [{type: UserLoss, data_format: NHWC}], coef: [1]}\n",
+            "loss.types.0.data_format: ",
+        ),
+        (
+            "loss: {types: [{type: BCELoss, edge_label: True}], coef: [1]}\n",
+            "loss.types.0.edge_label: .*which no dataset here adds",
+        ),
+        (
+            "loss: {types: [{type: RMILoss, loss_weight_lambda: 0.3}], coef: [1]}\n",
+            "loss.types.0.loss_weight_lambda: .*by the coef of a MixedLoss",
+        ),
+    ],
+)
+def test_a_key_that_is_not_acted_on_is_refused_with_the_reason(problems, text, told):
+    (problem,) = problems(text)
+    place, _, rest = problem.partition(": ")
+    assert place == f"config.yml:{text.count(chr(10))}"
+    key, _, reason = told.partition(": ")
+    assert rest.startswith(f"{key}: PaddleSeg's key '{key.split('.')[-1]}' is not acted on here: ")
+    assert re.search(reason, rest)
+
+
+def test_a_key_that_asks_for_what_is_done_anyway_is_dropped(write):
+    text = (
+        DATA % ("{type: Normalize, data_format: NCHW}", "edge: False")
+        + "to_static_training: False\n"
+        + "loss: {types: [{type: UserLoss, data_format: NCHW}], coef: [1]}\n"
+        + "test_config: {amp_level: O1, print_detail: True, is_slide: False}\n"
+    )
+    cfg = Config(write(text))
+    builder = SegBuilder(cfg)
+    assert builder.train_dataset.num_classes == 2
+    assert builder.loss["coef"] == [1]
+    assert cfg["test_config"] == {"is_slide": False}
+    assert "to_static_training" not in cfg.dic
+
+
+def test_a_component_that_takes_such_a_key_gets_it(write):
+    text = HEAD + "train_dataset: {type: LooseData, transforms: [], edge: True, data_format: NHWC}\n"
+    given = SegBuilder(Config(write(text))).train_dataset.given
+    assert given["edge"] is True
+    assert given["data_format"] == "NHWC"
+
+
+def test_sections_that_are_not_asked_for_keep_their_keys(write):
+    text = (
+        "to_static_training: False\n" + DATA % ("", "edge: True") + "model: {type: UserNet, num_classes: 2}\n"
+    )
+    assert Config(write(text), sections=("model",))["train_dataset"]["edge"] is True
+
+
+@pytest.mark.parametrize(("old", "new"), [("sgd", "SGD"), ("adam", "Adam"), ("AdamW", "AdamW")])
+def test_older_spellings_of_optimizers_are_understood(write, old, new):
+    assert Config(write(f"optimizer: {{type: {old}}}\n"))["optimizer"]["type"] == new
+
+
+def test_the_exporters_section_is_checked_and_left_alone(problems, write):
+    text = "export: {transforms: [{type: Resize, target_size: [8, 8]}, {type: Normalize}]}\n"
+    assert problems(text) == []
+    assert len(Config(write(text))["export"]["transforms"]) == 2
+    (problem,) = problems("export: {transforms: [{type: Resiz}]}\n")
+    assert problem.startswith("config.yml:1: export.transforms.0.type: unknown transform 'Resiz'")
+    assert problems("export: 3\n") == ["config.yml:1: export: must hold `transforms`, not 3"]
+    (problem,) = problems("export: {transform: []}\n")
+    assert problem == "config.yml:1: export.transform: unknown key 'transform'; did you mean 'transforms'?"

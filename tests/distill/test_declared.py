@@ -1,0 +1,68 @@
+import pytest
+
+from paddleseg.cvlibs import Config
+from paddleseg.distill.declared import Schedule, declared_taps, features_of_config
+from paddleseg.distill.taps import Tap
+
+TEXT = """
+distill:
+  features:
+  - student: head.aspp
+    loss: {type: L2Loss}
+  - student: {attr: logit_list, index: 0}
+    teacher: {input_of: head.conv}
+    loss: {type: KLLoss, temperature: 2}
+    weight: 50
+    connector: null
+    schedule: {start_iter: 3}
+    teacher_index: 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        (Schedule(), [1, 1, 1, 1, 1, 1]),
+        (Schedule(warmup_iters=4), [0.25, 0.5, 0.75, 1, 1, 1]),
+        (Schedule(start_iter=2), [0, 0, 1, 1, 1, 1]),
+        (Schedule(start_iter=1, warmup_iters=2, end_iter=4), [0, 0.5, 1, 1, 0, 0]),
+        (Schedule(warmup_iters=10, end_iter=2), [0.1, 0.2, 0, 0, 0, 0]),
+        (Schedule(warmup_iters=1), [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_the_weight_rises_and_stops(schedule, factors):
+    assert [schedule.factor(i) for i in range(1, 7)] == factors
+    assert schedule.always_on == (0 not in factors)
+
+
+@pytest.fixture
+def features(tmp_path):
+    path = tmp_path / "c.yml"
+    path.write_text(TEXT, encoding="utf-8")
+    return features_of_config(Config(str(path)))
+
+
+def test_what_a_config_says_and_what_it_leaves_out(features):
+    first, second = features
+    assert first.student == first.teacher == Tap("output_of", "head.aspp")
+    assert (first.weight, first.connector, first.teacher_index) == (1, "auto", 0)
+    assert first.schedule == Schedule()
+    assert second.student == Tap("attr", "logit_list", 0)
+    assert second.teacher == Tap("input_of", "head.conv")
+    assert (second.weight, second.connector, second.teacher_index) == (50, "none", 1)
+    assert second.schedule == Schedule(start_iter=3)
+
+
+def test_names_and_places(features):
+    first, second = features
+    assert first.name == "head.aspp_L2Loss"
+    assert second.name == "logit_list_0_KLLoss"
+    assert first.place("student").endswith("c.yml:4: distill.features.0.student")
+    assert second.place("teacher").endswith("c.yml:7: distill.features.1.teacher")
+
+
+def test_each_teacher_is_asked_for_its_own(features):
+    first, second = features
+    assert [tap for tap, _ in declared_taps(features, "student")] == [first.student, second.student]
+    assert [tap for tap, _ in declared_taps(features, "teacher", 0)] == [first.teacher]
+    assert [tap for tap, _ in declared_taps(features, "teacher", 1)] == [second.teacher]

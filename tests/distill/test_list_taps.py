@@ -1,0 +1,53 @@
+import paddle
+import tiny
+
+from paddleseg.distill.list_taps import find_taps, table
+from paddleseg.distill.taps import Tap
+
+
+def test_everything_that_can_be_tapped_is_found_and_nothing_else():
+    model = tiny.TinyNet(outputs=2)
+    found = dict(find_taps(model, paddle.zeros([1, 3, 8, 8])))
+    assert found == {
+        Tap("input_of", "body"): [1, 3, 8, 8],
+        Tap("input_of", "body.0"): [1, 3, 8, 8],
+        Tap("output_of", "body.0"): [1, 4, 8, 8],
+        Tap("input_of", "body.1"): [1, 4, 8, 8],
+        Tap("output_of", "body.1"): [1, 4, 8, 8],
+        Tap("input_of", "body.2"): [1, 4, 8, 8],
+        Tap("output_of", "body.2"): [1, 4, 8, 8],
+        Tap("output_of", "body"): [1, 4, 8, 8],
+        Tap("input_of", "dropout"): [1, 4, 8, 8],
+        Tap("output_of", "dropout"): [1, 4, 8, 8],
+        Tap("input_of", "heads.0"): [1, 4, 8, 8],
+        Tap("output_of", "heads.0"): [1, 2, 8, 8],
+        Tap("input_of", "heads.1"): [1, 4, 8, 8],
+        Tap("output_of", "heads.1"): [1, 2, 8, 8],
+        Tap("attr", "mixed"): [1, 4, 8, 8],
+        Tap("attr", "logit_list", 0): [1, 2, 8, 8],
+        Tap("attr", "logit_list", 1): [1, 2, 8, 8],
+    }
+    model.body.register_forward_post_hook(lambda *_: 1 / 0)  # ours are gone, so that this one alone is left
+    assert len(model.body._forward_post_hooks) == 1
+
+
+def test_equal_shapes_bear_equal_letters():
+    student = [(Tap("output_of", "a"), [1, 4, 8, 8]), (Tap("output_of", "b"), [1, 6, 8, 8])]
+    student += [(Tap("input_of", "c"), [1, 3, 8, 8]), (Tap("output_of", "c"), [1, 2, 8, 8])]
+    first = [(Tap("attr", "x"), [1, 2, 8, 8]), (Tap("attr", "y", 0), [1, 5, 8, 8])]
+    second = [(Tap("output_of", "z"), [1, 4, 8, 8])]
+    text = table([("student:", student), ("teacher 0:", first), ("teacher 1:", second)])
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[lines.index("student:") :] == [
+        "student:",
+        "A [1, 4, 8, 8] a",
+        "[1, 6, 8, 8] b",
+        "[1, 3, 8, 8] B [1, 2, 8, 8] c",
+        "",
+        "teacher 0:",
+        "B [1, 2, 8, 8] {attr: x}",
+        "[1, 5, 8, 8] {attr: y, index: 0}",
+        "",
+        "teacher 1:",
+        "A [1, 4, 8, 8] z",
+    ]

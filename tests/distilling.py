@@ -1,0 +1,69 @@
+"""Distillation losses and connectors as users bring them, and YAML sections that use them."""
+
+from typing import Optional
+
+import paddle
+import paddle.nn as nn
+
+from paddleseg.cvlibs import manager
+from paddleseg.distill.connectors import ConvConnector
+
+built = []
+
+
+@manager.LOSSES.add_component
+class MemoryLoss(nn.Layer):
+    """Needs labels, has a parameter and a buffer, and is told channels, classes and the ignored label."""
+
+    needs_label = True
+
+    def __init__(
+        self,
+        num_classes: int,
+        student_channels: Optional[int] = None,
+        teacher_channels: Optional[int] = None,
+        ignore_index: int = 255,
+        scale: float = 1.0,
+    ):
+        super().__init__()
+        self.told = (student_channels, teacher_channels, num_classes, ignore_index)
+        self.scale = scale
+        self.conv = nn.Conv2D(student_channels, teacher_channels, 1)
+        self.register_buffer("seen", paddle.zeros([1]))
+
+    def forward(self, student, teacher, label):
+        self.seen.set_value(self.seen + label.shape[0])
+        kept = (label != self.told[3]).astype(student.dtype).unsqueeze(1)
+        return self.scale * (((self.conv(student) - teacher) ** 2) * kept).mean()
+
+
+@manager.LOSSES.add_component
+class MaskedGap(nn.Layer):
+    """The mean gap over the kept pixels; keeps the label that it was given."""
+
+    def __init__(self, ignore_index: int = 255):
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, student, teacher, label=None):
+        self.label = label
+        gap = ((student - teacher) ** 2).mean(axis=1)
+        if label is None:
+            return gap.mean()
+        kept = (label != self.ignore_index).astype(gap.dtype)
+        return (gap * kept).sum() / kept.sum()
+
+
+@manager.CONNECTORS.add_component
+class KeptConnector(ConvConnector):
+    """A convolution that a test finds again in `built`."""
+
+    def __init__(self, student_channels: int, teacher_channels: int):
+        super().__init__(student_channels, teacher_channels)
+        built.append(self)
+
+
+def feature(student="body.0", loss="L2Loss", **more):
+    """Return one item of a config's `distill.features`; `loss` may be a name or a section."""
+    loss = {"type": loss} if isinstance(loss, str) else loss
+    return {"student": student, "teacher": student, "loss": loss, **more}

@@ -1,0 +1,41 @@
+"""A checkpoint of an optimizer with groups, clipping and a warm-up resumes all of it."""
+
+import numpy as np
+import paddle
+import pytest
+from test_groups import Net, step_of
+
+from paddleseg.core.checkpoint import Checkpoints
+from paddleseg.optimizers import Adam, AdamW, CosineAnnealingDecay, Momentum
+
+SECTION = {
+    "weight_decay": 0.3,
+    "grad_clip_cfg": {"name": "ClipGradByGlobalNorm", "clip_norm": 0.5},
+    "custom_cfg": [{"name": "body", "lr_mult": 0.1, "weight_decay_mult": 2}],
+    "decay_norm_and_bias": False,
+}
+
+
+def run(kind, steps, checkpoints=None, start=0, net=None, load=None):
+    """Return the weights after the steps from `start` on; save what they came to, or load first."""
+    net = net or Net()
+    optimizer = kind(**SECTION)(net, CosineAnnealingDecay(0.1, 6, warmup_iters=3))
+    if load:
+        assert checkpoints.load(load, net, optimizer)["iter"] == start
+    for step in range(start, start + steps):
+        step_of(net, optimizer, step)
+        optimizer._learning_rate.step()
+    if checkpoints and not load:
+        checkpoints.save(steps, net, optimizer, {})
+    return np.concatenate([p.numpy().ravel() for p in net.parameters()])
+
+
+@pytest.mark.parametrize("kind", [Momentum, Adam, AdamW])
+@pytest.mark.parametrize("after", [2, 4])
+def test_resumes_exactly(tmp_path, kind, after):
+    whole = run(kind, 7)
+    checkpoints = Checkpoints(str(tmp_path))
+    run(kind, after, checkpoints)
+    paddle.nn.Linear(1, 1)  # Paddle's internal names count on, so they differ in another process too.
+    resumed = run(kind, 7 - after, checkpoints, start=after, load=str(tmp_path / f"iter_{after}"))
+    np.testing.assert_array_equal(resumed, whole)
