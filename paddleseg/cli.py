@@ -6,11 +6,11 @@ Imports nothing heavy, so that `--help` answers at once.
 import argparse
 import sys
 
-from paddleseg.errors import Stopped, UserError
+from paddleseg.errors import Stopped, UserError, one_line
 
 
 def run(main):
-    """Run `main()`; a mistake of the user's becomes one message on stderr and exit status 2.
+    """Run `main()`; a mistake of the user's, or too little memory, becomes one message and exit status 2.
 
     A training that a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT).
     """
@@ -18,6 +18,10 @@ def run(main):
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except MemoryError as error:
+        remedy = "a smaller batch_size, crop or model needs less"
+        print(f"error: out of memory ({one_line(error)[:300]}); {remedy}", file=sys.stderr, flush=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -144,6 +148,14 @@ def add_training_flags(parser):
         default=10,
         metavar="N",
         help="stop after N steps in a row whose loss is not finite; they are not applied (default: 10)",
+    )
+    parser.add_argument(
+        "--max_bad_samples",
+        type=count,
+        default=0,
+        metavar="N",
+        help="go on without up to N samples per process that cannot be read, each of which is named and "
+        "replaced by another (default: 0)",
     )
     parser.add_argument("--iters", type=positive, help="iterations; overrides the config")
     parser.add_argument("--batch_size", type=positive, help="samples per process; overrides the config")

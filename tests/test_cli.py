@@ -78,6 +78,7 @@ def test_defaults_are_paddlesegs():
         "early_stop_intervals": None,
         "accumulate_steps": 1,
         "max_bad_steps": 10,
+        "max_bad_samples": 0,
         "iters": None,
         "batch_size": None,
         "learning_rate": None,
@@ -146,6 +147,18 @@ def test_help_answers_without_loading_anything_heavy(repository, tmp_path):
     path.write_text(code)
     done = script(repository, tmp_path, path)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_memory_that_does_not_suffice_is_said_in_one_line(capsys):
+    def allocate():
+        raise MemoryError("Unable to allocate\n 40 GiB")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(allocate)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: out of memory (Unable to allocate 40 GiB); a smaller batch_size, crop or model needs less\n"
+    )
 
 
 BAD = """\

@@ -110,6 +110,7 @@ def arguments(**given):
         "early_stop_intervals": None,
         "accumulate_steps": 1,
         "max_bad_steps": 10,
+        "max_bad_samples": 0,
         "iters": None,
         "batch_size": None,
         "learning_rate": None,

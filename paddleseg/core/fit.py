@@ -19,6 +19,7 @@ from paddleseg.core.trainer import Trainer
 from paddleseg.core.update import Update
 from paddleseg.core.watchdog import Watchdog
 from paddleseg.datasets.mixing import mixed
+from paddleseg.datasets.sampling import ReplacedSamples
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
@@ -116,7 +117,8 @@ def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
         )
 
     keys, samples = drawn_from(start_iter)
-    loader = load_batches(samples, _Parts(keys, accumulate), args.num_workers, stack)
+    readable = ReplacedSamples(samples, args.seed, args.max_bad_samples)
+    loader = load_batches(readable, _Parts(keys, accumulate), args.num_workers, stack)
     layers = [layer for layer in (snapshot.model, snapshot.extra) if layer is not None]
     guard = Guard(layers, snapshot.optimizer)
     progress = Progress(

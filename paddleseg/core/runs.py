@@ -12,6 +12,7 @@ from paddleseg.core.fit import fit
 from paddleseg.core.step import SupervisedStep
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 from paddleseg.utils.weights import load_weights
@@ -71,6 +72,7 @@ def validate(args):
     )
     parallel.set_device(args.device)
     builder = SegBuilder(cfg)
+    check_file_lists(None, builder.val_dataset)
     if args.model_path is not None:
         load_weights(builder.model, args.model_path)
     elif not cfg["model"].get("pretrained"):
@@ -97,7 +99,14 @@ def _prepare(cfg, args):
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
     parallel.seed_everything(args.seed)
-    return SegBuilder(cfg)
+    builder = SegBuilder(cfg)
+    check_file_lists(
+        builder.train_dataset,
+        None if args.no_eval else builder.val_dataset,
+        builder.unlabeled_dataset if num_unlabeled(cfg.dic) else None,
+        args.max_bad_samples,
+    )
+    return builder
 
 
 def _check_save_dir(path):
