@@ -18,12 +18,11 @@ RUN_FILE = "run.yml"
 HISTORY_FILE = "history.jsonl"
 
 
-def write_run_file(save_dir, role, cfg, seed, teacher_cfgs=(), distill_file=None):
+def write_run_file(save_dir, cfg, seed, teacher_cfgs=(), distill_file=None):
     """Write `run.yml`; rank 0 alone does.
 
     Args:
         save_dir: an existing folder.
-        role: "train" or "distill".
         cfg: the `Config` of what is trained.
         seed: of the run.
         teacher_cfgs: the `Config` of each teacher, whose `model.pretrained` names its weights.
@@ -36,7 +35,7 @@ def write_run_file(save_dir, role, cfg, seed, teacher_cfgs=(), distill_file=None
         return
     run = {
         "command": list(sys.argv),
-        "role": role,
+        "role": "distill" if teacher_cfgs else "train",
         "config_path": os.path.abspath(cfg.path),
         "config": cfg.dic,
         "teachers": [{"config": t.dic, "weights": t["model"].get("pretrained")} for t in teacher_cfgs],

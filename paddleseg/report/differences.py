@@ -11,25 +11,25 @@ def differences(runs):
     Args:
         runs: list of `Run`.
     """
-    said = [flattened(_of(run)) for run in runs]
+    said = [texts_by_key(_of(run)) for run in runs]
     keys = list(dict.fromkeys(key for one in said for key in one))
     rows = [(key, [one.get(key, ABSENT) for one in said]) for key in keys]
     return [(key, texts) for key, texts in rows if len(set(texts)) > 1]
 
 
-def flattened(value, prefix=""):
+def texts_by_key(value, prefix=""):
     """Return nested dicts and lists as {dotted key: text}.
 
     An item of a list that has a `type` goes by it, so that one that is put in shifts no other, and a second
     of the type by "type#2"; under the list's own key stand the types in their order.
     """
     if isinstance(value, dict):
-        parts = [flattened(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
+        parts = [texts_by_key(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
         return _joined(parts) if parts else {prefix: "{}"}
     if isinstance(value, (list, tuple)) and value and all(isinstance(i, dict) and "type" in i for i in value):
         names = _numbered([str(item["type"]) for item in value])
         parts = [
-            flattened({key: v for key, v in item.items() if key != "type"}, f"{prefix}.{name}")
+            texts_by_key({key: v for key, v in item.items() if key != "type"}, f"{prefix}.{name}")
             for name, item in zip(names, value)
             if len(item) > 1
         ]

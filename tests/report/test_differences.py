@@ -1,6 +1,6 @@
 """What differs between configs, by hand."""
 
-from paddleseg.report.differences import differences, flattened
+from paddleseg.report.differences import differences, texts_by_key
 from paddleseg.report.runs import read_runs
 
 
@@ -20,8 +20,8 @@ def test_only_what_differs_is_told_with_each_runs_value(made_up):
 
 def test_a_transform_put_in_shifts_no_other():
     flip, resize = {"type": "Flip", "prob": 0.5}, {"type": "Resize", "target_size": [96, 96]}
-    before = flattened({"transforms": [resize, {"type": "Normalize"}]})
-    after = flattened({"transforms": [flip, resize, {"type": "Normalize"}, flip]})
+    before = texts_by_key({"transforms": [resize, {"type": "Normalize"}]})
+    after = texts_by_key({"transforms": [flip, resize, {"type": "Normalize"}, flip]})
     assert before == {"transforms": "Resize, Normalize", "transforms.Resize.target_size": "[96, 96]"}
     assert after == {
         "transforms": "Flip, Resize, Normalize, Flip#2",
