@@ -96,7 +96,7 @@ FEATURES = {
     "connector": (
         "`none`, `auto` or a connector",
         "auto",
-        "What brings the student's channels to the teacher's; `auto` is a `ConvBNConnector` where they differ.",
+        "Brings the student's channels to the teacher's; `auto` is a `ConvBNConnector` where they differ.",
     ),
     "schedule": ("a section", "the whole weight throughout", "When the loss counts; its keys are below."),
     "teacher_index": ("a whole number of 0 or above", "0", "Which of several teachers."),
@@ -106,7 +106,7 @@ TAPS = {
     "output_of": (
         "a sublayer's dotted name",
         "",
-        "The sublayer's output; a tap that is a text means the same.",
+        "The sublayer's output; so is a tap that is a text.",
     ),
     "input_of": ("a sublayer's dotted name", "", "The sublayer's first input."),
     "attr": ("a dotted name", "", "What `forward` leaves on the model, or on a sublayer, under that name."),
@@ -146,7 +146,7 @@ GROUPS = {
     ),
     "lr_mult": (
         "a number of 0 or above",
-        "the model's own factor, 1 as a rule",
+        "the model's own, 1 as a rule",
         "Factor of the learning rate.",
     ),
     "weight_decay_mult": ("a number of 0 or above", "1", "Factor of `weight_decay`."),

@@ -46,10 +46,11 @@ lr_scheduler:
   learning_rate: 0.01
 ```
 
-A key that no component has is refused, with its line and the nearest right name. Any key can be changed on the command
-line: `--opts lr_scheduler.learning_rate=0.02`. In the columns of defaults, *filled in* is what the config need not say,
-since it follows from the rest of it: the number of classes, the mode of a data set, the channels of features, the
-iterations of a schedule. An `ignore_index` that is left out is the config's, and 255 where that has none.
+A key that no component has is refused, with its line and the nearest right name. Any key can be changed on
+the command line: `--opts lr_scheduler.learning_rate=0.02`. In the columns of defaults, *filled in* is what
+the config need not say, since it follows from the rest of it: the number of classes, the mode of a data set,
+the channels of features, the iterations of a schedule. An `ignore_index` that is left out is the config's,
+and 255 where that has none.
 """
 
 
@@ -88,7 +89,7 @@ def _keys():
     yield _key_table(config_keys.DISTILL)
     yield "An item of `distill.features`:\n"
     yield _key_table(config_keys.FEATURES)
-    yield "A tap is a sublayer's dotted name, or one of the first three of these keys and perhaps the fourth:\n"
+    yield "A tap is a sublayer's dotted name, or one of the first three keys and perhaps the fourth:\n"
     yield _key_table(config_keys.TAPS)
     yield "A `schedule`:\n"
     yield _key_table(config_keys.SCHEDULE)

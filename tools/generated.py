@@ -26,8 +26,9 @@ def registries():
 
 def others_of_paddleslim():
     """Return PaddleSlim's losses between features, without those that the project's stand before."""
-    from paddleseg.cvlibs import manager
     from paddleslim.dygraph.dist.losses.basic_loss import BASIC_LOSS
+
+    from paddleseg.cvlibs import manager
 
     modules = BASIC_LOSS.module_dict
     return {name: modules[name] for name in sorted(modules) if name not in manager.LOSSES}

@@ -15,6 +15,19 @@ from paddleseg.cli import run  # noqa: E402
 from paddleseg.errors import UserError  # noqa: E402
 
 BEGIN, END = "<!-- supported: begin -->", "<!-- supported: end -->"
+CHINESE = {
+    "by name in a config": "配置中的名称",
+    "models": "模型",
+    "backbones": "骨干网络",
+    "data sets": "数据集",
+    "transforms": "数据变换",
+    "losses against the label": "与标注比较的损失",
+    "losses against the teacher": "与教师比较的损失",
+    "PaddleSlim's losses between features": "PaddleSlim 的特征损失",
+    "connectors": "连接器",
+    "optimizers": "优化器",
+    "learning-rate schedules": "学习率策略",
+}
 READMES = [ROOT / "README.md", ROOT / "README_CN.md"]
 
 
@@ -24,8 +37,14 @@ def main():
         "python tools/supported.py",
         __doc__.splitlines()[0],
         READMES,
-        lambda path: with_table(path.read_text(encoding="utf-8"), table(), path),
+        wanted,
     )
+
+
+def wanted(path):
+    """Return the text that a README should have."""
+    titles = CHINESE if path.stem.endswith("_CN") else {}
+    return with_table(path.read_text(encoding="utf-8"), table(titles), path)
 
 
 def with_table(text, new, path):
@@ -37,28 +56,33 @@ def with_table(text, new, path):
     return f"{before}{BEGIN}\n{new}{END}{after}"
 
 
-def table():
-    """Return the table in Markdown: a line for each registry, for losses one for each place they are used."""
-    lines = ["| | by name in a config |", "|---|---|"]
+def table(titles=None):
+    """Return the table in Markdown: a line for each registry, for losses one for each place they are used.
+
+    Args:
+        titles: translations of the lines' titles.
+    """
+    lines = [("", "by name in a config"), ("---", "---")]
     for title, registry, names in registries():
         if registry.name == "loss":
             lines += _losses(registry, names)
         elif names:
-            lines.append(_line(title, names))
-    return "\n".join(lines) + "\n"
+            lines.append((title, _listed(names)))
+    titles = titles or {}
+    return "".join(f"| {' | '.join(titles.get(cell, cell) for cell in line)} |\n" for line in lines)
 
 
 def _losses(registry, names):
     against = {name: getattr(registry[name], "against", None) for name in names}
     return [
-        _line("losses against the label", [name for name in names if against[name] != "teacher"]),
-        _line("losses against the teacher", [name for name in names if against[name] != "label"]),
-        _line("PaddleSlim's losses between features", others_of_paddleslim()),
+        ("losses against the label", _listed(n for n in names if against[n] != "teacher")),
+        ("losses against the teacher", _listed(n for n in names if against[n] != "label")),
+        ("PaddleSlim's losses between features", _listed(others_of_paddleslim())),
     ]
 
 
-def _line(title, names):
-    return f"| {title} | {', '.join(f'`{name}`' for name in names)} |"
+def _listed(names):
+    return ", ".join(f"`{name}`" for name in names)
 
 
 if __name__ == "__main__":
