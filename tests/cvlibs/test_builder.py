@@ -113,7 +113,7 @@ def test_losses_with_their_coefficients(build):
     [
         (
             "model: {<<: *deeplab, backbone: {type: ResNet18_vd, output_stride: 4}}",
-            "model.backbone: output_stride must be 8 or 16, not 4",
+            "model.backbone: output_stride must be 8, 16 or 32, not 4",
         ),
         (
             "model: {<<: *deeplab, backbone_indices: [0, 4]}",

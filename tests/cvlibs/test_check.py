@@ -153,7 +153,7 @@ def test_a_component_must_have_a_type(problems, spec):
 
 def test_an_unknown_type_is_told_with_the_nearest(problems):
     assert problems("model: {type: deeplabv3, num_classes: 2}\n") == [
-        "config.yml:1: model.type: unknown model 'deeplabv3'; did you mean 'DeepLabV3P'?"
+        "config.yml:1: model.type: unknown model 'deeplabv3'; did you mean 'DeepLabV3' or 'DeepLabV3P'?"
     ]
 
 

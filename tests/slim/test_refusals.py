@@ -197,7 +197,7 @@ def test_features_of_different_shapes(distill):
 
 def test_a_loss_for_an_output_that_the_student_lacks(distill):
     result = distill(teacher={"outputs": 2}, opts=["distill_loss.coef=[3, 1]"])
-    refused(result, "student and teacher share 1 output(s) and the config has 2 loss(es)")
+    refused(result, "student and teacher share 1 output(s) and the config 2 loss(es)")
 
 
 def test_another_number_of_classes(distill):
