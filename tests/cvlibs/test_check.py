@@ -209,6 +209,12 @@ def test_wrong_types(problems, said, told):
     assert problem.startswith(f"config.yml:1: model.{told}")
 
 
+def test_a_component_has_no_place_where_text_belongs(problems):
+    said = HEAD + "train_dataset: {type: OpticDiscSeg, transforms: [], dataset_root: {type: UserNet}}\n"
+    (problem,) = problems(said)
+    assert "train_dataset.dataset_root: must be text or Null, not {'type': 'UserNet'}" in problem
+
+
 @pytest.mark.parametrize("backbone", ["ResNet18_vd", "Null", "[{type: ResNet18_vd}]"])
 def test_a_backbone_is_a_component(problems, backbone):
     (problem,) = problems(f"model: {{type: DeepLabV3P, num_classes: 2, backbone: {backbone}}}\n")
