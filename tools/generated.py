@@ -8,7 +8,7 @@ from pathlib import Path
 from paddleseg import runtime
 
 ROOT = Path(__file__).resolve().parents[1]
-TITLES = {"lr_scheduler": "learning-rate schedules", "dataset": "data sets"}
+TITLES = {"lr_scheduler": "learning-rate schedules", "dataset": "data sets", "loss": "losses"}
 
 
 def registries():
