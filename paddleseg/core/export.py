@@ -7,10 +7,10 @@ import paddle
 
 from paddleseg.core import onnx_file, parallel
 from paddleseg.core.deploy_file import write_deploy_file
+from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
-from paddleseg.utils.weights import load_weights
 
 
 class ExportedModel(paddle.nn.Layer):
@@ -50,7 +50,7 @@ def export(args):
         onnx_file.check_installed()
     cfg = Config(args.config, opts=args.opts, sections=("model", "val_dataset"), required=("model",))
     parallel.set_device("cpu")
-    model = _trained(cfg, args.model_path)
+    model = trained_model(SegBuilder(cfg), args.model_path, "export")
     shape = _shape(args.input_shape)
     exported = ExportedModel(model, args.output_op)
     exported.eval()
@@ -65,16 +65,6 @@ def export(args):
         for name in [*names.values(), "deploy.yaml"]:
             os.replace(os.path.join(scratch, name), os.path.join(args.save_dir, name))
     logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
-
-
-def _trained(cfg, model_path):
-    model = SegBuilder(cfg).model
-    if model_path is not None:
-        load_weights(model, model_path)
-    elif not cfg["model"].get("pretrained"):
-        raise UserError("no weights to export: give --model_path, or model.pretrained in the config")
-    model.eval()
-    return model
 
 
 def _shape(given):
