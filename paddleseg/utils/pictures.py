@@ -40,7 +40,9 @@ VOC = palette()
 
 
 def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):
-    """Return the photograph with each class tinted in its colour and outlined; black tints nothing.
+    """Return the photograph with each class tinted in its colour and outlined; black leaves it as it is.
+
+    An outline has the colour at full brightness, to be seen on dark photographs, too.
 
     Args:
         image: uint8 H x W x 3, BGR.
@@ -64,7 +66,8 @@ def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):
     reach = max(round(max(mask.shape) / 1000), 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (2 * reach + 1, 2 * reach + 1))
     outline = inside & (cv2.dilate(mask, kernel) != cv2.erode(mask, kernel))
-    shown[outline] = tints[mask[outline]]
+    bright = tints * (255 / np.maximum(tints.max(axis=1, keepdims=True), 1))
+    shown[outline] = np.rint(bright[mask[outline]]).astype(np.uint8)
     return shown
 
 
