@@ -17,7 +17,7 @@ class ImageFile:
     Attributes:
         path: the image.
         mask: its mask, if a list names one, else None.
-        relative: its path below the folder that all of them share, with "/": unique.
+        relative: its path below the folder that was given, with "/": unique.
         name: `relative` without the suffix, unless another image would have the same: unique, too.
     """
 
@@ -44,32 +44,26 @@ def image_files(paths):
 def named_images(paths):
     """Return the `ImageFile`s that paths name, as `image_files` takes them.
 
-    Names are relative to the folder that was given, or the list's, and to the nearest folder above where
-    several were given; where a list names images elsewhere, to the nearest that holds all images.
+    Each is named relative to the folder, or the list's folder, that was given; where a list names images
+    elsewhere, to the nearest folder that holds its images. Where two would then be called the same, all are
+    named relative to the nearest folder that holds all.
     """
     paths = [paths] if isinstance(paths, str) else paths
-    masks, folders = {}, []
+    chosen = {}
     for path in paths:
         folder, found = _found(path)
-        folders.append(folder)
-        for image, mask in found:
-            masks.setdefault(image, mask)
-    if not masks:
+        relatives = _relative([image for image, _ in found], folder)
+        for (image, mask), relative in zip(found, relatives):
+            chosen.setdefault(os.path.abspath(image), (image, mask, relative))
+    if not chosen:
         raise UserError(f"no image ({', '.join(SUFFIXES)}) in {', '.join(paths)}")
-    relatives = _relative(masks, folders)
+    files, masks, relatives = zip(*chosen.values())
+    if len(set(relatives)) < len(relatives):
+        relatives = _relative(files)
     stems = [os.path.splitext(relative)[0] for relative in relatives]
     uses = collections.Counter([*relatives, *stems])
     names = [stem if uses[stem] == 1 else relative for stem, relative in zip(stems, relatives)]
-    return [ImageFile(*one) for one in zip(masks, masks.values(), relatives, names)]
-
-
-def _relative(images, folders):
-    """Return the images' paths, "/" between the parts, below what the folders share, or else the images."""
-    images = [os.path.abspath(image) for image in images]
-    root = os.path.commonpath([os.path.abspath(folder) for folder in folders])
-    if any(os.path.commonpath([root, image]) != root for image in images):
-        root = os.path.commonpath([os.path.dirname(image) for image in images])
-    return [os.path.relpath(image, root).replace(os.sep, "/") for image in images]
+    return [ImageFile(*one) for one in zip(files, masks, relatives, names)]
 
 
 def _found(path):
@@ -102,3 +96,14 @@ def _of_line(line, folder):
         return [whole, None]
     image, *masks = (os.path.join(folder, name) for name in line.split())
     return [image, masks[0] if masks else None]
+
+
+def _relative(images, folder=None):
+    """Return images' paths, "/" between the parts, below a folder, or below the nearest that holds them."""
+    if not images:
+        return []
+    images = [os.path.abspath(image) for image in images]
+    root = os.path.abspath(folder or os.curdir)
+    if folder is None or any(os.path.commonpath([root, image]) != root for image in images):
+        root = os.path.commonpath([os.path.dirname(image) for image in images])
+    return [os.path.relpath(image, root).replace(os.sep, "/") for image in images]

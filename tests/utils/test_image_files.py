@@ -48,9 +48,21 @@ def test_an_image_alone_is_called_by_its_name(folder, monkeypatch):
     assert names(["b.jpg"]) == ["b"]
 
 
-def test_several_paths_are_named_apart_and_an_image_counts_once(folder):
-    paths = [str(folder / "b.jpg"), str(folder / "sub"), str(folder / "sub/b.jpg")]
-    assert names(paths) == ["b", "sub/b", "sub/deep/c d"]
+def test_several_paths_are_each_named_from_where_it_is(folder):
+    assert names([str(folder / "a.PNG"), str(folder / "sub/b.jpg")]) == ["a", "b"]
+    assert names([str(folder / "a.PNG"), str(folder / "sub")]) == ["a", "b", "deep/c d"]
+
+
+def test_what_would_be_called_the_same_is_named_from_what_all_share(folder):
+    assert names([str(folder / "b.jpg"), str(folder / "sub")]) == ["b", "sub/b", "sub/deep/c d"]
+
+
+def test_an_image_counts_once(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    paths = ["b.jpg", str(folder / "b.jpg"), "sub/../b.jpg", "sub/b.jpg"]
+    assert names(paths) == ["b", "sub/b"]
+    (folder / "list.txt").write_text("b.jpg one.png\na.PNG\nb.jpg two.png\n")
+    assert [(image.name, image.mask) for image in named_images("list.txt")] == [("b", "one.png"), ("a", None)]
 
 
 def test_names_without_suffix_stay_unique(tmp_path):
