@@ -21,6 +21,7 @@ setup(
         "pillow",  # reads masks with a palette as class indices; OpenCV turns them into colours
         "tqdm",  # the progress of downloads
         "requests",  # fetches data and weights
+        "safetensors",  # reads weights in that format; instead of a parser of our own
         "filelock",  # one of several processes downloads, the others wait
         # Paddle imports it, and PaddleSlim its pkg_resources, which 82 has lost; Python 3.12 brings none.
         "setuptools<81",

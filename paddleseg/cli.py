@@ -6,16 +6,27 @@ Imports nothing heavy, so that `--help` answers at once.
 import argparse
 import sys
 
-from paddleseg.errors import UserError
+from paddleseg.errors import Stopped, UserError, one_line
 
 
 def run(main):
-    """Run `main()`; a mistake of the user's becomes one message on stderr and exit status 2."""
+    """Run `main()`; a mistake of the user's, or too little memory, becomes one message and exit status 2.
+
+    A training that a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT).
+    """
     try:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
+    except MemoryError as error:
+        remedy = "a smaller batch_size, crop or model needs less"
+        print(f"error: out of memory ({one_line(error)[:300]}); {remedy}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Stopped as stop:
+        sys.exit(128 + stop.signum)
 
 
 def add_device_flag(parser):
@@ -119,7 +130,47 @@ def add_training_flags(parser):
     )
     evaluation.add_argument("--no_eval", action="store_true", help="do not evaluate while training")
     parser.add_argument("--use_vdl", action="store_true", help="write curves for VisualDL to save_dir")
-    parser.add_argument("--resume_model", metavar="DIR", help="an iter_N folder to go on from")
+    parser.add_argument(
+        "--resume_model",
+        metavar="DIR",
+        help="an iter_N folder to go on from; 'auto' takes the newest complete one in save_dir, if any",
+    )
+    parser.add_argument(
+        "--resume_anyway",
+        action="store_true",
+        help="go on although the config has changed in what changes the outcome",
+    )
+    parser.add_argument(
+        "--use_ema", action="store_true", help="also keep, evaluate and save the weights' moving average"
+    )
+    parser.add_argument(
+        "--early_stop_intervals",
+        type=positive,
+        metavar="N",
+        help="stop after N evaluations without a better mIoU (default: never)",
+    )
+    parser.add_argument(
+        "--accumulate_steps",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="average the gradients of K batches for each update, which is one iteration (default: 1)",
+    )
+    parser.add_argument(
+        "--max_bad_steps",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="stop after N steps in a row whose loss is not finite; they are not applied (default: 10)",
+    )
+    parser.add_argument(
+        "--max_bad_samples",
+        type=count,
+        default=0,
+        metavar="N",
+        help="go on without up to N samples per process that cannot be read, each of which is named and "
+        "replaced by another (default: 0)",
+    )
     parser.add_argument("--iters", type=positive, help="iterations; overrides the config")
     parser.add_argument("--batch_size", type=positive, help="samples per process; overrides the config")
     parser.add_argument("--learning_rate", type=float, help="at the start; overrides the config")

@@ -7,7 +7,7 @@ import pytest
 from refusal import refusal
 
 from paddleseg import cli
-from paddleseg.errors import UserError
+from paddleseg.errors import Stopped, UserError
 
 
 def training_flags(*arguments):
@@ -45,6 +45,18 @@ def test_a_bug_keeps_its_traceback():
         cli.run(main)
 
 
+@pytest.mark.parametrize(
+    ("error", "status"), [(Stopped(15), 143), (Stopped(2), 130), (KeyboardInterrupt(), 130)]
+)
+def test_a_signal_becomes_its_exit_status(error, status):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.run(main)
+    assert exit_.value.code == status
+
+
 def test_a_run_that_succeeds_returns(capsys):
     assert cli.run(lambda: None) is None
     assert capsys.readouterr().err == ""
@@ -61,6 +73,12 @@ def test_defaults_are_paddlesegs():
         "no_eval": False,
         "use_vdl": False,
         "resume_model": None,
+        "resume_anyway": False,
+        "use_ema": False,
+        "early_stop_intervals": None,
+        "accumulate_steps": 1,
+        "max_bad_steps": 10,
+        "max_bad_samples": 0,
         "iters": None,
         "batch_size": None,
         "learning_rate": None,
@@ -75,7 +93,8 @@ def test_every_flag_reaches_its_name():
     line = (
         "--device cpu --num_workers 2 --opts a=1 b=2 --save_dir out --do_eval --use_vdl "
         "--resume_model out/iter_1 --iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 "
-        "--log_iters 8 --keep_checkpoint_max 9 --seed 10"
+        "--log_iters 8 --keep_checkpoint_max 9 --seed 10 --resume_anyway --use_ema "
+        "--early_stop_intervals 11 --accumulate_steps 12 --max_bad_steps 13"
     )
     flags = training_flags(*line.split())
     assert (flags.device, flags.num_workers, flags.opts) == ("cpu", 2, ["a=1", "b=2"])
@@ -83,6 +102,8 @@ def test_every_flag_reaches_its_name():
     assert (flags.resume_model, flags.iters, flags.batch_size) == ("out/iter_1", 5, 6)
     assert (flags.learning_rate, flags.save_interval, flags.log_iters) == (0.001, 7, 8)
     assert (flags.keep_checkpoint_max, flags.seed) == (9, 10)
+    assert (flags.resume_anyway, flags.use_ema, flags.early_stop_intervals) == (True, True, 11)
+    assert (flags.accumulate_steps, flags.max_bad_steps) == (12, 13)
 
 
 def test_opts_said_twice_are_joined():
@@ -126,6 +147,18 @@ def test_help_answers_without_loading_anything_heavy(repository, tmp_path):
     path.write_text(code)
     done = script(repository, tmp_path, path)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_memory_that_does_not_suffice_is_said_in_one_line(capsys):
+    def allocate():
+        raise MemoryError("Unable to allocate\n 40 GiB")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(allocate)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: out of memory (Unable to allocate 40 GiB); a smaller batch_size, crop or model needs less\n"
+    )
 
 
 BAD = """\

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 
 import cv2
 import numpy as np
@@ -104,6 +105,12 @@ def arguments(**given):
         "no_eval": False,
         "use_vdl": False,
         "resume_model": None,
+        "resume_anyway": False,
+        "use_ema": False,
+        "early_stop_intervals": None,
+        "accumulate_steps": 1,
+        "max_bad_steps": 10,
+        "max_bad_samples": 0,
         "iters": None,
         "batch_size": None,
         "learning_rate": None,
@@ -163,3 +170,35 @@ def write_distill_file(path, features, layer="body.0", tensor="mixed", source="p
     with open(path, "w", encoding="utf-8") as file:
         file.write(DISTILL_FILE.format(layer=layer, tensor=tensor, source=source, features=features, **names))
     return str(path)
+
+
+def flat_arrays(path):
+    """Return {dotted key: array} of a file that `paddle.save` wrote, inner dicts included."""
+
+    def flatten(value, prefix):
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if key != "StructuredToParameterName@@":
+                    yield from flatten(item, f"{prefix}{key}.")
+        else:
+            yield prefix[:-1], np.asarray(value)
+
+    return dict(flatten(paddle.load(path, return_numpy=True), ""))
+
+
+def logged_losses(text):
+    """Return {iteration: epoch and losses as printed} of a log; what is printed twice must be the same."""
+    lines = {}
+    for epoch, iteration, losses in re.findall(r"epoch: (\d+), iter: (\d+)/\d+, (.*?), lr:", text):
+        assert lines.setdefault(int(iteration), (epoch, losses)) == (epoch, losses), f"iter {iteration}"
+    return lines
+
+
+def curves(folder):
+    """Return {tag: [(step, value), ...]} of the newest VisualDL log in a folder, costs in time aside."""
+    from visualdl import LogReader
+
+    newest = sorted(name for name in os.listdir(folder) if "vdlrecords" in name)[-1]
+    reader = LogReader(file_path=os.path.join(folder, newest))
+    tags = [tag for tag in reader.get_tags()["scalar"] if not tag.endswith(("_cost", "/ips"))]
+    return {tag: [(point.id, point.value) for point in reader.get_data("scalar", tag)] for tag in tags}

@@ -1,6 +1,6 @@
-"""Folders of weights and training state: `iter_N/` and `best_model/`."""
+"""The checkpoints of a run: `iter_N/`, `best_model/` and `ema_best_model/` in its folder."""
 
-import collections
+import functools
 import json
 import os
 import re
@@ -9,144 +9,167 @@ import shutil
 import paddle
 
 from paddleseg.core import parallel
+from paddleseg.core.folder import folders_in, mend_folder, problem, write_folder, write_json
 from paddleseg.errors import UserError
-from paddleseg.utils.weights import load_weights
+from paddleseg.utils.logger import logger
 
 STATE_FILE = "state.json"
+BEST, BEST_EMA = "best_model", "ema_best_model"
 
 
 class Checkpoints:
-    """Writes and prunes the checkpoints of a run; rank 0 alone touches the disk.
-
-    A folder is written beside and renamed, so that one with its final name is complete.
+    """Writes, finds and prunes the checkpoints of a run; rank 0 alone writes.
 
     Args:
         save_dir: folder of the run, made when there is something to write.
         keep_max: how many `iter_N` of this run to keep; the oldest go first.
+        keep_from: `iter_N` folders up to this N count as this run's, 0 for none.
+
+    Attributes:
+        last_good: path of the newest checkpoint written or gone on from, None if there is none.
+        failed: {kind of folder: what hindered the last attempt to save it}.
     """
 
-    def __init__(self, save_dir, keep_max=5):
+    def __init__(self, save_dir, keep_max=5, keep_from=0):
         self.save_dir = save_dir
         self.keep_max = keep_max
-        self._kept = collections.deque()
+        self.last_good = None
+        self.failed = {}
+        self._kept = [f"iter_{number}" for number in _numbers(save_dir) if number <= keep_from]
 
-    def save(self, iteration, model, optimizer, state):
-        """Write `iter_N/` with `model.pdparams`, `model.pdopt` and the state; prune older ones.
+    def save(self, iteration, files, state):
+        """Write `iter_N/`, then prune older ones; a failure is told, and training goes on.
 
         Args:
             iteration: N.
-            model: the layer whose weights are saved.
-            optimizer: with its learning-rate schedule.
-            state: dict for JSON: what else it takes to go on.
-        """
-        self._write(
-            f"iter_{iteration}",
-            {
-                "model.pdparams": model.state_dict(),
-                "model.pdopt": _renamed(optimizer.state_dict(), _structured_names(model)),
-            },
-            {"iter": iteration, "optimizer": type(optimizer).__name__, **state},
-        )
-        name = f"iter_{iteration}"
-        if name in self._kept:
-            self._kept.remove(name)
-        self._kept.append(name)
-        while len(self._kept) > self.keep_max:
-            oldest = self._kept.popleft()
-            if parallel.rank() == 0:
-                shutil.rmtree(os.path.join(self.save_dir, oldest), ignore_errors=True)
-
-    def save_best(self, model, state):
-        """Write `best_model/` with `model.pdparams` and the state."""
-        self._write("best_model", {"model.pdparams": model.state_dict()}, state)
-
-    def _write(self, name, tensors, state):
-        if parallel.rank() != 0:
-            return
-        final = os.path.join(self.save_dir, name)
-        beside, old = final + ".part", final + ".old"
-        try:
-            for leftover in (beside, old):
-                shutil.rmtree(leftover, ignore_errors=True)
-            os.makedirs(beside)
-            for file_name, content in tensors.items():
-                paddle.save(content, os.path.join(beside, file_name))
-            with open(os.path.join(beside, STATE_FILE), "w", encoding="utf-8") as file:
-                json.dump(state, file, indent=1)
-            if os.path.isdir(final):
-                os.rename(final, old)
-            os.rename(beside, final)
-            shutil.rmtree(old, ignore_errors=True)
-        except OSError as error:
-            raise UserError(f"the checkpoint {final} cannot be written: {error}") from error
-
-    def load(self, folder, model, optimizer):
-        """Bring model and optimizer to the state of a checkpoint and return what else was saved.
-
-        Args:
-            folder: an `iter_N` folder.
+            files: {file name: what `paddle.save` writes}.
+            state: dict for JSON.
 
         Returns:
-            dict with `iter`, and what `save` was given as state.
-
-        Raises:
-            UserError: the folder is no checkpoint, or one of another model.
+            Whether it is written, on all ranks.
         """
-        paths = {name: os.path.join(folder, name) for name in ("model.pdparams", "model.pdopt", STATE_FILE)}
-        missing = [name for name, path in paths.items() if not os.path.isfile(path)]
-        if missing:
-            raise UserError(
-                f"--resume_model {folder}: no {', '.join(missing)} there; name an iter_N folder of a run"
-            )
-        load_weights(model, paths["model.pdparams"])
-        state = self._read_state(paths[STATE_FILE])
-        kind = state.pop("optimizer", None)
-        if kind != type(optimizer).__name__:
-            raise UserError(
-                f"--resume_model {folder}: it was trained with {kind}, the config says "
-                f"{type(optimizer).__name__}; resume with the same optimizer"
-            )
-        try:
-            own_names = {key: name for name, key in _structured_names(model).items()}
-            optimizer.set_state_dict(_renamed(paddle.load(paths["model.pdopt"]), own_names))
-        except Exception as error:  # unpickling and Paddle's own checks raise nearly anything
-            raise UserError(f"--resume_model {folder}: model.pdopt cannot be used: {error}") from error
-        self._kept.extend(self._earlier(state["iter"]))
-        return state
+        name = f"iter_{iteration}"
+        if not self._write(name, files, {"iter": iteration, **state}):
+            return False
+        self.last_good = os.path.join(self.save_dir, name)
+        self._kept = [kept for kept in self._kept if kept != name] + [name]
+        while len(self._kept) > self.keep_max:
+            oldest = self._kept.pop(0)
+            if parallel.rank() == 0:
+                shutil.rmtree(os.path.join(self.save_dir, oldest), ignore_errors=True)
+        return True
 
-    @staticmethod
-    def _read_state(path):
-        try:
-            with open(path, encoding="utf-8") as file:
-                state = json.load(file)
-            if not isinstance(state["iter"], int):
-                raise TypeError("iter is no whole number")
-        except (ValueError, OSError, KeyError, TypeError) as error:
-            raise UserError(f"the training state {path} cannot be read: {error!r}") from error
-        return state
+    def save_best(self, files, state, name=BEST):
+        """Write the folder of the best weights; a failure is told, and training goes on."""
+        return self._write(name, files, state)
 
-    def _earlier(self, iteration):
-        """Return the names of the run's checkpoints up to an iteration, the oldest first."""
-        if not os.path.isdir(self.save_dir):
-            return []
-        numbers = [int(n[5:]) for n in os.listdir(self.save_dir) if re.fullmatch(r"iter_\d+", n)]
-        return [f"iter_{number}" for number in sorted(numbers) if number <= iteration]
+    def _write(self, name, files, state):
+        final = os.path.join(self.save_dir, name)
+        failed = None
+        if parallel.rank() == 0:
+            writers = {file: functools.partial(_save, content) for file, content in files.items()}
+            try:
+                write_folder(final, {**writers, STATE_FILE: write_json(state)})
+            except OSError as error:
+                failed = f"{final} cannot be written: {error.strerror or error}"
+                last = (
+                    f"the last good checkpoint is {self.last_good}"
+                    if self.last_good
+                    else "none is written yet"
+                )
+                logger.warning(f"{failed}; {last}; training goes on to the next save")
+        kind = name.rstrip("0123456789")
+        self.failed.pop(kind, None)
+        if parallel.most_over_ranks(int(failed is not None)):
+            self.failed[kind] = failed or f"{final} cannot be written, as rank 0 says"
+        return kind not in self.failed
 
 
-def _structured_names(model):
-    """Return {Paddle's internal name of a parameter: its key in the state dict}.
+def mend(save_dir):
+    """Put in order what a run that was killed while saving has left in its folder."""
+    if parallel.rank() == 0:
+        for name in folders_in(save_dir):
+            if re.fullmatch(r"iter_\d+", name) or name in (BEST, BEST_EMA):
+                mend_folder(os.path.join(save_dir, name))
+    parallel.most_over_ranks(0)  # the others wait
 
-    The internal ones count up within a process, so they depend on whatever else was built before.
+
+def newest(save_dir):
+    """Return the path of the newest sound `iter_N` folder, None if there is none; warn of damaged ones."""
+    found = 0
+    if parallel.rank() == 0:
+        for number in reversed(_numbers(save_dir)):
+            folder = os.path.join(save_dir, f"iter_{number}")
+            fault = problem(folder)
+            if fault is None:
+                found = number
+                break
+            logger.warning(f"the checkpoint {folder} is damaged and passed over: {fault}")
+    found = parallel.most_over_ranks(found)
+    return os.path.join(save_dir, f"iter_{found}") if found else None
+
+
+def read_state(folder):
+    """Return the state of a checkpoint.
+
+    Args:
+        folder: an `iter_N` folder.
+
+    Raises:
+        UserError: it is no checkpoint, or damaged.
     """
-    return {parameter.name: key for key, parameter in model.named_parameters()}
+    if not os.path.isfile(os.path.join(folder, STATE_FILE)):
+        raise UserError(f"--resume_model {folder}: no {STATE_FILE} there; name an iter_N folder of a run")
+    fault = problem(folder)
+    if fault:
+        raise UserError(
+            f"--resume_model {folder} is damaged: {fault}; name another, or let --resume_model auto choose"
+        )
+    try:
+        with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
+            state = json.load(file)
+        if not isinstance(state["iter"], int):
+            raise TypeError("iter is no whole number")
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise UserError(f"--resume_model {folder}: {STATE_FILE} cannot be read: {error!r}") from error
+    return state
 
 
-def _renamed(state, names):
-    """Return an optimizer's state with "<parameter>_<what>" keys renamed by parameter."""
-    renamed = {}
-    for key, value in state.items():
-        # A name may begin another one; the longest that fits is meant.
-        fitting = [name for name in names if key == name or key.startswith(name + "_")]
-        old = max(fitting, key=len, default="")
-        renamed[names[old] + key[len(old) :] if fitting else key] = value
-    return renamed
+def bring_best(folder, save_dir, state):
+    """Copy the best weights from beside a checkpoint to the folder of a run that goes on from it elsewhere.
+
+    Args:
+        folder: the checkpoint.
+        save_dir: the folder of the run.
+        state: the checkpoint's state.
+
+    Returns:
+        Whether the best weights so far are in `save_dir`; if not, they cannot be kept.
+    """
+    source, target = (
+        os.path.join(path, BEST) for path in (os.path.dirname(os.path.abspath(folder)), save_dir)
+    )
+    if parallel.rank() == 0 and not os.path.isdir(target) and _is_best(source, state):
+        for name in (BEST, BEST_EMA):
+            beside = os.path.join(os.path.dirname(source), name)
+            if os.path.isdir(beside):
+                shutil.copytree(beside, os.path.join(save_dir, name))
+    parallel.most_over_ranks(0)  # the others wait
+    return os.path.isdir(target)
+
+
+def _is_best(folder, state):
+    if problem(folder):
+        return False
+    with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
+        return json.load(file).get("best_iter") == state.get("best_iter")
+
+
+def _save(content, path):
+    paddle.save(content, path)
+
+
+def _numbers(save_dir):
+    """Return the N of the `iter_N` folders, ascending."""
+    entries = os.listdir(save_dir) if os.path.isdir(save_dir) else []
+    return sorted(int(entry[5:]) for entry in entries if re.fullmatch(r"iter_\d+", entry))

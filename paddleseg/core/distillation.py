@@ -1,16 +1,18 @@
 """From two configs, or more, to the step that distils."""
 
+import hashlib
 from dataclasses import dataclass
 
 import paddle
 
 from paddleseg.core import parallel
 from paddleseg.core.loading import stack
+from paddleseg.core.resume import digest, flattened
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check import class_counts, ignore_indices
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.cvlibs.config import SECTIONS
-from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.distill.declared import declared_taps, features_of_config
 from paddleseg.distill.distill_file import load_distill_file
 from paddleseg.distill.features import check_batch_size
@@ -144,11 +146,12 @@ def first_batch(builder, seed):
     """Return up to two of the first training samples, as the step is given them."""
     unlabeled = num_unlabeled(builder.cfg.dic) == builder.cfg.batch_size
     dataset = builder.unlabeled_dataset if unlabeled else builder.train_dataset
-    samples = SeededSamples(dataset, seed, labeled=not unlabeled)
+    # Which samples these are does not matter; the training judges those that cannot be read.
+    samples = ReplacedSamples(SeededSamples(dataset, seed, labeled=not unlabeled), seed, len(dataset))
     count = min(2, builder.cfg.batch_size, len(samples))
     if count == 0:
         raise UserError("the training set holds no image")
-    batch = stack([samples[(0, i)] for i in range(count)])
+    batch = stack([samples.read((0, i))[0] for i in range(count)])
     return {key: paddle.to_tensor(value) for key, value in batch.items()}
 
 
@@ -167,3 +170,22 @@ def print_taps(builder, teacher_cfgs, seed):
         for role, cfg, model in zip(roles, configs, models)
     ]
     print(table(listed), flush=True)
+
+
+def decided_by(distill_file, teacher_cfgs, teachers):
+    """Return what decides the outcome of a distillation beside the student's config and flags.
+
+    A teacher's weights are told by their content, so its file may be moved.
+
+    Args:
+        distill_file: path of the distill_config.py.
+        teacher_cfgs: a `Config` of each teacher.
+        teachers: the `Teachers`.
+    """
+    with open(distill_file, "rb") as file:
+        decided = {"--distill_config (SHA-256)": hashlib.sha256(file.read()).hexdigest()}
+    for k, (cfg, teacher) in enumerate(zip(teacher_cfgs, teachers.teachers)):
+        model = {key: value for key, value in cfg["model"].items() if key != "pretrained"}
+        decided.update(flattened(model, f"teacher {k}: model"))
+        decided[f"teacher {k}: weights (SHA-256)"] = digest(teacher.model)
+    return decided

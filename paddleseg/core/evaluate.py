@@ -1,5 +1,8 @@
 """A model's scores on a dataset, at the masks' own resolution."""
 
+import contextlib
+import itertools
+
 import numpy as np
 import paddle
 
@@ -13,7 +16,7 @@ from paddleseg.utils.boundary import boundary_areas
 from paddleseg.utils.metrics import confusion_matrix, scores
 
 
-def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE):
+def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE, on_batch=None):
     """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
 
     What the transforms did to an image's size is undone on the logits, as PaddleSeg does, so that it does not
@@ -27,6 +30,7 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WH
         batch_size: images of equal size that are run together.
         num_workers: processes that read.
         config: an `EvalConfig`: how images are inferred, and what is measured beside the confusion.
+        on_batch: called before each batch, equally often on all ranks; what it raises ends the evaluation.
 
     Raises:
         UserError: the dataset is empty, or the model's output is no map of logits.
@@ -40,8 +44,8 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WH
     was_training = model.training
     model.eval()
     counts = _Counts(num_classes, ignore_index, config)
-    with paddle.no_grad():
-        for groups in loader:
+    with paddle.no_grad(), contextlib.closing(loader):
+        for groups in _announced(loader, on_batch, batches.most):
             for images, labels, trans_info in groups:
                 logits = infer(model, images, labels.shape[1:], config, trans_info)
                 _check_logits(logits, num_classes)
@@ -77,6 +81,14 @@ class _Counts:
         return scores(totals["confusion"], totals.get("score"), totals.get("boundary"))
 
 
+def _announced(loader, on_batch, most):
+    """Yield batches, calling `on_batch` before each, and `most` times even if there are fewer."""
+    for _ in range(most):
+        if on_batch is not None:
+            on_batch()
+        yield from itertools.islice(loader, 1)
+
+
 def group_by_size(samples):
     """Return [[images, labels, trans_info], ...] of a batch, one for each way of coming to image and mask.
 
@@ -107,6 +119,8 @@ class _SharedBatches:
     """Batches of keys (0, index) for one rank: the images are dealt out in turn, none twice."""
 
     def __init__(self, num_samples, batch_size, rank, nranks):
+        # Rank 0 has the most images, so the most batches.
+        self.most = -(-len(range(0, num_samples, nranks)) // batch_size)
         mine = [(0, i) for i in range(rank, num_samples, nranks)]
         self._batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
 

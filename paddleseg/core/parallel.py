@@ -43,6 +43,20 @@ def num_ranks():
     return dist.get_world_size()
 
 
+def on_cpu():
+    """Tell whether this process computes on the CPU, where the host reads a tensor without waiting."""
+    return paddle.get_device().startswith("cpu")
+
+
+def seed_iteration(seed, iteration):
+    """Seed this rank's global generators for an iteration.
+
+    Weights are equal on all ranks; what is drawn inside the model (dropout) must not be. Drawn anew for each
+    iteration it has no state to save, and neither an evaluation nor a resume changes it.
+    """
+    seed_everything(int(np.random.SeedSequence([seed, rank(), iteration]).generate_state(1)[0]))
+
+
 def seed_everything(seed):
     """Seed Paddle's, NumPy's and Python's global generators."""
     paddle.seed(seed)
@@ -71,21 +85,31 @@ def with_sync_batch_norm(model):
     return model
 
 
-def average_buffers(model):
-    """Average the floating-point buffers (running statistics) over the ranks.
-
-    Without synchronised batch norm every rank has seen other images; all must evaluate one model.
-    """
-    if num_ranks() == 1:
-        return
-    for buffer in model.buffers():
-        if buffer is not None and paddle.is_floating_point(buffer):
-            dist.all_reduce(buffer)
-            buffer.set_value(buffer / num_ranks())
-
-
 def sum_over_ranks(tensor):
     """Return the sum of a tensor over all ranks."""
     if num_ranks() > 1:
         dist.all_reduce(tensor)
     return tensor
+
+
+def least_over_ranks(tensor):
+    """Return the least of a tensor's values over all ranks, element by element."""
+    if num_ranks() > 1:
+        dist.all_reduce(tensor, op=dist.ReduceOp.MIN)
+    return tensor
+
+
+def gathered(tensor):
+    """Return the tensors of all ranks stacked, R x its shape."""
+    parts = []
+    dist.all_gather(parts, tensor.detach())
+    return paddle.stack(parts)
+
+
+def most_over_ranks(number):
+    """Return the largest of the ranks' whole numbers, to the host."""
+    if num_ranks() == 1:
+        return number
+    tensor = paddle.to_tensor([number], dtype="int64")
+    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return int(tensor)

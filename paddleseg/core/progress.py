@@ -1,6 +1,13 @@
 """The figures of a training log line, and where they are written."""
 
+import math
+import os
+import re
 import time
+
+import paddle
+
+from paddleseg.utils.logger import logger
 
 
 class Progress:
@@ -10,17 +17,22 @@ class Progress:
         iters: last iteration of the run.
         iters_per_epoch: of the training set.
         samples_per_iter: images per iteration, all ranks together.
+        state: what `state()` returned, to go on from.
     """
 
-    def __init__(self, iters, iters_per_epoch, samples_per_iter):
+    def __init__(self, iters, iters_per_epoch, samples_per_iter, state=None):
         self._iters = iters
         self._iters_per_epoch = iters_per_epoch
         self._samples_per_iter = samples_per_iter
         self._reset()
+        if state is not None:
+            self._sums = {name: paddle.to_tensor(v, dtype="float32") for name, v in state["sums"].items()}
+            self._good = paddle.to_tensor(state["good"], dtype="float32")
 
     def _reset(self):
         self._sums = {}
-        self._count = 0
+        self._good = paddle.zeros([])
+        self._timed = 0
         self._batch_seconds = self._reader_seconds = 0.0
 
     def start_batch(self):
@@ -31,30 +43,45 @@ class Progress:
         """The batch is there; what follows is computing."""
         self._reader_seconds += time.perf_counter() - self._started
 
-    def add(self, losses):
-        """Add the losses of an iteration, a dict of scalar tensors, without reading them."""
+    def add(self, losses, ok=None):
+        """Add the losses of an iteration, without reading them.
+
+        Args:
+            losses: {name: scalar tensor}.
+            ok: float32 scalar tensor, 0 for a step that was not applied and whose losses do not count.
+        """
+        ok = paddle.ones([]) if ok is None else ok
         for name, value in losses.items():
-            value = value.detach()
+            value = value.detach().astype("float32")
+            # Multiplied by 0, what is not finite would not go away.
+            value = paddle.where(ok.astype("bool"), value, paddle.zeros_like(value))
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+        self._good = self._good + ok
+        self._timed += 1
         self._batch_seconds += time.perf_counter() - self._started
+
+    def state(self):
+        """Return the sums so far, for JSON; reads the device."""
+        return {"sums": {name: float(v) for name, v in self._sums.items()}, "good": float(self._good)}
 
     def summary(self, iteration, lr):
         """Return the means since the last summary, and begin anew; reads the device.
 
         Returns:
-            dict with `iteration`, `epoch`, `losses` (name to float), `lr`, `batch_cost` and `reader_cost`
-            (seconds), `ips` (images per second, all ranks together) and `eta` (seconds).
+            dict with `iteration`, `epoch`, `losses` (name to float, NaN if no step was applied), `lr`,
+            `batch_cost` and `reader_cost` (seconds), `ips` (images per second, all ranks together) and
+            `eta` (seconds).
         """
-        losses = {name: float(total) / self._count for name, total in self._sums.items()}
-        batch_cost = self._batch_seconds / self._count
+        good = float(self._good)
+        losses = {name: float(v) / good if good else math.nan for name, v in self._sums.items()}
+        batch_cost = self._batch_seconds / self._timed
         figures = {
             "iteration": iteration,
             "epoch": (iteration - 1) // self._iters_per_epoch + 1,
             "losses": losses,
             "lr": lr,
             "batch_cost": batch_cost,
-            "reader_cost": self._reader_seconds / self._count,
+            "reader_cost": self._reader_seconds / self._timed,
             "ips": self._samples_per_iter / batch_cost,
             "eta": (self._iters - iteration) * batch_cost,
         }
@@ -77,35 +104,68 @@ class Board:
 
     Args:
         folder: where the log goes; None writes nothing.
+        position: what `position()` returned, to go on from; what was written later is cut off.
     """
 
-    def __init__(self, folder=None):
+    def __init__(self, folder=None, position=None):
         self._writer = None
         if folder is not None:
             from visualdl import LogWriter  # slow to import, so only where it is asked for
 
-            self._writer = LogWriter(folder)
+            self._writer = LogWriter(folder, file_name=_log_name(folder, position))
 
     def add_training(self, figures):
         """Write a `Progress.summary`."""
         values = {**figures["losses"], **{k: figures[k] for k in ("lr", "batch_cost", "reader_cost", "ips")}}
         self._add("Train", values, figures["iteration"])
 
-    def add_evaluation(self, scores, iteration):
+    def add_evaluation(self, scores, iteration, prefix=""):
         """Write the `Scores` of an evaluation."""
         values = {"mIoU": scores.miou, "Acc": scores.acc, "Kappa": scores.kappa, "Dice": scores.mdice}
         values.update({f"IoU/class_{i}": iou for i, iou in enumerate(scores.class_iou)})
-        self._add("Evaluate", values, iteration)
+        self._add("Evaluate", {prefix + name: value for name, value in values.items()}, iteration)
 
-    def close(self):
-        """Flush and close the log."""
+    def position(self):
+        """Flush; return the name and size of the log, for JSON."""
+        if self._writer is None:
+            return None
+        self._unless_full(self._writer.flush)
+        path = self._writer.file_name
+        return {"file": os.path.basename(path), "bytes": os.path.getsize(path)}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         if self._writer is not None:
-            self._writer.close()
+            self._unless_full(self._writer.close)
+
+    def _unless_full(self, write):
+        try:
+            write()
+        except OSError as error:
+            logger.warning(f"{self._writer.file_name} cannot be written: {error}; the curves have a gap")
 
     def _add(self, group, values, iteration):
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(f"{group}/{name}", float(value), iteration)
+
+
+def _log_name(folder, position):
+    """Return the name of the log to write: the one of `position`, cut to what it was then, or a new one.
+
+    VisualDL shows one log of a folder, the last by name, so the curves of a resumed run must go on in the old
+    one, and those of a new run must not.
+    """
+    if position is not None:
+        path = os.path.join(folder, position["file"])
+        if os.path.isfile(path) and os.path.getsize(path) >= position["bytes"]:
+            os.truncate(path, position["bytes"])
+            return position["file"]
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    taken = [int(name[11:21]) for name in names if re.fullmatch(r"vdlrecords\.\d{10}\.log", name)]
+    return f"vdlrecords.{max([int(time.time()), *(number + 1 for number in taken)])}.log"
 
 
 def clock(seconds):

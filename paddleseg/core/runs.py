@@ -7,14 +7,12 @@ import paddle
 
 from paddleseg import cli
 from paddleseg.core import distillation, parallel
-from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.evaluate import evaluate
-from paddleseg.core.loading import load_batches, stack
+from paddleseg.core.fit import fit
 from paddleseg.core.step import SupervisedStep
-from paddleseg.core.trainer import Trainer
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
-from paddleseg.datasets.mixing import mixed
+from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 from paddleseg.utils.weights import load_weights
@@ -35,7 +33,7 @@ def train(args):
     builder = _prepare(cfg, args)
     model = parallel.with_sync_batch_norm(builder.model)
     step = SupervisedStep(parallel.parallel_model(model), builder.loss)
-    return _fit(step, builder, args)
+    return fit(step, builder, args, _evaluation(builder, args))
 
 
 def distill(args):
@@ -55,7 +53,8 @@ def distill(args):
     plan = distillation.make_plan(cfg, args.distill_config, len(teacher_cfgs))
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
-    return _fit(step, builder, args, num_unlabeled(cfg.dic))
+    decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
+    return fit(step, builder, args, _evaluation(builder, args), decided_by, num_unlabeled(cfg.dic))
 
 
 def validate(args):
@@ -73,6 +72,7 @@ def validate(args):
     )
     parallel.set_device(args.device)
     builder = SegBuilder(cfg)
+    check_file_lists(None, builder.val_dataset)
     if args.model_path is not None:
         load_weights(builder.model, args.model_path)
     elif not cfg["model"].get("pretrained"):
@@ -99,7 +99,14 @@ def _prepare(cfg, args):
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
     parallel.seed_everything(args.seed)
-    return SegBuilder(cfg)
+    builder = SegBuilder(cfg)
+    check_file_lists(
+        builder.train_dataset,
+        None if args.no_eval else builder.val_dataset,
+        builder.unlabeled_dataset if num_unlabeled(cfg.dic) else None,
+        args.max_bad_samples,
+    )
+    return builder
 
 
 def _check_save_dir(path):
@@ -112,60 +119,11 @@ def _check_save_dir(path):
         raise UserError(f"--save_dir {path!r} cannot be written to")
 
 
-def _fit(step, builder, args, unlabeled_per_batch=0):
-    cfg = builder.cfg
-    extra = getattr(step, "extra", None)
-    optimizer = builder.optimizer
-    if extra is not None:
-        optimizer = builder.optimizer_of(paddle.nn.LayerDict({"model": builder.model, "extra": extra}))
-    evaluation = None
-    if not args.no_eval and builder.val_dataset is not None:
-        num_classes = _num_classes(builder)
-        evaluation = functools.partial(_evaluate_and_log, builder, num_classes, args.num_workers)
-    checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max)
-    state = {}
-    if args.resume_model:
-        state = checkpoints.load(args.resume_model, builder.model, optimizer)
-        if not os.path.isdir(os.path.join(args.save_dir, "best_model")):
-            # Resumed into another folder: the best weights of the run so far are not there to be kept.
-            state = {"iter": state["iter"]}
-    start_iter = state.pop("iter", 0)
-    if start_iter >= cfg.iters:
-        raise UserError(
-            f"--resume_model {args.resume_model} is at iteration {start_iter} of {cfg.iters} already"
-        )
-    batches, samples = mixed(
-        builder.train_dataset,
-        builder.unlabeled_dataset if unlabeled_per_batch else None,
-        cfg.batch_size,
-        unlabeled_per_batch,
-        cfg.iters,
-        args.seed,
-        parallel.rank(),
-        parallel.num_ranks(),
-        start_iter,
-    )
-    loader = load_batches(samples, batches, args.num_workers, stack)
-    # Weights are equal on all ranks; what is drawn inside the model (dropout) must not be, nor be drawn
-    # once more after a resume.
-    parallel.seed_everything(args.seed + parallel.rank() + start_iter * parallel.num_ranks())
-    trainer = Trainer(
-        step=step,
-        model=builder.model,
-        optimizer=optimizer,
-        batches=loader,
-        iters=cfg.iters,
-        iters_per_epoch=batches.iters_per_epoch,
-        samples_per_iter=cfg.batch_size * parallel.num_ranks(),
-        checkpoints=checkpoints,
-        evaluate=evaluation,
-        save_interval=args.save_interval,
-        log_iters=args.log_iters,
-        vdl_dir=args.save_dir if args.use_vdl else None,
-        start_iter=start_iter,
-        best=state or None,
-    )
-    return trainer.fit()
+def _evaluation(builder, args):
+    """Return `evaluate(on_batch=...) -> Scores` of the model being trained; None evaluates nothing."""
+    if args.no_eval or builder.val_dataset is None:
+        return None
+    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), args.num_workers)
 
 
 def _num_classes(builder):
@@ -184,11 +142,11 @@ def _num_classes(builder):
     return number
 
 
-def _evaluate_and_log(builder, num_classes, num_workers):
+def _evaluate_and_log(builder, num_classes, num_workers, on_batch=None):
     dataset = builder.val_dataset
     batch_size = builder.cfg.get("batch_size", 1)
     config = builder.eval_config
-    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, config=config)
+    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, config, on_batch)
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result

@@ -1,107 +1,162 @@
 """The one training loop; what it trains, and by which losses, is the step's affair."""
 
 from paddleseg.core import parallel
-from paddleseg.core.progress import Board, Progress
+from paddleseg.errors import Stopped, UserError
 from paddleseg.utils.logger import logger
 
 
 class Trainer:
-    """Runs a step over batches, updates the weights, logs, evaluates and saves.
+    """Reads batches, updates, logs, evaluates and saves, until the last iteration or a signal.
 
     Args:
-        step: `step(batch) -> {'loss': total, name: part, ...}` of scalar tensors, still attached; the batch
-            also says the 'iteration', from 1.
-        model: the layer that is evaluated and saved.
-        optimizer: of everything that is trained; its learning rate is a schedule, advanced each iteration.
-        batches: iterable of the batches from iteration `start_iter` + 1 to the last.
+        update: an `Update`.
+        batches: iterator of the lists of batches from iteration `start_iter` + 1 to the last.
         iters: the last iteration.
-        iters_per_epoch: for the log alone.
-        samples_per_iter: images per iteration, all ranks together.
+        snapshot: a `Snapshot` of what is trained.
         checkpoints: a `Checkpoints`.
-        evaluate: `evaluate() -> Scores` of the model; None trains without evaluating.
+        progress: a `Progress`.
+        board: a `Board`.
+        bad_steps: a `BadSteps`.
+        best: a `Best`; None trains without evaluating.
+        stop: a `StopRequest`.
         save_interval: iterations between saves, and evaluations.
         log_iters: iterations between log lines.
-        vdl_dir: folder for VisualDL's log, None for none.
         start_iter: iterations that are done already.
-        best: {'best_miou': ..., 'best_iter': ..., 'best_class_iou': ...} of the run so far.
+        evaluation_due: whether an evaluation after these was broken off.
+        about: dict for JSON that each checkpoint says of the run.
     """
 
     def __init__(
         self,
         *,
-        step,
-        model,
-        optimizer,
+        update,
         batches,
         iters,
-        iters_per_epoch,
-        samples_per_iter,
+        snapshot,
         checkpoints,
-        evaluate=None,
+        progress,
+        board,
+        bad_steps,
+        best,
+        stop,
         save_interval=1000,
         log_iters=10,
-        vdl_dir=None,
         start_iter=0,
-        best=None,
+        evaluation_due=False,
+        about=None,
     ):
-        self.step = step
-        self.model = model
-        self.optimizer = optimizer
+        self.update = update
         self.batches = batches
         self.iters = iters
+        self.snapshot = snapshot
         self.checkpoints = checkpoints
-        self.evaluate = evaluate
+        self.progress = progress
+        self.board = board
+        self.bad_steps = bad_steps
+        self.best = best
+        self.stop = stop
         self.save_interval = save_interval
         self.log_iters = log_iters
         self.iteration = start_iter
-        self.best = best or {"best_miou": -1.0, "best_iter": 0}
-        self._progress = Progress(iters, iters_per_epoch, samples_per_iter)
-        self._board = Board(vdl_dir if parallel.rank() == 0 else None)
+        self.evaluation_due = evaluation_due
+        self.about = about or {}
 
     def fit(self):
-        """Train to the last iteration and return {'best_miou': ..., 'best_iter': ...}."""
-        self.model.train()
-        self._progress.start_batch()
-        for batch in self.batches:
-            self._progress.batch_read()
-            self.iteration += 1
-            lr = self.optimizer.get_lr()
-            self._progress.add(self._update(batch))
-            if self.iteration % self.log_iters == 0 or self.iteration == self.iters:
-                self._log(lr)
-            if self.iteration % self.save_interval == 0 or self.iteration == self.iters:
-                self._evaluate_and_save()
-            self._progress.start_batch()
-        self._board.close()
-        return self.best
+        """Train and return {'best_miou': ..., 'best_iter': ...}.
 
-    def _update(self, batch):
-        losses = self.step({**batch, "iteration": self.iteration})
-        losses["loss"].backward()
-        self.optimizer.step()
-        self.optimizer.clear_grad()
-        self.optimizer._learning_rate.step()
-        return losses
+        Raises:
+            Stopped: a signal came; everything is saved.
+            UserError: too many bad steps, or the last checkpoint could not be written.
+        """
+        self.snapshot.model.train()
+        try:
+            if self.evaluation_due:
+                self._evaluate_and_save()
+            while not self.over():
+                self._iterate()
+        except Stopped:
+            last = self.checkpoints.last_good
+            logger.info(f"stopped at iteration {self.iteration} with the checkpoint {last}")
+            raise
+        if self.checkpoints.failed:
+            told = "; ".join(self.checkpoints.failed.values())
+            raise UserError(f"training is over, but its last weights are not saved: {told}")
+        return {} if self.best is None else self.best.result()
+
+    def over(self):
+        """Tell whether there is nothing left to train or to evaluate."""
+        if self.evaluation_due:
+            return False
+        return self.iteration >= self.iters or (self.best is not None and self.best.over)
+
+    def _iterate(self):
+        self.progress.start_batch()
+        group = next(self.batches)
+        self.progress.batch_read()
+        lr = self.snapshot.optimizer.get_lr()
+        self.iteration += 1
+        losses, flags = self.update(group, self.iteration)
+        self.progress.add(losses, flags[0])
+        self.bad_steps.add(self.iteration, flags)
+        if self._due(self.log_iters):
+            self._log(lr)
+        if self._due(self.save_interval):
+            self.evaluation_due = self.best is not None
+            self._evaluate_and_save()
+        self._stop_if_asked(may_save=not self._due(self.save_interval))
+
+    def _due(self, interval):
+        return self.iteration % interval == 0 or self.iteration == self.iters
 
     def _log(self, lr):
-        figures = self._progress.summary(self.iteration, lr)
-        logger.info(self._progress.line(figures))
-        self._board.add_training(figures)
+        self.bad_steps.check(self.checkpoints.last_good)
+        figures = self.progress.summary(self.iteration, lr)
+        logger.info(self.progress.line(figures))
+        self.board.add_training(figures)
 
     def _evaluate_and_save(self):
-        parallel.average_buffers(self.model)
-        if self.evaluate is not None:
-            scores = self.evaluate()
-            self._board.add_evaluation(scores, self.iteration)
-            if scores.miou > self.best["best_miou"]:
-                self.best = {
-                    "best_miou": scores.miou,
-                    "best_iter": self.iteration,
-                    "best_class_iou": list(scores.class_iou),
-                }
-                self.checkpoints.save_best(self.model, self.best)
-            logger.info(
-                f"[EVAL] The best mIoU so far is {self.best['best_miou']:.4f}, of iter "
-                f"{self.best['best_iter']}; its weights are in {self.checkpoints.save_dir}/best_model"
-            )
-        self.checkpoints.save(self.iteration, self.model, self.optimizer, self.best)
+        if self.evaluation_due:
+            try:
+                self.best.evaluate(self.iteration, self._break_off_if_asked)
+            except Stopped:
+                self._save()
+                raise
+            self.evaluation_due = False
+        self._save()
+        if self.best is not None and self.best.over:
+            logger.info(f"no better mIoU for {self.best.patience} evaluations: training stops early")
+
+    def _save(self):
+        self.bad_steps.check(self.checkpoints.last_good)
+        self.checkpoints.save(self.iteration, self.snapshot.files(), self._state())
+
+    def _state(self):
+        return {
+            **self.about,
+            "optimizer": type(self.snapshot.optimizer).__name__,
+            "evaluation_due": self.evaluation_due,
+            "best": None if self.best is None else self.best.state(),
+            "progress": self.progress.state(),
+            "bad_in_a_row": self.bad_steps.in_a_row,
+            "curves": self.board.position(),
+        }
+
+    def _stop_if_asked(self, may_save):
+        signum = self._asked()
+        if signum:
+            if may_save:
+                self._save()
+            raise Stopped(signum)
+
+    def _break_off_if_asked(self):
+        signum = parallel.most_over_ranks(self.stop.signum)
+        if signum:
+            raise Stopped(signum)
+
+    def _asked(self):
+        """Return the signal that any rank has received, the same on all of them; 0 for none."""
+        # Reading the answer waits for the device, so ranks on GPUs ask each other at every tenth step alone.
+        ranks_wait = parallel.num_ranks() > 1 and not parallel.on_cpu()
+        if ranks_wait and self.iteration % 10 and not self._due(self.log_iters):
+            return 0
+        return parallel.most_over_ranks(self.stop.signum)

@@ -12,7 +12,7 @@ import paddle
 import tiny
 from paddleseg.core import runs
 
-student, teacher, distill_file, save_dir, batch_size = sys.argv[1:]
+student, teacher, distill_file, save_dir, batch_size, accumulate = sys.argv[1:]
 runs.distill(
     tiny.arguments(
         student_config=student,
@@ -20,6 +20,7 @@ runs.distill(
         distill_config=distill_file,
         save_dir=save_dir,
         batch_size=int(batch_size),
+        accumulate_steps=int(accumulate),
         save_interval=1,
         keep_checkpoint_max=20,
         allow_random_teacher=True,

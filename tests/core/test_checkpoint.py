@@ -1,100 +1,135 @@
 import os
 
-import numpy as np
-import paddle
 import pytest
-import tiny
+from running import full_disk
 
-from paddleseg.core.checkpoint import Checkpoints
+from paddleseg.core.checkpoint import Checkpoints, bring_best, mend, newest, read_state
 from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
 
-
-@pytest.fixture
-def trained():
-    """A model and an optimizer that has made one step."""
-    model = tiny.TinyNet()
-    schedule = paddle.optimizer.lr.PolynomialDecay(0.1, decay_steps=10)
-    optimizer = paddle.optimizer.Momentum(schedule, parameters=model.parameters())
-    model(paddle.randn([1, 3, 8, 8]))[0].sum().backward()
-    optimizer.step()
-    schedule.step()
-    return model, optimizer
+FILES = {"model.pdparams": {"w": 1}}
 
 
 def folders(path):
     return sorted(os.listdir(path))
 
 
-def test_what_was_saved_comes_back(tmp_path, trained):
-    model, optimizer = trained
-    Checkpoints(str(tmp_path)).save(3, model, optimizer, {"best_miou": 0.5})
-    assert folders(tmp_path / "iter_3") == ["model.pdopt", "model.pdparams", "state.json"]
-    saved = {k: v.numpy() for k, v in model.state_dict().items()}
-    moments = {k: v.numpy() for k, v in optimizer.state_dict().items() if hasattr(v, "numpy")}
-    for parameter in model.parameters():
-        parameter.set_value(parameter * 0 + 7)
-    optimizer._learning_rate.step()
-
-    state = Checkpoints(str(tmp_path)).load(str(tmp_path / "iter_3"), model, optimizer)
-    assert state == {"iter": 3, "best_miou": 0.5}
-    assert optimizer._learning_rate.last_epoch == 1
-    for key, value in model.state_dict().items():
-        np.testing.assert_array_equal(value.numpy(), saved[key])
-    again = optimizer.state_dict()
-    assert moments
-    for key, value in moments.items():
-        np.testing.assert_array_equal(again[key].numpy(), value)
+@pytest.fixture
+def warnings(monkeypatch):
+    told = []
+    monkeypatch.setattr(logger, "warning", told.append)
+    return told
 
 
-def test_the_oldest_go_first_and_those_of_other_runs_stay(tmp_path, trained):
+def saved(path, *iterations, keep_max=9):
+    checkpoints = Checkpoints(str(path), keep_max)
+    for iteration in iterations:
+        assert checkpoints.save(iteration, FILES, {"best": None})
+    return checkpoints
+
+
+def flip(path, byte=-2):
+    """Flip one bit of a file."""
+    with open(path, "r+b") as file:
+        content = bytearray(file.read())
+        content[byte] ^= 1
+        file.seek(0)
+        file.write(content)
+
+
+def test_a_checkpoint_holds_its_files_its_state_and_a_manifest(tmp_path):
+    checkpoints = saved(tmp_path, 3)
+    assert folders(tmp_path / "iter_3") == ["manifest.json", "model.pdparams", "state.json"]
+    assert read_state(str(tmp_path / "iter_3")) == {"iter": 3, "best": None}
+    assert checkpoints.last_good == str(tmp_path / "iter_3")
+
+
+def test_the_oldest_go_first_and_those_of_other_runs_stay(tmp_path):
     os.makedirs(tmp_path / "iter_1")
-    checkpoints = Checkpoints(str(tmp_path), keep_max=2)
-    for iteration in (10, 20, 30):
-        checkpoints.save(iteration, *trained, {})
-    checkpoints.save_best(trained[0], {})
+    checkpoints = saved(tmp_path, 10, 20, 30, keep_max=2)
+    checkpoints.save_best(FILES, {})
     assert folders(tmp_path) == ["best_model", "iter_1", "iter_20", "iter_30"]
 
 
-def test_a_resumed_run_goes_on_pruning_its_earlier_ones(tmp_path, trained):
-    first = Checkpoints(str(tmp_path), keep_max=2)
-    for iteration in (10, 20):
-        first.save(iteration, *trained, {})
-    second = Checkpoints(str(tmp_path), keep_max=2)
-    second.load(str(tmp_path / "iter_20"), *trained)
-    second.save(30, *trained, {})
+def test_a_resumed_run_goes_on_pruning_its_earlier_ones(tmp_path):
+    saved(tmp_path, 10, 20)
+    second = Checkpoints(str(tmp_path), keep_max=2, keep_from=20)
+    second.save(30, FILES, {})
     assert folders(tmp_path) == ["iter_20", "iter_30"]
 
 
-def test_saving_again_replaces_and_leaves_nothing_beside(tmp_path, trained):
-    checkpoints = Checkpoints(str(tmp_path), keep_max=2)
+def test_saving_again_replaces_and_leaves_nothing_beside(tmp_path):
+    checkpoints = saved(tmp_path, 10, keep_max=2)
     os.makedirs(tmp_path / "iter_10.part")  # of a run that was killed while saving
-    checkpoints.save(10, *trained, {"best_miou": 0.1})
-    checkpoints.save(10, *trained, {"best_miou": 0.2})
+    checkpoints.save(10, FILES, {"best": 2})
     assert folders(tmp_path) == ["iter_10"]
-    state = checkpoints.load(str(tmp_path / "iter_10"), *trained)
-    assert state["best_miou"] == 0.2
+    assert read_state(str(tmp_path / "iter_10"))["best"] == 2
 
 
-def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path, trained):
-    with pytest.raises(UserError, match=r"no model.pdparams, model.pdopt, state.json there"):
-        Checkpoints(str(tmp_path)).load(str(tmp_path), *trained)
+def test_the_newest_is_by_number_not_by_name(tmp_path):
+    saved(tmp_path, 9, 10, 100)
+    os.makedirs(tmp_path / "iter_x")
+    assert newest(str(tmp_path)) == str(tmp_path / "iter_100")
 
 
-def test_a_checkpoint_of_another_model_is_refused(tmp_path, trained):
-    Checkpoints(str(tmp_path)).save(1, *trained, {})
-    with pytest.raises(UserError, match="wrongly shaped keys: body.0.weight"):
-        Checkpoints(str(tmp_path)).load(str(tmp_path / "iter_1"), tiny.TinyNet(width=5), trained[1])
+def test_damaged_ones_are_passed_over_with_a_warning(tmp_path, warnings):
+    saved(tmp_path, 1, 2, 3)
+    flip(tmp_path / "iter_3" / "model.pdparams")
+    os.truncate(tmp_path / "iter_2" / "state.json", 4)
+    assert newest(str(tmp_path)) == str(tmp_path / "iter_1")
+    assert len(warnings) == 2
+    assert "iter_3 is damaged and passed over: model.pdparams is not what was written" in warnings[0]
 
 
-def test_a_damaged_state_is_refused(tmp_path, trained):
-    checkpoints = Checkpoints(str(tmp_path))
-    checkpoints.save(1, *trained, {})
-    (tmp_path / "iter_1" / "state.json").write_text("{", encoding="utf-8")
-    with pytest.raises(UserError, match=r"training state .*state.json cannot be read"):
-        checkpoints.load(str(tmp_path / "iter_1"), *trained)
+def test_without_any_sound_one_there_is_none(tmp_path, warnings):
+    assert newest(str(tmp_path / "nowhere")) is None
+    saved(tmp_path, 1)
+    os.remove(tmp_path / "iter_1" / "manifest.json")
+    assert newest(str(tmp_path)) is None
 
 
-def test_a_folder_that_cannot_be_written_is_said_so(tmp_path, trained):
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(UserError, match=r"file/iter_1 cannot be written"):
-        Checkpoints(str(tmp_path / "file")).save(1, *trained, {})
+def test_a_save_that_fails_keeps_the_last_good_one_and_is_told(tmp_path, warnings, monkeypatch):
+    checkpoints = saved(tmp_path, 1, keep_max=1)
+    real = full_disk(monkeypatch, ".part")
+    assert not checkpoints.save(2, FILES, {})
+    assert not checkpoints.save_best(FILES, {})
+    assert newest(str(tmp_path)) == checkpoints.last_good == str(tmp_path / "iter_1")
+    assert "iter_2 cannot be written: No space left on device; the last good checkpoint is" in warnings[0]
+    assert "training goes on to the next save" in warnings[0]
+    assert sorted(checkpoints.failed) == ["best_model", "iter_"]
+    assert "No space left" in checkpoints.failed["iter_"]
+    monkeypatch.setattr(os, "makedirs", real)
+    assert checkpoints.save(3, FILES, {})
+    assert list(checkpoints.failed) == ["best_model"]
+    assert folders(tmp_path) == ["iter_3"]
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no state.json there; name an iter_N folder"):
+        read_state(str(tmp_path))
+
+
+def test_a_damaged_checkpoint_that_was_named_is_refused(tmp_path):
+    saved(tmp_path, 1)
+    flip(tmp_path / "iter_1" / "model.pdparams")
+    with pytest.raises(UserError, match="iter_1 is damaged: model.pdparams is not what was written.* auto"):
+        read_state(str(tmp_path / "iter_1"))
+
+
+def test_a_run_killed_while_it_replaced_its_best_has_it_again(tmp_path):
+    checkpoints = saved(tmp_path, 1)
+    checkpoints.save_best(FILES, {"best_iter": 1})
+    os.rename(tmp_path / "best_model", tmp_path / "best_model.old")
+    os.makedirs(tmp_path / "best_model.part")
+    os.makedirs(tmp_path / "mine.part")
+    mend(str(tmp_path))
+    assert folders(tmp_path) == ["best_model", "iter_1", "mine.part"]
+
+
+@pytest.mark.parametrize(("best_iter", "brought"), [(1, True), (2, False)])
+def test_the_best_weights_go_along_to_another_folder_if_they_are_those_meant(tmp_path, best_iter, brought):
+    checkpoints = saved(tmp_path / "old", 1)
+    checkpoints.save_best(FILES, {"best_iter": best_iter})
+    os.makedirs(tmp_path / "new")
+    assert bring_best(str(tmp_path / "old" / "iter_1"), str(tmp_path / "new"), {"best_iter": 1}) is brought
+    assert folders(tmp_path / "new") == (["best_model"] if brought else [])

@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, repository):
-    """Folders of the same ten steps: by one process of batch 4, and by two ranks of batch 2.
+    """Folders of the same ten steps of 8 images: by one process, and by two ranks of two batches of 2 each.
 
     Half of each batch has no masks, and a connector, which rests in the first step, is trained.
     """
@@ -45,9 +45,9 @@ def runs(tmp_path_factory, repository):
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     launch = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", str(folder / "log")]
     done = {}
-    for name, batch_size, launcher in (("one", 4, []), ("two", 2, launch)):
+    for name, batch_size, accumulate, launcher in (("one", 8, 1, []), ("two", 2, 2, launch)):
         script = [os.path.join(HERE, "one_rank.py"), student, teacher, distill_file]
-        command = [sys.executable, *launcher, *script, str(folder / name), str(batch_size)]
+        command = [sys.executable, *launcher, *script, str(folder / name), str(batch_size), str(accumulate)]
         result = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
         )

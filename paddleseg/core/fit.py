@@ -1,0 +1,184 @@
+"""A step and a command's flags to a whole training."""
+
+import contextlib
+import itertools
+
+import paddle
+
+from paddleseg.core import parallel
+from paddleseg.core.best import Best
+from paddleseg.core.checkpoint import Checkpoints
+from paddleseg.core.ema import Ema
+from paddleseg.core.guard import BadSteps, Guard, batch_files
+from paddleseg.core.loading import load_batches, stack
+from paddleseg.core.progress import Board, Progress
+from paddleseg.core.resume import AUTO, find_checkpoint, outcome
+from paddleseg.core.signals import StopRequest
+from paddleseg.core.snapshot import Snapshot
+from paddleseg.core.trainer import Trainer
+from paddleseg.core.update import Update
+from paddleseg.core.watchdog import Watchdog
+from paddleseg.datasets.mixing import mixed
+from paddleseg.datasets.sampling import ReplacedSamples
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+
+
+def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
+    """Train, from the beginning or from a checkpoint.
+
+    Args:
+        step: `step(batch) -> {'loss': total, name: part, ...}`. Its `extra`, if it has one that is not None,
+            is a layer that is trained, or has state, beside the model.
+        builder: the `SegBuilder` of the run.
+        args: the parsed flags of `cli.add_training_flags`.
+        evaluate: `evaluate(on_batch=...) -> Scores` of the model, or None.
+        decided_by: {key: value} of what decides the outcome beside config and flags.
+        unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.
+
+    Returns:
+        {'best_miou': ..., 'best_iter': ...}.
+    """
+    if args.early_stop_intervals is not None and evaluate is None:
+        raise UserError(
+            "--early_stop_intervals needs evaluations: a val_dataset in the config and no --no_eval"
+        )
+    about = outcome(builder.cfg, args, decided_by)
+    folder, state = find_checkpoint(args, about)
+    snapshot = _snapshot(step, builder, args)
+    if folder is not None:
+        _check_optimizer(folder, state, snapshot)
+        snapshot.load(folder)
+    start_iter = state.get("iter", 0)
+    checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max, keep_from=start_iter)
+    checkpoints.last_good = folder
+    iterations = _iterations(step, builder, args, snapshot, state, unlabeled_per_batch)
+    with StopRequest() as stop, Watchdog(stop), _board(args, state) as board:
+        best = None
+        if evaluate is not None:
+            patience = args.early_stop_intervals
+            best = Best(evaluate, snapshot, checkpoints, board, patience, state.get("best"))
+        with contextlib.closing(iterations["batches"]):
+            trainer = Trainer(
+                **iterations,
+                snapshot=snapshot,
+                checkpoints=checkpoints,
+                board=board,
+                best=best,
+                stop=stop,
+                save_interval=args.save_interval,
+                log_iters=args.log_iters,
+                start_iter=start_iter,
+                evaluation_due=best is not None and state.get("evaluation_due", False),
+                about={"outcome": about, "paddle": paddle.__version__},
+            )
+            if trainer.over() and folder is not None:
+                _say_over(args, folder, trainer)
+            return trainer.fit()
+
+
+def _snapshot(step, builder, args):
+    model, extra = builder.model, getattr(step, "extra", None)
+    trained = model if extra is None else ModelAndExtra(model, extra)
+    optimizer = builder.optimizer if extra is None else builder.optimizer_of(trained)
+    return Snapshot(model, optimizer, trained, extra, Ema(model) if args.use_ema else None)
+
+
+def _check_optimizer(folder, state, snapshot):
+    then, now = state.get("optimizer"), type(snapshot.optimizer).__name__
+    if then != now:
+        raise UserError(
+            f"--resume_model {folder}: it was trained with {then}, the config says {now}; resume with the "
+            f"same optimizer"
+        )
+
+
+def _board(args, state):
+    return Board(args.save_dir if args.use_vdl and parallel.rank() == 0 else None, state.get("curves"))
+
+
+def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
+    """Return what makes the iterations: how batches are drawn, used and told of."""
+    cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), args.accumulate_steps
+
+    def drawn_from(iteration):
+        # The keys of an iteration's batches come as those of one batch that is so much larger.
+        return mixed(
+            builder.train_dataset,
+            builder.unlabeled_dataset if unlabeled_per_batch else None,
+            cfg.batch_size,
+            unlabeled_per_batch,
+            cfg.iters,
+            args.seed,
+            parallel.rank(),
+            parallel.num_ranks(),
+            iteration,
+            accumulate,
+        )
+
+    keys, samples = drawn_from(start_iter)
+    readable = ReplacedSamples(samples, args.seed, args.max_bad_samples)
+    loader = load_batches(readable, _Parts(keys, accumulate), args.num_workers, stack)
+    layers = [layer for layer in (snapshot.model, snapshot.extra) if layer is not None]
+    guard = Guard(layers, snapshot.optimizer)
+    progress = Progress(
+        cfg.iters,
+        keys.iters_per_epoch,
+        cfg.batch_size * accumulate * parallel.num_ranks(),
+        state.get("progress"),
+    )
+    files_of = batch_files(samples, lambda iteration: next(iter(drawn_from(iteration - 1)[0])))
+    return {
+        "update": Update(step, snapshot.optimizer, guard, snapshot.ema, args.seed),
+        "batches": _grouped(loader, accumulate),
+        "iters": cfg.iters,
+        "progress": progress,
+        "bad_steps": BadSteps(args.max_bad_steps, files_of, state.get("bad_in_a_row", 0)),
+    }
+
+
+def _say_over(args, folder, trainer):
+    """Tell that a checkpoint is of a finished training; that is a mistake where it was named."""
+    if args.resume_model != AUTO:
+        raise UserError(
+            f"--resume_model {folder} is at iteration {trainer.iteration} of {trainer.iters} already"
+        )
+    logger.info(f"{folder} is the end of this training: nothing is left to do")
+
+
+class ModelAndExtra(paddle.nn.Layer):
+    """A model and what is trained beside it as one layer; the model's parameters keep their names."""
+
+    def __init__(self, model, extra):
+        super().__init__()
+        self.model = model
+        self.extra = extra
+
+    def named_parameters(self, prefix="", include_sublayers=True):
+        """Yield the model's parameters under their own names, then those of "extra."."""
+        yield from self.model.named_parameters(prefix, include_sublayers)
+        yield from self.extra.named_parameters(f"{prefix}.extra" if prefix else "extra", include_sublayers)
+
+
+class _Parts:
+    """Each list of keys of a batch sampler in `count` parts of equal length, one after the other."""
+
+    def __init__(self, batches, count):
+        self._batches = batches
+        self._count = count
+
+    def __iter__(self):
+        for keys in self._batches:
+            size = len(keys) // self._count
+            for start in range(0, len(keys), size):
+                yield keys[start : start + size]
+
+    def __len__(self):
+        return len(self._batches) * self._count
+
+
+def _grouped(batches, count):
+    """Yield lists of `count` batches of a generator."""
+    with contextlib.closing(batches):
+        while group := list(itertools.islice(batches, count)):
+            yield group

@@ -1,0 +1,121 @@
+"""Where a training goes on from, and whether it is still the same training."""
+
+import hashlib
+import os
+
+import paddle
+
+from paddleseg.core import parallel
+from paddleseg.core.checkpoint import bring_best, mend, newest, read_state
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+
+AUTO = "auto"
+# Sections of a config that say nothing of what comes out.
+_WITHOUT_EFFECT = ("imports", "export")
+
+
+def outcome(cfg, args, also=None):
+    """Return {dotted key: value} of everything that decides what a training comes to.
+
+    The paths of pretrained weights do not: a checkpoint has taken their place.
+
+    Args:
+        cfg: the `Config`.
+        args: the parsed flags of `cli.add_training_flags`.
+        also: more such keys, of a teacher for instance.
+    """
+    dic = {key: value for key, value in cfg.dic.items() if key not in _WITHOUT_EFFECT}
+    flat = {
+        key: value
+        for key, value in flattened(dic).items()
+        if not (key.startswith("model.") and key.endswith("pretrained"))
+    }
+    flags = {
+        "--seed": args.seed,
+        "--accumulate_steps": args.accumulate_steps,
+        "--use_ema": args.use_ema,
+        "--early_stop_intervals": args.early_stop_intervals,
+        "processes": parallel.num_ranks(),
+    }
+    if args.early_stop_intervals is not None:
+        # How often it is evaluated decides when it stops, otherwise only which weights are looked at.
+        flags.update({"--save_interval": args.save_interval, "--no_eval": args.no_eval})
+    return {**flat, **flags, **(also or {})}
+
+
+def flattened(value, prefix=""):
+    """Return nested dicts and lists as {dotted key: text}; texts, since JSON gives back no tuples."""
+    if isinstance(value, (dict, list, tuple)) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        inner = [flattened(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in items]
+        return {key: text for part in inner for key, text in part.items()}
+    return {prefix: value if isinstance(value, (bool, int, float, str, type(None))) else repr(value)}
+
+
+def digest(layer):
+    """Return the SHA-256 of a layer's weights."""
+    sha = hashlib.sha256()
+    for key, value in sorted(layer.state_dict().items()):
+        sha.update(key.encode())
+        sha.update(value.numpy().tobytes())
+    return sha.hexdigest()
+
+
+def find_checkpoint(args, now):
+    """Return the checkpoint that the flags mean and its state, or (None, {}) for a beginning.
+
+    Args:
+        args: the parsed flags of `cli.add_training_flags`.
+        now: the `outcome` of this run.
+
+    Raises:
+        UserError: it is no checkpoint, damaged, or one of another training.
+    """
+    if not args.resume_model:
+        return None, {}
+    mend(args.save_dir)
+    folder = args.resume_model
+    if folder == AUTO:
+        folder = newest(args.save_dir)
+        if folder is None:
+            logger.info(f"--resume_model auto: no checkpoint in {args.save_dir}, so this is the beginning")
+            return None, {}
+    state = read_state(folder)
+    _check_same(folder, state.get("outcome", {}), now, args.resume_anyway)
+    if not _same_place(os.path.dirname(os.path.abspath(folder)), args.save_dir):
+        state.pop("curves", None)
+    best = (state.get("best") or {}).get("model", {})
+    if best.get("best_iter") and not bring_best(folder, args.save_dir, best):
+        logger.warning(
+            f"the weights of iteration {best['best_iter']} are gone; the best score is looked for anew"
+        )
+        state["best"] = None
+    if state.get("paddle") != paddle.__version__:
+        logger.warning(
+            f"{folder} was written under Paddle {state.get('paddle')}, this is {paddle.__version__}: weights "
+            f"may come out otherwise in their last digits"
+        )
+    logger.info(f"going on from {folder}, iteration {state['iter']}")
+    return folder, state
+
+
+def _same_place(one, other):
+    return os.path.isdir(other) and os.path.samefile(one, other)
+
+
+def _check_same(folder, then, now, anyway):
+    changed = [
+        f"{key}: {then.get(key, 'not said')} then, {now.get(key, 'not said')} now"
+        for key in [*then, *(key for key in now if key not in then)]
+        if then.get(key, None) != now.get(key, None)
+    ]
+    if not changed:
+        return
+    told = "; ".join(changed)
+    if not anyway:
+        raise UserError(
+            f"--resume_model {folder}: what decides the outcome has changed: {told}; set it back, or insist "
+            f"with --resume_anyway"
+        )
+    logger.warning(f"resumed although what decides the outcome has changed: {told}")

@@ -1,0 +1,49 @@
+import os
+
+import pytest
+import tiny
+
+from paddleseg.core import loading
+from paddleseg.utils.logger import logger
+
+
+@pytest.fixture(autouse=True)
+def _no_flushing(monkeypatch):
+    """Flushing to a busy disk takes longer than training; that it is done, and when, has its own test."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A tiny optic-disc set of ten images to train on."""
+    return tiny.write_optic_disc(tmp_path_factory.mktemp("data"), train=10)
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What is logged."""
+    logged = []
+    monkeypatch.setattr(logger, "info", logged.append)
+    monkeypatch.setattr(logger, "warning", logged.append)
+    return logged
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The keys of the samples that are read to train on, in order."""
+    keys = []
+    original = loading.load_batches
+
+    def counting(samples, batches, *args):
+        class Counted:
+            def __len__(self):
+                return len(samples)
+
+            def __getitem__(self, key):
+                keys.append(key)
+                return samples[key]
+
+        return original(Counted(), batches, *args)
+
+    monkeypatch.setattr("paddleseg.core.fit.load_batches", counting)
+    return keys

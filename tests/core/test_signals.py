@@ -1,0 +1,68 @@
+import os
+import signal
+
+import pytest
+
+from paddleseg.core import signals
+from paddleseg.core.signals import StopRequest, outlive_signals
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock to be set; what exits at once says so instead."""
+    now = [100.0]
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+
+    def exits(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(signals.os, "_exit", exits)
+    return now
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_a_request_and_its_handler_is_put_back(clock, signum):
+    before = signal.getsignal(signum)
+    with StopRequest() as stop:
+        assert stop.signum == 0
+        os.kill(os.getpid(), signum)
+        assert stop.signum == signum
+    assert signal.getsignal(signum) == before
+
+
+def test_repeats_are_the_same_signal_and_a_later_one_ends_at_once(clock):
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        for later in (0.2, 0.4, 4.9):
+            clock[0] = 100 + later
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signum == signal.SIGTERM
+        clock[0] = 105
+        with pytest.raises(SystemExit) as exit_:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert exit_.value.code == 130
+
+
+def test_a_request_without_a_signal_counts_as_one(clock, capfd):
+    stop = StopRequest()
+    stop.ask(signal.SIGTERM, "the launcher has died")
+    stop.ask(signal.SIGINT, "again")
+    assert stop.signum == signal.SIGTERM
+    assert capfd.readouterr().err == "the launcher has died: the training stops after this step and saves\n"
+
+
+def test_a_data_worker_stays_for_a_while_after_sigterm(monkeypatch):
+    alarms = []
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(signals.signal, "alarm", alarms.append)
+    monkeypatch.setattr(signals.sys, "platform", "other")
+    try:
+        outlive_signals()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    assert alarms == [signals.WORKER_SECONDS]

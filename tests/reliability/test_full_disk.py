@@ -1,0 +1,53 @@
+"""A small file system that fills up, in earnest."""
+
+import os
+import re
+import subprocess
+import sys
+
+import noisy
+import pytest
+import tiny
+from processes import Job, ends
+
+from paddleseg.core.folder import problem
+
+LAST = 12
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of 64 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_then_has_room_again(tmp_path, small_disk):
+    given = noisy.write(tmp_path, iters=LAST)
+    flags = ["--config", given["config"], "--device", "cpu", "--save_interval", 2, "--seed", 5, "--no_eval"]
+    flags += ["--keep_checkpoint_max", 9, "--resume_model", "auto", "--use_ema", "--save_dir"]
+    whole = Job(tmp_path, "train.py", [*flags, "whole"])
+    assert whole.statuses() == [0], whole.log()
+
+    job = Job(tmp_path, "train.py", [*flags, small_disk])
+    assert job.statuses() == [2], job.log()
+    assert "Traceback" not in job.log()
+    assert "iter: 10/12" in job.log()
+    failed = re.findall(r"iter_(\d+) cannot be written: No space left on device; the last good", job.log())
+    assert "training is over, but its last weights are not saved" in job.log()
+    saved = sorted(int(name[5:]) for name in os.listdir(small_disk))
+    assert saved
+    assert [*map(str, saved), *failed] == [str(i) for i in range(2, LAST + 1, 2)]
+    assert all(problem(str(small_disk / f"iter_{iteration}")) is None for iteration in saved)
+
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    job = Job(tmp_path, "train.py", [*flags, small_disk])
+    assert job.statuses() == [0], job.log()
+    assert f"iter_{saved[-1]}, iteration {saved[-1]}" in job.log()
+    assert ends(small_disk, LAST) == ends(tmp_path / "whole", LAST)
+    assert tiny.logged_losses(whole.log())[10] == tiny.logged_losses(job.log())[10]

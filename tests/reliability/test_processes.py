@@ -1,0 +1,104 @@
+"""Signals, and processes that die: what becomes of the job."""
+
+import os
+import re
+import signal
+import time
+
+import noisy
+import pytest
+from processes import INT, TERM, Job, children, ends, gone
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+LAST = 30
+FLAGS = ["--device", "cpu", "--save_interval", LAST, "--log_iters", 1, "--seed", 5, "--use_ema"]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Configs of trainings of thirty slow iterations."""
+    return noisy.write(tmp_path_factory.mktemp("given"), seconds=0.05, iters=LAST)
+
+
+def start(given, folder, *flags, **job):
+    os.makedirs(folder, exist_ok=True)
+    arguments = ["--config", given["config"], "--save_dir", "run", "--resume_model", "auto", *FLAGS, *flags]
+    return Job(folder, "train.py", arguments, **job)
+
+
+def test_sigterm_saves_and_ends_with_143(given, tmp_path):
+    job = start(given, tmp_path, "--num_workers", 1)
+    job.wait_for("iter: 3/")
+    workers = children(job.processes[0].pid)
+    sent = time.monotonic()
+    for pid in (job.processes[0].pid, *workers):  # as batch systems do, and three times as Paddle's launcher
+        for _ in range(3):
+            os.kill(pid, TERM)
+    assert job.statuses(seconds=20) == [143], job.log()
+    assert time.monotonic() - sent < 10
+    assert "Traceback" not in job.log()
+    (saved,) = re.findall(r"stopped at iteration (\d+) with the checkpoint", job.log())
+    assert (tmp_path / "run" / f"iter_{saved}" / "manifest.json").is_file()
+    assert workers
+    assert gone(workers)
+
+
+def test_a_signal_to_one_of_two_ranks_stops_both_and_the_resumed_job_ends_the_same(given, tmp_path):
+    whole = start(given, tmp_path / "whole", ranks=2)
+    job = start(given, tmp_path / "stopped", ranks=2)
+    job.wait_for("iter: 3/")
+    job.signal(1, INT)
+    assert job.statuses(seconds=30) == [130, 130], job.log(1)
+    job = start(given, tmp_path / "stopped", ranks=2)
+    assert job.statuses(seconds=120) == [0, 0], job.log(1)
+    assert "going on from" in job.log()
+    assert whole.statuses(seconds=120) == [0, 0]
+    expected, got = (ends(tmp_path / name / "run", LAST) for name in ("whole", "stopped"))
+    assert any(key.startswith("ranks.pdparams") for key in expected)
+    assert set(got) == set(expected)
+    assert [key for key in expected if got[key] != expected[key]] == []
+
+
+def test_a_killed_rank_ends_the_other_one(given, tmp_path):
+    job = start(given, tmp_path, ranks=2)
+    job.wait_for("iter: 3/")
+    job.kill(1)
+    killed = time.monotonic()
+    status, _ = job.statuses(seconds=40)
+    assert time.monotonic() - killed < 30
+    assert status not in (0, None)
+
+
+def test_a_killed_data_worker_ends_the_job_with_a_traceback(given, tmp_path):
+    job = start(given, tmp_path, "--num_workers", 2)
+    job.wait_for("iter: 3/")
+    workers = children(job.processes[0].pid)
+    os.kill(workers[0], signal.SIGKILL)
+    killed = time.monotonic()
+    assert job.statuses(seconds=40) == [1], job.log()
+    assert time.monotonic() - killed < 30
+    assert "Traceback" in job.log()
+    assert "DataLoader" in job.log()
+    assert gone(workers)
+
+
+@pytest.mark.long
+def test_workers_die_with_a_killed_main_process(given, tmp_path):
+    job = start(given, tmp_path, "--num_workers", 2)
+    job.wait_for("iter: 3/")
+    workers = children(job.processes[0].pid)
+    job.kill(0)
+    assert len(workers) == 2
+    assert gone(workers)
+
+
+@pytest.mark.long
+def test_ranks_whose_launcher_dies_save_and_end(given, tmp_path):
+    job = start(given, tmp_path, ranks=2, parent=True)
+    job.wait_for("iter: 3/")
+    ranks = [int(re.search(r"child (\d+)", job.log(rank))[1]) for rank in (0, 1)]
+    for rank in (0, 1):
+        job.kill(rank)
+    assert gone(ranks, seconds=30)
+    assert "the launcher has died" in job.log(0) + job.log(1)
+    assert re.search(r"stopped at iteration \d+ with the checkpoint run/iter_\d+", job.log())
