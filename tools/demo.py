@@ -116,7 +116,7 @@ def draw(args, runs):
 
     from paddleseg.core.predict import predict
     from paddleseg.cvlibs import Config, SegBuilder
-    from paddleseg.utils.pictures import overlay, palette, sheet
+    from paddleseg.utils.pictures import GREEN, overlay, sheet
 
     configs = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT}
     models = {name: load_model(config, runs[name][0]["weights"]) for name, config in configs.items()}
@@ -125,13 +125,12 @@ def draw(args, runs):
             entry["parameters"] = int(sum(np.prod(p.shape) for p in model.parameters()))
     root = [f"val_dataset.dataset_root={args.data}"]
     dataset = SegBuilder(Config(STUDENT, opts=root, sections=("val_dataset",))).val_dataset
-    green = palette([0, 0, 0, 60, 220, 80])  # which stands out on a retina
     rows = []
     for index in range(min(6, len(dataset))):
         sample = dataset.sample(index)
         photograph, truth = cv2.imread(dataset.file_list[index][0]), np.asarray(sample["label"])
         masks = [truth, *(predict(model, sample["img"], truth.shape) for model in models.values())]
-        rows.append([photograph, *(overlay(photograph, mask, green) for mask in masks)])
+        rows.append([photograph, *(overlay(photograph, mask, GREEN) for mask in masks)])
     path = os.path.join(args.out, "comparison.png")
     cv2.imwrite(path, sheet(rows, ["synthetic photograph", "truth", *models]))
     return path, len(dataset)

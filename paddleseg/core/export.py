@@ -7,6 +7,7 @@ import paddle
 
 from paddleseg.core import onnx_file, parallel
 from paddleseg.core.deploy_file import write_deploy_file
+from paddleseg.core.folder import make_save_dir
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
@@ -54,7 +55,7 @@ def export(args):
     shape = _shape(args.input_shape)
     exported = ExportedModel(model, args.output_op)
     exported.eval()
-    _make_folder(args.save_dir)
+    make_save_dir(args.save_dir)
     # Written beside, so that what stands in the folder in the end is whole and was compared.
     with tempfile.TemporaryDirectory(dir=args.save_dir, prefix=".export.") as scratch:
         names = _save_graph(exported, scratch, shape)
@@ -76,13 +77,6 @@ def _shape(given):
             f"-1 for any N, H, W"
         )
     return shape
-
-
-def _make_folder(path):
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
 
 
 def _save_graph(exported, folder, shape):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from paddleseg.core.folder import make_save_dir
 from paddleseg.errors import UserError
 from paddleseg.utils.pictures import overlay, sheet
 
@@ -35,10 +36,7 @@ class PredictionFiles:
     """
 
     def __init__(self, folder, models, colors):
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--save_dir {folder!r} cannot be made: {error.strerror}") from None
+        make_save_dir(folder)
         self._folder = folder
         self._models = models
         self._colors = colors

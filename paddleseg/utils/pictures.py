@@ -37,6 +37,8 @@ def palette(custom=None):
 
 
 VOC = palette()
+# Class 1 in a green that stands out on retinas and skin, where VOC's dark red does not.
+GREEN = palette([0, 0, 0, 60, 220, 80])
 
 
 def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):

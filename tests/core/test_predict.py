@@ -240,10 +240,10 @@ def test_several_models_stand_side_by_side_with_the_truth_where_there_is_one(tmp
     predict_images(flags(models, [tmp_path / "list.txt"], tmp_path / "out"))
     kinds = ["added_prediction", "pseudo_color_prediction"]
     assert written(tmp_path / "out") == [
-        *(f"{name}/{kind}/{i}.png" for name in ("four",) for kind in kinds for i in "ab"),
+        *(f"four/{kind}/{i}.png" for kind in kinds for i in "ab"),
         "sheets/a.png",
         "sheets/b.png",
-        *(f"{name}/{kind}/{i}.png" for name in ("two",) for kind in kinds for i in "ab"),
+        *(f"two/{kind}/{i}.png" for kind in kinds for i in "ab"),
     ]
     sheet = cv2.imread(str(tmp_path / "out/sheets/a.png"))
     assert sheet.shape == (300 + CAPTION_HEIGHT, 4 * 360 + 3 * 6, 3)
