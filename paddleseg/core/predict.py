@@ -132,9 +132,8 @@ def read_photograph(path, mask=None):
     Raises:
         UserError: one of them cannot be read, their sizes differ, or the mask holds more than bytes.
     """
-    data = {"img": path, "gt_fields": ["label"] if mask else []}
-    data = Compose([], to_rgb=False)({**data, "label": mask} if mask else data)
-    truth = data.get("label")
+    data = Compose([], to_rgb=False)({"img": path, "label": mask, "gt_fields": ["label"]})
+    truth = data["label"]
     if truth is not None and truth.max() >= MAX_CLASSES:
         raise UserError(f"the mask {mask!r} holds {truth.max()}, but classes are below {MAX_CLASSES}")
     return np.ascontiguousarray(data["img"].transpose(1, 2, 0)).astype(np.uint8), truth

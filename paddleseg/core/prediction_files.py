@@ -8,6 +8,7 @@ from PIL import Image
 
 from paddleseg.core.folder import make_save_dir
 from paddleseg.errors import UserError
+from paddleseg.utils.image_files import SUFFIXES
 from paddleseg.utils.pictures import overlay, sheet
 
 MASKS, OVERLAYS, PROBABILITIES, SHEETS = (
@@ -54,10 +55,10 @@ class PredictionFiles:
             UserError: one does; it would be overwritten, or be a result of an earlier prediction.
         """
         kinds = (MASKS, OVERLAYS, SHEETS)
-        ours = [os.path.join(self._of(model, kind), "") for model in self._models for kind in kinds]
-        ours = [os.path.abspath(folder) + os.sep for folder in ours]
+        ours = [self._of(model, kind) for model in self._models for kind in kinds]
+        ours = tuple(os.path.join(os.path.abspath(folder), "") for folder in ours)
         for image in images:
-            if os.path.abspath(image.path).startswith(tuple(ours)):
+            if os.path.abspath(image.path).startswith(ours):
                 raise UserError(
                     f"{image.path} lies where --save_dir {self._folder} puts its pictures; choose another "
                     f"--save_dir, outside of --image_path"
@@ -76,7 +77,9 @@ class PredictionFiles:
         indexed = Image.fromarray(mask)
         indexed.putpalette(self._colors.tobytes())
         _write(path, indexed.save)
-        path = self._path(model, OVERLAYS, image.relative, "overlays")
+        # In the photograph's own format, where it is one that OpenCV can write.
+        known = image.relative.lower().endswith(SUFFIXES)
+        path = self._path(model, OVERLAYS, image.relative if known else image.relative + ".png", "overlays")
         _write_picture(path, overlay(photograph, mask, self._colors, ignore_index=None))
 
     def write_probabilities(self, image, model, probabilities):
@@ -117,9 +120,7 @@ class PredictionFiles:
     def _path(self, model, kind, name, noun):
         several = len(self._models) > 1 and kind != SHEETS
         self._written[noun] = self._of("*" if several else model, kind)
-        path = os.path.join(self._of(model, kind), *name.split("/"))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return path
+        return os.path.join(self._of(model, kind), *name.split("/"))
 
 
 def _fitted(picture):
@@ -140,6 +141,7 @@ def _write_picture(path, picture):
 
 def _write(path, write):
     try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         write(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error

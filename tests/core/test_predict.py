@@ -59,10 +59,7 @@ def trained(tmp_path_factory):
     builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
     model = builder.model
     model.eval()
-    with paddle.no_grad():
-        background, disc = model(paddle.to_tensor(builder.val_dataset[0]["img"][None]))[0][0]
-    bias = model.heads[0].bias
-    bias.set_value(bias + paddle.stack([paddle.median(disc - background), paddle.zeros([])]))
+    tiny.balance(model, model.heads[0].bias, builder.val_dataset[0]["img"])
     return config, tiny.save_weights(folder / "small.pdparams", model), root
 
 
@@ -177,6 +174,20 @@ def test_one_model_leaves_masks_and_overlays_under_the_images_names(tmp_path, co
     np.testing.assert_array_equal(
         added[5, 9], (0.55 * shown[5, 9] + 0.45 * np.array([0, 128, 0])).astype("uint8")
     )
+
+
+def test_a_format_that_cannot_be_written_becomes_png(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "frame")
+    predict_images(flags([columns("two")], [tmp_path / "frame"], tmp_path / "out"))
+    assert written(tmp_path / "out") == ["added_prediction/frame.png", "pseudo_color_prediction/frame.png"]
+
+
+def test_a_disk_that_refuses_is_said(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    (tmp_path / "out/pseudo_color_prediction/a.png").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot write .*a\.png: Is a directory"):
+        predict_images(flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out"))
 
 
 def test_colours_may_be_chosen(tmp_path, columns):
