@@ -18,8 +18,8 @@ setup(
         # 6.0.4 tells repeated keys apart by the address of their text, so that "<<" may take the wrong value.
         "pyyaml<6.0.4",
         "visualdl>=2.5.3",
-        "pillow",  # reads masks with a palette as class indices; OpenCV turns them into colours
-        "tqdm",  # the progress of downloads
+        "pillow",  # reads and writes masks with a palette as class indices; OpenCV turns them into colours
+        "tqdm",  # progress bars
         "requests",  # fetches data and weights
         "safetensors",  # reads weights in that format; instead of a parser of our own
         "filelock",  # one of several processes downloads, the others wait
