@@ -54,7 +54,8 @@ def distill(args):
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
     decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
-    return fit(step, builder, args, _evaluation(builder, args), decided_by, num_unlabeled(cfg.dic))
+    evaluation = _evaluation(builder, args)
+    return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
 
 
 def validate(args):
