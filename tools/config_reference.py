@@ -29,6 +29,9 @@ COMMANDS = (
     "predict.py",
     "export.py",
     "deploy/infer.py",
+    "tools/report.py",
+    "tools/cost.py",
+    "tools/check_dataset.py",
 )
 # What a parameter of these names holds, whatever its annotation.
 NESTED = {"backbone": "a backbone", "transforms": "a list of transforms", "losses": "a list of losses"}
@@ -207,8 +210,6 @@ def _flags():
     yield "`--help` of each command says the same.\n"
     commands = {}
     for script in COMMANDS:
-        if not (ROOT / script).is_file():
-            continue
         parser = parser_of(script)
         for action in parser._actions:
             if action.dest != "help":
