@@ -220,7 +220,7 @@ class Benchmark:
 
 
 def scores(folder):
-    """Return what a table shows of a `best_model` folder: scores, number of parameters, path of the weights."""
+    """Return what a table shows of a `best_model` folder: its scores, parameters and weights."""
     from paddleseg.utils.cost import parameter_count
     from paddleseg.utils.weights import read_weights
 
