@@ -6,11 +6,11 @@ Imports nothing heavy, so that `--help` answers at once.
 import argparse
 import sys
 
-from paddleseg.errors import Stopped, UserError
+from paddleseg.errors import Stopped, UserError, one_line
 
 
 def run(main):
-    """Run `main()`; a mistake of the user's becomes one message on stderr and exit status 2.
+    """Run `main()`; a mistake of the user's, or too little memory, becomes one message and exit status 2.
 
     A training that a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT).
     """
@@ -18,6 +18,10 @@ def run(main):
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except MemoryError as error:
+        remedy = "a smaller batch_size, crop or model needs less"
+        print(f"error: out of memory ({one_line(error)[:300]}); {remedy}", file=sys.stderr, flush=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -58,7 +62,7 @@ def add_config_flag(parser):
     )
 
 
-EVALUATION_FLAGS = (
+INFERENCE_FLAGS = (
     "aug_eval",
     "scales",
     "flip_horizontal",
@@ -66,26 +70,40 @@ EVALUATION_FLAGS = (
     "is_slide",
     "crop_size",
     "stride",
-    "auc_roc",
-    "boundary_iou",
 )
+EVALUATION_FLAGS = (*INFERENCE_FLAGS, "auc_roc", "boundary_iou")
+
+
+def add_inference_flags(group, *aug_flags):
+    """Add the flags that say how an image is inferred, `INFERENCE_FLAGS`; each is None if not given.
+
+    Args:
+        group: a parser, or a group of one.
+        aug_flags: what the switch of scales and flips is called.
+    """
+    _add_switch(
+        group,
+        *aug_flags,
+        dest="aug_eval",
+        help="average the logits over --scales and flips, and forget test_config's",
+    )
+    group.add_argument("--scales", nargs="+", type=float, metavar="FACTOR", help="on height and width (1.0)")
+    _add_switch(group, "--flip_horizontal", help=f"with {aug_flags[0]}: the mirrored image, too")
+    _add_switch(group, "--flip_vertical", help=f"with {aug_flags[0]}: the image upside down, too")
+    _add_switch(group, "--is_slide", help="infer in windows, and forget test_config's")
+    for name, told in (("crop_size", "of a window"), ("stride", "from one window to the next")):
+        told = f"with --is_slide: width and height {told}"
+        group.add_argument(f"--{name}", nargs=2, type=positive, metavar=("W", "H"), help=told)
+
+
+def _add_switch(group, *names, **more):
+    group.add_argument(*names, action="store_true", default=None, **more)
 
 
 def add_evaluation_flags(parser):
     """Add the flags that win over a config's `test_config`, `EVALUATION_FLAGS`; each is None if not given."""
     group = parser.add_argument_group("how images are inferred and measured; wins over test_config")
-
-    def switch(name, told):
-        group.add_argument(f"--{name}", action="store_true", default=None, help=told)
-
-    switch("aug_eval", "average the logits over --scales and flips, and forget test_config's")
-    group.add_argument("--scales", nargs="+", type=float, metavar="FACTOR", help="on height and width (1.0)")
-    switch("flip_horizontal", "with --aug_eval: the mirrored image, too")
-    switch("flip_vertical", "with --aug_eval: the image upside down, too")
-    switch("is_slide", "infer in windows, and forget test_config's")
-    for name, told in (("crop_size", "of a window"), ("stride", "from one window to the next")):
-        told = f"with --is_slide: width and height {told}"
-        group.add_argument(f"--{name}", nargs=2, type=positive, metavar=("W", "H"), help=told)
+    add_inference_flags(group, "--aug_eval")
     # PaddleSeg's takes a value.
     group.add_argument(
         "--auc_roc",
@@ -95,7 +113,7 @@ def add_evaluation_flags(parser):
         metavar="True",
         help="measure the area under the ROC curve",
     )
-    switch("boundary_iou", "measure the boundary IoU")
+    _add_switch(group, "--boundary_iou", help="measure the boundary IoU")
 
 
 def add_training_flags(parser):
@@ -144,6 +162,14 @@ def add_training_flags(parser):
         default=10,
         metavar="N",
         help="stop after N steps in a row whose loss is not finite; they are not applied (default: 10)",
+    )
+    parser.add_argument(
+        "--max_bad_samples",
+        type=count,
+        default=0,
+        metavar="N",
+        help="go on without up to N samples per process that cannot be read, each of which is named and "
+        "replaced by another (default: 0)",
     )
     parser.add_argument("--iters", type=positive, help="iterations; overrides the config")
     parser.add_argument("--batch_size", type=positive, help="samples per process; overrides the config")

@@ -11,6 +11,14 @@ class UserError(Exception):
     """
 
 
+class SampleError(UserError):
+    """A sample whose files cannot be used: missing, damaged, or of different sizes.
+
+    Training may go on without it (`--max_bad_samples`). A mask that holds what is no class is none of these:
+    it tells of a mistake in the config or in all masks.
+    """
+
+
 class Stopped(BaseException):
     """A signal has ended the training, after it was saved; the commands exit with 128 + its number.
 
@@ -22,6 +30,11 @@ class Stopped(BaseException):
     def __init__(self, signum):
         super().__init__(f"stopped by signal {signum}")
         self.signum = signum
+
+
+def one_line(error):
+    """Return the message of an exception as one line, its type where it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def nearest(name, candidates, most=3):

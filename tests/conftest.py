@@ -1,5 +1,7 @@
 import os
 import pathlib
+import runpy
+import sys
 
 # Before Paddle is imported: the suite runs one process a core, each on one thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,3 +17,22 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def repository():
     """The folder that holds train.py."""
     return ROOT
+
+
+@pytest.fixture
+def command(repository, capfd, monkeypatch):
+    """Run a command of the project within this process; returns (exit status, stderr)."""
+    # The command changes the path of imports and the environment; put both back.
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *(str(a) for a in arguments)])
+        status = 0
+        try:
+            runpy.run_path(str(repository / script), run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code
+        return status, capfd.readouterr().err
+
+    return run

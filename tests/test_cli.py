@@ -78,6 +78,7 @@ def test_defaults_are_paddlesegs():
         "early_stop_intervals": None,
         "accumulate_steps": 1,
         "max_bad_steps": 10,
+        "max_bad_samples": 0,
         "iters": None,
         "batch_size": None,
         "learning_rate": None,
@@ -148,6 +149,18 @@ def test_help_answers_without_loading_anything_heavy(repository, tmp_path):
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
+def test_memory_that_does_not_suffice_is_said_in_one_line(capsys):
+    def allocate():
+        raise MemoryError("Unable to allocate\n 40 GiB")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(allocate)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: out of memory (Unable to allocate 40 GiB); a smaller batch_size, crop or model needs less\n"
+    )
+
+
 BAD = """\
 imports: [components]
 iters: 10
@@ -204,6 +217,16 @@ def test_an_evaluation_takes_paddlesegs_flags():
     }
     assert evaluation_flags("--auc_roc", "--boundary_iou")["auc_roc"] is True
     assert evaluation_flags("--auc_roc", "false")["auc_roc"] is False
+
+
+def test_a_prediction_takes_the_same_by_paddlesegs_name_or_by_evaluations():
+    parser = argparse.ArgumentParser()
+    cli.add_inference_flags(parser, "--aug_pred", "--aug_eval")
+    assert vars(parser.parse_args([])) == dict.fromkeys(cli.INFERENCE_FLAGS)
+    for name in ("--aug_pred", "--aug_eval"):
+        flags = vars(parser.parse_args(f"{name} --scales 0.5 2 --is_slide --stride 4 3".split()))
+        given = {"aug_eval": True, "scales": [0.5, 2.0], "is_slide": True, "stride": [4, 3]}
+        assert flags == {**dict.fromkeys(cli.INFERENCE_FLAGS), **given}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check import class_counts, ignore_indices
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.cvlibs.config import SECTIONS
-from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.distill.declared import declared_taps, features_of_config
 from paddleseg.distill.distill_file import load_distill_file
 from paddleseg.distill.features import check_batch_size
@@ -146,11 +146,12 @@ def first_batch(builder, seed):
     """Return up to two of the first training samples, as the step is given them."""
     unlabeled = num_unlabeled(builder.cfg.dic) == builder.cfg.batch_size
     dataset = builder.unlabeled_dataset if unlabeled else builder.train_dataset
-    samples = SeededSamples(dataset, seed, labeled=not unlabeled)
+    # Which samples these are does not matter; the training judges those that cannot be read.
+    samples = ReplacedSamples(SeededSamples(dataset, seed, labeled=not unlabeled), seed, len(dataset))
     count = min(2, builder.cfg.batch_size, len(samples))
     if count == 0:
         raise UserError("the training set holds no image")
-    batch = stack([samples[(0, i)] for i in range(count)])
+    batch = stack([samples.read((0, i))[0] for i in range(count)])
     return {key: paddle.to_tensor(value) for key, value in batch.items()}
 
 

@@ -1,6 +1,7 @@
 """Samples to batches of tensors."""
 
 import functools
+import json
 
 import numpy as np
 import paddle
@@ -16,7 +17,8 @@ def load_batches(samples, batch_sampler, num_workers, collate):
     which an error such as an unreadable image would hang the process instead of reaching the user.
 
     Args:
-        samples: maps a key to a sample.
+        samples: maps a key to a sample. If it also has `read` and `note`, as `ReplacedSamples` has, workers
+            call the former and this process the latter.
         batch_sampler: iterable of lists of keys, with a length.
         num_workers: processes that read.
         collate: turns a list of samples into nested lists and dicts of arrays, which become tensors, and of
@@ -24,29 +26,29 @@ def load_batches(samples, batch_sampler, num_workers, collate):
     """
     if num_workers:
         loader = paddle.io.DataLoader(
-            _ErrorsAsData(samples),
+            _InWorker(samples),
             batch_sampler=batch_sampler,
             num_workers=num_workers,
-            collate_fn=functools.partial(_collate_unless_error, collate),
+            collate_fn=functools.partial(_collate_in_worker, collate),
             return_list=True,
             worker_init_fn=outlive_signals,
         )
-        return _read_by_workers(loader)
+        return _read_by_workers(loader, samples)
     return (_to_tensors(collate([samples[key] for key in keys])) for keys in batch_sampler)
 
 
-def _read_by_workers(loader):
+def _read_by_workers(loader, samples):
     batches = iter(loader)
     try:
         for batch in batches:
-            yield _raise_if_error(batch)
+            yield _received(batch, samples)
     finally:
         # Its own thread refers to the iterator, which is therefore never collected, nor its workers.
         batches._try_shutdown_all(1)
 
 
-class _ErrorsAsData:
-    """Samples, or the `UserError` that reading one raised.
+class _InWorker:
+    """Samples as (sample, {index: why it could not be read}), or the `UserError` that reading one raised.
 
     What is raised in a worker reaches the main process as one of several exceptions, whichever of Paddle's
     threads is first; data arrives as it is.
@@ -60,25 +62,40 @@ class _ErrorsAsData:
 
     def __getitem__(self, key):
         try:
-            return self._samples[key]
+            return self._samples.read(key) if hasattr(self._samples, "read") else (self._samples[key], {})
         except UserError as error:
             return error
 
 
-def _collate_unless_error(collate, samples):
-    error = next((sample for sample in samples if isinstance(sample, UserError)), None)
+def _collate_in_worker(collate, read):
+    error = next((item for item in read if isinstance(item, UserError)), None)
+    if error is None:
+        try:
+            batch = collate([sample for sample, _ in read])
+        except UserError as mistake:
+            error = mistake
     if error is not None:
-        return {"error": np.frombuffer(str(error).encode(), dtype="uint8")}
-    try:
-        return collate(samples)
-    except UserError as mistake:
-        return _collate_unless_error(collate, [mistake])
+        return {"error": _text_to_array(str(error))}
+    bad = [pair for _, told in read for pair in told.items()]
+    # Only then: on a GPU the main process would wait for the text of each batch.
+    return {"batch": batch, "bad": _text_to_array(json.dumps(bad))} if bad else batch
 
 
-def _raise_if_error(batch):
+def _received(batch, samples):
     if isinstance(batch, dict) and "error" in batch:
-        raise UserError(batch["error"].numpy().tobytes().decode())
+        raise UserError(_array_to_text(batch["error"]))
+    if isinstance(batch, dict) and "bad" in batch:
+        samples.note(dict(json.loads(_array_to_text(batch["bad"]))))
+        return batch["batch"]
     return batch
+
+
+def _text_to_array(text):
+    return np.frombuffer(text.encode(errors="surrogateescape"), dtype="uint8")
+
+
+def _array_to_text(array):
+    return array.numpy().tobytes().decode(errors="surrogateescape")
 
 
 def stack(samples):

@@ -2,11 +2,10 @@
 
 import os
 
-import paddle
-
 from paddleseg.core import parallel
 from paddleseg.core.statistics import averaged_over_ranks, overwrite, untrained
 from paddleseg.errors import UserError
+from paddleseg.utils.safe_pickle import read_pickle
 from paddleseg.utils.weights import load_weights
 
 MODEL, OPTIMIZER, EXTRA, EMA, RANKS = (
@@ -118,7 +117,7 @@ def _shared_state(layer):
 
 
 def _read(path):
-    return paddle.load(path, return_numpy=True)
+    return read_pickle(path)
 
 
 def _of(prefix, values):

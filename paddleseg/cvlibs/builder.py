@@ -1,10 +1,14 @@
 """A checked config to objects."""
 
+import os
+import traceback
 from functools import cached_property
+
+import paddle
 
 from paddleseg.cvlibs import check, manager, signature
 from paddleseg.cvlibs.eval_config import EvalConfig
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, one_line
 from paddleseg.utils.weights import load_weights
 
 
@@ -125,6 +129,17 @@ def build_component(spec, registry, path):
         return registry[spec["type"]](**arguments)
     except UserError as error:
         raise UserError(error if str(error).startswith(path) else f"{path}: {error}") from None
+    except Exception as error:
+        if not _raised_by_paddle(error):
+            raise
+        # Such as a size beyond what Paddle counts with. What our own or a user's file raises is a bug there.
+        said = {key: value for key, value in spec.items() if key != "type"}
+        raise UserError(f"{path}: {spec['type']} refuses {said}: {one_line(error)}") from error
+
+
+def _raised_by_paddle(error):
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    return os.path.abspath(last).startswith(os.path.dirname(paddle.__file__) + os.sep)
 
 
 def build_transforms(specs, path="transforms"):

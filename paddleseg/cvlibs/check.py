@@ -200,7 +200,9 @@ class Checker:
     def _registry(parameter, value):
         if parameter.name in NESTED:
             return NESTED[parameter.name]
-        # A user's own component may take another under any name.
+        # A user's own component may take another under any name, but none where it takes text, say.
+        if not signature.fits({}, signature.expected_type(parameter)):
+            return None
         of_layers = manager.BACKBONES if parameter.annotation is nn.Layer else None
         return found_registry(value) or of_layers
 

@@ -9,6 +9,8 @@ from paddleseg.errors import UserError
 
 BASE_KEY = "_base_"
 INHERIT_KEY = "_inherited_"
+# Aliases and merge keys may stand for one another: a few lines can mean more than fits in memory.
+MAX_BYTES, MAX_VALUES, MAX_MERGED = 1 << 20, 100_000, 1000
 _COLLECTION_TAGS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 
 
@@ -21,6 +23,21 @@ class _Loader(yaml.SafeLoader):
         except ValueError as error:  # text that looks like a date or a number, and is none
             told = f"{node.value!r} has no value ({error}); quote it if it is text"
             raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
+
+    def flatten_mapping(self, node):
+        """Write what "<<" names into a mapping."""
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge" and len(value_node.value) > MAX_MERGED:
+                self.refuse(node, MAX_MERGED)
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_MERGED:
+            self.refuse(node, MAX_MERGED)
+
+    @staticmethod
+    def refuse(node, most):
+        """Raise what says that a node stands for too much."""
+        told = f"with its aliases it holds more than {most} values"
+        raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
 
 
 _Loader.add_implicit_resolver(
@@ -101,11 +118,13 @@ def _merge(base, own):
 def _read(path):
     try:
         with open(path, encoding="utf-8") as file:
-            text = file.read()
+            text = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UserError(f"there is no config file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name that no file can have
         raise UserError(f"the config file {path} cannot be read: {error}") from None
+    if len(text) > MAX_BYTES:
+        raise UserError(f"the config file {path} holds more than {MAX_BYTES} characters")
     reader = _Reader(path)
     try:
         dic = reader.read(text)
@@ -128,6 +147,7 @@ class _Reader:
         self.origins = {}
         self.duplicates = []
         self._seen = set()
+        self._values = 0
 
     def read(self, text):
         loader = _Loader(text)
@@ -138,6 +158,9 @@ class _Reader:
             loader.dispose()
 
     def _value(self, loader, node, place):
+        self._values += 1
+        if self._values > MAX_VALUES:
+            loader.refuse(node, MAX_VALUES)
         self.origins[place] = f"{self.path}:{node.start_mark.line + 1}"
         if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTION_TAGS:
             # Such as !!python/object: construct_object would refuse it, but is not asked for collections.

@@ -26,10 +26,12 @@ def read_list(path, root, separator=" ", masks_needed=True):
     Raises:
         UserError: the list is missing, empty or no UTF-8 text, or a line is not of that form.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"cannot read the list {str(path)!r}: it is no plain file")
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a null character
         raise UserError(f"cannot read the list {str(path)!r}: {error}") from error
     files = []
     for number, line in enumerate(lines, 1):
@@ -38,7 +40,7 @@ def read_list(path, root, separator=" ", masks_needed=True):
             continue
         if len(names) != 2 and (masks_needed or len(names) != 1):
             raise UserError(
-                f"{path}:{number}: expected 'image{separator}mask', got {line!r}; "
+                f"{path}:{number}: expected 'image{separator}mask', got {line[:200]!r}; "
                 "names that hold the separator need another `separator`"
             )
         paths = [os.path.join(root, name) for name in names]

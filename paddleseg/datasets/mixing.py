@@ -95,9 +95,17 @@ class _MixedSamples:
     def __len__(self):
         return sum(len(source) for source in self._sources)
 
+    def alike(self, index):
+        """Return the indices, a range, of the samples that are of the same source."""
+        source = self._source(index)
+        return range(self._offsets[source], self._offsets[source] + len(self._sources[source]))
+
+    def _source(self, index):
+        return bisect.bisect_right(self._offsets, index) - 1
+
     def __getitem__(self, key):
         epoch, index = key
-        source = bisect.bisect_right(self._offsets, index) - 1
+        source = self._source(index)
         return self._sources[source][epoch, index - self._offsets[source]]
 
     @property

@@ -78,7 +78,8 @@ def _fetch(url, root):
     # Only who downloads needs, and loads, the libraries for it.
     from filelock import FileLock
 
-    from paddleseg.utils.download import download, extract
+    from paddleseg.utils.archive import extract
+    from paddleseg.utils.download import download
 
     root = Path(os.path.abspath(root))
     root.parent.mkdir(parents=True, exist_ok=True)

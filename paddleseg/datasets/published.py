@@ -8,7 +8,7 @@ import numpy as np
 
 from paddleseg.datasets.dataset import Dataset
 from paddleseg.errors import UserError
-from paddleseg.transforms.functional import read_mask
+from paddleseg.transforms.reading import read_mask
 
 
 class PublishedDataset(Dataset):

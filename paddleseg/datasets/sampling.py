@@ -9,11 +9,12 @@ import random
 
 import numpy as np
 
-from paddleseg.errors import UserError
+from paddleseg.errors import SampleError, UserError
+from paddleseg.utils.logger import logger
 
 # `default_rng([a, b])` and `default_rng([a, b, 0])` are the same stream, so what is drawn for a sample
 # carries a fourth number that keeps it apart from the order of the epoch.
-_TRANSFORMS, _GLOBALS = 1, 2
+_TRANSFORMS, _GLOBALS, _REPLACEMENTS = 1, 2, 3
 
 
 def sample_rng(seed, epoch, index):
@@ -124,6 +125,10 @@ class SeededSamples:
         """The files that the samples are read from, by index; None where the data set does not tell."""
         return getattr(self.dataset, "file_list", None)
 
+    def alike(self, index):
+        """Return the indices, a range, of the samples that may stand in for one another."""
+        return range(len(self))
+
     def __getitem__(self, key):
         epoch, index = key
         with _seeded_globals([self.seed, epoch, index, _GLOBALS]):
@@ -142,6 +147,81 @@ def _image(sample):
     if isinstance(sample, dict):
         return sample["img"]
     return sample[0] if isinstance(sample, (tuple, list)) else sample
+
+
+class ReplacedSamples:
+    """Samples of which one that cannot be read gives way to another.
+
+    What takes its place is the first readable sample in an order drawn for (seed, epoch, index), which is a
+    function of these and of the files alone: neither the number of workers nor a resume changes it, and no
+    batch becomes smaller.
+
+    Args:
+        samples: `SeededSamples`, or others with keys (epoch, index) and an `alike`.
+        seed: an integer >= 0.
+        most: how many different samples of this process may be unreadable; 0 accepts none.
+
+    `replaced[epoch, index]` is a sample. In a worker, `read` alone is called, and what it tells is handed to
+    `note` in the main process, which counts.
+    """
+
+    def __init__(self, samples, seed, most):
+        self._samples = samples
+        self._seed = seed
+        self._most = most
+        self._bad = set()
+
+    def __len__(self):
+        return len(self._samples)
+
+    def __getitem__(self, key):
+        sample, bad = self.read(key)
+        self.note(bad)
+        return sample
+
+    def read(self, key):
+        """Return (sample, {index: why}), the latter of those that could not be read on the way.
+
+        Raises:
+            UserError: more of them than are accepted; or what is wrong is no matter of a single sample.
+        """
+        epoch, bad = key[0], {}
+        for index in self._candidates(*key):
+            try:
+                return self._samples[epoch, index], bad
+            except SampleError as error:
+                bad[index] = str(error)
+                if len(bad) > self._most:
+                    break
+        raise self._too_many(bad[index])
+
+    def note(self, bad):
+        """Warn of each sample that is bad for the first time, and count it.
+
+        Raises:
+            UserError: they are more than are accepted.
+        """
+        for index, why in bad.items():
+            if index in self._bad:
+                continue
+            self._bad.add(index)
+            if len(self._bad) > self._most:
+                raise self._too_many(why)
+            logger.warning(
+                f"{why}; another sample takes its place ({len(self._bad)} of --max_bad_samples {self._most})"
+            )
+
+    def _candidates(self, epoch, index):
+        yield index
+        rng = np.random.default_rng([self._seed, epoch, index, _REPLACEMENTS])
+        yield from (int(i) for i in rng.permutation(self._samples.alike(index)) if i != index)
+
+    def _too_many(self, why):
+        if self._most == 0:
+            return UserError(f"{why} (--max_bad_samples N goes on without up to N such samples)")
+        return UserError(
+            f"{why}: the samples that cannot be read are more than --max_bad_samples {self._most}"
+        )
 
 
 def _image_and_label(sample, dataset):

@@ -22,7 +22,7 @@ class RandomDistort:
         brightness_prob, contrast_prob, saturation_prob, hue_prob, sharpness_prob: the chances.
 
     Raises:
-        UserError: a range is negative, or a chance is not in 0..1.
+        UserError: a range is negative or endless, or a chance is not in 0..1.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RandomDistort:
             "sharpness": (F.sharpness, 1, sharpness_range, sharpness_prob),
         }
         for name, (_, _, reach, prob) in self.changes.items():
-            require(reach >= 0, self, f"{name}_range must be 0 or more", reach)
+            require(0 <= reach <= 1e6, self, f"{name}_range must lie in 0..1e6", reach)
             require_share(self, **{f"{name}_prob": prob})
 
     def __call__(self, data, rng=None):

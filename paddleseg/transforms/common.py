@@ -2,6 +2,8 @@
 
 from paddleseg.errors import UserError
 
+LONGEST = 2**15 - 1  # the longest side that OpenCV warps to, and longer than any image
+
 
 def require(condition, owner, rule, value):
     """Raise `UserError` "<class of owner>: <rule>, not <value>" unless `condition` holds."""
@@ -16,22 +18,23 @@ def require_share(owner, **values):
 
 
 def require_ascending(owner, **bounds):
-    """Raise `UserError` unless the values are positive and in ascending order."""
+    """Raise `UserError` unless the values are positive, in ascending order, and none above 32767."""
     values = tuple(bounds.values())
-    rule = f"{' and '.join(bounds)} must be positive and in ascending order"
-    require(values[0] > 0 and list(values) == sorted(values), owner, rule, values)
+    rule = f"{' and '.join(bounds)} must be positive and in ascending order, up to {LONGEST}"
+    good = values[0] > 0 and list(values) == sorted(values) and values[-1] <= LONGEST
+    require(good, owner, rule, values)
 
 
 def as_size(owner, name, size):
-    """Return (width, height) as a tuple of two positive integers, or raise `UserError`."""
+    """Return (width, height) as a tuple of two integers in 1..32767, or raise `UserError`."""
     good = isinstance(size, (list, tuple)) and len(size) == 2 and all(map(is_length, size))
-    require(good, owner, f"{name} must be [width, height], two positive integers", size)
+    require(good, owner, f"{name} must be [width, height], two integers in 1..{LONGEST}", size)
     return tuple(size)
 
 
 def is_length(value):
-    """Tell whether `value` is a positive integer."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    """Tell whether `value` is an integer in 1..32767."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LONGEST
 
 
 def size_of(image):

@@ -6,8 +6,9 @@ import os
 import cv2
 import numpy as np
 
-from paddleseg.errors import UserError
+from paddleseg.errors import SampleError, UserError
 from paddleseg.transforms import functional as F
+from paddleseg.transforms.reading import as_mask, read_image, read_mask
 
 
 class Compose:
@@ -58,7 +59,7 @@ class Compose:
         data["img"] = self._image(data["img"])
         if data.get("label") is not None:
             data["label"] = _mask(data["label"])
-        _check_together(data, f"at the start ({where})")
+        _check_together(data, f"at the start ({where})", SampleError)
         for transform, takes_rng in zip(self.transforms, self._takes_rng):
             data = transform(data, rng=rng) if takes_rng else transform(data)
             name = getattr(transform, "__name__", type(transform).__name__)
@@ -71,7 +72,7 @@ class Compose:
 
     def _image(self, image):
         if isinstance(image, (str, os.PathLike)):
-            image = F.read_image(image, self.img_channels)
+            image = read_image(image, self.img_channels)
         image = np.asarray(image).astype(np.float32)
         channels = 1 if image.ndim == 2 else image.shape[-1]
         if image.ndim not in (2, 3) or channels != self.img_channels:
@@ -80,7 +81,7 @@ class Compose:
 
 
 def _mask(label):
-    return F.read_mask(label) if isinstance(label, (str, os.PathLike)) else F.as_mask(np.asarray(label))
+    return read_mask(label) if isinstance(label, (str, os.PathLike)) else as_mask(np.asarray(label))
 
 
 def _describe(data):
@@ -88,12 +89,12 @@ def _describe(data):
     return ", ".join(f"{key} {os.fspath(data[key])!r}" for key in named) or "arrays"
 
 
-def _check_together(data, when):
+def _check_together(data, when, error=UserError):
     if "label" not in data["gt_fields"] or data.get("label") is None:
         return
     image, mask = data["img"].shape[:2], data["label"].shape[:2]
     if image != mask:
-        raise UserError(
+        raise error(
             f"image and mask differ in size {when}: "
             f"the image is {image[1]} x {image[0]}, the mask {mask[1]} x {mask[0]} (width x height)"
         )

@@ -4,13 +4,8 @@ An image is H x W x C or H x W, a mask H x W; sizes are (width, height), as Open
 changes its argument.
 """
 
-import os
-
 import cv2
 import numpy as np
-from PIL import Image
-
-from paddleseg.errors import UserError
 
 INTERPOLATIONS = {
     "NEAREST": cv2.INTER_NEAREST,
@@ -26,54 +21,6 @@ _OPENCV_DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float
 def as_rng(rng=None):
     """Return `rng`, or a `numpy.random.Generator` seeded from NumPy's global state if it is None."""
     return np.random.default_rng(np.random.randint(2**31)) if rng is None else rng
-
-
-def read_image(path, channels=3):
-    """Read an image file as float32 in 0..255: H x W x 3 in BGR order, or H x W if `channels` is 1.
-
-    Raises:
-        UserError: the file is missing or is no image that OpenCV reads.
-    """
-    path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise UserError(f"cannot read image {path!r}: there is no such file")
-    image = cv2.imread(path, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"cannot read image {path!r}: it is damaged, or no image that OpenCV decodes")
-    return image.astype(np.float32)
-
-
-def read_mask(path):
-    """Read a mask file as H x W class indices: uint8, or int32 if the file holds more than 8 bits.
-
-    Palette PNGs give their indices, which is why Pillow reads them: OpenCV would give their colours.
-
-    Raises:
-        UserError: the file is missing, is no image, or holds anything but one integer a pixel.
-    """
-    path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise UserError(f"cannot read mask {path!r}: there is no such file")
-    try:
-        with Image.open(path) as file:
-            mode, mask = file.mode, np.array(file)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"cannot read mask {path!r}: {error}") from error
-    return as_mask(mask, f"mask {path!r} ({mode})")
-
-
-def as_mask(mask, name="label"):
-    """Return integers H x W as uint8 if they are bytes or booleans, else as int32, OpenCV's widest.
-
-    Raises:
-        UserError: it has another rank or another type; the message calls it `name`.
-    """
-    if mask.ndim != 2 or mask.dtype.kind not in "bui":
-        raise UserError(
-            f"{name} is {' x '.join(map(str, mask.shape))} {mask.dtype}: "
-            "masks hold one class index per pixel, in a grey or palette image"
-        )
-    return mask.astype(np.uint8 if mask.dtype.itemsize == 1 and mask.dtype.kind != "i" else np.int32)
 
 
 def rescale_size(size, target_size):

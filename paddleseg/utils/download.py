@@ -1,25 +1,27 @@
 """Files from the network, whole or not at all."""
 
-import contextlib
 import hashlib
 import os
-import shutil
-import stat
-import tarfile
+import re
 import tempfile
-import zipfile
-import zlib
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, one_line
+from paddleseg.utils.archive import extract
+from paddleseg.utils.weights import WEIGHT_SUFFIXES
 
 CONNECT_SECONDS = 10
 STALL_SECONDS = 60
+
+
+# More than any published data set holds, and less than what fills a disk before anyone looks.
+MAX_BYTES = 256 << 30
+CHECKSUMS = ("sha256", "md5")
 
 
 def download(url, path):
@@ -28,7 +30,8 @@ def download(url, path):
     The file appears when it is whole; a broken download leaves nothing behind.
 
     Args:
-        url: an address of http or https.
+        url: an address of http or https. With `#sha256=` or `#md5=` and a digest in hexadecimal digits at its
+            end, what comes is compared with that.
         path: the file to write; its folder is made if missing, a file of that name is replaced.
 
     Returns:
@@ -36,17 +39,19 @@ def download(url, path):
 
     Raises:
         UserError: there is no connection within 10 s, none of the data came for 60 s, the server refused,
-            or the file is shorter than the server announced.
+            or the file is shorter than the server announced, longer than 256 GiB, or of another digest.
         OSError: the file cannot be written.
     """
     path = Path(path)
+    checksum = _checksum(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         _stream(url, part)
+        _compare(url, part, checksum)
         os.replace(part, path)
     except requests.RequestException as error:
-        raise UserError(f"cannot download {url}: {_one_line(error)}") from error
+        raise UserError(f"cannot download {url}: {one_line(error)}") from error
     finally:
         part.unlink(missing_ok=True)
     return path
@@ -65,99 +70,46 @@ def _stream(url, part):
             for chunk in reply.iter_content(1 << 16):
                 file.write(chunk)
                 bar.update(len(chunk))
+                if file.tell() > MAX_BYTES:
+                    raise UserError(f"cannot download {url}: it does not end after {MAX_BYTES} bytes")
     size = part.stat().st_size
     if announced and size != announced:
         raise UserError(f"cannot download {url}: the connection broke after {size} of {announced} bytes")
 
 
-def extract(archive, folder):
-    """Unpack a zip or tar archive, compressed or not, into `folder`, which must not exist.
-
-    The folder appears when it is whole. Only plain files and folders are accepted, and their modes and
-    owners are not taken over.
-
-    Returns:
-        `folder` as a `pathlib.Path`.
-
-    Raises:
-        UserError: the folder exists; the archive is damaged or of another kind; or it holds a member that
-            would lie outside `folder`, a link or a device. Nothing is written then.
-    """
-    archive, folder = Path(archive), Path(folder)
-    if folder.exists():
-        raise UserError(f"cannot extract {archive}: {folder} exists already")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        whole = scratch / "whole"
-        whole.mkdir()
-        with _opened(archive) as (members, read):
-            for name, kind in members:
-                _check_member(archive, name, kind)
-            for number, (name, kind) in enumerate(members):
-                _write_member(whole / name, kind, lambda number=number: read(number))
-        os.rename(whole, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, RuntimeError, OSError) as error:
-        raise UserError(f"cannot extract {archive}: {_one_line(error)}") from error
-    finally:
-        shutil.rmtree(scratch)
-    return folder
+def _checksum(url):
+    """Return (algorithm, digest) as the end of an address says them, or None."""
+    fragment = urlsplit(url).fragment
+    algorithm, equals, digest = fragment.partition("=")
+    if not equals or algorithm not in CHECKSUMS:
+        return None
+    if not re.fullmatch(r"[0-9a-fA-F]+", digest) or len(digest) != 2 * hashlib.new(algorithm).digest_size:
+        raise UserError(f"cannot download {url}: {digest!r} is no {algorithm} in hexadecimal digits")
+    return algorithm, digest.lower()
 
 
-@contextlib.contextmanager
-def _opened(archive):
-    """Give the members as (name, "file" | "folder" | "link or device"), and what reads one by number."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
-            infos = file.infolist()
-            yield [(i.filename, _zip_kind(i)) for i in infos], lambda number: file.open(infos[number])
-    elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as file:
-            infos = file.getmembers()
-            yield [(i.name, _tar_kind(i)) for i in infos], lambda number: file.extractfile(infos[number])
-    else:
-        raise UserError(f"cannot extract {archive}: it is neither a zip nor a tar archive")
-
-
-def _zip_kind(info):
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "link or device"
-    return "folder" if info.is_dir() else "file"
-
-
-def _tar_kind(info):
-    if info.isdir():
-        return "folder"
-    return "file" if info.isreg() else "link or device"
-
-
-def _check_member(archive, name, kind):
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    if windows.anchor or posix.is_absolute() or ".." in windows.parts:
-        raise UserError(f"refused to extract {archive}: its member {name!r} would leave the folder")
-    if kind == "link or device":
-        raise UserError(f"refused to extract {archive}: its member {name!r} is a link or a device")
-
-
-def _write_member(path, kind, opener):
-    if kind == "folder":
-        path.mkdir(parents=True, exist_ok=True)
+def _compare(url, path, checksum):
+    if checksum is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with opener() as source, open(path, "wb") as target:
-        shutil.copyfileobj(source, target)
+    algorithm, wanted = checksum
+    hashed = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            hashed.update(chunk)
+    if hashed.hexdigest() != wanted:
+        raise UserError(f"refused what came from {url}: its {algorithm} is {hashed.hexdigest()}")
 
 
 def cached_file(url):
     """Return the local copy of the weights at `url`, downloaded the first time.
 
-    `url` is a .pdparams file, or an archive that holds exactly one. Copies are kept below the folder that
+    `url` is a .pdparams or .safetensors file, or an archive that holds exactly one of either; a digest at its
+    end is compared as `download` does. Copies are kept below the folder that
     the environment variable PADDLESEG_HOME names, ~/.paddleseg by default; of several processes one
     downloads and the others wait for it.
 
     Raises:
-        UserError: it cannot be downloaded or extracted, or does not hold exactly one .pdparams file.
+        UserError: it cannot be downloaded or extracted, or does not hold exactly one such file.
     """
     name = unquote(PurePosixPath(urlsplit(url).path).name)
     home = Path(os.environ.get("PADDLESEG_HOME") or "~/.paddleseg").expanduser()
@@ -172,22 +124,23 @@ def cached_file(url):
         raise UserError(
             f"cannot keep {url} below {home}: {error}; PADDLESEG_HOME names another folder"
         ) from error
-    return next(folder.rglob("*.pdparams"))
+    return _weight_files(folder)[0]
 
 
 def _fill_cache(url, name, folder):
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         got, whole = download(url, Path(scratch, name or "file")), Path(scratch, "whole")
-        if name.endswith(".pdparams"):
+        if name.endswith(WEIGHT_SUFFIXES):
             whole.mkdir()
             os.rename(got, whole / name)
         else:
             extract(got, whole)
-        found = sorted(str(path.relative_to(whole)) for path in whole.rglob("*.pdparams"))
+        found = [str(path.relative_to(whole)) for path in _weight_files(whole)]
         if len(found) != 1:
-            raise UserError(f"{url} must hold one .pdparams file, but holds {', '.join(found) or 'none'}")
+            suffixes = " or ".join(WEIGHT_SUFFIXES)
+            raise UserError(f"{url} must hold one {suffixes} file, but holds {', '.join(found) or 'none'}")
         os.rename(whole, folder)
 
 
-def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
+def _weight_files(folder):
+    return sorted(path for path in folder.rglob("*") if path.suffix in WEIGHT_SUFFIXES and path.is_file())

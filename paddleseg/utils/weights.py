@@ -3,21 +3,35 @@
 import os
 
 import numpy as np
-import paddle
 
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
+from paddleseg.utils.safe_pickle import read_pickle
 
+WEIGHT_SUFFIXES = (".pdparams", ".safetensors")
+# Those that NumPy has, little-endian; Paddle hands NumPy a bfloat16 as the uint16 of its bits.
+SAFETENSORS_DTYPES = {
+    "BOOL": "?",
+    "BF16": "<u2",
+    **{f"I{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": f"<u{size}" for size in (1, 2, 4, 8)},
+    **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
+    "C64": "<c8",
+}
 # What the published ImageNet weights of a backbone hold beyond the backbone: its classifier.
 CLASSIFIER_PREFIXES = ("fc.", "out.", "classifier.", "_fc.")
 
 
 def read_weights(source):
-    """Return the dict of arrays that a `.pdparams` file holds.
+    """Return the dict of arrays that a file of weights holds; no code in the file is run.
 
     Args:
-        source: path of the file, of a folder with a `model.pdparams` in it, or an http(s) URL of either
-            the file or an archive that holds it (fetched once, then kept).
+        source: path of a `.pdparams` or `.safetensors` file, of a folder with a `model.pdparams` or
+            `model.safetensors` in it, or an http(s) URL of either such a file or an archive that holds one
+            (fetched once, then kept; checked if `#sha256=` and the digest stand at the end).
+
+    Returns:
+        A dict from name to `numpy.ndarray`; bfloat16 comes as the uint16 of its bits.
 
     Raises:
         UserError: there is no such file, or it is no file of weights.
@@ -28,22 +42,36 @@ def read_weights(source):
 
         path = str(cached_file(path))
     if os.path.isdir(path):
-        path = os.path.join(path, "model.pdparams")
+        paths = [os.path.join(path, "model" + suffix) for suffix in WEIGHT_SUFFIXES]
+        path = next(filter(os.path.isfile, paths), paths[0])
     if not os.path.isfile(path):
         raise UserError(f"no file of weights at {path}")
-    try:
-        weights = paddle.load(path, return_numpy=True)
-    except Exception as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read as weights: {told}") from error
+    weights = _read_safetensors(path) if path.endswith(".safetensors") else read_pickle(path)
     if not isinstance(weights, dict):
         raise UserError(f"{path} holds a {type(weights).__name__}, not a dict of weights")
-    # Paddle adds a table of its own internal names, which is no weight.
-    weights = {k: v for k, v in weights.items() if k != "StructuredToParameterName@@"}
     wrong = [str(k) for k, v in weights.items() if not isinstance(k, str) or not isinstance(v, np.ndarray)]
     if wrong:
         raise UserError(f"{path} is no file of weights: not an array under a name: {_listed(sorted(wrong))}")
     return weights
+
+
+def _read_safetensors(path):
+    # Few read this format, and the library need not be loaded for the others.
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        with open(path, "rb") as file:
+            tensors = deserialize(file.read())
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as weights: {error}") from error
+    return {name: _array(path, name, told) for name, told in tensors}
+
+
+def _array(path, name, told):
+    dtype = SAFETENSORS_DTYPES.get(told["dtype"])
+    if dtype is None:
+        raise UserError(f"{path} holds {name} as {told['dtype']}, which NumPy does not have")
+    return np.frombuffer(told["data"], dtype).reshape(told["shape"])
 
 
 def load_weights(layer, source, ignored_prefixes=()):

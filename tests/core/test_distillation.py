@@ -15,15 +15,8 @@ from paddleseg.core import runs
 from paddleseg.errors import UserError
 from paddleseg.models import DeepLabV3P
 from paddleseg.models.backbones import ResNet18_vd
-from paddleseg.utils.logger import logger
 
 CONFIGS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A tiny optic-disc set."""
-    return tiny.write_optic_disc(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +27,6 @@ def photographs(tmp_path_factory):
     for i in range(6):
         cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 255, (tiny.SIZE, tiny.SIZE, 3), "uint8"))
     return str(folder)
-
-
-@pytest.fixture
-def lines(monkeypatch):
-    """What is logged."""
-    logged = []
-    monkeypatch.setattr(logger, "info", logged.append)
-    monkeypatch.setattr(logger, "warning", logged.append)
-    return logged
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from paddleseg.core.loading import load_batches, stack
-from paddleseg.errors import UserError
+from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
+from paddleseg.errors import SampleError, UserError
 
 
 class Squares:
@@ -36,3 +37,44 @@ def test_a_users_mistake_arrives_whole_at_its_batch(num_workers):
     assert next(batches)["label"].tolist() == [3, 1]
     with pytest.raises(UserError, match="^sample 7 is broken: dé$"):
         next(batches)
+
+
+class Photographs:
+    """Ten samples, whose labels are their numbers, some of which cannot be read."""
+
+    def __init__(self, *damaged):
+        self.damaged = damaged
+
+    def __len__(self):
+        return 10
+
+    def sample(self, index, rng):
+        if index in self.damaged:
+            name = f"{index} dé \udce4.jpg"  # the last as Python gives a name that is no UTF-8
+            raise SampleError(f"cannot read image {name!r}")
+        return {"img": rng.random((3, 2, 2)), "label": np.int64(index)}
+
+
+def read_all(num_workers, most, *damaged):
+    samples = ReplacedSamples(SeededSamples(Photographs(*damaged), 0), 0, most)
+    keys = [[(0, 3), (0, 1)], [(0, 0), (0, 3)], [(1, 7), (1, 3)], [(2, 5), (2, 9)]]
+    batches = load_batches(samples, keys, num_workers, stack)
+    return [(batch["img"].numpy().tobytes(), batch["label"].tolist()) for batch in batches]
+
+
+def test_replacements_are_the_same_with_any_number_of_workers(capsys):
+    alone = read_all(0, 2, 3, 7)
+    told = capsys.readouterr().out
+    assert [len(label) for _, label in alone] == [2, 2, 2, 2]
+    assert not {3, 7} & {index for _, label in alone for index in label}
+    assert (told.count("'3 dé"), told.count("'7 dé")) == (1, 1)
+    for num_workers in (1, 3):
+        assert read_all(num_workers, 2, 3, 7) == alone
+        assert capsys.readouterr().out.count("another sample takes its place") == 2
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_damage_beyond_the_limit_arrives_whole(num_workers, capsys):
+    with pytest.raises(UserError, match="'7 dé.*more than --max_bad_samples 1$"):
+        read_all(num_workers, 1, 3, 7)
+    assert capsys.readouterr().out.count("'3 dé") == 1

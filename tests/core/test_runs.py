@@ -62,7 +62,7 @@ def test_training_logs_evaluates_and_saves(tmp_path, root, lines):
     assert "CrossEntropyLoss: " in trained[0]
     assert sum("#Images: 5 mIoU" in line for line in lines) == 2
     kept = sorted(name for name in os.listdir(folder) if not name.startswith("vdl"))
-    assert kept == ["best_model", "iter_2", "iter_4"]
+    assert kept == ["best_model", "history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert any(name.startswith("vdl") for name in os.listdir(folder))
     with open(os.path.join(folder, "best_model", "state.json"), encoding="utf-8") as file:
         best = json.load(file)
@@ -83,7 +83,7 @@ def test_a_model_learns_what_is_easy_and_val_confirms_it(tmp_path, root, lines):
 
 def test_no_eval_does_not_evaluate(tmp_path, root, lines):
     folder = train(tmp_path, tiny.config(root), no_eval=True)
-    assert sorted(os.listdir(folder)) == ["iter_2", "iter_4"]
+    assert sorted(os.listdir(folder)) == ["history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert not any("[EVAL]" in line for line in lines)
 
 

@@ -113,7 +113,7 @@ def test_losses_with_their_coefficients(build):
     [
         (
             "model: {<<: *deeplab, backbone: {type: ResNet18_vd, output_stride: 4}}",
-            "model.backbone: output_stride must be 8 or 16, not 4",
+            "model.backbone: output_stride must be 8, 16 or 32, not 4",
         ),
         (
             "model: {<<: *deeplab, backbone_indices: [0, 4]}",
@@ -183,3 +183,10 @@ def test_a_users_bug_is_no_users_error(build):
     builder.cfg.dic["model"]["unchecked"] = 1
     with pytest.raises(TypeError, match="unchecked"):
         _ = builder.model
+
+
+def test_what_paddle_cannot_build_is_a_users_error(build, capsys):
+    builder = build(f"imports: [components]\nmodel: {{type: UserNet, num_classes: {2**31}}}\n")
+    message = refusal(capsys, lambda: builder.model)
+    assert message.startswith("config.yml: model: UserNet refuses {'num_classes': 2147483648}: ")
+    assert "\n" not in message

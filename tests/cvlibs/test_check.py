@@ -153,7 +153,7 @@ def test_a_component_must_have_a_type(problems, spec):
 
 def test_an_unknown_type_is_told_with_the_nearest(problems):
     assert problems("model: {type: deeplabv3, num_classes: 2}\n") == [
-        "config.yml:1: model.type: unknown model 'deeplabv3'; did you mean 'DeepLabV3P'?"
+        "config.yml:1: model.type: unknown model 'deeplabv3'; did you mean 'DeepLabV3' or 'DeepLabV3P'?"
     ]
 
 
@@ -207,6 +207,12 @@ def test_a_schedule_that_needs_iters_must_find_them(problems):
 def test_wrong_types(problems, said, told):
     (problem,) = problems(f"model: {{type: DeepLabV3P, backbone: {{type: ResNet18_vd}}, {said}}}\n")
     assert problem.startswith(f"config.yml:1: model.{told}")
+
+
+def test_a_component_has_no_place_where_text_belongs(problems):
+    said = HEAD + "train_dataset: {type: OpticDiscSeg, transforms: [], dataset_root: {type: UserNet}}\n"
+    (problem,) = problems(said)
+    assert "train_dataset.dataset_root: must be text or Null, not {'type': 'UserNet'}" in problem
 
 
 @pytest.mark.parametrize("backbone", ["ResNet18_vd", "Null", "[{type: ResNet18_vd}]"])

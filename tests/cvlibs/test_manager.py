@@ -64,7 +64,7 @@ def test_a_module_that_is_run_again_replaces_its_component(things):
 
 def test_an_unknown_name_is_refused_with_the_nearest(capsys):
     message = refusal(capsys, lambda: manager.MODELS["deeplabv3"])
-    assert message == "unknown model 'deeplabv3': did you mean 'DeepLabV3P'?"
+    assert message == "unknown model 'deeplabv3': did you mean 'DeepLabV3' or 'DeepLabV3P'?"
 
 
 def test_an_unknown_name_in_an_empty_registry(things, capsys):
@@ -74,7 +74,7 @@ def test_an_unknown_name_in_an_empty_registry(things, capsys):
 @pytest.mark.parametrize(
     ("registry", "names"),
     [
-        (manager.MODELS, ["DeepLabV3P"]),
+        (manager.MODELS, ["DeepLabV3", "DeepLabV3P", "FCN", "PPLiteSeg", "PSPNet", "UPerNet"]),
         (manager.BACKBONES, [f"ResNet{n}_vd" for n in (18, 34, 50, 101, 152)]),
         (manager.DATASETS, ["OpticDiscSeg", "Dataset"]),
         (

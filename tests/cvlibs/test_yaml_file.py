@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import yaml
@@ -226,6 +227,34 @@ def test_a_file_cannot_run_code(write, capsys, tmp_path):
     message = refused(capsys, write(f"a: !!python/object/apply:os.rmdir ['{victim}']\n"))
     assert "python/object/apply" in message
     assert victim.exists()
+
+
+def laughs(item):
+    """Return YAML of 30 lines, each of which says the line before it nine times."""
+    lines = [f"a0: &a0 {item}"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    return "\n".join(lines)
+
+
+def merges():
+    lines = ["a0: &a0 {" + ", ".join(f"k{i}: 1" for i in range(9)) + "}"]
+    return "\n".join(lines + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30)])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (laughs("x"), "line 7, column .* 100000 values|holds more than 100000 values"),
+        (laughs("{k: v}"), "holds more than 100000 values"),
+        (merges(), "holds more than 1000 values"),
+        ("a: &a {k: 1}\nb: {<<: [" + "*a, " * 2000 + "]}", "holds more than 1000 values"),
+        ("a: &a [*a]", "is no valid YAML"),
+        ("a: &a\n  b: *a", "is no valid YAML"),
+        ("[" * 1500, "is no valid YAML"),
+        ("a: '" + "x" * 2**20 + "'", "holds more than 1048576 characters"),
+    ],
+)
+def test_a_few_lines_that_mean_far_more_are_refused(write, capsys, text, told):
+    assert re.search(told, refused(capsys, write(text)))
 
 
 def test_a_list_is_no_config(write, capsys):

@@ -3,7 +3,8 @@ import pytest
 
 from paddleseg.datasets import EpochBatches, SeededSamples
 from paddleseg.datasets.mixing import mixed
-from paddleseg.errors import UserError
+from paddleseg.datasets.sampling import ReplacedSamples
+from paddleseg.errors import SampleError, UserError
 
 
 class Drawn:
@@ -111,3 +112,22 @@ def test_files_follow_one_another():
     assert samples.file_list[index][0] in "efg"
     assert mixed(with_files, None, 2, 0, iters=1, seed=0)[1].file_list == with_files.file_list
     assert mixed(LABELED, more, 2, 1, iters=1, seed=0)[1].file_list is None
+
+
+class Damaged(Drawn):
+    """None of its samples but the last can be read."""
+
+    def sample(self, index, rng):
+        if index < self.length - 1:
+            raise SampleError(f"cannot read {index} of {self.length}")
+        return super().sample(index, rng)
+
+
+def test_a_damaged_sample_gives_way_to_one_of_its_own_kind(capsys):
+    _, samples = mixed(Damaged(3), Damaged(5, labeled=False), 4, 2, iters=2, seed=3)
+    replaced = ReplacedSamples(samples, 3, most=6)
+    assert (replaced[0, 0]["img"] == samples[0, 2]["img"]).all()
+    assert (replaced[0, 4]["img"] == samples[0, 7]["img"]).all()
+    assert "label" not in replaced[1, 3]
+    assert (samples.alike(2), samples.alike(3)) == (range(3), range(3, 8))
+    capsys.readouterr()

@@ -5,7 +5,8 @@ import paddle
 import pytest
 
 from paddleseg.datasets import EpochBatches, SeededSamples, sample_rng
-from paddleseg.errors import UserError
+from paddleseg.datasets.sampling import ReplacedSamples
+from paddleseg.errors import SampleError, UserError
 
 
 class Own:
@@ -142,3 +143,80 @@ def test_workers_change_nothing(kind):
         assert image.shape == (4, 3, 2, 2)
         np.testing.assert_array_equal(image, other_image)
         np.testing.assert_array_equal(label, other_label)
+
+
+class Damaged(OfOurs):
+    """Some of its samples cannot be read, and one is wrong in another way."""
+
+    def __init__(self, *damaged, wrong=None):
+        super().__init__()
+        self.damaged = damaged
+        self.wrong = wrong
+
+    def sample(self, index, rng):
+        if index in self.damaged:
+            raise SampleError(f"cannot read image '{index}.jpg'")
+        if index == self.wrong:
+            raise UserError(f"the mask '{index}.png' holds 7")
+        return super().sample(index, rng)
+
+
+def replaced(*damaged, most, seed=0, wrong=None):
+    return ReplacedSamples(SeededSamples(Damaged(*damaged, wrong=wrong), seed), seed, most)
+
+
+def test_without_damage_nothing_changes():
+    samples = SeededSamples(OfOurs(), 0)
+    for key in ((0, 3), (5, 9)):
+        got, expected = replaced(most=4)[key], samples[key]
+        assert all(np.array_equal(got[name], expected[name]) for name in expected)
+
+
+def test_what_takes_the_place_of_a_damaged_sample_is_a_function_of_the_key(capsys):
+    healthy = SeededSamples(OfOurs(), 0)
+    chosen = {}
+    for epoch in range(6):
+        sample = replaced(1, 4, 5, most=3)[epoch, 4]
+        chosen[epoch] = int(sample["label"][0, 0])
+        # It is the very sample of that index and epoch.
+        np.testing.assert_array_equal(sample["img"], healthy[epoch, chosen[epoch]]["img"])
+        # Neither what was asked before nor what else is damaged, but not drawn, matters.
+        others = replaced(4, most=9)
+        for index in (7, 1, 4):
+            others[epoch, index]
+        if not {1, 5} & others.read((epoch, 4))[1].keys():
+            assert int(others[epoch, 4]["label"][0, 0]) in (chosen[epoch], 1, 5)
+    assert not {1, 4, 5} & set(chosen.values())
+    assert len(set(chosen.values())) > 1
+    assert {int(replaced(4, most=1, seed=seed)[0, 4]["label"][0, 0]) for seed in range(9)} > {chosen[0]}
+    capsys.readouterr()
+
+
+def test_each_damaged_sample_is_named_once_and_counted_once(capsys):
+    samples = replaced(2, 8, most=2)
+    for epoch in range(3):
+        for index in range(10):
+            assert samples[epoch, index]["label"].shape == (2, 2)
+    told = capsys.readouterr().out
+    assert told.count("2.jpg") == told.count("8.jpg") == 1
+    assert "(1 of --max_bad_samples 2)" in told
+    assert "(2 of --max_bad_samples 2)" in told
+
+
+def test_more_damage_than_is_accepted_ends_it():
+    with pytest.raises(UserError, match=r"cannot read image '3\.jpg' \(--max_bad_samples N goes on"):
+        replaced(3, most=0)[0, 3]
+    samples = replaced(3, 6, most=1)
+    samples.note({3: "cannot read 3"})
+    samples.note({3: "cannot read 3"})
+    with pytest.raises(UserError, match="cannot read 6: .* more than --max_bad_samples 1$"):
+        samples.note({6: "cannot read 6"})
+    with pytest.raises(UserError, match="more than --max_bad_samples 4$"):
+        replaced(*range(10), most=4)[0, 0]
+    with pytest.raises(UserError, match="more than --max_bad_samples 10$"):
+        replaced(*range(10), most=10)[0, 0]
+
+
+def test_what_is_wrong_in_another_way_is_never_skipped():
+    with pytest.raises(UserError, match=r"^the mask '3\.png' holds 7$"):
+        replaced(most=9, wrong=3)[0, 3]

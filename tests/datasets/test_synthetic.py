@@ -9,7 +9,7 @@ from PIL import Image
 
 from paddleseg.datasets import OpticDiscSeg, synthetic
 from paddleseg.errors import UserError
-from paddleseg.transforms.functional import read_mask
+from paddleseg.transforms.reading import read_mask
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "make_optic_disc.py"
 SMALL = {"train": 3, "val": 2, "test": 1, "size": 64}

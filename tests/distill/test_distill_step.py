@@ -132,13 +132,13 @@ def test_outputs_are_compared_with_their_counterparts(outputs, teacher_outputs, 
 @pytest.mark.parametrize(("outputs", "teacher_outputs", "losses"), OUTPUTS)
 def test_there_must_be_a_loss_for_each_two_outputs(outputs, teacher_outputs, losses):
     step, *_ = step_of_outputs(outputs, teacher_outputs, losses + 1)
-    told = rf"student and teacher share {losses} output\(s\) and the config has {losses + 1} loss\(es\)"
+    told = rf"student and teacher share {losses} output\(s\) and the config {losses + 1} loss\(es\)"
     with pytest.raises(UserError, match=told):
         step(BATCH)
 
 
 def test_auxiliary_outputs_that_not_all_teachers_have_are_left_out(models):
-    student, teacher = models
+    _, teacher = models
     other = tiny.TinyNet(outputs=2)
     (joined,), _ = Teachers([Teacher(teacher), Teacher(other)])(BATCH["img"])
     expected = (teacher(BATCH["img"])[0] + other(BATCH["img"])[0]) / 2

@@ -1,38 +1,21 @@
 """What the commands refuse: each mistake with its message on stderr and exit status 2, no traceback."""
 
 import os
-import runpy
-import sys
+import shutil
 
 import distilling
+import numpy as np
 import paddle
 import pytest
 import tiny
+
+from paddleseg.utils.weights import read_weights
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A tiny optic-disc set."""
     return tiny.write_optic_disc(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture
-def command(repository, capfd, monkeypatch):
-    """Run a command of the project within this process; returns (exit status, stderr)."""
-    # The command changes the path of imports and the environment; put both back.
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-
-    def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *(str(a) for a in arguments)])
-        status = 0
-        try:
-            runpy.run_path(str(repository / script), run_name="__main__")
-        except SystemExit as stop:
-            status = stop.code
-        return status, capfd.readouterr().err
-
-    return run
 
 
 def refused(result, *told):
@@ -171,6 +154,39 @@ def test_a_label_outside_the_classes(train, tmp_path, root):
         refused(result, "odd.png", "7")
 
 
+@pytest.fixture
+def damaged(root, tmp_path):
+    """The section of a training set of which the second image is cut off and the last is missing."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(root, folder)
+    with open(folder / "JPEGImages" / "train_1.jpg", "r+b") as file:
+        file.truncate(600)
+    return {"type": "OpticDiscSeg", "dataset_root": str(folder), "transforms": []}
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_damaged_image(train, distill, damaged, workers, tmp_path):
+    flags = "--num_workers", workers, "--iters", "4", "--batch_size", "4"
+    refused(train(*flags, train_dataset=damaged), "train_1.jpg", "cut off", "--max_bad_samples N goes on")
+    weights = []
+    for out in ("one", "two"):
+        flags = (*flags, "--max_bad_samples", "1", "--save_dir", tmp_path / out)
+        assert train(*flags, train_dataset=damaged)[0] == 0
+        weights.append(read_weights(tmp_path / out / "iter_4"))
+        flags = "--num_workers", "0", "--iters", "4", "--batch_size", "4"
+    # Without workers, the second time, the same takes its place.
+    assert all(np.array_equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_files_that_are_missing(train, damaged, tmp_path):
+    os.remove(os.path.join(damaged["dataset_root"], "Annotations", "train_7.png"))
+    refused(train(train_dataset=damaged), "train_dataset: 1 of 8 samples lack a file", "train_7.png")
+    refused(
+        train("--max_bad_samples", "1", "--iters", "4", train_dataset=damaged), "than --max_bad_samples 1"
+    )
+    assert train("--max_bad_samples", "2", "--iters", "4", train_dataset=damaged)[0] == 0
+
+
 def test_a_random_teacher(distill):
     refused(distill(pretrained=False), "model.pretrained is empty", "--allow_random_teacher")
 
@@ -197,7 +213,7 @@ def test_features_of_different_shapes(distill):
 
 def test_a_loss_for_an_output_that_the_student_lacks(distill):
     result = distill(teacher={"outputs": 2}, opts=["distill_loss.coef=[3, 1]"])
-    refused(result, "student and teacher share 1 output(s) and the config has 2 loss(es)")
+    refused(result, "student and teacher share 1 output(s) and the config 2 loss(es)")
 
 
 def test_another_number_of_classes(distill):

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from paddleseg.errors import UserError
 from paddleseg.transforms import functional as F
 
 RNG = np.random.default_rng(3)
@@ -45,50 +44,6 @@ def test_resize_keeps_types_that_opencv_lacks():
     got = F.resize(mask, (5, 11), "NEAREST")
     assert got.dtype == np.int64
     np.testing.assert_array_equal(got, F.resize(small, (5, 11), "NEAREST"))
-
-
-def test_read_mask_gives_the_indices_of_a_palette(tmp_path):
-    indices = RNG.integers(0, 4, (5, 6), dtype=np.uint8)
-    image = Image.fromarray(indices).convert("P")
-    image.putdata(indices.ravel().tolist())
-    image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200, 9, 9, 9])
-    image.save(tmp_path / "mask.png")
-    got = F.read_mask(tmp_path / "mask.png")
-    assert got.dtype == np.uint8
-    np.testing.assert_array_equal(got, indices)
-
-
-def test_read_mask_of_16_bits_and_of_1(tmp_path):
-    wide = np.array([[0, 300], [65535, 2]], np.uint16)
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    np.testing.assert_array_equal(F.read_mask(tmp_path / "wide.png"), wide)
-    Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8)).convert("1").save(tmp_path / "bit.png")
-    got = F.read_mask(tmp_path / "bit.png")
-    assert got.dtype == np.uint8
-    assert got.tolist() == [[0, 1], [1, 0]]
-
-
-def test_read_mask_refuses_colours(tmp_path):
-    Image.fromarray(PHOTO).save(tmp_path / "colours.png")
-    with pytest.raises(UserError, match=r"colours\.png.*one class index per pixel"):
-        F.read_mask(tmp_path / "colours.png")
-
-
-@pytest.mark.parametrize("read", [F.read_image, F.read_mask])
-def test_unreadable_files_are_named(tmp_path, read):
-    with pytest.raises(UserError, match=r"nowhere\.png.*no such file"):
-        read(tmp_path / "nowhere.png")
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG nonsense")
-    with pytest.raises(UserError, match=r"broken\.png"):
-        read(str(tmp_path / "broken.png"))
-
-
-def test_truncated_mask_is_named(tmp_path):
-    Image.fromarray(RNG.integers(0, 255, (60, 60), dtype=np.uint8)).save(tmp_path / "half.png")
-    whole = (tmp_path / "half.png").read_bytes()
-    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"half\.png"):
-        F.read_mask(tmp_path / "half.png")
 
 
 def test_as_rng_follows_numpys_global_state():

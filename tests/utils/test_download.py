@@ -1,12 +1,10 @@
 import functools
+import hashlib
 import http.server
-import io
-import stat
-import tarfile
 import threading
-import zipfile
 
 import pytest
+from archives import make_tar, make_zip
 
 from paddleseg.errors import UserError
 from paddleseg.utils import download as D
@@ -49,30 +47,6 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
-def make_zip(path, members):
-    with zipfile.ZipFile(path, "w") as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    return path
-
-
-def make_tar(path, members, mode="w:gz"):
-    with tarfile.open(path, mode) as file:
-        for name, content in members.items():
-            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
-            info.name = name
-            if not isinstance(content, tarfile.TarInfo):
-                info.size = len(content)
-            file.addfile(info, None if isinstance(content, tarfile.TarInfo) else io.BytesIO(content))
-    return path
-
-
-def tar_member(kind, target=""):
-    info = tarfile.TarInfo()
-    info.type, info.linkname = kind, target
-    return info
-
-
 def test_download_writes_the_file(site, tmp_path):
     folder, url = site
     (folder / "a.bin").write_bytes(bytes(range(256)) * 600)
@@ -98,60 +72,40 @@ def test_addresses_that_cannot_work(tmp_path, url, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-MEMBERS = {"top/": b"", "top/a.txt": b"first", "top/deep/b.txt": b"second"}
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_a_digest_in_the_address_is_compared(site, home, tmp_path, algorithm):
+    folder, url = site
+    (folder / "a.pdparams").write_bytes(b"weights")
+    digest = hashlib.new(algorithm, b"weights").hexdigest()
+    for right in (digest, digest.upper()):
+        assert D.download(f"{url}/a.pdparams#{algorithm}={right}", tmp_path / "a").read_bytes() == b"weights"
+    assert D.cached_file(f"{url}/a.pdparams#{algorithm}={digest}").read_bytes() == b"weights"
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=f"refused what came from .*: its {algorithm} is {digest}$"):
+        D.download(f"{url}/a.pdparams#{algorithm}={digest[::-1]}", tmp_path / "out" / "a")
+    assert not list((tmp_path / "out").iterdir())
+    asked = len(Handler.asked)
+    for odd in (digest[:-1], "g" * len(digest), ""):
+        with pytest.raises(UserError, match=f"is no {algorithm} in hexadecimal digits"):
+            D.cached_file(f"{url}/a.pdparams#{algorithm}={odd}")
+    assert len(Handler.asked) == asked
 
 
-@pytest.mark.parametrize("kind", ["zip", "w", "w:gz"])
-def test_extract(tmp_path, kind):
-    path = tmp_path / "archive"
-    if kind == "zip":
-        make_zip(path, MEMBERS)
-    else:
-        make_tar(path, {**MEMBERS, "top/": tar_member(tarfile.DIRTYPE)}, kind)
-    folder = D.extract(path, tmp_path / "out")
-    files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert files == {"top/a.txt": b"first", "top/deep/b.txt": b"second"}
-    with pytest.raises(UserError, match="exists already"):
-        D.extract(path, folder)
+def test_a_file_without_end_is_given_up(site, tmp_path, monkeypatch):
+    folder, url = site
+    (folder / "a.bin").write_bytes(bytes(300_000))
+    monkeypatch.setattr(D, "MAX_BYTES", 200_000)
+    with pytest.raises(UserError, match="does not end after 200000 bytes"):
+        D.download(f"{url}/a.bin", tmp_path / "a.bin")
+    assert not (tmp_path / "a.bin").exists()
 
 
-def assert_refused(archive, tmp_path, message):
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(UserError, match=message):
-        D.extract(archive, tmp_path / "out")
-    assert sorted(tmp_path.iterdir()) == before
-
-
-@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/tmp/evil", "C:\\evil", "a\\..\\..\\evil"])
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_members_that_leave_the_folder(tmp_path, make, name):
-    archive = make(tmp_path / "archive", {"good": b"1", name: b"2"})
-    assert_refused(archive, tmp_path, "evil.* would leave the folder")
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_in_a_tar(tmp_path, kind):
-    archive = make_tar(tmp_path / "archive", {"good": b"1", "odd": tar_member(kind, "/etc/passwd")})
-    assert_refused(archive, tmp_path, "'odd' is a link or a device")
-
-
-def test_link_in_a_zip(tmp_path):
-    with zipfile.ZipFile(tmp_path / "archive", "w") as file:
-        info = zipfile.ZipInfo("odd")
-        info.external_attr = (stat.S_IFLNK | 0o777) << 16
-        file.writestr(info, "/etc/passwd")
-    assert_refused(tmp_path / "archive", tmp_path, "'odd' is a link or a device")
-
-
-def test_damaged_archives(tmp_path):
-    path = make_tar(tmp_path / "archive", {"a": bytes(range(256)) * 40})
-    path.write_bytes(path.read_bytes()[:-30])
-    assert_refused(path, tmp_path, "cannot extract .*archive")
-    path = make_zip(tmp_path / "archive", {"a": b"text " * 100})
-    path.write_bytes(path.read_bytes().replace(b"text text", b"toxt text", 1))
-    assert_refused(path, tmp_path, "cannot extract .*archive.*CRC")
-    path.write_bytes(b"nothing of the kind")
-    assert_refused(path, tmp_path, "neither a zip nor a tar")
+def test_cached_safetensors(site, home, make):
+    (site[0] / "model.safetensors").write_bytes(b"weights")
+    assert D.cached_file(f"{site[1]}/model.safetensors").read_bytes() == b"weights"
+    make(site[0] / "weights.zip", {"r/model.safetensors": b"weights"})
+    assert D.cached_file(f"{site[1]}/weights.zip").read_bytes() == b"weights"
 
 
 def test_cached_weights_are_fetched_once(site, home):

@@ -1,12 +1,15 @@
 import functools
 import http.server
+import json
 import pickle
+import struct
 import threading
 
 import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
+import safetensors.numpy
 from refusal import refusal
 
 from paddleseg.utils.weights import load_backbone_weights, load_weights, read_weights
@@ -182,6 +185,42 @@ def served(tmp_path, monkeypatch):
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def test_safetensors(tmp_path, capsys):
+    given = {**fitting(), "more": np.zeros((0, 2), "int64"), "flag": np.array(True)}
+    path = str(tmp_path / "model.safetensors")
+    safetensors.numpy.save_file(given, path)
+    for source in (path, str(tmp_path)):
+        read = read_weights(source)
+        assert read.keys() == given.keys()
+        assert all(read[k].dtype == v.dtype and np.array_equal(read[k], v) for k, v in given.items())
+    safetensors.numpy.save_file(fitting(), path)
+    loads(path, fitting())
+    with open(path, "r+b") as file:
+        file.truncate(90)
+    assert refused(capsys, path).startswith(f"{path} cannot be read as weights: ")
+
+
+def test_safetensors_of_types_that_numpy_lacks(tmp_path, capsys):
+    path = str(tmp_path / "w.safetensors")
+    bits = (np.float32([1, -2.5, 0]).view("uint32") >> 16).astype("uint16")
+    of_paddle = paddle.to_tensor([1, -2.5, 0]).astype("bfloat16").numpy()
+    for dtype, data in (("BF16", bits.tobytes()), ("F8_E4M3", bytes(3))):
+        told = {"w": {"dtype": dtype, "shape": [3], "data_offsets": [0, len(data)]}}
+        header = json.dumps(told).encode()
+        with open(path, "wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header + data)
+        if dtype == "BF16":
+            np.testing.assert_array_equal(read_weights(path)["w"], of_paddle)
+        else:
+            assert refused(capsys, path) == f"{path} holds w as F8_E4M3, which NumPy does not have"
+
+
+def test_a_pickle_under_the_other_name_is_not_run(tmp_path, capsys):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(pickle.dumps(fitting()))
+    assert "cannot be read as weights" in refused(capsys, str(path))
 
 
 def test_weights_from_an_address_are_fetched_once(saved, served):

@@ -28,7 +28,7 @@ def weighted_losses(section, outputs, label=None):
         compared = bool(outputs) and len(outputs[0]) > 1
         told = "student and teacher share" if compared else "the model has"
         raise UserError(
-            f"{told} {len(outputs)} output(s) and the config has {len(types)} loss(es) for them ({names}); "
+            f"{told} {len(outputs)} output(s) and the config {len(types)} loss(es) for them ({names}); "
             f"there must be one for each"
         )
     parts = {}

@@ -1,0 +1,350 @@
+import collections
+import contextlib
+import copyreg
+import io
+import os
+import pathlib
+import pickle
+import struct
+import sys
+import tracemalloc
+
+import numpy as np
+import paddle
+import pytest
+
+from paddleseg.errors import UserError
+from paddleseg.utils.safe_pickle import read_pickle
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+sys.path.insert(0, str(GOLDEN))
+import paddle_files  # noqa: E402
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A function that writes bytes to a file and returns its path as text."""
+
+    def written(content):
+        path = tmp_path / "w.pdparams"
+        path.write_bytes(content)
+        return str(path)
+
+    return written
+
+
+def assert_same(got, expected):
+    """Assert equal values, types, shapes and bits; an `OrderedDict` counts as a dict."""
+    if isinstance(expected, dict):
+        assert type(got) is dict
+        assert list(got) == list(expected)
+        for key in expected:
+            assert_same(got[key], expected[key])
+        return
+    assert type(got) is type(expected)
+    if isinstance(expected, (list, tuple)):
+        assert len(got) == len(expected)
+        for one, other in zip(got, expected):
+            assert_same(one, other)
+    elif isinstance(expected, (np.ndarray, np.generic)):
+        assert (got.dtype, got.shape, got.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+        assert got.flags.writeable == expected.flags.writeable
+    else:
+        assert got == expected
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("paddle_2_6_2_*")), ids=lambda path: path.name)
+def test_files_of_an_older_paddle(path):
+    assert_same(read_pickle(path), paddle.load(str(path), return_numpy=True))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("name", ["model.pdparams", "model.pdopt", "nested"])
+def test_files_of_this_paddle(tmp_path, protocol, name):
+    path = str(tmp_path / "file")
+    paddle.save(paddle_files.contents()[name], path, protocol=protocol)
+    assert_same(read_pickle(path), paddle.load(path, return_numpy=True))
+
+
+@pytest.mark.parametrize("what", ["tensor", "list", "static"])
+def test_what_is_no_dict(tmp_path, what):
+    tensor = paddle.rand([2, 3])
+    saved = {"tensor": tensor, "list": [tensor, 1], "static": tensor.value().get_tensor()}[what]
+    path = str(tmp_path / "file")
+    paddle.save(saved, path)
+    assert_same(read_pickle(path), paddle.load(path, return_numpy=True))
+
+
+ARRAYS = {
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "big endian": np.arange(3, dtype=">f4"),
+    "long double": np.arange(2, dtype=np.longdouble),
+    "none": np.zeros((0, 4), "int8"),
+    "scalar": np.float64(1.5),
+    "rank 0": np.array(3, "int16"),
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_arrays_of_every_kind_and_plain_values(written, protocol):
+    shared = [1, {2, "x"}]
+    content = {
+        **ARRAYS,
+        "plain": [None, True, -(10**30), 1.5, "text ä", b"bytes", frozenset([1, 2])],
+        "ordered": collections.OrderedDict(b=1, a=(shared, shared)),
+    }
+    got = read_pickle(written(pickle.dumps(content, protocol=protocol)))
+    assert_same(got, content)
+    assert got["ordered"]["a"][0] is got["ordered"]["a"][1]
+
+
+def test_a_list_within_itself_is_kept(written):
+    circle = [1]
+    circle.append(circle)
+    got = read_pickle(written(pickle.dumps({"circle": circle}, protocol=4)))["circle"]
+    assert got[1] is got
+
+
+def test_big_arrays_come_in_slices(written):
+    whole = np.arange(12.0).reshape(3, 4)
+    parts = {f"w@@.{i}": part for i, part in enumerate(np.split(whole.ravel(), 3))}
+    table = {"w": {"OriginShape": (3, 4), "slices": list(parts)}}
+    content = {"a": whole[0], **parts, "UnpackBigParamInfor@@": table}
+    path = written(pickle.dumps(content, protocol=2))
+    assert_same(read_pickle(path), paddle.load(path, return_numpy=True))
+    table["w"]["slices"] = ["w@@.0"] * 3
+    with pytest.raises(UserError, match="w@@.0 is used twice as a slice"):
+        read_pickle(written(pickle.dumps(content, protocol=2)))
+
+
+def text(value):
+    """Return the instruction that pushes a short text."""
+    return b"\x8c" + bytes([len(value)]) + value.encode()
+
+
+def named(module, name):
+    """Return the instructions that push what a module calls `name`."""
+    return text(module) + text(name) + b"\x93"
+
+
+def dtype(code, order="<"):
+    return named("numpy", "dtype") + text(code) + b"\x89\x88\x87R" + b"(K\x03" + text(order) + b"NNNtb"
+
+
+def array(shape, of, data, module="numpy.core.multiarray"):
+    """Return the instructions for an array, the `shape`, dtype and data given as instructions."""
+    made = named(module, "_reconstruct") + named("numpy", "ndarray") + b"K\x00\x85C\x01b\x87R"
+    return made + b"(K\x01" + shape + of + b"\x89" + data + b"tb"
+
+
+SHAPE_3 = b"K\x03\x85"
+
+
+def test_what_other_pythons_and_numpys_write(written):
+    data = np.arange(3, dtype="<f4")
+    raw = b"C" + bytes([12]) + data.tobytes()
+    old_text = b"U" + bytes([12]) + data.tobytes()  # Python 2's string of bytes
+    for module, bytes_ in (("numpy._core.multiarray", raw), ("numpy.core.multiarray", old_text)):
+        content = b"\x80\x02}U\x01w" + array(SHAPE_3, dtype("f4"), bytes_, module) + b"s."
+        assert_same(read_pickle(written(content)), {"w": data})
+
+
+class Calls:
+    """Pickles as a call."""
+
+    def __init__(self, called, *arguments):
+        self.call = called, arguments
+
+    def __call__(self):
+        """Be one that pickle takes for a callable, when what is called is itself the result of a call."""
+
+    def __reduce__(self):
+        return self.call
+
+
+def attacks(canary):
+    """Return {what: (an object that, unpickled, makes the file `canary`, what the refusal names)}."""
+    import builtins
+    import ctypes
+    import functools
+    import importlib
+    import subprocess
+
+    command, source = f"touch {canary}", f"open({canary!r}, 'w')"
+    inner = pickle.dumps(Calls(os.system, command))
+    attribute = Calls(getattr, Calls(importlib.import_module, "os"), "system")
+    return {
+        "shell": (Calls(os.system, command), "posix.system"),
+        "process": (Calls(subprocess.Popen, ["touch", canary]), "subprocess.Popen"),
+        "eval": (Calls(eval, source), "builtins.eval"),
+        "eval with names": (Calls(eval, "data", {"data": Calls(eval, source)}), "builtins.eval"),
+        "exec": (Calls(exec, source), "builtins.exec"),
+        "open": (Calls(open, canary, "w"), "io.open"),
+        "import": (Calls(builtins.__import__, "os"), "builtins.__import__"),
+        "attributes": (Calls(attribute, command), "builtins.getattr"),
+        "partial": (Calls(functools.partial(os.system, command)), "functools.partial"),
+        "map": (Calls(list, Calls(map, os.system, [command])), "builtins.map"),
+        "library": (Calls(ctypes.CDLL, canary), "ctypes.CDLL"),
+        "numpy.load": (Calls(np.load, canary, None, True), "numpy.load"),
+        "numpy.save": (Calls(np.save, canary, np.zeros(1)), "numpy.save"),
+        "paddle.load": (Calls(paddle.load, canary), "load"),
+        "a pickle within": (Calls(pickle.loads, inner), "pickle.loads"),
+        "objects in an array": ({"w": np.array([Calls(os.system, command)], dtype=object)}, "dtype 'O8'"),
+        "a class": (pathlib.PurePosixPath("x"), "pathlib.PurePosixPath"),
+        "a subclass of dict": (collections.Counter("a"), "collections.Counter"),
+        "a factory": (collections.defaultdict(list), "collections.defaultdict"),
+        "a function": ({"w": len}, "builtins.len"),
+        "memory": (bytearray(b"x"), "builtins.bytearray"),
+    }
+
+
+@pytest.mark.parametrize("what", attacks("x"))
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_pickle_that_calls_is_refused_by_name(written, tmp_path, what, protocol):
+    canary = tmp_path / "canary"
+    attack, told = attacks(str(canary))[what]
+    path = written(pickle.dumps(attack, protocol=protocol))
+    with pytest.raises(UserError) as caught:
+        read_pickle(path)
+    assert str(caught.value).startswith(f"{path} is refused: ")
+    assert told in str(caught.value)
+    assert not canary.exists()
+
+
+def test_the_attacks_would_work_on_what_does_call(tmp_path):
+    # The canaries of the test above can sing.
+    canary = tmp_path / "canary"
+    for what in ("shell", "eval", "exec", "attributes", "a pickle within", "objects in an array", "open"):
+        pickle.loads(pickle.dumps(attacks(str(canary))[what][0]))
+        assert canary.exists(), what
+        canary.unlink()
+
+
+INSTRUCTIONS = {
+    "dotted": (named("os", "path.os.system") + text("true") + b"\x85R.", "it calls os.path.os.system"),
+    "of a class": (named("builtins", "tuple.__subclasses__") + b")R.", "builtins.tuple.__subclasses__"),
+    "dunder": (named("numpy", "ndarray.__class__") + b")R.", "numpy.ndarray.__class__"),
+    "an empty module": (named("", "eval") + b")R.", "it calls .eval"),
+    "text": (b"cos\nsystem\n(X\x04\x00\x00\x00truetR.", "it calls os.system"),
+    "INST": (b"(X\x04\x00\x00\x00trueios\nsystem\n.", "the pickle instruction INST"),
+    "OBJ": (b"(" + named("os", "system") + text("true") + b"o.", "it calls os.system"),
+    "OBJ of ours": (b"(" + named("builtins", "tuple") + b"o.", "the pickle instruction OBJ"),
+    "NEWOBJ": (named("builtins", "tuple") + b")\x81.", "the pickle instruction NEWOBJ"),
+    "NEWOBJ_EX": (named("builtins", "tuple") + b")}\x92.", "the pickle instruction NEWOBJ_EX"),
+    "extension": (b"\x82\x07.", "the pickle instruction EXT1"),
+    "long extension": (b"\x84\x07\x00\x00\x00.", "the pickle instruction EXT4"),
+    "persistent": (b"Pname\n.", "the pickle instruction PERSID"),
+    "persistent object": (text("name") + b"Q.", "the pickle instruction BINPERSID"),
+    "buffer": (b"\x97.", "the pickle instruction NEXT_BUFFER"),
+    "a call of a value": (text("os") + b")R.", "it calls a str"),
+    "a call of an array": (array(SHAPE_3, dtype("f4"), b"C\x0c" + bytes(12)) + b")R.", "it calls a Array"),
+    "arguments in a list": (named("builtins", "tuple") + b"]R.", "it calls a StandIn"),
+    "a name as a value": (b"}" + text("w") + named("builtins", "tuple") + b"s.", "it holds builtins.tuple"),
+    "attributes of ours": (
+        named("_codecs", "encode") + b"N}" + text("__defaults__") + b"N\x85s\x86b.",
+        "it sets the state of a _codecs.encode",
+    ),
+    "attributes of a value": (b"}}" + text("keys") + b"Nsb.", "it sets the state of a dict"),
+    "another encoding": (
+        named("_codecs", "encode") + text("x") + text("rot13") + b"\x86R.",
+        "it calls _codecs.encode with 'rot13'",
+    ),
+    "objects as data": (array(b"K\x01\x85", dtype("f4"), b"]Na"), "it holds an array of objects"),
+    "an array without dtype": (array(b"K\x01\x85", b"N", b"C\x00"), "it holds an array of objects"),
+    "fields": (
+        named("numpy", "dtype") + text("V8") + b"\x89\x88\x87R.",
+        "it holds an array of dtype 'V8'",
+    ),
+    "fields in the state": (
+        named("numpy", "dtype") + text("f4") + b"\x89\x88\x87R(K\x03" + text("<") + b"N)}tb.",
+        "it holds an array of dtype",
+    ),
+    "objects as dtype": (named("numpy", "dtype") + text("O8") + b"\x89\x88\x87R.", "dtype 'O8'"),
+    "a tuple as a key": (b"}))\x86Ns.", "it holds a tuple as a key"),
+}
+
+
+@pytest.mark.parametrize("what", INSTRUCTIONS)
+def test_instructions_that_reach_further_are_refused(written, what):
+    copyreg.add_extension("os", "system", 7)
+    try:
+        content, told = INSTRUCTIONS[what]
+        with pytest.raises(UserError) as caught:
+            read_pickle(written(b"\x80\x04" + content))
+    finally:
+        copyreg.remove_extension("os", "system", 7)
+    assert told in str(caught.value)
+
+
+def nested_lists(times):
+    """Return a list whose items, counted one by one, are 2**times."""
+    value = []
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
+def nested_tuples(times):
+    value = ()
+    for _ in range(times):
+        value = (value, value)
+    return value
+
+
+LONG = struct.pack("<Q", 2**40)
+BOMBS = {
+    "long bytes": b"\x8e" + LONG + b".",
+    "a long text": b"\x8d" + LONG + b".",
+    "a long array of bytes": b"\x96" + LONG + b".",
+    "a long number": b"\x8b\xff\xff\xff\x7f.",
+    "a huge array": array(b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86", dtype("f4"), b"C\x00") + b".",
+    "many axes": array(b"(" + b"K\x01" * 40 + b"t", dtype("f4"), b"C\x04" + bytes(4)) + b".",
+    "a negative side": array(b"J\xff\xff\xff\xff\x85", dtype("f4"), b"C\x04" + bytes(4)) + b".",
+    "a fractional side": array(b"G" + struct.pack(">d", 1) + b"\x85", dtype("f4"), b"C\x04" + bytes(4))
+    + b".",
+    "keys that share parts": pickle.dumps({"w": 1})[:-1] + pickle.dumps(nested_tuples(64))[2:-1] + b"Ns.",
+    "a set that shares parts": b"\x8f(" + pickle.dumps(nested_tuples(64))[2:-1] + b"\x90.",
+    "a shape that shares parts": array(pickle.dumps(nested_tuples(64))[2:-1], dtype("f4"), b"C\x00") + b".",
+    "a dtype that shares parts": named("numpy", "dtype") + pickle.dumps(nested_tuples(64))[2:-1] + b"\x85R.",
+    "slices that share parts": pickle.dumps(
+        {"x": nested_lists(64), "UnpackBigParamInfor@@": {"w": {"slices": ["x"], "OriginShape": (1,)}}}
+    ),
+    "deep lists": b"]" * 100000 + b"a" * 99999 + b".",
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_small_file_takes_little_memory_and_time(written, what):
+    path = written(b"\x80\x04" + BOMBS[what])
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError):
+            read_pickle(path)
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_shared_parts_long_frames_and_high_memo_numbers_are_harmless(written):
+    got = read_pickle(written(pickle.dumps(nested_lists(200))))
+    assert got[0] is got[1]
+    assert read_pickle(written(b"\x80\x04\x95" + LONG + text("x") + b".")) == "x"
+    assert read_pickle(written(b"\x80\x04" + text("x") + b"r\xff\xff\xff\x7f.")) == "x"
+
+
+def test_every_cut_and_many_flips_of_a_file_are_refused_or_read(tmp_path):
+    buffer = io.BytesIO()
+    paddle.save(paddle_files.contents()["model.pdopt"], buffer)
+    whole = buffer.getvalue()
+    path = tmp_path / "damaged"
+    for end in range(0, len(whole), 23):
+        path.write_bytes(whole[:end])
+        with pytest.raises(UserError):
+            read_pickle(path)
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(whole), 150):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            read_pickle(path)
