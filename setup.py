@@ -20,8 +20,8 @@ setup(
         "pyyaml<6.0.4",
         "visualdl>=2.5.3",
         "jinja2",  # the page of tools/report.py; VisualDL brings it anyway
-        "pillow",  # reads masks with a palette as class indices; OpenCV turns them into colours
-        "tqdm",  # the progress of downloads
+        "pillow",  # reads and writes masks with a palette as class indices; OpenCV turns them into colours
+        "tqdm",  # progress bars
         "requests",  # fetches data and weights
         "safetensors",  # reads weights in that format; instead of a parser of our own
         "filelock",  # one of several processes downloads, the others wait

@@ -118,7 +118,7 @@ def draw(args, runs):
 
     from paddleseg.core.predict import predict
     from paddleseg.cvlibs import Config, SegBuilder
-    from paddleseg.utils.pictures import overlay, sheet
+    from paddleseg.utils.pictures import GREEN, overlay, sheet
 
     configs = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT}
     models = {name: load_model(config, runs[name][0]["weights"]) for name, config in configs.items()}
@@ -132,7 +132,7 @@ def draw(args, runs):
         sample = dataset.sample(index)
         photograph, truth = cv2.imread(dataset.file_list[index][0]), np.asarray(sample["label"])
         masks = [truth, *(predict(model, sample["img"], truth.shape) for model in models.values())]
-        rows.append([photograph, *(overlay(photograph, mask) for mask in masks)])
+        rows.append([photograph, *(overlay(photograph, mask, GREEN) for mask in masks)])
     path = os.path.join(args.out, "comparison.png")
     cv2.imwrite(path, sheet(rows, ["synthetic photograph", "truth", *models]))
     return path, len(dataset)
