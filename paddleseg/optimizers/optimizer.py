@@ -90,16 +90,23 @@ class BaseOptimizer:
 
 @manager.OPTIMIZERS.add_component
 class SGD(BaseOptimizer):
-    """Stochastic gradient descent; with a `momentum` above 0, what `Momentum` is."""
+    """Stochastic gradient descent; with a `momentum` above 0, what `Momentum` is.
+
+    Raises:
+        UserError: `use_nesterov` without a `momentum`, or as for every optimizer.
+    """
 
     def __init__(
         self,
         momentum: float = 0.0,
+        use_nesterov: bool = False,
         weight_decay: Optional[float] = None,
         grad_clip_cfg: Optional[dict] = None,
         custom_cfg: Optional[Sequence[dict]] = None,
         decay_norm_and_bias: bool = True,
     ):
+        if use_nesterov and not momentum:
+            raise UserError("use_nesterov needs a momentum above 0")
         paddle_class = paddle.optimizer.Momentum if momentum else paddle.optimizer.SGD
         super().__init__(
             paddle_class,
@@ -107,7 +114,7 @@ class SGD(BaseOptimizer):
             custom_cfg,
             decay_norm_and_bias,
             weight_decay=weight_decay,
-            **({"momentum": momentum} if momentum else {}),
+            **({"momentum": momentum, "use_nesterov": use_nesterov} if momentum else {}),
         )
 
 

@@ -132,6 +132,20 @@ def test_what_is_asked_for_is_measured_and_nothing_else():
     assert name_and_classes.startswith("[EVAL] Class Boundary IoU: \n[0.")
 
 
+def test_the_ignored_label_of_a_data_sets_class_does_not_count():
+    class Own(Ragged):
+        IGNORE_INDEX = 0
+
+    class Both(Own):
+        ignore_index = 255
+
+    paddle.seed(1)
+    model = Linear()
+    ignoring, plain, both = (evaluate(model, kind(), 3) for kind in (Own, Ragged, Both))
+    assert np.isclose(both.miou, plain.miou)
+    assert not np.isclose(ignoring.acc, plain.acc)
+
+
 def test_windows_and_scales_reach_the_model():
     class Seen(Linear):
         shapes = []
