@@ -95,6 +95,13 @@ def save_weights(path, model):
     return str(path)
 
 
+def balance(model, bias, image):
+    """Move the `bias` of a model's two classes so that each has half the pixels of an image, C x H x W."""
+    with paddle.no_grad():
+        background, disc = model(paddle.to_tensor(image[None]))[0][0]
+    bias.set_value(bias + paddle.stack([paddle.median(disc - background), paddle.zeros([])]))
+
+
 def arguments(**given):
     """Return the parsed flags of a command that trains or evaluates, their defaults changed by `given`."""
     flags = {

@@ -13,6 +13,7 @@ from paddleseg.core.guard import BadSteps, Guard, batch_files
 from paddleseg.core.loading import load_batches, stack
 from paddleseg.core.progress import Board, Progress
 from paddleseg.core.resume import AUTO, find_checkpoint, outcome
+from paddleseg.core.run_files import History, write_run_file
 from paddleseg.core.signals import StopRequest
 from paddleseg.core.snapshot import Snapshot
 from paddleseg.core.trainer import Trainer
@@ -24,7 +25,7 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 
-def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
+def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, teacher_cfgs=()):
     """Train, from the beginning or from a checkpoint.
 
     Args:
@@ -35,6 +36,7 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
         evaluate: `evaluate(on_batch=...) -> Scores` of the model, or None.
         decided_by: {key: value} of what decides the outcome beside config and flags.
         unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.
+        teacher_cfgs: the `Config` of each teacher.
 
     Returns:
         {'best_miou': ..., 'best_iter': ...}.
@@ -74,6 +76,8 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
             )
             if trainer.over() and folder is not None:
                 _say_over(args, folder, trainer)
+            distill_file = getattr(args, "distill_config", None)
+            write_run_file(args.save_dir, builder.cfg, args.seed, teacher_cfgs, distill_file)
             return trainer.fit()
 
 
@@ -94,7 +98,9 @@ def _check_optimizer(folder, state, snapshot):
 
 
 def _board(args, state):
-    return Board(args.save_dir if args.use_vdl and parallel.rank() == 0 else None, state.get("curves"))
+    save_dir = args.save_dir if parallel.rank() == 0 else None
+    history = History(save_dir, state.get("iter", 0))
+    return Board(save_dir if args.use_vdl else None, state.get("curves"), history)
 
 
 def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):

@@ -105,9 +105,11 @@ class Board:
     Args:
         folder: where the log goes; None writes nothing.
         position: what `position()` returned, to go on from; what was written later is cut off.
+        history: a `History` that is told the same, or None.
     """
 
-    def __init__(self, folder=None, position=None):
+    def __init__(self, folder=None, position=None, history=None):
+        self._history = history
         self._writer = None
         if folder is not None:
             from visualdl import LogWriter  # slow to import, so only where it is asked for
@@ -116,11 +118,15 @@ class Board:
 
     def add_training(self, figures):
         """Write a `Progress.summary`."""
+        if self._history is not None:
+            self._history.add_training(figures)
         values = {**figures["losses"], **{k: figures[k] for k in ("lr", "batch_cost", "reader_cost", "ips")}}
         self._add("Train", values, figures["iteration"])
 
     def add_evaluation(self, scores, iteration, prefix=""):
         """Write the `Scores` of an evaluation."""
+        if self._history is not None:
+            self._history.add_evaluation(scores, iteration, ema=bool(prefix))
         values = {"mIoU": scores.miou, "Acc": scores.acc, "Kappa": scores.kappa, "Dice": scores.mdice}
         values.update({f"IoU/class_{i}": iou for i, iou in enumerate(scores.class_iou)})
         self._add("Evaluate", {prefix + name: value for name, value in values.items()}, iteration)

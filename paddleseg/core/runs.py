@@ -1,7 +1,6 @@
 """A command's arguments to a whole run: plain training, distillation, validation."""
 
 import functools
-import os
 
 import paddle
 
@@ -9,13 +8,14 @@ from paddleseg import cli
 from paddleseg.core import distillation, parallel
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
+from paddleseg.core.folder import make_save_dir
 from paddleseg.core.step import SupervisedStep
+from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
-from paddleseg.utils.weights import load_weights
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
 
@@ -54,7 +54,8 @@ def distill(args):
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
     decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
-    return fit(step, builder, args, _evaluation(builder, args), decided_by, num_unlabeled(cfg.dic))
+    evaluation = _evaluation(builder, args)
+    return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
 
 
 def validate(args):
@@ -73,10 +74,7 @@ def validate(args):
     parallel.set_device(args.device)
     builder = SegBuilder(cfg)
     check_file_lists(None, builder.val_dataset)
-    if args.model_path is not None:
-        load_weights(builder.model, args.model_path)
-    elif not cfg["model"].get("pretrained"):
-        raise UserError("no weights to evaluate: give --model_path, or model.pretrained in the config")
+    trained_model(builder, args.model_path, "evaluate")
     return _evaluate_and_log(builder, _num_classes(builder), args.num_workers)
 
 
@@ -94,7 +92,7 @@ def _training_config(path, args):
 
 def _prepare(cfg, args):
     """Choose the device, seed, log the config and return its builder."""
-    _check_save_dir(args.save_dir)
+    make_save_dir(args.save_dir)
     parallel.set_device(args.device)
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
@@ -107,16 +105,6 @@ def _prepare(cfg, args):
         args.max_bad_samples,
     )
     return builder
-
-
-def _check_save_dir(path):
-    """Refuse a folder that cannot be written before anything is trained for it."""
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
-    if not os.access(path, os.W_OK):
-        raise UserError(f"--save_dir {path!r} cannot be written to")
 
 
 def _evaluation(builder, args):

@@ -137,7 +137,8 @@ def build_component(spec, registry, path):
         if not _raised_by_paddle(error):
             raise
         # Such as a size beyond what Paddle counts with. What our own or a user's file raises is a bug there.
-        raise UserError(f"{path}: Paddle refuses to build {spec['type']}: {one_line(error)}") from error
+        said = {key: value for key, value in spec.items() if key != "type"}
+        raise UserError(f"{path}: {spec['type']} refuses {said}: {one_line(error)}") from error
 
 
 def _raised_by_paddle(error):

@@ -40,7 +40,10 @@ class BaseOptimizer:
 
     Args:
         paddle_class: a class of `paddle.optimizer`.
-        grad_clip_cfg, custom_cfg, decay_norm_and_bias: see above.
+        grad_clip_cfg: gradient clipping, `name` and its limits; None for none. Default None.
+        custom_cfg: learning rate and weight decay by parts of the parameters' names, a list of `name` and
+            factors; None treats all alike. Default None.
+        decay_norm_and_bias: False frees norms and biases from weight decay. Default True.
         **hyperparameters: what it is constructed with.
 
     Raises:
@@ -92,6 +95,11 @@ class BaseOptimizer:
 class SGD(BaseOptimizer):
     """Stochastic gradient descent; with a `momentum` above 0, what `Momentum` is.
 
+    Args:
+        momentum: how much of the last step goes into the next, 0 or above and below 1. Default 0.
+        use_nesterov: Nesterov's form of it. Default False.
+        weight_decay: the coefficient of the L2 penalty; None for none. Default None.
+
     Raises:
         UserError: `use_nesterov` without a `momentum`, or as for every optimizer.
     """
@@ -120,7 +128,13 @@ class SGD(BaseOptimizer):
 
 @manager.OPTIMIZERS.add_component
 class Momentum(BaseOptimizer):
-    """Stochastic gradient descent with (Nesterov's) momentum."""
+    """Stochastic gradient descent with (Nesterov's) momentum.
+
+    Args:
+        momentum: how much of the last step goes into the next, 0 or above and below 1. Default 0.9.
+        use_nesterov: Nesterov's form of it. Default False.
+        weight_decay: the coefficient of the L2 penalty; None for none. Default None.
+    """
 
     def __init__(
         self,
@@ -144,7 +158,14 @@ class Momentum(BaseOptimizer):
 
 @manager.OPTIMIZERS.add_component
 class Adam(BaseOptimizer):
-    """Adam, Kingma and Ba, https://arxiv.org/abs/1412.6980."""
+    """Adam, Kingma and Ba, https://arxiv.org/abs/1412.6980.
+
+    Args:
+        beta1: decay of the mean of the gradients, 0 or above and below 1. Default 0.9.
+        beta2: decay of the mean of their squares, 0 or above and below 1. Default 0.999.
+        epsilon: added to the divisor, 0 or above. Default 1e-8.
+        weight_decay: the coefficient of the L2 penalty; None for none. Default None.
+    """
 
     def __init__(
         self,
@@ -170,7 +191,14 @@ class Adam(BaseOptimizer):
 
 @manager.OPTIMIZERS.add_component
 class AdamW(BaseOptimizer):
-    """Adam with decoupled weight decay, Loshchilov and Hutter, https://arxiv.org/abs/1711.05101."""
+    """Adam with decoupled weight decay, Loshchilov and Hutter, https://arxiv.org/abs/1711.05101.
+
+    Args:
+        beta1: decay of the mean of the gradients, 0 or above and below 1. Default 0.9.
+        beta2: decay of the mean of their squares, 0 or above and below 1. Default 0.999.
+        epsilon: added to the divisor, 0 or above. Default 1e-8.
+        weight_decay: the coefficient of the decoupled decay, 0 or above. Default 0.01.
+    """
 
     def __init__(
         self,

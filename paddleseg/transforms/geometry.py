@@ -34,6 +34,9 @@ class _RandomFlip:
 class RandomHorizontalFlip(_RandomFlip):
     """Mirror left and right with probability `prob`.
 
+    Args:
+        prob: the chance.
+
     Raises:
         UserError: `prob` is not in 0..1.
     """
@@ -47,6 +50,9 @@ class RandomHorizontalFlip(_RandomFlip):
 @manager.TRANSFORMS.add_component
 class RandomVerticalFlip(_RandomFlip):
     """Mirror top and bottom with probability `prob`.
+
+    Args:
+        prob: the chance.
 
     Raises:
         UserError: `prob` is not in 0..1.

@@ -63,7 +63,7 @@ def test_training_logs_evaluates_and_saves(tmp_path, root, lines):
     assert "CrossEntropyLoss: " in trained[0]
     assert sum("#Images: 5 mIoU" in line for line in lines) == 2
     kept = sorted(name for name in os.listdir(folder) if not name.startswith("vdl"))
-    assert kept == ["best_model", "iter_2", "iter_4"]
+    assert kept == ["best_model", "history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert any(name.startswith("vdl") for name in os.listdir(folder))
     with open(os.path.join(folder, "best_model", "state.json"), encoding="utf-8") as file:
         best = json.load(file)
@@ -100,7 +100,7 @@ def test_an_evaluation_has_a_batch_size_of_its_own(tmp_path, root, lines, monkey
 
 def test_no_eval_does_not_evaluate(tmp_path, root, lines):
     folder = train(tmp_path, tiny.config(root), no_eval=True)
-    assert sorted(os.listdir(folder)) == ["iter_2", "iter_4"]
+    assert sorted(os.listdir(folder)) == ["history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert not any("[EVAL]" in line for line in lines)
 
 

@@ -235,5 +235,5 @@ def test_a_users_bug_is_no_users_error(build):
 def test_what_paddle_cannot_build_is_a_users_error(build, capsys):
     builder = build(f"imports: [components]\nmodel: {{type: UserNet, num_classes: {2**31}}}\n")
     message = refusal(capsys, lambda: builder.model)
-    assert message.startswith("config.yml: model: Paddle refuses to build UserNet: ")
+    assert message.startswith("config.yml: model: UserNet refuses {'num_classes': 2147483648}: ")
     assert "\n" not in message
