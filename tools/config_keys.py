@@ -21,7 +21,7 @@ TOP_LEVEL = {
     "batch_size": (
         "a whole number above 0",
         NEEDED,
-        "Images per iteration of one process; `--batch_size` wins. `val.py` takes 1 where it is left out.",
+        "Images per iteration of one process; `--batch_size` wins. Evaluations have their own in `test_config`.",
     ),
     "num_classes": (
         "a whole number above 0",
@@ -32,6 +32,12 @@ TOP_LEVEL = {
         "a whole number",
         "255",
         "Mask value that no loss and no metric counts, handed to the data sets and losses that take it.",
+    ),
+    "skip_mismatched_weights": (
+        "true or false",
+        "False",
+        "Weights of `model.pretrained` that have another shape than the model's are left out, each with a "
+        "warning, instead of being refused.",
     ),
     "imports": (
         "a list of module names",

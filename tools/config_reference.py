@@ -170,6 +170,7 @@ def _filled_in(registry):
 
     by_registry = {
         "model": ("num_classes",),
+        "backbone": ("in_channels",),
         "dataset": ("mode", "num_classes"),
         "loss": SUPPLIED_TO_LOSSES,
         "connector": SUPPLIED_TO_CONNECTORS,

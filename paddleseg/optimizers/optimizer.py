@@ -97,17 +97,24 @@ class SGD(BaseOptimizer):
 
     Args:
         momentum: how much of the last step goes into the next, 0 or above and below 1. Default 0.
+        use_nesterov: Nesterov's form of it. Default False.
         weight_decay: the coefficient of the L2 penalty; None for none. Default None.
+
+    Raises:
+        UserError: `use_nesterov` without a `momentum`, or as for every optimizer.
     """
 
     def __init__(
         self,
         momentum: float = 0.0,
+        use_nesterov: bool = False,
         weight_decay: Optional[float] = None,
         grad_clip_cfg: Optional[dict] = None,
         custom_cfg: Optional[Sequence[dict]] = None,
         decay_norm_and_bias: bool = True,
     ):
+        if use_nesterov and not momentum:
+            raise UserError("use_nesterov needs a momentum above 0")
         paddle_class = paddle.optimizer.Momentum if momentum else paddle.optimizer.SGD
         super().__init__(
             paddle_class,
@@ -115,7 +122,7 @@ class SGD(BaseOptimizer):
             custom_cfg,
             decay_norm_and_bias,
             weight_decay=weight_decay,
-            **({"momentum": momentum} if momentum else {}),
+            **({"momentum": momentum, "use_nesterov": use_nesterov} if momentum else {}),
         )
 
 
