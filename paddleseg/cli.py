@@ -51,6 +51,17 @@ def add_device_flags(parser):
     add_config_flag(parser)
 
 
+def add_log_flag(parser):
+    """Add the flag that says what a terminal shows."""
+    parser.add_argument(
+        "--log_style",
+        choices=("auto", "bar", "plain"),
+        default="auto",
+        help="progress bars on stderr, or log lines alone; auto shows bars if stdout and stderr are both a "
+        "terminal, bar if stderr is one (default: auto)",
+    )
+
+
 def add_config_flag(parser):
     """Add the flag that changes the config."""
     parser.add_argument(
@@ -129,7 +140,17 @@ def add_training_flags(parser):
         help="insist on evaluating at every save_interval; done anyway when the config has a val_dataset",
     )
     evaluation.add_argument("--no_eval", action="store_true", help="do not evaluate while training")
-    parser.add_argument("--use_vdl", action="store_true", help="write curves for VisualDL to save_dir")
+    add_log_flag(parser)
+    parser.add_argument(
+        "--use_vdl", action="store_true", help="write curves and pictures for VisualDL to save_dir"
+    )
+    parser.add_argument(
+        "--vdl_images",
+        type=count,
+        default=4,
+        metavar="N",
+        help="with --use_vdl: validation images to draw at each evaluation, 0 for none (default: 4)",
+    )
     parser.add_argument(
         "--resume_model",
         metavar="DIR",

@@ -15,9 +15,12 @@ from paddleseg.errors import UserError
 from paddleseg.utils.auc import BINS, score_counts
 from paddleseg.utils.boundary import boundary_areas
 from paddleseg.utils.metrics import confusion_matrix, scores
+from paddleseg.utils.progress_bar import bar
 
 
-def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE, on_batch=None):
+def evaluate(
+    model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE, on_batch=None, with_bar=False
+):
     """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
 
     What the transforms did to an image's size is undone on the logits, as PaddleSeg does, so that it does not
@@ -32,6 +35,7 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WH
         num_workers: processes that read.
         config: an `EvalConfig`: how images are inferred, and what is measured beside the confusion.
         on_batch: called before each batch, equally often on all ranks; what it raises ends the evaluation.
+        with_bar: show a progress bar on a terminal.
 
     Raises:
         UserError: the dataset is empty, or the model's output is no map of logits.
@@ -46,11 +50,14 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WH
     model.eval()
     counts = _Counts(num_classes, ignore_index, config)
     with paddle.no_grad(), contextlib.closing(loader):
-        for groups in _announced(loader, on_batch, batches.most):
-            for images, labels, trans_info in groups:
-                logits = infer(model, images, labels.shape[1:], config, trans_info)
-                _check_logits(logits, num_classes)
-                counts.add(logits, labels)
+        announced = _announced(loader, on_batch, batches.most)
+        shown = bar(announced, batches.most, "evaluating") if with_bar else announced
+        with contextlib.closing(shown):
+            for groups in shown:
+                for images, labels, trans_info in groups:
+                    logits = infer(model, images, labels.shape[1:], config, trans_info)
+                    _check_logits(logits, num_classes)
+                    counts.add(logits, labels)
     if was_training:
         model.train()
     return counts.scores()

@@ -10,6 +10,7 @@ from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
 from paddleseg.core.folder import make_save_dir
 from paddleseg.core.step import SupervisedStep
+from paddleseg.core.terminal import bar_wanted
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
@@ -75,7 +76,8 @@ def validate(args):
     builder = SegBuilder(cfg)
     check_file_lists(None, builder.val_dataset)
     trained_model(builder, args.model_path, "evaluate")
-    return _evaluate_and_log(builder, _num_classes(builder), args.num_workers)
+    with_bar = bar_wanted(args.log_style)
+    return _evaluate_and_log(builder, _num_classes(builder), args.num_workers, with_bar)
 
 
 def _training_config(path, args):
@@ -111,7 +113,8 @@ def _evaluation(builder, args):
     """Return `evaluate(on_batch=...) -> Scores` of the model being trained; None evaluates nothing."""
     if args.no_eval or builder.val_dataset is None:
         return None
-    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), args.num_workers)
+    with_bar = bar_wanted(args.log_style)
+    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), args.num_workers, with_bar)
 
 
 def _num_classes(builder):
@@ -130,9 +133,11 @@ def _num_classes(builder):
     return number
 
 
-def _evaluate_and_log(builder, num_classes, num_workers, on_batch=None):
+def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None):
     dataset, config = builder.val_dataset, builder.eval_config
-    result = evaluate(builder.model, dataset, num_classes, config.batch_size, num_workers, config, on_batch)
+    result = evaluate(
+        builder.model, dataset, num_classes, config.batch_size, num_workers, config, on_batch, with_bar
+    )
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result

@@ -73,11 +73,6 @@ def mask_of(model, sample, config):
     return predict(model, sample["img"], sample["label"].shape, config, sample.get("trans_info", ()))
 
 
-def spread_indices(count, most):
-    """Return at most `most` of the indices below `count`, evenly spread, first and last among them."""
-    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))]
-
-
 def extremes(examples, count):
     """Return the examples that gained most and those that lost most, together at most `count`.
 

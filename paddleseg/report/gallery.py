@@ -5,10 +5,11 @@ import itertools
 import os
 from typing import List, Optional, Tuple
 
+from paddleseg.core.validation_pictures import photograph, spread_indices
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
-from paddleseg.report.examples import compare, extremes, mask_of, spread_indices
-from paddleseg.report.pictures import class_color, data_uri, masked, photograph
+from paddleseg.report.examples import compare, extremes, mask_of
+from paddleseg.report.pictures import class_color, data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of
 from paddleseg.utils.logger import logger
 

@@ -6,10 +6,10 @@ import colorsys
 import cv2
 import numpy as np
 
-from paddleseg.utils.pictures import overlay
+from paddleseg.utils.pictures import overlay, palette
 
 LONGEST = 360  # pixels
-ONE_CLASS = (255, 170, 20)  # BGR; a blue, which little in photographs of bodies and streets is
+ONE_CLASS = palette([0, 0, 0, 20, 170, 255])  # a blue, which little in photographs of bodies and streets is
 # Of one turn of hue: neighbouring classes are then far from each other, and none is met again soon.
 GOLDEN = 0.618034
 
@@ -18,24 +18,6 @@ def class_color(index):
     """Return the colour of a class, (red, green, blue) of 0..255."""
     value = (0.95, 0.65, 0.8)[index % 3]
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(GOLDEN * index % 1, 0.85, value))
-
-
-def photograph(dataset, index, sample):
-    """Return an image of a data set as a picture of its mask's size, uint8 H x W x 3, BGR.
-
-    Args:
-        dataset: one with a `file_list`, or not; then it is drawn from what the model is given.
-        index: of the sample.
-        sample: of `SeededSamples`.
-    """
-    files = getattr(dataset, "file_list", None)
-    picture = cv2.imread(str(files[index][0])) if files else None
-    if picture is None:
-        image = sample["img"][[2, 1, 0]] if len(sample["img"]) == 3 else sample["img"][[0, 0, 0]]
-        low, high = image.min(), image.max()
-        picture = ((image - low) * (255 / max(high - low, 1e-6))).astype("uint8").transpose(1, 2, 0)
-    height, width = sample["label"].shape
-    return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA)
 
 
 def masked(picture, mask, num_classes, ignore_index=255):

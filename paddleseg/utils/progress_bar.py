@@ -22,4 +22,5 @@ def bar(iterable, total=None, label=""):
         yield from iterable
         return
     with logging_redirect_tqdm([logger]):
-        yield from tqdm(iterable, total=total, desc=label, dynamic_ncols=True)
+        # One below another bar goes away when it is done; left there, it would overwrite that one.
+        yield from tqdm(iterable, total=total, desc=label, dynamic_ncols=True, leave=None)

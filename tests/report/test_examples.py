@@ -5,7 +5,8 @@ import paddle
 import pytest
 
 from paddleseg.core.inference import WHOLE
-from paddleseg.report.examples import Example, compare, extremes, image_miou, spread_indices
+from paddleseg.core.validation_pictures import spread_indices
+from paddleseg.report.examples import Example, compare, extremes, image_miou
 
 
 def test_the_miou_of_an_image_by_hand():
