@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from paddleseg.report.pictures import LONGEST, class_color, masked, photograph
+from paddleseg.report.pictures import LONGEST, class_color, masked
 
 
 def test_of_two_classes_the_second_is_tinted_and_what_is_ignored_is_not():
@@ -28,14 +28,3 @@ def test_a_large_picture_is_made_small_and_a_small_one_stays():
     mask = np.zeros((1000, 500), "uint8")
     assert masked(np.zeros((1000, 500, 3), "uint8"), mask, 2).shape == (LONGEST, LONGEST // 2, 3)
     assert masked(np.zeros((7, 1, 3), "uint8"), None, 2).shape == (7, 1, 3)
-
-
-def test_an_image_without_a_file_is_drawn_from_what_the_model_is_given():
-    image = np.zeros((3, 2, 2), "float32")
-    image[0, 0, 0], image[2, 1, 1] = 2.0, -2.0  # red at its highest, blue at its lowest
-    sample = {"img": image, "label": np.zeros((2, 2), "int64")}
-    picture = photograph(object(), 0, sample)
-    assert picture[0, 0].tolist() == [127, 127, 255]
-    assert picture[1, 1].tolist() == [0, 127, 127]
-    grey = photograph(object(), 0, {**sample, "img": image[:1]})
-    assert grey[0, 0].tolist() == [255, 255, 255]
