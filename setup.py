@@ -9,6 +9,7 @@ setup(
     description="Distillation-first semantic segmentation on PaddlePaddle",
     python_requires=">=3.9,<3.13",
     packages=find_packages(include=["paddleseg", "paddleseg.*"]),
+    package_data={"paddleseg.report": ["page.html"]},
     install_requires=[
         # Distillation losses by name. It pins opencv-python==4.6.0.66, whose binary needs NumPy 1.x.
         "paddleslim==2.6.0",
@@ -18,8 +19,9 @@ setup(
         # 6.0.4 tells repeated keys apart by the address of their text, so that "<<" may take the wrong value.
         "pyyaml<6.0.4",
         "visualdl>=2.5.3",
-        "pillow",  # reads masks with a palette as class indices; OpenCV turns them into colours
-        "tqdm",  # the progress of downloads
+        "jinja2",  # the page of tools/report.py; VisualDL brings it anyway
+        "pillow",  # reads and writes masks with a palette as class indices; OpenCV turns them into colours
+        "tqdm",  # progress bars
         "requests",  # fetches data and weights
         "safetensors",  # reads weights in that format; instead of a parser of our own
         "filelock",  # one of several processes downloads, the others wait

@@ -11,6 +11,7 @@ def main():
     parser.add_argument("--model_path", help="weights; default: the config's model.pretrained")
     cli.add_device_flags(parser)
     cli.add_evaluation_flags(parser)
+    cli.add_log_flag(parser)
     args = parser.parse_args()
     runtime.prepare()
     from paddleseg.core import runs

@@ -9,10 +9,12 @@ finished is not run again, so that an interrupted benchmark goes on by the same 
 
 import argparse
 import concurrent.futures
+import glob
 import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -67,6 +69,10 @@ def read_plan(path):
     if PLAIN not in plan["methods"]:
         raise UserError(f"the plan {path}: methods lack {PLAIN!r}, with which all others are compared")
     folder = os.path.dirname(os.path.abspath(path))
+    if len({slug(method) for method in plan["methods"]}) < len(plan["methods"]):
+        raise UserError(
+            f"the plan {path}: two methods differ in signs alone, so that their folders would be one"
+        )
     return {**plan, **{role: os.path.join(folder, plan[role]) for role in ("teacher", "student")}}
 
 
@@ -89,33 +95,35 @@ class Benchmark:
     def __init__(self, plan, args):
         self.plan = plan
         self.args = args
+        self.teacher = args.teacher_weights
         os.makedirs(os.path.join(args.out, "configs"), exist_ok=True)
 
     def run(self, methods, seeds):
         """Train what is not there yet: the teacher, then every method with every seed."""
-        teacher = self.args.teacher_weights
-        if teacher is None:
-            teacher = self._finished("teacher", 0, self._command(self.plan["teacher"], 0))["weights"]
-        todo = []
-        for seed in seeds:  # all methods of a seed first: a stopped benchmark then compares like with like
-            todo += [(method, seed, self._student(method, seed, teacher)) for method in methods]
+        if self.teacher is None:
+            self.teacher = self._finished(*self._teacher_run())["weights"]
         with concurrent.futures.ThreadPoolExecutor(self.args.jobs) as pool:
-            for done in [pool.submit(self._finished, *run) for run in todo]:
+            # All methods of a seed first: a stopped benchmark then compares like with like.
+            runs = [(method, seed, self._student(method, seed)) for seed in seeds for method in methods]
+            for done in [pool.submit(self._finished, *run) for run in runs]:
                 done.result()
 
     def results(self):
-        """Return the finished runs, a list of dicts, in the order of the plan."""
+        """Return the finished runs of the plan as it is now, a list of dicts in its order."""
+        given = self.args.teacher_weights
+        found = [_given_teacher(given) if given else self._result(*self._teacher_run())]
+        for method in self.plan["methods"]:
+            for folder in glob.glob(os.path.join(self.args.out, f"{slug(method)}_seed*")):
+                seed = int(folder.rpartition("_seed")[2])
+                found.append(self._result(method, seed, self._student(method, seed)))
         order = ["teacher", *self.plan["methods"]]
-        found = []
-        for folder in sorted(os.listdir(self.args.out)):
-            path = os.path.join(self.args.out, folder, "result.json")
-            if os.path.isfile(path):
-                with open(path, encoding="utf-8") as file:
-                    found.append(json.load(file))
-        known = [result for result in found if result["method"] in order]
+        known = [result for result in found if result is not None]
         return sorted(known, key=lambda result: (order.index(result["method"]), result["seed"]))
 
-    def _student(self, method, seed, teacher):
+    def _teacher_run(self):
+        return "teacher", 0, self._command(self.plan["teacher"], 0)
+
+    def _student(self, method, seed):
         """Return the command that trains the student by a method."""
         added = self.plan["methods"][method] or {}
         path = os.path.join(self.args.out, "configs", f"{slug(method)}.yml")
@@ -126,7 +134,7 @@ class Benchmark:
             return self._command(path, seed)
         command = [os.path.join(ROOT, "slim/distill/distill_train.py"), "--student_config", path]
         command += ["--teacher_config", self.plan["teacher"]]
-        command += ["--teacher_opts", f"model.pretrained={os.path.abspath(teacher)}"]
+        command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher)}"]
         return command + self._common(seed)
 
     def _command(self, config, seed):
@@ -134,30 +142,52 @@ class Benchmark:
 
     def _common(self, seed):
         data = os.path.abspath(self.args.data)
-        flags = ["--seed", str(seed), "--device", self.args.device, "--do_eval"]
+        flags = ["--seed", str(seed), "--device", self.args.device, "--do_eval", "--resume_model", "auto"]
         flags += ["--iters", str(self.args.iters)] if self.args.iters else []
         return [*flags, "--opts", f"train_dataset.dataset_root={data}", f"val_dataset.dataset_root={data}"]
 
     def _finished(self, method, seed, command):
         """Return the result of a run, after training it unless it is there already."""
-        folder = os.path.join(self.args.out, f"{slug(method)}_seed{seed}")
-        path, mark = os.path.join(folder, "result.json"), self._fingerprint(command)
-        if os.path.isfile(path):
-            with open(path, encoding="utf-8") as file:
-                result = json.load(file)
-            if result["fingerprint"] == mark:
-                return result
+        result = self._result(method, seed, command)
+        if result is not None:
+            return result
+        folder, mark = self._folder(method, seed), self._fingerprint(command)
+        self._make_room(folder, mark)
         started = time.time()
         score = self._train(command, folder, once=method != "teacher")
         result = {"method": method, "seed": seed, **score, "seconds": time.time() - started}
-        with open(path, "w", encoding="utf-8") as file:
+        with open(os.path.join(folder, "result.json"), "w", encoding="utf-8") as file:
             json.dump({**result, "fingerprint": mark}, file, indent=1)
         print(f"{method}, seed {seed}: mIoU {result['miou']:.4f} in {result['seconds']:.0f} s", flush=True)
         return result
 
+    def _result(self, method, seed, command):
+        """Return the result that a run has left, or None if there is none of this command and its files."""
+        path = os.path.join(self._folder(method, seed), "result.json")
+        if not os.path.isfile(path):
+            return None
+        with open(path, encoding="utf-8") as file:
+            result = json.load(file)
+        return result if result["fingerprint"] == self._fingerprint(command) else None
+
+    def _folder(self, method, seed):
+        return os.path.join(self.args.out, f"{slug(method)}_seed{seed}")
+
+    @staticmethod
+    def _make_room(folder, mark):
+        """Keep what an interrupted run of the same mark has left, which goes on from there; else empty."""
+        path = os.path.join(folder, "fingerprint")
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8") as file:
+                if file.read() == mark:
+                    return
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(mark)
+
     def _train(self, command, folder, once):
         """Run a training and return its scores; a student is evaluated `once`, at its end, all alike."""
-        os.makedirs(folder, exist_ok=True)
         command = [sys.executable, *command, "--save_dir", folder]
         command += ["--save_interval", "1000000" if once else "200", "--keep_checkpoint_max", "2"]
         log = os.path.join(folder, "train.log")
@@ -168,16 +198,7 @@ class Benchmark:
             ).returncode
         if status:
             raise UserError(f"a run ended with status {status}; see the end of {log}")
-        best = os.path.join(folder, "best_model")
-        with open(os.path.join(best, "state.json"), encoding="utf-8") as file:
-            state = json.load(file)
-        weights = os.path.join(best, "model.pdparams")
-        return {
-            "miou": state["best_miou"],
-            "class_iou": state["best_class_iou"],
-            "parameters": parameter_count(weights),
-            "weights": weights,
-        }
+        return scores(os.path.join(folder, "best_model"))
 
     def _threads(self):
         """Return the environment that shares the cores among runs at the same time."""
@@ -186,21 +207,40 @@ class Benchmark:
         return {"OMP_NUM_THREADS": str(max(1, runtime.usable_cores() // self.args.jobs))}
 
     def _fingerprint(self, command):
-        """Return a hash of what a run depends on: its command, and its configs with their bases."""
+        """Return a hash of what a run depends on: its command, its configs with their bases, its teacher."""
         from paddleseg.cvlibs.yaml_file import load_config
 
-        text = json.dumps(command[1:])
         configs = [argument for argument in command if argument.endswith(".yml")]
-        text += json.dumps([load_config(path)[0] for path in configs], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        text = json.dumps([command[1:], [load_config(path)[0] for path in configs]], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        if "--teacher_config" in command:
+            with open(self.teacher, "rb") as file:
+                digest.update(file.read())
+        return digest.hexdigest()[:16]
 
 
-def parameter_count(weights):
-    """Return the number of parameters in a file of weights, running statistics aside."""
+def scores(folder):
+    """Return what a table shows of a `best_model` folder: its scores, parameters and weights."""
+    from paddleseg.utils.cost import parameter_count
     from paddleseg.utils.weights import read_weights
 
-    statistics = ("._mean", "._variance")
-    return int(sum(v.size for k, v in read_weights(weights).items() if not k.endswith(statistics)))
+    with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
+        state = json.load(file)
+    weights = os.path.join(folder, "model.pdparams")
+    return {
+        "miou": state["best_miou"],
+        "class_iou": state["best_class_iou"],
+        "parameters": parameter_count(read_weights(weights)),
+        "weights": weights,
+    }
+
+
+def _given_teacher(weights):
+    """Return the result of a teacher that was trained elsewhere, None where its scores are not beside it."""
+    folder = os.path.dirname(weights)
+    if not os.path.isfile(os.path.join(folder, "state.json")):
+        return None
+    return {"method": "teacher", "seed": 0, "seconds": 0.0, **scores(folder)}
 
 
 def slug(name):

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from paddleseg.report.gap import share_of_gap, spread
+
 HEAD = ("method", "seeds", "mIoU", "over plain", "of the gap", "parameters")
 
 
@@ -36,30 +38,6 @@ def by_method(results):
     for result in results:
         scores.setdefault(result["method"], []).append(result["miou"])
     return scores
-
-
-def spread(values):
-    """Return the sample standard deviation, 0 for a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
-def share_of_gap(values, plain, teacher):
-    """Return (mean - plain's mean) / (teacher - plain's mean), or None where that says nothing.
-
-    Args:
-        values: a method's mIoU, one a seed.
-        plain: the plain student's.
-        teacher: the teacher's; None or empty if it is not there.
-
-    It says nothing where the gap is within two standard deviations of the plain student's seeds, or where
-    there is but one seed of it to tell by.
-    """
-    if not teacher or len(plain) < 2:
-        return None
-    gap = np.mean(teacher) - np.mean(plain)
-    if gap <= 2 * spread(plain):
-        return None
-    return float((np.mean(values) - np.mean(plain)) / gap)
 
 
 def table(results, plain):

@@ -51,6 +51,17 @@ def add_device_flags(parser):
     add_config_flag(parser)
 
 
+def add_log_flag(parser):
+    """Add the flag that says what a terminal shows."""
+    parser.add_argument(
+        "--log_style",
+        choices=("auto", "bar", "plain"),
+        default="auto",
+        help="progress bars on stderr, or log lines alone; auto shows bars if stdout and stderr are both a "
+        "terminal, bar if stderr is one (default: auto)",
+    )
+
+
 def add_config_flag(parser):
     """Add the flag that changes the config."""
     parser.add_argument(
@@ -62,7 +73,7 @@ def add_config_flag(parser):
     )
 
 
-EVALUATION_FLAGS = (
+INFERENCE_FLAGS = (
     "aug_eval",
     "scales",
     "flip_horizontal",
@@ -70,26 +81,40 @@ EVALUATION_FLAGS = (
     "is_slide",
     "crop_size",
     "stride",
-    "auc_roc",
-    "boundary_iou",
 )
+EVALUATION_FLAGS = (*INFERENCE_FLAGS, "auc_roc", "boundary_iou")
+
+
+def add_inference_flags(group, *aug_flags):
+    """Add the flags that say how an image is inferred, `INFERENCE_FLAGS`; each is None if not given.
+
+    Args:
+        group: a parser, or a group of one.
+        aug_flags: what the switch of scales and flips is called.
+    """
+    _add_switch(
+        group,
+        *aug_flags,
+        dest="aug_eval",
+        help="average the logits over --scales and flips, and forget test_config's",
+    )
+    group.add_argument("--scales", nargs="+", type=float, metavar="FACTOR", help="on height and width (1.0)")
+    _add_switch(group, "--flip_horizontal", help=f"with {aug_flags[0]}: the mirrored image, too")
+    _add_switch(group, "--flip_vertical", help=f"with {aug_flags[0]}: the image upside down, too")
+    _add_switch(group, "--is_slide", help="infer in windows, and forget test_config's")
+    for name, told in (("crop_size", "of a window"), ("stride", "from one window to the next")):
+        told = f"with --is_slide: width and height {told}"
+        group.add_argument(f"--{name}", nargs=2, type=positive, metavar=("W", "H"), help=told)
+
+
+def _add_switch(group, *names, **more):
+    group.add_argument(*names, action="store_true", default=None, **more)
 
 
 def add_evaluation_flags(parser):
     """Add the flags that win over a config's `test_config`, `EVALUATION_FLAGS`; each is None if not given."""
     group = parser.add_argument_group("how images are inferred and measured; wins over test_config")
-
-    def switch(name, told):
-        group.add_argument(f"--{name}", action="store_true", default=None, help=told)
-
-    switch("aug_eval", "average the logits over --scales and flips, and forget test_config's")
-    group.add_argument("--scales", nargs="+", type=float, metavar="FACTOR", help="on height and width (1.0)")
-    switch("flip_horizontal", "with --aug_eval: the mirrored image, too")
-    switch("flip_vertical", "with --aug_eval: the image upside down, too")
-    switch("is_slide", "infer in windows, and forget test_config's")
-    for name, told in (("crop_size", "of a window"), ("stride", "from one window to the next")):
-        told = f"with --is_slide: width and height {told}"
-        group.add_argument(f"--{name}", nargs=2, type=positive, metavar=("W", "H"), help=told)
+    add_inference_flags(group, "--aug_eval")
     # PaddleSeg's takes a value.
     group.add_argument(
         "--auc_roc",
@@ -99,7 +124,7 @@ def add_evaluation_flags(parser):
         metavar="True",
         help="measure the area under the ROC curve",
     )
-    switch("boundary_iou", "measure the boundary IoU")
+    _add_switch(group, "--boundary_iou", help="measure the boundary IoU")
 
 
 def add_training_flags(parser):
@@ -115,7 +140,17 @@ def add_training_flags(parser):
         help="insist on evaluating at every save_interval; done anyway when the config has a val_dataset",
     )
     evaluation.add_argument("--no_eval", action="store_true", help="do not evaluate while training")
-    parser.add_argument("--use_vdl", action="store_true", help="write curves for VisualDL to save_dir")
+    add_log_flag(parser)
+    parser.add_argument(
+        "--use_vdl", action="store_true", help="write curves and pictures for VisualDL to save_dir"
+    )
+    parser.add_argument(
+        "--vdl_images",
+        type=count,
+        default=4,
+        metavar="N",
+        help="with --use_vdl: validation images to draw at each evaluation, 0 for none (default: 4)",
+    )
     parser.add_argument(
         "--resume_model",
         metavar="DIR",

@@ -1,6 +1,10 @@
 """The process before Paddle is imported: settings that Paddle reads once, and traps that end in riddles."""
 
+import contextlib
+import importlib
+import io
 import os
+import sys
 import warnings
 from importlib import metadata
 
@@ -16,8 +20,8 @@ def prepare():
     """
     check_installation()
     set_threads()
-    # Paddle's own remarks (no ccache, batch norm tracks statistics) ask nothing of the user.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
+    hush()
+    import_paddle()
 
 
 def check_installation():
@@ -54,6 +58,27 @@ def set_threads():
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // ranks)))
     if is_amd():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+
+
+def hush():
+    """Silence what libraries remark at start-up and ask nothing of the user; errors are still told."""
+    # No ccache, batch norm tracks statistics; and what the hook of setuptools says of the order of imports.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.|_distutils_hack")
+    # PaddleSlim and VisualDL import it, and could not do without.
+    warnings.filterwarnings("ignore", category=UserWarning, message="pkg_resources is deprecated")
+    # Of the C++ side INFO and WARNING (the GPU's driver, ports that are listened on), not ERROR and FATAL.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+
+
+def import_paddle():
+    """Import Paddle without its warning against the OMP_NUM_THREADS that `set_threads` has chosen."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            importlib.import_module("paddle")
+    finally:
+        kept = [line for line in said.getvalue().splitlines(True) if "OMP_NUM_THREADS" not in line]
+        sys.stderr.write("".join(kept))
 
 
 def usable_cores():

@@ -219,6 +219,16 @@ def test_an_evaluation_takes_paddlesegs_flags():
     assert evaluation_flags("--auc_roc", "false")["auc_roc"] is False
 
 
+def test_a_prediction_takes_the_same_by_paddlesegs_name_or_by_evaluations():
+    parser = argparse.ArgumentParser()
+    cli.add_inference_flags(parser, "--aug_pred", "--aug_eval")
+    assert vars(parser.parse_args([])) == dict.fromkeys(cli.INFERENCE_FLAGS)
+    for name in ("--aug_pred", "--aug_eval"):
+        flags = vars(parser.parse_args(f"{name} --scales 0.5 2 --is_slide --stride 4 3".split()))
+        given = {"aug_eval": True, "scales": [0.5, 2.0], "is_slide": True, "stride": [4, 3]}
+        assert flags == {**dict.fromkeys(cli.INFERENCE_FLAGS), **given}
+
+
 @pytest.mark.parametrize(
     "arguments",
     ["--crop_size 8", "--crop_size 8 8 8", "--stride 0 4", "--stride a 4", "--scales", "--auc_roc yes"],

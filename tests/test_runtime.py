@@ -1,9 +1,13 @@
+import contextlib
 import os
+import re
+import subprocess
 import sys
 import warnings
 from importlib import metadata
 
 import pytest
+import tiny
 from refusal import refusal
 
 from paddleseg import runtime
@@ -130,3 +134,48 @@ def test_prepare_hides_paddles_remarks_and_nobody_elses(environment):
         warnings.warn_explicit("no ccache", UserWarning, "x.py", 1, module="paddle.utils")
         warnings.warn_explicit("mind this", UserWarning, "y.py", 1, module="my_module")
     assert [str(w.message) for w in caught] == ["mind this"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_importing_paddle_leaves_out_its_words_on_threads_alone(environment, capsys, fails):
+    def spoken(name):
+        print("WARNING: OMP_NUM_THREADS set to 2, not 1.", file=sys.stderr)
+        print("PLEASE USE OMP_NUM_THREADS WISELY.", file=sys.stderr)
+        print("the driver is too old", file=sys.stderr)
+        if fails:
+            raise ImportError("libgomp.so.1")
+
+    environment.setattr(runtime.importlib, "import_module", spoken)
+    with pytest.raises(ImportError) if fails else contextlib.nullcontext():
+        runtime.import_paddle()
+    assert capsys.readouterr().err == "the driver is too old\n"
+
+
+@pytest.mark.parametrize("script", ["train.py", "slim/distill/distill_train.py"])
+def test_a_training_says_what_is_ours_and_nothing_else(repository, tmp_path, script):
+    root = tiny.write_optic_disc(tmp_path / "data")
+    path = tiny.write_yaml(tmp_path / "run.yml", tiny.config(root, iters=2, batch_size=2))
+    flags = ["--save_dir", tmp_path / "run", "--log_iters", "1", "--save_interval", "2", "--device", "cpu"]
+    if script == "train.py":
+        flags += ["--config", path, "--num_workers", "1"]
+    else:
+        distill = tiny.write_distill_file(tmp_path / "d.py", [tiny.feature()])
+        flags += ["--student_config", path, "--teacher_config", path, "--allow_random_teacher", "--use_vdl"]
+        flags += ["--distill_config", distill]
+    kept = {name: value for name, value in os.environ.items() if name not in THREADS}
+    search = os.pathsep.join([str(repository / "tests"), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.run(
+        [sys.executable, str(repository / script), *map(str, flags)],
+        env={**kept, "PYTHONPATH": search, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    before, *records = re.split(r"(?m)^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[)", process.stdout)
+    assert before == ""
+    assert "Paddle" in records[0]
+    # The config has many lines, and the scores of the classes are on a second one.
+    longer = [record for record in records if record.count("\n") > 1 and "]\tconfig " not in record]
+    assert all("[EVAL] Class " in record for record in longer)
+    assert [record for record in records if "[INFO]" not in record] == []

@@ -95,6 +95,13 @@ def save_weights(path, model):
     return str(path)
 
 
+def balance(model, bias, image):
+    """Move the `bias` of a model's two classes so that each has half the pixels of an image, C x H x W."""
+    with paddle.no_grad():
+        background, disc = model(paddle.to_tensor(image[None]))[0][0]
+    bias.set_value(bias + paddle.stack([paddle.median(disc - background), paddle.zeros([])]))
+
+
 def arguments(**given):
     """Return the parsed flags of a command that trains or evaluates, their defaults changed by `given`."""
     flags = {
@@ -103,7 +110,9 @@ def arguments(**given):
         "opts": None,
         "do_eval": False,
         "no_eval": False,
+        "log_style": "plain",
         "use_vdl": False,
+        "vdl_images": 2,
         "resume_model": None,
         "resume_anyway": False,
         "use_ema": False,
@@ -195,10 +204,10 @@ def logged_losses(text):
 
 
 def curves(folder):
-    """Return {tag: [(step, value), ...]} of the newest VisualDL log in a folder, costs in time aside."""
+    """Return {tag: [(step, value), ...]} of the newest VisualDL log in a folder, costs aside."""
     from visualdl import LogReader
 
     newest = sorted(name for name in os.listdir(folder) if "vdlrecords" in name)[-1]
     reader = LogReader(file_path=os.path.join(folder, newest))
-    tags = [tag for tag in reader.get_tags()["scalar"] if not tag.endswith(("_cost", "/ips"))]
+    tags = [tag for tag in reader.get_tags()["scalar"] if not tag.endswith(("_cost", "/ips", "_memory_MB"))]
     return {tag: [(point.id, point.value) for point in reader.get_data("scalar", tag)] for tag in tags}

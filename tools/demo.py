@@ -39,9 +39,11 @@ def main():
         call([os.path.join(ROOT, "tools/make_optic_disc.py"), "--out", args.data])
     runs = train_all(args)
     picture, images = draw(args, runs)
+    page = report(args)
     print(table(runs, images, time.time() - started))
     print(f"weights:  {args.out}/{{teacher,student_N,distilled_N}}/best_model/model.pdparams")
     print(f"pictures: {picture}")
+    print(f"report: {page}")
 
 
 def train_all(args):
@@ -116,7 +118,7 @@ def draw(args, runs):
 
     from paddleseg.core.predict import predict
     from paddleseg.cvlibs import Config, SegBuilder
-    from paddleseg.utils.pictures import overlay, sheet
+    from paddleseg.utils.pictures import GREEN, overlay, sheet
 
     configs = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT}
     models = {name: load_model(config, runs[name][0]["weights"]) for name, config in configs.items()}
@@ -130,10 +132,19 @@ def draw(args, runs):
         sample = dataset.sample(index)
         photograph, truth = cv2.imread(dataset.file_list[index][0]), np.asarray(sample["label"])
         masks = [truth, *(predict(model, sample["img"], truth.shape) for model in models.values())]
-        rows.append([photograph, *(overlay(photograph, mask) for mask in masks)])
+        rows.append([photograph, *(overlay(photograph, mask, GREEN) for mask in masks)])
     path = os.path.join(args.out, "comparison.png")
     cv2.imwrite(path, sheet(rows, ["synthetic photograph", "truth", *models]))
     return path, len(dataset)
+
+
+def report(args):
+    """Write the page with all runs side by side and return its path."""
+    names = ["teacher", *(f"{student}_{seed}" for student in ("student", "distilled") for seed in args.seeds)]
+    folders = [os.path.join(args.out, name) for name in names]
+    path = os.path.join(args.out, "report.html")
+    call([os.path.join(ROOT, "tools/report.py"), *folders, "-o", path, "--device", args.device])
+    return path
 
 
 def table(runs, images, seconds):

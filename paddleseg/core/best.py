@@ -12,16 +12,16 @@ class Best:
         evaluate: `evaluate(on_batch=...) -> Scores` of the model; `on_batch()` may raise to break it off.
         snapshot: a `Snapshot`.
         checkpoints: a `Checkpoints`.
-        board: a `Board`.
+        record: a `Record`.
         patience: evaluations without a better mIoU of the model after which it is `over`; None for never.
         state: what `state()` returned, to go on from.
     """
 
-    def __init__(self, evaluate, snapshot, checkpoints, board, patience=None, state=None):
+    def __init__(self, evaluate, snapshot, checkpoints, record, patience=None, state=None):
         self._evaluate = evaluate
         self._snapshot = snapshot
         self._checkpoints = checkpoints
-        self._board = board
+        self._record = record
         self.patience = patience
         self._model = {"best_miou": -1.0, "best_iter": 0, **(state or {}).get("model", {})}
         self._ema = {"best_miou": -1.0, "best_iter": 0, **(state or {}).get("ema", {})}
@@ -52,11 +52,13 @@ class Best:
         ema_scores = None
         with holding(snapshot.model, averaged_over_ranks(untrained(snapshot.model))):
             scores = self._evaluate(on_batch=on_batch)
+            pictures = self._record.draw_pictures()
         if snapshot.ema is not None:
             logger.info("[EVAL] the moving average:")
             with snapshot.ema.holding():
                 ema_scores = self._evaluate(on_batch=on_batch)
-        self._board.add_evaluation(scores, iteration)
+        self._record.add_evaluation(scores, iteration)
+        self._record.add_pictures(pictures, iteration)
         better = scores.miou > self._model["best_miou"]
         self._without_better = 0 if better else self._without_better + 1
         if better:
@@ -64,7 +66,7 @@ class Best:
             self._checkpoints.save_best(snapshot.weights(), self._model)
         self._tell("The best mIoU", self._model, BEST)
         if ema_scores is not None:
-            self._board.add_evaluation(ema_scores, iteration, "Ema_")
+            self._record.add_evaluation(ema_scores, iteration, ema=True)
             if ema_scores.miou > self._ema["best_miou"]:
                 self._ema = _of(ema_scores, iteration)
                 self._checkpoints.save_best(snapshot.ema_weights(), self._ema, BEST_EMA)

@@ -7,9 +7,12 @@ import yaml
 OUTPUT_DTYPES = {"argmax": "int32", "softmax": "float32", "none": "float32"}
 
 
-def deployed_transforms(cfg):
-    """Return the transforms of a deployed image, as a config lists them: its `export`'s, or evaluation's."""
-    for section in ("export", "val_dataset"):
+def deployed_transforms(cfg, sections=("export", "val_dataset")):
+    """Return the transforms of an image alone, as a config lists them in the first of `sections` that does.
+
+    By default those of a deployment: of `export`, or else of evaluation. Where there are none, `Normalize`.
+    """
+    for section in sections:
         found = (cfg.get(section) or {}).get("transforms")
         if found:
             return found

@@ -9,14 +9,18 @@ import paddle
 from paddleseg.core import parallel
 from paddleseg.core.inference import WHOLE, classes, infer
 from paddleseg.core.loading import load_batches
+from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.utils.auc import BINS, score_counts
 from paddleseg.utils.boundary import boundary_areas
 from paddleseg.utils.metrics import confusion_matrix, scores
+from paddleseg.utils.progress_bar import bar
 
 
-def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE, on_batch=None):
+def evaluate(
+    model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE, on_batch=None, with_bar=False
+):
     """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
 
     What the transforms did to an image's size is undone on the logits, as PaddleSeg does, so that it does not
@@ -25,19 +29,20 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WH
     Args:
         model: maps N x 3 x H x W to a list of logits N x C x h x w, the main one first. Its training
             mode is put back afterwards.
-        dataset: a map-style dataset in evaluation mode; it may have an `ignore_index`, 255 unless it says so.
+        dataset: a map-style dataset in evaluation mode; of what it ignores, see `ignored_label`.
         num_classes: number of classes C.
         batch_size: images of equal size that are run together.
         num_workers: processes that read.
         config: an `EvalConfig`: how images are inferred, and what is measured beside the confusion.
         on_batch: called before each batch, equally often on all ranks; what it raises ends the evaluation.
+        with_bar: show a progress bar on a terminal.
 
     Raises:
         UserError: the dataset is empty, or the model's output is no map of logits.
     """
     if len(dataset) == 0:
         raise UserError("the dataset to evaluate on holds no image")
-    ignore_index = getattr(dataset, "ignore_index", 255)
+    ignore_index = ignored_label(dataset)
     batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
     loader = load_batches(samples, batches, num_workers, group_by_size)
@@ -45,11 +50,14 @@ def evaluate(model, dataset, num_classes, batch_size=1, num_workers=0, config=WH
     model.eval()
     counts = _Counts(num_classes, ignore_index, config)
     with paddle.no_grad(), contextlib.closing(loader):
-        for groups in _announced(loader, on_batch, batches.most):
-            for images, labels, trans_info in groups:
-                logits = infer(model, images, labels.shape[1:], config, trans_info)
-                _check_logits(logits, num_classes)
-                counts.add(logits, labels)
+        announced = _announced(loader, on_batch, batches.most)
+        shown = bar(announced, batches.most, "evaluating") if with_bar else announced
+        with contextlib.closing(shown):
+            for groups in shown:
+                for images, labels, trans_info in groups:
+                    logits = infer(model, images, labels.shape[1:], config, trans_info)
+                    _check_logits(logits, num_classes)
+                    counts.add(logits, labels)
     if was_training:
         model.train()
     return counts.scores()

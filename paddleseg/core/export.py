@@ -7,10 +7,11 @@ import paddle
 
 from paddleseg.core import onnx_file, parallel
 from paddleseg.core.deploy_file import write_deploy_file
+from paddleseg.core.folder import make_save_dir
+from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
-from paddleseg.utils.weights import load_weights
 
 
 class ExportedModel(paddle.nn.Layer):
@@ -50,11 +51,11 @@ def export(args):
         onnx_file.check_installed()
     cfg = Config(args.config, opts=args.opts, sections=("model", "val_dataset"), required=("model",))
     parallel.set_device("cpu")
-    model = _trained(cfg, args.model_path)
+    model = trained_model(SegBuilder(cfg), args.model_path, "export")
     shape = _shape(args.input_shape)
     exported = ExportedModel(model, args.output_op)
     exported.eval()
-    _make_folder(args.save_dir)
+    make_save_dir(args.save_dir)
     # Written beside, so that what stands in the folder in the end is whole and was compared.
     with tempfile.TemporaryDirectory(dir=args.save_dir, prefix=".export.") as scratch:
         names = _save_graph(exported, scratch, shape)
@@ -67,16 +68,6 @@ def export(args):
     logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
 
 
-def _trained(cfg, model_path):
-    model = SegBuilder(cfg).model
-    if model_path is not None:
-        load_weights(model, model_path)
-    elif not cfg["model"].get("pretrained"):
-        raise UserError("no weights to export: give --model_path, or model.pretrained in the config")
-    model.eval()
-    return model
-
-
 def _shape(given):
     """Return the input's [N, C, H, W], -1 where it may be anything."""
     shape = list(given or (-1, 3, -1, -1))
@@ -86,13 +77,6 @@ def _shape(given):
             f"-1 for any N, H, W"
         )
     return shape
-
-
-def _make_folder(path):
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
 
 
 def _save_graph(exported, folder, shape):

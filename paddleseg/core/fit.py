@@ -11,8 +11,10 @@ from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.ema import Ema
 from paddleseg.core.guard import BadSteps, Guard, batch_files
 from paddleseg.core.loading import load_batches, stack
-from paddleseg.core.progress import Board, Progress
+from paddleseg.core.progress import Progress
+from paddleseg.core.record import open_record
 from paddleseg.core.resume import AUTO, find_checkpoint, outcome
+from paddleseg.core.run_files import write_run_file
 from paddleseg.core.signals import StopRequest
 from paddleseg.core.snapshot import Snapshot
 from paddleseg.core.trainer import Trainer
@@ -24,7 +26,7 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 
-def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
+def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, teacher_cfgs=()):
     """Train, from the beginning or from a checkpoint.
 
     Args:
@@ -35,6 +37,7 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
         evaluate: `evaluate(on_batch=...) -> Scores` of the model, or None.
         decided_by: {key: value} of what decides the outcome beside config and flags.
         unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.
+        teacher_cfgs: the `Config` of each teacher.
 
     Returns:
         {'best_miou': ..., 'best_iter': ...}.
@@ -53,17 +56,18 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
     checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max, keep_from=start_iter)
     checkpoints.last_good = folder
     iterations = _iterations(step, builder, args, snapshot, state, unlabeled_per_batch)
-    with StopRequest() as stop, Watchdog(stop), _board(args, state) as board:
+    record = open_record(step, builder, args, iterations["progress"], state, about, evaluate is not None)
+    with StopRequest() as stop, Watchdog(stop), record:
         best = None
         if evaluate is not None:
             patience = args.early_stop_intervals
-            best = Best(evaluate, snapshot, checkpoints, board, patience, state.get("best"))
+            best = Best(evaluate, snapshot, checkpoints, record, patience, state.get("best"))
         with contextlib.closing(iterations["batches"]):
             trainer = Trainer(
                 **iterations,
                 snapshot=snapshot,
                 checkpoints=checkpoints,
-                board=board,
+                record=record,
                 best=best,
                 stop=stop,
                 save_interval=args.save_interval,
@@ -74,6 +78,8 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0):
             )
             if trainer.over() and folder is not None:
                 _say_over(args, folder, trainer)
+            distill_file = getattr(args, "distill_config", None)
+            write_run_file(args.save_dir, builder.cfg, args.seed, teacher_cfgs, distill_file)
             return trainer.fit()
 
 
@@ -91,10 +97,6 @@ def _check_optimizer(folder, state, snapshot):
             f"--resume_model {folder}: it was trained with {then}, the config says {now}; resume with the "
             f"same optimizer"
         )
-
-
-def _board(args, state):
-    return Board(args.save_dir if args.use_vdl and parallel.rank() == 0 else None, state.get("curves"))
 
 
 def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):

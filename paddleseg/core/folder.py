@@ -6,8 +6,24 @@ import json
 import os
 import shutil
 
+from paddleseg.errors import UserError
+
 MANIFEST = "manifest.json"
 _BESIDE, _OLD = ".part", ".old"
+
+
+def make_save_dir(path):
+    """Make the folder of `--save_dir` if it is missing.
+
+    Raises:
+        UserError: it cannot be made or written to; better said before anything is computed for it.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
+    if not os.access(path, os.W_OK):
+        raise UserError(f"--save_dir {path!r} cannot be written to")
 
 
 def write_folder(final, writers):

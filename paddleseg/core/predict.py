@@ -1,8 +1,99 @@
-"""A model's mask for one image, at the image's own size."""
+"""Photographs to masks, by the models of one or several configs."""
 
+import os
+
+import numpy as np
 import paddle
 
+from paddleseg import cli
+from paddleseg.core import parallel
+from paddleseg.core.deploy_file import deployed_transforms
 from paddleseg.core.inference import WHOLE, classes, infer
+from paddleseg.core.prediction_files import PredictionFiles
+from paddleseg.core.trained import trained_model
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.cvlibs.builder import build_transforms
+from paddleseg.errors import UserError
+from paddleseg.transforms import Compose
+from paddleseg.transforms.common import refuse_train_only
+from paddleseg.utils.image_files import named_images
+from paddleseg.utils.logger import logger
+from paddleseg.utils.pictures import palette
+from paddleseg.utils.progress_bar import bar
+
+MAX_CLASSES = 256  # of a mask, whose pixels are bytes
+
+
+def predict_images(args):
+    """Write the masks of images, overlays, and sheets that show several models side by side.
+
+    Args:
+        args: the parsed flags of `predict.py`.
+
+    Raises:
+        UserError: a flag or a config is wrong; or, after all others are done, some images could not be read.
+    """
+    colors = palette(args.custom_color)
+    images = named_images(args.image_path)
+    names, weights = _names_and_weights(args.config, args.model_path)
+    configs = [_config(path, args) for path in args.config]
+    files = PredictionFiles(args.save_dir, names, colors)
+    files.refuse_inputs(images)
+    parallel.set_device(args.device)
+    predictors = [Predictor(cfg, path) for cfg, path in zip(configs, weights)]
+    unread = []
+    for image in bar(images, label="predicting"):
+        try:
+            photograph, truth = read_photograph(image.path, image.mask)
+            samples = [predictor.prepare(image.path) for predictor in predictors]
+        except UserError as error:
+            unread.append(image.path)
+            logger.warning(f"passed over {image.path}: {error}")
+            continue
+        masks = []
+        for name, predictor, sample in zip(names, predictors, samples):
+            logits = predictor.logits(sample, photograph.shape[:2])
+            masks.append(mask_of(logits))
+            files.write_mask(image, name, photograph, masks[-1])
+            if args.save_probabilities:
+                files.write_probabilities(image, name, probabilities_of(logits))
+        files.write_sheet(image, photograph, truth, masks, predictors[0].ignore_index)
+    logger.info(f"{len(images) - len(unread)} image(s) predicted: {files.told}")
+    if unread:
+        raise UserError(f"{len(unread)} of {len(images)} image(s) could not be read: {', '.join(unread)}")
+
+
+class Predictor:
+    """A trained model, and how its config prepares a photograph and infers it.
+
+    Args:
+        cfg: its `Config`.
+        model_path: the weights; None leaves those that the config names.
+    """
+
+    def __init__(self, cfg, model_path=None):
+        builder = SegBuilder(cfg)
+        dataset = cfg.get("val_dataset", {})
+        # As they are evaluated, so that the masks are the ones that were scored.
+        transforms = build_transforms(deployed_transforms(cfg, ("val_dataset", "export")))
+        refuse_train_only(transforms, f"{cfg.path}: transforms of a prediction")
+        self.prepared = Compose(transforms, img_channels=dataset.get("img_channels", 3))
+        self.ignore_index = dataset.get("ignore_index", 255)
+        self.config = builder.eval_config
+        self.model = trained_model(builder, model_path, "predict with")
+
+    def prepare(self, path):
+        """Return the sample of an image file, as `Compose` makes it.
+
+        Raises:
+            UserError: it cannot be read or transformed.
+        """
+        return self.prepared({"img": path})
+
+    def logits(self, sample, size):
+        """Return the logits of a sample at `size` (height, width), float32 1 x C x H x W."""
+        images = paddle.to_tensor(sample["img"][np.newaxis])
+        return infer(self.model, images, size, self.config, sample["trans_info"])
 
 
 def predict(model, image, size, config=WHOLE, trans_info=()):
@@ -14,5 +105,84 @@ def predict(model, image, size, config=WHOLE, trans_info=()):
         size: (height, width) of the mask.
         config, trans_info: as `inference.infer` takes them.
     """
-    logits = infer(model, paddle.to_tensor(image[None]), size, config, trans_info)
-    return classes(logits)[0].numpy().astype("uint8")
+    return mask_of(infer(model, paddle.to_tensor(image[None]), size, config, trans_info))
+
+
+def mask_of(logits):
+    """Return the class of each pixel, uint8 H x W, of the logits of one image, 1 x C x H x W.
+
+    Raises:
+        UserError: there are more classes than a byte tells apart.
+    """
+    if logits.shape[1] > MAX_CLASSES:
+        raise UserError(f"the model tells {logits.shape[1]} classes apart, but a mask holds {MAX_CLASSES}")
+    return classes(logits)[0].astype("uint8").numpy()
+
+
+def probabilities_of(logits):
+    """Return the probability of each class, float32 C x H x W, of the logits of one image, 1 x C x H x W."""
+    return paddle.nn.functional.softmax(logits, axis=1)[0].numpy()
+
+
+def read_photograph(path, mask=None):
+    """Return an image file as uint8 H x W x 3, BGR, and the classes of its mask, H x W, None without one.
+
+    It stands upright: turned as its EXIF data says, which is how training reads it, too.
+
+    Raises:
+        UserError: one of them cannot be read, their sizes differ, or the mask holds more than bytes.
+    """
+    data = Compose([], to_rgb=False)({"img": path, "label": mask, "gt_fields": ["label"]})
+    truth = data["label"]
+    if truth is not None and truth.max() >= MAX_CLASSES:
+        raise UserError(f"the mask {mask!r} holds {truth.max()}, but classes are below {MAX_CLASSES}")
+    return np.ascontiguousarray(data["img"].transpose(1, 2, 0)).astype(np.uint8), truth
+
+
+def _config(path, args):
+    return Config(
+        path,
+        opts=args.opts,
+        sections=("model", "val_dataset", "test_config", "export"),
+        required=("model",),
+        test_config={name: getattr(args, name) for name in cli.INFERENCE_FLAGS},
+    )
+
+
+def _names_and_weights(configs, weights):
+    """Return what each config is called, and its weights or None.
+
+    Raises:
+        UserError: there are not as many weights as configs.
+    """
+    if weights is not None and len(weights) != len(configs):
+        raise UserError(
+            f"--model_path has {len(weights)} path(s) and --config {len(configs)}: each config needs its "
+            f"own, in the same order"
+        )
+    weights = weights or [None] * len(configs)
+    return model_names(configs, weights), weights
+
+
+def model_names(configs, weights):
+    """Return a name for each model: its config's, and, where several share it, what their weights differ in.
+
+    Args:
+        configs: paths.
+        weights: paths, or None for those that the config names.
+    """
+    names = [os.path.splitext(os.path.basename(path))[0] for path in configs]
+    if len(set(names)) == len(names):
+        return names
+    parts = [os.path.splitext(os.path.abspath(path or ""))[0].split(os.sep) for path in weights]
+    parts = [list(reversed(own)) for own in _without_common_start(parts)]
+    parts = [list(reversed(own)) for own in _without_common_start(parts)]
+    names = ["_".join([name, *own]) if names.count(name) > 1 else name for name, own in zip(names, parts)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name}_{number}" for number, name in enumerate(names, 1)]
+
+
+def _without_common_start(parts):
+    common = len(os.path.commonprefix(parts))
+    return [own[common:] for own in parts]

@@ -1,13 +1,9 @@
-"""The figures of a training log line, and where they are written."""
+"""The figures of a training log line."""
 
 import math
-import os
-import re
 import time
 
 import paddle
-
-from paddleseg.utils.logger import logger
 
 
 class Progress:
@@ -97,75 +93,6 @@ class Progress:
             f"reader_cost: {figures['reader_cost']:.5f}, ips: {figures['ips']:.4f} samples/sec "
             f"| ETA {clock(figures['eta'])}"
         )
-
-
-class Board:
-    """Writes curves for VisualDL under PaddleSeg's tags, or nothing at all.
-
-    Args:
-        folder: where the log goes; None writes nothing.
-        position: what `position()` returned, to go on from; what was written later is cut off.
-    """
-
-    def __init__(self, folder=None, position=None):
-        self._writer = None
-        if folder is not None:
-            from visualdl import LogWriter  # slow to import, so only where it is asked for
-
-            self._writer = LogWriter(folder, file_name=_log_name(folder, position))
-
-    def add_training(self, figures):
-        """Write a `Progress.summary`."""
-        values = {**figures["losses"], **{k: figures[k] for k in ("lr", "batch_cost", "reader_cost", "ips")}}
-        self._add("Train", values, figures["iteration"])
-
-    def add_evaluation(self, scores, iteration, prefix=""):
-        """Write the `Scores` of an evaluation."""
-        values = {"mIoU": scores.miou, "Acc": scores.acc, "Kappa": scores.kappa, "Dice": scores.mdice}
-        values.update({f"IoU/class_{i}": iou for i, iou in enumerate(scores.class_iou)})
-        self._add("Evaluate", {prefix + name: value for name, value in values.items()}, iteration)
-
-    def position(self):
-        """Flush; return the name and size of the log, for JSON."""
-        if self._writer is None:
-            return None
-        self._unless_full(self._writer.flush)
-        path = self._writer.file_name
-        return {"file": os.path.basename(path), "bytes": os.path.getsize(path)}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self._writer is not None:
-            self._unless_full(self._writer.close)
-
-    def _unless_full(self, write):
-        try:
-            write()
-        except OSError as error:
-            logger.warning(f"{self._writer.file_name} cannot be written: {error}; the curves have a gap")
-
-    def _add(self, group, values, iteration):
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(f"{group}/{name}", float(value), iteration)
-
-
-def _log_name(folder, position):
-    """Return the name of the log to write: the one of `position`, cut to what it was then, or a new one.
-
-    VisualDL shows one log of a folder, the last by name, so the curves of a resumed run must go on in the old
-    one, and those of a new run must not.
-    """
-    if position is not None:
-        path = os.path.join(folder, position["file"])
-        if os.path.isfile(path) and os.path.getsize(path) >= position["bytes"]:
-            os.truncate(path, position["bytes"])
-            return position["file"]
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    taken = [int(name[11:21]) for name in names if re.fullmatch(r"vdlrecords\.\d{10}\.log", name)]
-    return f"vdlrecords.{max([int(time.time()), *(number + 1 for number in taken)])}.log"
 
 
 def clock(seconds):

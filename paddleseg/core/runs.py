@@ -1,7 +1,6 @@
 """A command's arguments to a whole run: plain training, distillation, validation."""
 
 import functools
-import os
 
 import paddle
 
@@ -9,13 +8,15 @@ from paddleseg import cli
 from paddleseg.core import distillation, parallel
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
+from paddleseg.core.folder import make_save_dir
 from paddleseg.core.step import SupervisedStep
+from paddleseg.core.terminal import bar_wanted
+from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
-from paddleseg.utils.weights import load_weights
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
 
@@ -54,7 +55,8 @@ def distill(args):
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
     decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
-    return fit(step, builder, args, _evaluation(builder, args), decided_by, num_unlabeled(cfg.dic))
+    evaluation = _evaluation(builder, args)
+    return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
 
 
 def validate(args):
@@ -73,11 +75,9 @@ def validate(args):
     parallel.set_device(args.device)
     builder = SegBuilder(cfg)
     check_file_lists(None, builder.val_dataset)
-    if args.model_path is not None:
-        load_weights(builder.model, args.model_path)
-    elif not cfg["model"].get("pretrained"):
-        raise UserError("no weights to evaluate: give --model_path, or model.pretrained in the config")
-    return _evaluate_and_log(builder, _num_classes(builder), args.num_workers)
+    trained_model(builder, args.model_path, "evaluate")
+    with_bar = bar_wanted(args.log_style)
+    return _evaluate_and_log(builder, _num_classes(builder), args.num_workers, with_bar)
 
 
 def _training_config(path, args):
@@ -94,7 +94,7 @@ def _training_config(path, args):
 
 def _prepare(cfg, args):
     """Choose the device, seed, log the config and return its builder."""
-    _check_save_dir(args.save_dir)
+    make_save_dir(args.save_dir)
     parallel.set_device(args.device)
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
@@ -109,21 +109,12 @@ def _prepare(cfg, args):
     return builder
 
 
-def _check_save_dir(path):
-    """Refuse a folder that cannot be written before anything is trained for it."""
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
-    if not os.access(path, os.W_OK):
-        raise UserError(f"--save_dir {path!r} cannot be written to")
-
-
 def _evaluation(builder, args):
     """Return `evaluate(on_batch=...) -> Scores` of the model being trained; None evaluates nothing."""
     if args.no_eval or builder.val_dataset is None:
         return None
-    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), args.num_workers)
+    with_bar = bar_wanted(args.log_style)
+    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), args.num_workers, with_bar)
 
 
 def _num_classes(builder):
@@ -142,11 +133,11 @@ def _num_classes(builder):
     return number
 
 
-def _evaluate_and_log(builder, num_classes, num_workers, on_batch=None):
-    dataset = builder.val_dataset
-    batch_size = builder.cfg.get("batch_size", 1)
-    config = builder.eval_config
-    result = evaluate(builder.model, dataset, num_classes, batch_size, num_workers, config, on_batch)
+def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None):
+    dataset, config = builder.val_dataset, builder.eval_config
+    result = evaluate(
+        builder.model, dataset, num_classes, config.batch_size, num_workers, config, on_batch, with_bar
+    )
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result

@@ -15,7 +15,7 @@ class Trainer:
         snapshot: a `Snapshot` of what is trained.
         checkpoints: a `Checkpoints`.
         progress: a `Progress`.
-        board: a `Board`.
+        record: a `Record`.
         bad_steps: a `BadSteps`.
         best: a `Best`; None trains without evaluating.
         stop: a `StopRequest`.
@@ -35,7 +35,7 @@ class Trainer:
         snapshot,
         checkpoints,
         progress,
-        board,
+        record,
         bad_steps,
         best,
         stop,
@@ -51,7 +51,7 @@ class Trainer:
         self.snapshot = snapshot
         self.checkpoints = checkpoints
         self.progress = progress
-        self.board = board
+        self.record = record
         self.bad_steps = bad_steps
         self.best = best
         self.stop = stop
@@ -98,6 +98,7 @@ class Trainer:
         losses, flags = self.update(group, self.iteration)
         self.progress.add(losses, flags[0])
         self.bad_steps.add(self.iteration, flags)
+        self.record.advance()
         if self._due(self.log_iters):
             self._log(lr)
         if self._due(self.save_interval):
@@ -110,9 +111,7 @@ class Trainer:
 
     def _log(self, lr):
         self.bad_steps.check(self.checkpoints.last_good)
-        figures = self.progress.summary(self.iteration, lr)
-        logger.info(self.progress.line(figures))
-        self.board.add_training(figures)
+        self.record.add_training(self.progress.summary(self.iteration, lr))
 
     def _evaluate_and_save(self):
         if self.evaluation_due:
@@ -138,7 +137,7 @@ class Trainer:
             "best": None if self.best is None else self.best.state(),
             "progress": self.progress.state(),
             "bad_in_a_row": self.bad_steps.in_a_row,
-            "curves": self.board.position(),
+            "curves": self.record.position(),
         }
 
     def _stop_if_asked(self, may_save):

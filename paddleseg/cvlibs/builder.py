@@ -26,16 +26,20 @@ class SegBuilder:
 
     @cached_property
     def model(self):
-        """The model, a `paddle.nn.Layer`, with its `pretrained` weights if the config names some."""
+        """The model, a `paddle.nn.Layer`, with its `pretrained` weights if the config names some.
+
+        With the config's `skip_mismatched_weights` those of another shape are left out, each with a warning.
+        """
         spec = dict(self._section("model"))
         component = manager.MODELS[spec["type"]]
-        if signature.accepts(component, "pretrained"):
+        skip = self.cfg.get("skip_mismatched_weights", False)
+        if signature.accepts(component, "pretrained") and not skip:
             return self._build(spec, manager.MODELS, "model")
-        # A user's own model need not know how weights are read.
+        # A user's own model need not know how weights are read, and none knows which to leave out.
         pretrained = spec.pop("pretrained", None)
         model = self._build(spec, manager.MODELS, "model")
         if pretrained is not None:
-            load_weights(model, pretrained)
+            load_weights(model, pretrained, skip_mismatched=skip)
         return model
 
     @cached_property

@@ -88,6 +88,11 @@ def describe(expected):
         return "Null"
     if (origin or expected) in Sequence:
         inner = {a for a in arguments if a is not Ellipsis}
-        plural = {int: " of whole numbers", float: " of numbers", str: " of texts"}
+        plural = {
+            int: " of whole numbers",
+            float: " of numbers",
+            str: " of texts",
+            dict: " of keys and values",
+        }
         return "a list" + (plural.get(inner.pop(), "") if len(inner) == 1 else "")
     return _NAMES.get(expected, getattr(expected, "__name__", str(expected)))

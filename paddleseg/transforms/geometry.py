@@ -35,6 +35,9 @@ class _RandomFlip:
 class RandomHorizontalFlip(_RandomFlip):
     """Mirror left and right with probability `prob`.
 
+    Args:
+        prob: the chance.
+
     Raises:
         UserError: `prob` is not in 0..1.
     """
@@ -48,6 +51,9 @@ class RandomHorizontalFlip(_RandomFlip):
 @manager.TRANSFORMS.add_component
 class RandomVerticalFlip(_RandomFlip):
     """Mirror top and bottom with probability `prob`.
+
+    Args:
+        prob: the chance.
 
     Raises:
         UserError: `prob` is not in 0..1.

@@ -76,7 +76,10 @@ class Resize:
 
 @manager.TRANSFORMS.add_component
 class ResizeByLong:
-    """Resize the long side to `long_size` pixels, and the short one in proportion.
+    """Resize the long side to a given size, and the short one in proportion.
+
+    Args:
+        long_size: the long side in pixels.
 
     Raises:
         UserError: `long_size` is not positive.

@@ -35,21 +35,6 @@ def result(method, seed, miou):
     }
 
 
-def test_the_share_of_the_gap_by_hand():
-    plain, teacher = [0.30, 0.32, 0.31], [0.41]
-    assert accuracy_report.share_of_gap([0.36, 0.37, 0.35], plain, teacher) == pytest.approx(0.5)
-    assert accuracy_report.share_of_gap([0.29], plain, teacher) == pytest.approx(-0.2)
-
-
-@pytest.mark.parametrize(
-    ("plain", "teacher"),
-    [([0.30, 0.32, 0.34], [0.35]), ([0.30], [0.50]), ([0.30, 0.32], []), ([0.40, 0.41], [0.30])],
-    ids=["gap within two deviations", "one seed", "no teacher", "worse teacher"],
-)
-def test_no_share_where_the_gap_says_nothing(plain, teacher):
-    assert accuracy_report.share_of_gap([0.33], plain, teacher) is None
-
-
 def test_the_table_and_the_files(tmp_path):
     results = [result("teacher", 0, 0.41)]
     results += [result(PLAIN, seed, miou) for seed, miou in enumerate((0.30, 0.32, 0.31))]

@@ -1,8 +1,26 @@
+"""Masks of photographs, and the files that predict.py leaves."""
+
+import os
+import subprocess
+import sys
+
+import cv2
 import numpy as np
 import paddle
 import paddle.nn as nn
+import pytest
+import tiny
+from PIL import Image
+from refusal import refusal
 
-from paddleseg.core.predict import predict
+from paddleseg.core import evaluate as evaluation
+from paddleseg.core.predict import model_names, predict, predict_images
+from paddleseg.cvlibs import Config, SegBuilder, manager
+from paddleseg.errors import UserError
+from paddleseg.utils.pictures import CAPTION_HEIGHT, VOC
+
+SLIDE = {"is_slide": True, "crop_size": [24, 16], "stride": [16, 16]}
+FLIPS = {"aug_eval": True, "scales": [0.75, 1.25], "flip_horizontal": True, "flip_vertical": True}
 
 
 class Halves(nn.Layer):
@@ -13,9 +31,365 @@ class Halves(nn.Layer):
         return [paddle.stack([-right, right]).reshape([1, 2, 1, -1]).expand([1, 2, x.shape[2], x.shape[3]])]
 
 
+@manager.MODELS.add_component
+class Columns(nn.Layer):
+    """Classes 0, 1, 2, ... from left to right, each as wide; of images with `channels`."""
+
+    def __init__(self, num_classes: int = 2, channels: int = 3):
+        super().__init__()
+        self.num_classes, self.channels = num_classes, channels
+        self.scale = self.create_parameter([1], default_initializer=nn.initializer.Constant(9.0))
+
+    def forward(self, x):
+        assert x.shape[1] == self.channels
+        owner = paddle.arange(x.shape[3]) * self.num_classes // x.shape[3]
+        logits = nn.functional.one_hot(owner, self.num_classes).transpose([1, 0]) * self.scale
+        return [logits.reshape([1, self.num_classes, 1, -1]).expand([1, -1, x.shape[2], -1])]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A config whose transforms change the size, its weights and its data set; both classes occur."""
+    folder = tmp_path_factory.mktemp("trained")
+    root = tiny.write_optic_disc(folder / "data")
+    dic = tiny.config(root)
+    dic["val_dataset"]["transforms"] = [{"type": "Resize", "target_size": [40, 28]}, {"type": "Normalize"}]
+    config = tiny.write_yaml(folder / "small.yml", dic)
+    paddle.seed(3)
+    builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
+    model = builder.model
+    model.eval()
+    tiny.balance(model, model.heads[0].bias, builder.val_dataset[0]["img"])
+    return config, tiny.save_weights(folder / "small.pdparams", model), root
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory):
+    """Make a config of `Columns` and its weights: columns(name, num_classes, **val_dataset)."""
+    folder = tmp_path_factory.mktemp("columns")
+
+    def make(name, num_classes=2, channels=3, **val_dataset):
+        model = {"type": "Columns", "num_classes": num_classes, "channels": channels}
+        dataset = {
+            "type": "Dataset",
+            "dataset_root": "nowhere",
+            "num_classes": num_classes,
+            "val_path": "nowhere",
+            "transforms": [{"type": "Normalize", "mean": [0.5] * channels, "std": [0.5] * channels}],
+            **val_dataset,
+        }
+        path = tiny.write_yaml(folder / f"{name}.yml", {"model": model, "val_dataset": dataset})
+        return path, tiny.save_weights(folder / f"{name}.pdparams", Columns(num_classes, channels))
+
+    return make
+
+
+def flags(models, images, save_dir, **given):
+    """Return the parsed flags for models, (config, weights, ...) each, and images."""
+    configs, weights, *_ = zip(*models)
+    return tiny.arguments(
+        **{
+            "config": list(configs),
+            "model_path": list(weights),
+            "image_path": [str(path) for path in images],
+            "save_dir": str(save_dir),
+            "save_probabilities": False,
+            "custom_color": None,
+            **given,
+        }
+    )
+
+
+def indices(path):
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        return np.array(image)
+
+
+def written(folder):
+    found = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+    return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
+
+
+def photograph(path, height=12, width=16, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype("uint8")
+    assert cv2.imwrite(str(path), picture, **options)
+    return picture
+
+
 def test_the_mask_has_the_size_that_was_asked_for():
     mask = predict(Halves(), np.zeros((3, 4, 8), "float32"), (6, 20))
     assert mask.dtype == np.uint8
     expected = np.zeros((6, 20), "uint8")
     expected[:, 10:] = 1
     np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("told", ["flags", "config"])
+@pytest.mark.parametrize("test_config", [{}, SLIDE, FLIPS, {**SLIDE, **FLIPS}], ids=str)
+def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, test_config, told):
+    config, weights, root = trained
+    opts = [f"test_config.{key}={value}" for key, value in test_config.items()] if told == "config" else []
+    given = test_config if told == "flags" else {}
+    predict_images(
+        flags([trained], [os.path.join(root, "val_list.txt")], tmp_path, opts=opts or None, **given)
+    )
+
+    counted, count = [], evaluation.confusion_matrix
+    monkeypatch.setattr(
+        evaluation, "confusion_matrix", lambda *a: counted.append(a[0].numpy()[0]) or count(*a)
+    )
+    builder = SegBuilder(Config(config, test_config=test_config))
+    builder.model.set_state_dict(paddle.load(weights))
+    evaluation.evaluate(builder.model, builder.val_dataset, 2, config=builder.eval_config)
+    assert len(counted) == 5
+    assert set(np.unique(counted)) == {0, 1}
+    for (path, _), expected in zip(builder.val_dataset.file_list, counted):
+        stem = os.path.splitext(os.path.basename(path))[0]
+        found = indices(tmp_path / "pseudo_color_prediction" / "JPEGImages" / f"{stem}.png")
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_one_model_leaves_masks_and_overlays_under_the_images_names(tmp_path, columns):
+    shown = photograph(tmp_path / "photos/a.png")
+    photograph(tmp_path / "photos/sub/a.png", 9, 8)
+    photograph(tmp_path / "photos/sub/a.jpg", 9, 8)
+    model = columns("four", 4)
+    predict_images(flags([model], [tmp_path / "photos"], tmp_path / "out"))
+    assert written(tmp_path / "out") == [
+        "added_prediction/a.png",
+        "added_prediction/sub/a.jpg",
+        "added_prediction/sub/a.png",
+        "pseudo_color_prediction/a.png",
+        "pseudo_color_prediction/sub/a.jpg.png",
+        "pseudo_color_prediction/sub/a.png.png",
+    ]
+    path = tmp_path / "out/pseudo_color_prediction/a.png"
+    mask = indices(path)
+    np.testing.assert_array_equal(mask, np.tile(np.repeat(np.arange(4), 4), (12, 1)))
+    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], VOC[mask])
+    added = cv2.imread(str(tmp_path / "out/added_prediction/a.png"))
+    np.testing.assert_array_equal(added[:, :4], shown[:, :4])  # black tints nothing
+    np.testing.assert_array_equal(
+        added[5, 9], (0.55 * shown[5, 9] + 0.45 * np.array([0, 128, 0])).astype("uint8")
+    )
+
+
+def test_a_format_that_cannot_be_written_becomes_png(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "frame")
+    predict_images(flags([columns("two")], [tmp_path / "frame"], tmp_path / "out"))
+    assert written(tmp_path / "out") == ["added_prediction/frame.png", "pseudo_color_prediction/frame.png"]
+
+
+def test_a_disk_that_refuses_is_said(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    (tmp_path / "out/pseudo_color_prediction/a.png").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot write .*a\.png: Is a directory"):
+        predict_images(flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out"))
+
+
+def test_colours_may_be_chosen(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    predict_images(
+        flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out", custom_color=[9, 8, 7, 250, 0, 1])
+    )
+    mask = cv2.imread(str(tmp_path / "out/pseudo_color_prediction/a.png"))
+    assert mask[0, 0].tolist() == [7, 8, 9]
+    assert mask[0, -1].tolist() == [1, 0, 250]
+
+
+def test_a_mask_tells_256_classes_apart_and_no_more(tmp_path, columns):
+    photograph(tmp_path / "a.png", 4, 257)
+    predict_images(flags([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out"))
+    mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
+    assert (mask[0, 0], mask[0, -1], len(np.unique(mask))) == (0, 255, 256)
+    with pytest.raises(UserError, match="tells 257 classes apart, but a mask holds 256"):
+        predict_images(flags([columns("more", 257)], [tmp_path / "a.png"], tmp_path / "out"))
+
+
+def test_probabilities_are_those_of_the_logits(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    predict_images(
+        flags([columns("three", 3)], [tmp_path / "a.png"], tmp_path / "out", save_probabilities=True)
+    )
+    found = np.load(tmp_path / "out/probabilities/a.npz")["probabilities"]
+    mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
+    high = np.exp(9) / (np.exp(9) + 2)
+    expected = np.where(np.arange(3)[:, None, None] == mask, high, (1 - high) / 2)
+    assert (found.shape, found.dtype) == ((3, 12, 16), np.float16)
+    np.testing.assert_allclose(found, expected, atol=5e-4)
+
+
+def test_grey_images_go_to_a_model_of_one_channel(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    predict_images(
+        flags([columns("grey", channels=1, img_channels=1)], [tmp_path / "a.png"], tmp_path / "out")
+    )
+    assert written(tmp_path / "out") == ["added_prediction/a.png", "pseudo_color_prediction/a.png"]
+
+
+def test_a_photograph_that_lies_on_its_side_is_set_upright_as_in_training(tmp_path, columns):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees to the right
+    Image.fromarray(np.zeros((10, 30, 3), "uint8")).save(tmp_path / "a.jpg", exif=exif)
+    predict_images(flags([columns("two")], [tmp_path / "a.jpg"], tmp_path / "out"))
+    mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
+    np.testing.assert_array_equal(mask, np.tile(np.repeat([0, 1], 5), (30, 1)))
+    assert cv2.imread(str(tmp_path / "out/added_prediction/a.jpg")).shape == (30, 10, 3)
+
+
+def test_several_models_stand_side_by_side_with_the_truth_where_there_is_one(tmp_path, columns):
+    shown = photograph(tmp_path / "a.png", 300, 360)
+    photograph(tmp_path / "b.png", 30, 20)
+    truth = np.zeros((300, 360), "uint8")
+    truth[150:], truth[:20] = 2, 255
+    cv2.imwrite(str(tmp_path / "a_mask.png"), truth)
+    (tmp_path / "list.txt").write_text("a.png a_mask.png\nb.png\n")
+    models = [columns("two"), columns("four", 4)]
+    predict_images(flags(models, [tmp_path / "list.txt"], tmp_path / "out"))
+    kinds = ["added_prediction", "pseudo_color_prediction"]
+    assert written(tmp_path / "out") == [
+        *(f"four/{kind}/{i}.png" for kind in kinds for i in "ab"),
+        "sheets/a.png",
+        "sheets/b.png",
+        *(f"two/{kind}/{i}.png" for kind in kinds for i in "ab"),
+    ]
+    sheet = cv2.imread(str(tmp_path / "out/sheets/a.png"))
+    assert sheet.shape == (300 + CAPTION_HEIGHT, 4 * 360 + 3 * 6, 3)
+    image, truth_shown, two, four = (sheet[CAPTION_HEIGHT:, x : x + 360] for x in (0, 366, 732, 1098))
+    np.testing.assert_array_equal(image, shown)
+    np.testing.assert_array_equal(truth_shown[:148], shown[:148])  # class 0 and what is ignored
+    assert (truth_shown[200] != shown[200]).any(axis=-1).mean() > 0.9
+    for model, picture in (("two", two), ("four", four)):
+        added = cv2.imread(str(tmp_path / "out" / model / "added_prediction/a.png"))
+        np.testing.assert_array_equal(picture, added)
+    # A small picture is enlarged, to be seen and to have room for its caption.
+    assert cv2.imread(str(tmp_path / "out/sheets/b.png")).shape == (240 + CAPTION_HEIGHT, 3 * 160 + 2 * 6, 3)
+
+
+def test_one_model_has_a_sheet_where_there_is_a_truth(tmp_path, trained):
+    root = trained[2]
+    predict_images(flags([trained], [os.path.join(root, "val_list.txt")], tmp_path))
+    assert written(tmp_path / "sheets") == [f"JPEGImages/val_{i}.png" for i in range(5)]
+
+
+def test_a_large_photograph_is_shrunk_on_a_sheet_alone(tmp_path, columns):
+    photograph(tmp_path / "a.png", 250, 1000)
+    predict_images(flags([columns("two"), columns("four", 4)], [tmp_path / "a.png"], tmp_path / "out"))
+    assert cv2.imread(str(tmp_path / "out/sheets/a.png")).shape == (120 + CAPTION_HEIGHT, 3 * 480 + 2 * 6, 3)
+    assert indices(tmp_path / "out/two/pseudo_color_prediction/a.png").shape == (250, 1000)
+
+
+@pytest.mark.parametrize(
+    ("configs", "weights", "expected"),
+    [
+        (["x/a.yml", "y/b.yml"], ["w/1.pdparams", "w/1.pdparams"], ["a", "b"]),
+        (["a.yml", "a.yml"], ["o/s/best_model/m.pdparams", "o/d/best_model/m.pdparams"], ["a_s", "a_d"]),
+        (["a.yml", "b.yml", "a.yml"], ["o/p.pdparams", "o/q.pdparams", "o/r.pdparams"], ["a_p", "b", "a_r"]),
+        (["x/a.yml", "y/a.yml"], [None, None], ["a_1", "a_2"]),
+        (["a.yml", "a.yml"], ["o/m.pdparams", "o/m.pdparams"], ["a_1", "a_2"]),
+    ],
+)
+def test_models_are_called_by_their_configs_and_told_apart_by_their_weights(configs, weights, expected):
+    assert model_names(configs, weights) == expected
+
+
+def test_a_broken_image_is_named_and_passed_over(tmp_path, columns, capsys):
+    photograph(tmp_path / "photos/a.png")
+    photograph(tmp_path / "photos/c.png")
+    (tmp_path / "photos/b.jpg").write_bytes(b"no image")
+    told = flags([columns("two")], [tmp_path / "photos"], tmp_path / "out")
+    with pytest.raises(UserError) as error:
+        predict_images(told)
+    assert str(error.value) == f"1 of 3 image(s) could not be read: {tmp_path / 'photos/b.jpg'}"
+    assert f"passed over {tmp_path / 'photos/b.jpg'}: cannot read image" in capsys.readouterr().out
+    assert os.listdir(tmp_path / "out/pseudo_color_prediction") == ["a.png", "c.png"]
+
+
+@pytest.mark.parametrize("fault", ["missing", "size", "value"])
+def test_an_image_whose_truth_cannot_be_shown_is_passed_over(tmp_path, columns, capsys, fault):
+    photograph(tmp_path / "a.png")
+    truth = np.zeros((5, 5) if fault == "size" else (12, 16), "uint16")
+    if fault != "missing":
+        cv2.imwrite(str(tmp_path / "mask.png"), truth + 300 if fault == "value" else truth)
+    (tmp_path / "list.txt").write_text("a.png mask.png\n")
+    with pytest.raises(UserError, match=r"1 of 1 image\(s\) could not be read"):
+        predict_images(flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
+    told = {"missing": "there is no such file", "size": "differ in size", "value": "holds 300"}[fault]
+    assert told in capsys.readouterr().out
+    assert written(tmp_path / "out") == []
+
+
+class TestRefused:
+    def refused(self, columns, tmp_path, **given):
+        if not (tmp_path / "a.png").exists():
+            photograph(tmp_path / "a.png")
+        with pytest.raises(UserError) as error:
+            predict_images(flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out", **given))
+        return str(error.value)
+
+    def test_nothing_to_predict(self, columns, tmp_path):
+        told = self.refused(columns, tmp_path, image_path=[str(tmp_path / "gone")])
+        assert told.startswith("there is no image, folder or list")
+
+    def test_no_weights(self, columns, tmp_path):
+        assert "no weights to predict with" in self.refused(columns, tmp_path, model_path=None)
+
+    def test_weights_for_some_configs_only(self, columns, tmp_path):
+        told = self.refused(columns, tmp_path, config=["a.yml", "b.yml"])
+        assert "--model_path has 1 path(s) and --config 2" in told
+
+    def test_colours_that_are_none(self, columns, tmp_path):
+        assert "custom colours" in self.refused(columns, tmp_path, custom_color=[1, 2])
+
+    def test_a_scale_without_its_switch(self, columns, tmp_path):
+        assert "without aug_eval" in self.refused(columns, tmp_path, scales=[0.5])
+
+    def test_a_transform_that_cannot_be_undone(self, columns, tmp_path):
+        transforms = [{"type": "RandomPaddingCrop", "crop_size": [8, 8]}]
+        model = columns("cropped", transforms=transforms)
+        told = self.refused(columns, tmp_path, config=[model[0]], model_path=[model[1]])
+        assert "RandomPaddingCrop moves the image away" in told
+
+    def test_a_folder_that_cannot_be_made(self, columns, tmp_path):
+        (tmp_path / "out").write_text("a file")
+        assert "cannot be made" in self.refused(columns, tmp_path)
+
+    def test_results_among_the_images(self, columns, tmp_path):
+        photograph(tmp_path / "photos/a.png")
+        told = flags([columns("two")], [tmp_path / "photos"], tmp_path / "photos/out")
+        predict_images(told)
+        with pytest.raises(UserError, match="lies where --save_dir .* puts its pictures"):
+            predict_images(told)
+
+
+def test_the_command(repository, tmp_path, trained):
+    """A broken image ends it with status 2, one line at the end, after the others are done."""
+    config, weights, root = trained
+    (tmp_path / "broken.png").write_bytes(b"")
+    command = [sys.executable, str(repository / "predict.py"), "--config", config, "--model_path", weights]
+    images = ["--image_path", os.path.join(root, "JPEGImages", "val_0.jpg"), str(tmp_path / "broken.png")]
+    more = ["--save_dir", "out", "--device", "cpu", "--aug_pred", "--flip_horizontal", "--save_probabilities"]
+    path = os.pathsep.join([str(repository), str(repository / "tests")])
+    done = subprocess.run(
+        [*command, *images, *more],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines() == [
+        f"error: 1 of 2 image(s) could not be read: {tmp_path / 'broken.png'}"
+    ]
+    assert "1 image(s) predicted: masks in out/pseudo_color_prediction" in done.stdout
+    assert len(written(tmp_path / "out")) == 3
+
+
+def test_a_mistake_ends_the_command_with_status_2(capsys, tmp_path, columns):
+    told = flags([columns("two")], [tmp_path / "gone.jpg"], tmp_path)
+    assert "gone.jpg" in refusal(capsys, lambda: predict_images(told))

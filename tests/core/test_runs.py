@@ -10,6 +10,7 @@ import pytest
 import tiny
 import tutorial_model  # noqa: F401  registers Model and Digits
 
+from paddleseg.core import evaluate as core_evaluate
 from paddleseg.core import runs
 from paddleseg.errors import UserError
 
@@ -62,7 +63,7 @@ def test_training_logs_evaluates_and_saves(tmp_path, root, lines):
     assert "CrossEntropyLoss: " in trained[0]
     assert sum("#Images: 5 mIoU" in line for line in lines) == 2
     kept = sorted(name for name in os.listdir(folder) if not name.startswith("vdl"))
-    assert kept == ["best_model", "iter_2", "iter_4"]
+    assert kept == ["best_model", "history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert any(name.startswith("vdl") for name in os.listdir(folder))
     with open(os.path.join(folder, "best_model", "state.json"), encoding="utf-8") as file:
         best = json.load(file)
@@ -81,9 +82,25 @@ def test_a_model_learns_what_is_easy_and_val_confirms_it(tmp_path, root, lines):
     assert scores.miou == pytest.approx(best["best_miou"], abs=1e-12)
 
 
+@pytest.mark.parametrize(("section", "expected"), [(None, 1), ({"batch_size": 3}, 3)])
+def test_an_evaluation_has_a_batch_size_of_its_own(tmp_path, root, lines, monkeypatch, section, expected):
+    seen = []
+
+    def evaluate(model, dataset, num_classes, batch_size, *more):
+        seen.append(batch_size)
+        return core_evaluate.evaluate(model, dataset, num_classes, batch_size, *more)
+
+    monkeypatch.setattr(runs, "evaluate", evaluate)
+    dic = tiny.config(root, iters=1, **({"test_config": section} if section else {}))
+    folder = train(tmp_path, dic, save_interval=1)
+    path = os.path.join(folder, "iter_1", "model.pdparams")
+    runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
+    assert seen == [expected] * 2
+
+
 def test_no_eval_does_not_evaluate(tmp_path, root, lines):
     folder = train(tmp_path, tiny.config(root), no_eval=True)
-    assert sorted(os.listdir(folder)) == ["iter_2", "iter_4"]
+    assert sorted(os.listdir(folder)) == ["history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert not any("[EVAL]" in line for line in lines)
 
 

@@ -173,6 +173,53 @@ def test_pretrained_weights_that_do_not_fit_are_refused(build, capsys, tmp_path)
     assert "wrongly shaped keys: conv.weight [3, 3, 1, 1] instead of [2, 3, 1, 1]" in message
 
 
+SKIP = "skip_mismatched_weights"
+
+
+def test_weights_of_another_shape_may_be_left_out(build, capsys, tmp_path):
+    given = components.UserNet(3)
+    given.conv.bias.set_value(paddle.full([3], 7.0))
+    weights = {**given.state_dict(), "conv.bias": paddle.full([2], 7.0)}
+    paddle.save(weights, str(tmp_path / "user.pdparams"))
+    opts = ["model.pretrained=user.pdparams"]
+    assert f"; with {SKIP}: True in the config, model.pretrained " in refusal(
+        capsys, lambda: build(USER, opts=opts).model
+    )
+    model = build(USER, opts=[*opts, f"{SKIP}=True"]).model
+    assert (model.conv.bias.numpy() == 7).all()
+    assert list(model.conv.weight.shape) == [2, 3, 1, 1]
+    told = capsys.readouterr().out
+    assert (
+        "UserNet keeps its own weight where user.pdparams has another shape: conv.weight [3, 3, 1, 1] "
+        in told
+    )
+    assert "UserNet: 1 weights loaded" in told
+
+
+def test_an_architecture_leaves_out_its_classifier(build, capsys, tmp_path):
+    text = "num_classes: %d\nmodel: {type: FCN, backbone: {type: MobileNetV2_x0_25}}\n"
+    other = build(text % 3).model
+    paddle.save(other.state_dict(), str(tmp_path / "fcn.pdparams"))
+    opts = ["model.pretrained=fcn.pdparams"]
+    assert SKIP in refusal(capsys, lambda: build(text % 5, opts=opts).model)
+    model = build(text % 5, opts=[*opts, f"{SKIP}=True"]).model
+    ours, theirs = model.state_dict(), other.state_dict()
+    same = [key for key in ours if ours[key].shape == theirs[key].shape]
+    assert len(same) == len(ours) - 2
+    assert all((ours[key].numpy() == theirs[key].numpy()).all() for key in same)
+    assert capsys.readouterr().out.count("keeps its own weight") == 2
+
+
+def test_nothing_but_another_shape_may_be_left_out(build, capsys, tmp_path):
+    weights = {"conv.weight": components.UserNet(3).conv.weight}
+    paddle.save(weights, str(tmp_path / "user.pdparams"))
+    opts = ["model.pretrained=user.pdparams"]
+    for more in ([], [f"{SKIP}=True"]):
+        told = refusal(capsys, lambda more=more: build(USER, opts=opts + more).model)
+        assert "missing keys: conv.bias" in told
+        assert SKIP not in told
+
+
 def test_a_model_that_takes_any_key_is_handed_pretrained(build):
     model = build("imports: [components]\nmodel: {type: LooseNet, pretrained: a, depth: 3}\n").model
     assert model.given == {"pretrained": "a", "depth": 3}

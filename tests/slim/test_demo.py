@@ -38,3 +38,17 @@ def test_weights_and_pictures_lie_where_it_says(printed):
         assert (folder / "output/demo" / run / "best_model/model.pdparams").is_file()
     picture = cv2.imread(str(folder / re.search(r"pictures: (\S+)", text)[1]))
     assert picture.shape[1] == 5 * 64
+
+
+def test_it_ends_with_the_report_of_its_runs(printed):
+    text, folder = printed
+    path = re.fullmatch(r"report: (\S+)", text.strip().splitlines()[-1])[1]
+    page = (folder / path).read_text(encoding="utf-8")
+    for name, part in (
+        ("teacher", "teacher"),
+        ("student_0", "plain student"),
+        ("distilled_0", "distilled student"),
+    ):
+        assert f'<th scope="row">{name}<small>{part}</small></th>' in page
+    assert "SegChannelwiseLoss" in page
+    assert 'class="missing"' not in page

@@ -1,18 +1,64 @@
+import runpy
+
 import numpy as np
+import pytest
 
-from paddleseg.utils.pictures import CAPTION_HEIGHT, overlay, sheet
+from paddleseg.errors import UserError
+from paddleseg.utils.pictures import CAPTION_HEIGHT, overlay, palette, sheet
 
 
-def test_an_overlay_tints_the_mask_and_leaves_the_rest_and_its_input_alone():
-    image = np.full((20, 20, 3), 100, "uint8")
-    mask = np.zeros((20, 20), "uint8")
+def test_the_palette_is_that_of_pascal_voc(repository):
+    # The first colours of the VOC 2012 development kit.
+    expected = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128], [0, 128, 128]]
+    colors = palette()
+    assert colors[: len(expected)].tolist() == expected
+    assert colors[20].tolist() == [0, 64, 128]
+    assert colors[255].tolist() == [224, 224, 192]
+    assert len(np.unique(colors, axis=0)) == 256
+    # deploy/infer.py runs without this package, and so has its own.
+    np.testing.assert_array_equal(colors, runpy.run_path(str(repository / "deploy/infer.py"))["palette"]())
+
+
+def test_custom_colours_replace_the_first_ones():
+    colors = palette([1, 2, 3, 4, 5, 255])
+    assert colors[:3].tolist() == [[1, 2, 3], [4, 5, 255], [0, 128, 0]]
+    assert palette([7, 7, 7] * 256).tolist() == [[7, 7, 7]] * 256
+
+
+@pytest.mark.parametrize("custom", [[1, 2], [1, 2, 256], [-1, 2, 3], [1] * 771])
+def test_custom_colours_of_another_form_are_refused(custom):
+    with pytest.raises(UserError, match="custom colours are red, green and blue"):
+        palette(custom)
+
+
+def test_an_overlay_tints_each_class_in_its_colour_and_leaves_the_rest_and_its_input_alone():
+    image = np.full((20, 30, 3), 100, "uint8")
+    mask = np.zeros((20, 30), "int64")
     mask[5:15, 5:15] = 1
+    mask[5:15, 15:25] = 2
     mask[0] = 255  # ignored pixels are no object
-    shown = overlay(image, mask, color=(0, 200, 0), alpha=0.5)
+    shown = overlay(image, mask, palette([0, 0, 0, 0, 200, 0, 50, 0, 250]), alpha=0.5)
     assert (shown[10, 10] == (50, 150, 50)).all()
-    assert (shown[5, 5] == (0, 200, 0)).all()  # the outline
-    assert (shown[mask != 1] == 100).all()
+    assert (shown[10, 20] == (175, 50, 75)).all()  # BGR
+    assert (shown[5, 5:15] == (0, 255, 0)).all()  # the outlines
+    assert (shown[5:15, 14] == (0, 255, 0)).all()
+    assert (shown[5:15, 15] == (255, 0, 51)).all()
+    assert (shown[(mask == 0) | (mask == 255)] == 100).all()
     assert (image == 100).all()
+
+
+def test_any_value_or_none_may_be_the_ignored_one():
+    image, mask = np.full((8, 8, 3), 100, "uint8"), np.full((8, 8), 255)
+    assert (overlay(image, mask) == 100).all()
+    shown = overlay(image, mask, alpha=1.0, ignore_index=None)
+    assert (shown == (192, 224, 224)).all()
+    assert (overlay(image, np.full((8, 8), 3), ignore_index=3) == 100).all()
+
+
+def test_black_tints_nothing():
+    image, mask = np.full((4, 4, 3), 100, "uint8"), np.zeros((4, 4), "uint8")
+    assert (overlay(image, mask, palette([0, 0, 0])) == 100).all()
+    assert (overlay(image, mask, palette([0, 0, 200]), alpha=1.0) == (200, 0, 0)).all()
 
 
 def test_a_sheet_puts_rows_below_a_line_of_captions():
@@ -22,3 +68,21 @@ def test_a_sheet_puts_rows_below_a_line_of_captions():
     assert (picture[CAPTION_HEIGHT : CAPTION_HEIGHT + 10, :30] == 10).all()
     assert (picture[CAPTION_HEIGHT + 10 :, :30] == 20).all()
     assert (picture[:CAPTION_HEIGHT] < 128).any()  # something was written there
+
+
+def test_a_gap_keeps_columns_and_rows_apart():
+    a, b = np.full((10, 30, 3), 10, "uint8"), np.full((10, 30, 3), 20, "uint8")
+    body = sheet([[a, b], [b, a]], ["first", "second"], gap=4)[CAPTION_HEIGHT:]
+    assert body.shape == (24, 64, 3)
+    assert (body[:10, :30] == 10).all()
+    assert (body[14:, 34:] == 10).all()
+    assert (body[:, 30:34] == 255).all()
+    assert (body[10:14] == 255).all()
+
+
+def test_a_caption_that_is_too_long_loses_its_middle():
+    picture = np.zeros((4, 80, 3), "uint8")
+    short, long = (sheet([[picture]], [text])[:CAPTION_HEIGHT] for text in ("abc", "abc" + 60 * "m" + "xyz"))
+    assert (long[:, -4:] == 255).all()  # nothing is cut at the edge
+    assert (long[:, 8:28] == short[:, 8:28]).mean() > 0.9  # it begins alike
+    assert (long[:, 60:] < 128).any()  # and reaches the end

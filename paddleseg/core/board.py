@@ -1,0 +1,133 @@
+"""A run's curves, pictures and hyperparameters for VisualDL."""
+
+import contextlib
+import io
+import os
+import re
+import sys
+import time
+
+import paddle
+
+from paddleseg.core import parallel
+from paddleseg.utils.logger import logger
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None
+
+
+class Board:
+    """Writes for VisualDL under PaddleSeg's tags, or nothing at all.
+
+    Args:
+        folder: where the log goes; None writes nothing.
+        position: what `position()` returned, to go on from; what was written later is cut off.
+        hparams: {name: number, text or None}, the hyperparameters of the run.
+        metrics: the tags of the curves whose last values stand beside them.
+    """
+
+    def __init__(self, folder=None, position=None, hparams=None, metrics=()):
+        self._writer = None
+        if folder is None:
+            return
+        from visualdl import LogWriter  # slow to import, so only where it is asked for
+
+        name = _old_log(folder, position)
+        # It prints that it goes on with an old log.
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._writer = LogWriter(folder, file_name=name or _new_log(folder))
+        if name is None and hparams:
+            self._writer.add_hparams({k: _number_or_text(v) for k, v in hparams.items()}, list(metrics))
+
+    def add_training(self, figures):
+        """Write a `Progress.summary`, and the memory in use."""
+        costs = {key: figures[key] for key in ("lr", "batch_cost", "reader_cost", "ips")}
+        self._add("Train", {**figures["losses"], **costs, **peak_memory()}, figures["iteration"])
+
+    def add_evaluation(self, scores, iteration, ema=False):
+        """Write the `Scores` of an evaluation, of the weights' moving average if `ema`."""
+        values = {"mIoU": scores.miou, "Acc": scores.acc, "Kappa": scores.kappa, "Dice": scores.mdice}
+        values.update(_of_classes("IoU", scores.class_iou))
+        if scores.auc_roc is not None:
+            values["Auc_roc"] = scores.auc_roc
+        if scores.class_boundary_iou is not None:
+            values["Boundary_mIoU"] = scores.mean_boundary_iou
+            values.update(_of_classes("Boundary_IoU", scores.class_boundary_iou))
+        prefix = "Ema_" if ema else ""
+        self._add("Evaluate", {prefix + name: value for name, value in values.items()}, iteration)
+
+    def add_pictures(self, pictures, iteration):
+        """Write {name: uint8 H x W x 3, BGR}."""
+        if self._writer is not None:
+            for name, picture in pictures.items():
+                self._writer.add_image(f"Validation/{name}", picture[..., ::-1], iteration)
+
+    def position(self):
+        """Flush; return the name and size of the log, for JSON."""
+        if self._writer is None:
+            return None
+        self._unless_full(self._writer.flush)
+        path = self._writer.file_name
+        return {"file": os.path.basename(path), "bytes": os.path.getsize(path)}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._writer is not None:
+            self._unless_full(self._writer.close)
+
+    def _unless_full(self, write):
+        try:
+            write()
+        except OSError as error:
+            logger.warning(f"{self._writer.file_name} cannot be written: {error}; the curves have a gap")
+
+    def _add(self, group, values, iteration):
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{group}/{name}", float(value), iteration)
+
+
+def peak_memory():
+    """Return the most memory that this process has used so far, {name: MiB}; no one waits for the device."""
+    peaks = {}
+    if resource is not None:
+        # Kilobytes, but bytes on macOS.
+        unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+        peaks["host_memory_MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    if not parallel.on_cpu():
+        peaks["gpu_memory_MB"] = paddle.device.cuda.max_memory_allocated() / (1 << 20)
+    return peaks
+
+
+def _number_or_text(value):
+    # VisualDL knows no others, and takes a bool for an int, which it then refuses.
+    return value if type(value) in (int, float) else str(value)
+
+
+def _of_classes(name, values):
+    return {f"{name}/class_{i}": value for i, value in enumerate(values)}
+
+
+def _old_log(folder, position):
+    """Return the name of the log of `position`, cut to what it was then; None if it is not there.
+
+    VisualDL shows one log of a folder, the last by name, so the curves of a resumed run must go on in the old
+    one, and those of a new run must not.
+    """
+    if position is None:
+        return None
+    path = os.path.join(folder, position["file"])
+    if not os.path.isfile(path) or os.path.getsize(path) < position["bytes"]:
+        return None
+    os.truncate(path, position["bytes"])
+    return position["file"]
+
+
+def _new_log(folder):
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    taken = [int(name[11:21]) for name in names if re.fullmatch(r"vdlrecords\.\d{10}\.log", name)]
+    return f"vdlrecords.{max([int(time.time()), *(number + 1 for number in taken)])}.log"

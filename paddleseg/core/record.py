@@ -1,0 +1,107 @@
+"""What is known of a run, to everything that shows or keeps it."""
+
+import contextlib
+
+from paddleseg.core import parallel
+from paddleseg.core.board import Board
+from paddleseg.core.run_files import History
+from paddleseg.core.terminal import Bar, Lines, bar_wanted
+from paddleseg.core.validation_pictures import ValidationPictures
+
+_DATA = ("train_dataset.", "unlabeled_dataset.", "val_dataset.", "test_config.")
+
+
+class Record:
+    """Hands on each figure of a run as it becomes known.
+
+    Args:
+        terminal: `Lines` or a `Bar`.
+        history: a `History`.
+        board: a `Board`.
+        pictures: `pictures() -> {name: picture}` of the model as it is; None for none.
+    """
+
+    def __init__(self, terminal, history, board, pictures=None):
+        self._terminal = terminal
+        self._board = board
+        self._pictures = pictures
+        self._all = (terminal, history, board)
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self):
+        self._open.enter_context(self._board)
+        self._open.enter_context(self._terminal)
+        return self
+
+    def __exit__(self, *error):
+        self._open.__exit__(*error)
+
+    def advance(self):
+        """An iteration is done."""
+        self._terminal.advance()
+
+    def add_training(self, figures):
+        """Take a `Progress.summary`."""
+        for each in self._all:
+            each.add_training(figures)
+
+    def add_evaluation(self, scores, iteration, ema=False):
+        """Take the `Scores` of an evaluation, of the weights' moving average if `ema`."""
+        for each in self._all:
+            each.add_evaluation(scores, iteration, ema)
+
+    def draw_pictures(self):
+        """Return {name: picture} of the model as it is now."""
+        return {} if self._pictures is None else self._pictures()
+
+    def add_pictures(self, pictures, iteration):
+        """Take what `draw_pictures` has returned."""
+        self._board.add_pictures(pictures, iteration)
+
+    def position(self):
+        """Return where the curves stand, for JSON."""
+        return self._board.position()
+
+
+def open_record(step, builder, args, progress, state, about, evaluated):
+    """Return the `Record` of a run: its terminal, and of rank 0 the files in its folder.
+
+    Args:
+        step: what is trained; its `teachers`, if it has any, are drawn beside the model.
+        builder: the `SegBuilder` of the run.
+        args: the parsed flags of `cli.add_training_flags`.
+        progress: the `Progress`.
+        state: of the checkpoint that it goes on from, {} at the beginning.
+        about: the `resume.outcome` of the run, of which the hyperparameters are taken.
+        evaluated: whether there are evaluations.
+    """
+    start_iter = state.get("iter", 0)
+    if bar_wanted(args.log_style):
+        best = (state.get("best") or {}).get("model", {})
+        terminal = Bar(builder.cfg.iters, start_iter, best.get("best_miou"))
+    else:
+        terminal = Lines(progress.line)
+    first = parallel.rank() == 0
+    history = History(args.save_dir if first else None, start_iter)
+    if not (first and args.use_vdl):
+        return Record(terminal, history, Board())
+    metrics = ["Evaluate/mIoU", "Evaluate/Acc", "Evaluate/Kappa", "Train/loss"][0 if evaluated else 3 :]
+    board = Board(args.save_dir, state.get("curves"), _hyperparameters(about), metrics)
+    pictures = None
+    if evaluated and args.vdl_images:
+        pictures = ValidationPictures(
+            builder.val_dataset, builder.model, _teachers(step), args.vdl_images, builder.eval_config
+        )
+    return Record(terminal, history, board, pictures)
+
+
+def _hyperparameters(about):
+    """Return those of what decides the outcome that are worth a column: no data, no checksums."""
+    return {key: value for key, value in about.items() if not key.startswith(_DATA) and "SHA-256" not in key}
+
+
+def _teachers(step):
+    """Return {name: model} of a step's teachers, if it has any."""
+    teachers = step.teachers.teachers if hasattr(step, "teachers") else []
+    names = ["teacher"] if len(teachers) == 1 else [f"teacher {k}" for k in range(len(teachers))]
+    return dict(zip(names, (teacher.model for teacher in teachers)))

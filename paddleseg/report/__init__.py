@@ -1,0 +1,1 @@
+"""Trainings, read back from their folders, as one page to look at."""

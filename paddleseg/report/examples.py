@@ -1,0 +1,85 @@
+"""The validation images where a distilled student does better than a plain one, and where it does worse."""
+
+import dataclasses
+
+import numpy as np
+import paddle
+
+from paddleseg.core.predict import predict
+from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.utils.metrics import confusion_matrix, scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A validation image and the mIoU of two students on it.
+
+    Attributes:
+        index: of the sample.
+        plain, distilled: `image_miou` of each.
+    """
+
+    index: int
+    plain: float
+    distilled: float
+
+    @property
+    def gain(self):
+        """What distillation has gained."""
+        return self.distilled - self.plain
+
+
+def image_miou(mask, truth, num_classes, ignore_index=255):
+    """Return the mean IoU over those classes that an image's truth holds; None if all of it is ignored.
+
+    Args:
+        mask: the predicted classes, an array of whole numbers.
+        truth: the true ones, of the same shape.
+        num_classes: number of classes.
+        ignore_index: the truth of pixels that are not counted.
+    """
+    pred, label = (paddle.to_tensor(np.asarray(a, np.int64)) for a in (mask, truth))
+    matrix = confusion_matrix(pred, label, num_classes, ignore_index).numpy()
+    there = matrix.sum(axis=1) > 0
+    return float(scores(matrix).class_iou[there].mean()) if there.any() else None
+
+
+def compare(plain, distilled, dataset, num_classes, indices, config):
+    """Return the `Example` of each image that has a pixel to count.
+
+    Args:
+        plain, distilled: models in eval mode.
+        dataset: in evaluation mode.
+        num_classes: number of classes.
+        indices: of the images.
+        config: an `EvalConfig`, how they are inferred.
+    """
+    samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
+    ignore_index = getattr(dataset, "ignore_index", 255)
+    examples = []
+    for index in indices:
+        sample = samples[0, index]
+        found = [
+            image_miou(mask_of(model, sample, config), sample["label"], num_classes, ignore_index)
+            for model in (plain, distilled)
+        ]
+        if None not in found:
+            examples.append(Example(int(index), *found))
+    return examples
+
+
+def mask_of(model, sample, config):
+    """Return the classes that a model gives the pixels of a sample of `SeededSamples`."""
+    return predict(model, sample["img"], sample["label"].shape, config, sample.get("trans_info", ()))
+
+
+def extremes(examples, count):
+    """Return the examples that gained most and those that lost most, together at most `count`.
+
+    Each list begins with the largest change. Half of `count` is for each, the odd one for those that gained,
+    and what one list leaves goes to the other.
+    """
+    gained = sorted((e for e in examples if e.gain > 0), key=lambda e: (-e.gain, e.index))
+    lost = sorted((e for e in examples if e.gain < 0), key=lambda e: (e.gain, e.index))
+    for_lost = min(len(lost), max(count // 2, count - len(gained)))
+    return gained[: count - for_lost], lost[:for_lost]

@@ -1,0 +1,53 @@
+"""A run's config, as its run.yml keeps it, to objects again."""
+
+import os
+import re
+import sys
+import tempfile
+
+import yaml
+
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.errors import UserError
+from paddleseg.report.runs import without_pretrained
+from paddleseg.utils.weights import load_weights
+
+
+def builder_of(config, sections, where, beside=None):
+    """Return the `SegBuilder` of some sections of a merged config, whose model begins with random weights.
+
+    Args:
+        config: the dict.
+        sections: names of the sections; all are needed.
+        where: what messages call the config.
+        beside: the path of the config that was read, for `imports` beside it.
+
+    Raises:
+        UserError: a component or a module is not there, or a section is missing.
+    """
+    if beside is not None and os.path.dirname(beside) not in sys.path:
+        sys.path.append(os.path.dirname(beside))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "config.yml")
+        with open(path, "w", encoding="utf-8") as file:
+            yaml.safe_dump(without_pretrained(config), file, sort_keys=False)
+        try:
+            cfg = Config(path, sections=sections, required=sections)
+        except UserError as error:
+            # The lines of a file that is gone would lead astray.
+            raise UserError(re.sub(re.escape(path) + r"(:\d+)?", lambda _: where, str(error))) from None
+    cfg.path = where
+    return SegBuilder(cfg)
+
+
+def model_of(config, weights, where, beside=None):
+    """Return the model of a merged config in eval mode, with the weights of a file.
+
+    Args:
+        weights: what `load_weights` takes.
+        config, where, beside: as `builder_of` takes them.
+    """
+    model = builder_of(config, ("model",), where, beside).model
+    load_weights(model, weights)
+    model.eval()
+    return model

@@ -1,0 +1,172 @@
+"""The tables of the page, as texts."""
+
+import dataclasses
+from typing import List, Optional
+
+import numpy as np
+
+from paddleseg.report.gap import share_of_gap, spread, why_no_share
+from paddleseg.report.runs import part_of
+
+UNKNOWN = "–"
+PARTS = {
+    "teacher": "teacher",
+    "plain": "plain student",
+    "distilled": "distilled student",
+    "trained": "trained",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table, or why there is none.
+
+    Attributes:
+        head: names of the columns.
+        rows: lists of as many texts.
+        notes: sentences below it.
+        missing: why there is none, a sentence; None where there is one.
+    """
+
+    head: List[str] = dataclasses.field(default_factory=list)
+    rows: List[List[str]] = dataclasses.field(default_factory=list)
+    notes: List[str] = dataclasses.field(default_factory=list)
+    missing: Optional[str] = None
+
+
+def whats(runs, found):
+    """Return {first cell of a row: what it is, in words} of `overview` and `gains`."""
+    said = {run.name: PARTS[part_of(run, found)] for run in runs}
+    for comparison in found:
+        for group in (comparison.teachers, comparison.plain, comparison.distilled):
+            if group:
+                said[names(group)] = said[group[0].name]
+    return said
+
+
+def overview(runs, costs):
+    """Return the `Table` of the runs, a row for each.
+
+    Args:
+        runs: list of `Run`.
+        costs: for each run what `costs.costs` returns.
+    """
+    head = [
+        "run",
+        "seed",
+        "mIoU",
+        "at iteration",
+        "parameters",
+        "GFLOPs",
+        "latency",
+        "memory",
+        "input",
+    ]
+    rows = []
+    for run, cost in zip(runs, costs):
+        best = run.best
+        rows.append(
+            [
+                run.name,
+                str(run.about.get("seed", UNKNOWN)),
+                UNKNOWN if best is None else f"{best['miou']:.4f}",
+                UNKNOWN if best is None else str(best["iteration"]),
+                *_cost_texts(cost),
+            ]
+        )
+    notes = []
+    if not _on_one_set(runs):
+        notes.append("The runs were not evaluated on the same images, so their mIoU cannot be compared.")
+    if any(run.best is None for run in runs):
+        notes.append("A run without an mIoU was never evaluated.")
+    return Table(head, rows, notes)
+
+
+def gains(found):
+    """Return the `Table` of what distillation has gained, a row for each student and teacher."""
+    if not found:
+        return Table(missing="None of these runs is a distillation.")
+    rows, notes = {}, []
+    for comparison in found:
+        runs = [*comparison.teachers, *comparison.plain, *comparison.distilled]
+        distilled, plain, teachers = map(
+            _mious, (comparison.distilled, comparison.plain, comparison.teachers)
+        )
+        over, share = UNKNOWN, UNKNOWN
+        problem = _problem(comparison, runs, distilled, plain, teachers)
+        if distilled and plain and _on_one_set(runs):
+            over = f"{np.mean(distilled) - np.mean(plain):+.4f}"
+        if problem is None:
+            share = f"{share_of_gap(distilled, plain, teachers):.0%}"
+        else:
+            notes.append(f"{names(comparison.distilled)}: no share of the gap is given, since {problem}.")
+        for group in (comparison.teachers, comparison.plain):
+            if group:
+                rows[names(group)] = [names(group), *_mean(_mious(group)), UNKNOWN, UNKNOWN]
+        name = names(comparison.distilled)
+        rows[name] = [name, *_mean(distilled), over, share]
+    return Table(["runs", "seeds", "mIoU", "over plain", "of the gap"], list(rows.values()), notes)
+
+
+def class_scores(runs):
+    """Return the `Table` of the IoU of each class, a row for each class and a column for each run."""
+    scored = [run for run in runs if run.best is not None and run.best.get("class_iou")]
+    if not scored:
+        return Table(missing="None of these runs was evaluated.")
+    columns = [run.best["class_iou"] for run in scored]
+    rows = [
+        [str(k), *(f"{column[k]:.4f}" if k < len(column) else UNKNOWN for column in columns)]
+        for k in range(max(map(len, columns)))
+    ]
+    return Table(["class", *(run.name for run in scored)], rows)
+
+
+def names(runs):
+    """Return the names of runs as one text."""
+    return ", ".join(run.name for run in runs)
+
+
+def _problem(comparison, runs, distilled, plain, teachers):
+    """Return why a share of the gap is not given, as a clause; None where it is."""
+    if not comparison.plain:
+        return "no run here trained its model without a teacher"
+    if not distilled or not plain:
+        return "a run was never evaluated"
+    if not _on_one_set(runs):
+        return "the runs were not evaluated on the same images"
+    if len({str(run.about["config"]) for run in comparison.plain}) > 1:
+        return "the plain students differ in more than their seeds"
+    return why_no_share(plain, teachers)
+
+
+def _mious(runs):
+    return [run.best["miou"] for run in runs if run.best is not None]
+
+
+def _mean(values):
+    """Return the number of values and their mean, with the standard deviation of several."""
+    if not values:
+        return ["0", UNKNOWN]
+    text = f"{np.mean(values):.4f}"
+    return [str(len(values)), f"{text} ± {spread(values):.4f}" if len(values) > 1 else text]
+
+
+def _on_one_set(runs):
+    return len({str(_validation_set(run.config)) for run in runs}) <= 1
+
+
+def _validation_set(config):
+    section = config.get("val_dataset") or {}
+    return sorted((key, str(value)) for key, value in section.items() if key != "transforms")
+
+
+def _cost_texts(cost):
+    if cost is None:
+        return [UNKNOWN] * 5
+    return [
+        f"{cost['parameters'] / 1e6:.2f} M",
+        f"{cost['flops'] / 1e9:.2f}",
+        UNKNOWN if cost["seconds"] is None else f"{1000 * cost['seconds']:.1f} ms",
+        f"{cost['megabytes']:.0f} MB",
+        " × ".join(str(side) for side in cost["shape"][2:]),
+    ]

@@ -1,0 +1,74 @@
+"""Curves as lines in pixels, by hand."""
+
+import pytest
+
+from paddleseg.report import curves
+from paddleseg.report.curves import chart, charts, thinned, ticks
+from paddleseg.report.runs import read_runs
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "count", "whole", "expected"),
+    [
+        (0, 1, 5, False, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0.48, 0.71, 5, False, [0.5, 0.55, 0.6, 0.65, 0.7]),
+        (10, 40, 4, True, [10, 20, 30, 40]),
+        (1, 2, 4, True, [1, 2]),
+        (0, 160_000, 4, True, [0, 50_000, 100_000, 150_000]),
+        (-0.3, 0.3, 3, False, [-0.2, 0, 0.2]),
+        (1e-5, 3e-5, 4, False, [1e-5, 1.5e-5, 2e-5, 2.5e-5, 3e-5]),
+    ],
+)
+def test_ticks_are_round_and_within(low, high, count, whole, expected):
+    assert ticks(low, high, count, whole) == pytest.approx(expected)
+
+
+def test_pixels_by_hand(monkeypatch):
+    monkeypatch.setattr(curves, "WIDTH", 164)
+    monkeypatch.setattr(curves, "HEIGHT", 148)
+    drawn = chart("loss", [("a", 0, False, [(0, 0.0), (5, 1.0), (10, None), (15, 0.5), (20, 0.0)])])
+    # 100 pixels from 52 for 20 iterations, 108 from below for 1.08, the values' range and 4 % at either end.
+    assert drawn.lines[0].pieces == [[(52, 114), (77, 14)], [(127, 64), (152, 114)]]
+    assert drawn.x_ticks == [(52, "0"), (77, "5"), (102, "10"), (127, "15"), (152, "20")]
+    assert [text for _, text in drawn.y_ticks] == ["0", "0.5", "1"]
+    assert [pixel for pixel, _ in drawn.y_ticks] == [114, 64, 14]
+
+
+def test_a_long_curve_is_thinned_to_means():
+    points = [(k, float(k)) for k in range(1, 11)]
+    assert thinned(points, 4) == [(3, 2.0), (6, 5.0), (9, 8.0), (10, 10.0)]
+    points[4] = (5, None)
+    assert thinned(points, 4)[1] == (6, None)
+    assert thinned(points, 10) == points
+    assert thinned([], 4) == []
+
+
+def test_a_single_value_is_a_point_in_the_middle():
+    drawn = chart("mIoU", [("a", 0, False, [(4, 0.5)])])
+    ((x, y),) = drawn.lines[0].pieces[0]
+    assert curves.LEFT < x < curves.WIDTH - curves.RIGHT
+    assert curves.TOP < y < curves.HEIGHT - curves.BOTTOM
+    assert chart("mIoU", [("a", 0, False, [(4, None)])]) is None
+
+
+def test_every_loss_has_a_chart_of_the_runs_that_have_it(trained, made_up):
+    runs = read_runs([trained / "plain_0", made_up("silent"), trained / "distilled_0"])
+    drawn = {one.title: one for one in charts(runs)}
+    assert list(drawn) == ["mIoU on the validation images", "loss", "CrossEntropyLoss", "KLLoss"]
+    assert [(line.name, line.color) for line in drawn["loss"].lines] == [("plain_0", 0), ("distilled_0", 2)]
+    assert [line.name for line in drawn["KLLoss"].lines] == ["distilled_0"]
+    assert [len(line.pieces[0]) for line in drawn["loss"].lines] == [4, 4]
+    assert charts(read_runs([made_up("silent_too")])) == []
+
+
+def test_the_moving_average_is_a_dashed_line_of_the_runs_colour(made_up):
+    evaluations = [
+        {"kind": "eval", "iteration": k, "miou": 0.1 * k, "class_iou": [], **ema}
+        for k in (1, 2)
+        for ema in ({}, {"ema": True})
+    ]
+    (drawn,) = charts(read_runs([made_up("a", history=evaluations)]))
+    assert [(line.name, line.color, line.dashed) for line in drawn.lines] == [
+        ("a", 0, False),
+        ("a, moving average", 0, True),
+    ]

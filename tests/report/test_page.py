@@ -1,0 +1,225 @@
+"""The page of tiny runs: whole, self-contained, escaped; and what is missing is said."""
+
+import base64
+import html.parser
+import os
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from paddleseg.errors import UserError
+from paddleseg.report import page as page_module
+
+VOID = {"meta", "img", "link", "br", "wbr", "hr", "input"}
+NAMES = ("teacher", "plain_0", "plain_1", "distilled_0", "distilled_1")
+
+
+class Page(html.parser.HTMLParser):
+    """A page taken apart; tags that do not match are an error."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.texts, self.attributes = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if data.strip() and "style" not in self.open:
+            self.texts.append(" ".join(data.split()))
+
+    def rows(self, heading):
+        """Return the texts from a heading to the next "note" or heading as one list."""
+        return self.texts[self.texts.index(heading) + 1 :]
+
+
+@pytest.fixture(scope="module")
+def text(trained, tmp_path_factory):
+    """The page of all tiny runs."""
+    import argparse
+
+    path = tmp_path_factory.mktemp("page") / "made" / "report.html"
+    runs = [str(trained / name) for name in NAMES]
+    flags = {"images": 4, "compared": 100, "repeats": 1, "device": "cpu"}
+    page_module.write_report(argparse.Namespace(runs=runs, output=str(path), **flags))
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Spares a test the processes that measure."""
+    monkeypatch.setattr(page_module, "costs", lambda runs, repeats, device: ([None] * len(runs), []))
+
+
+def test_the_page_needs_nothing_beside_it(text):
+    page = Page(text)
+    outside = [
+        value
+        for _, name, value in page.attributes
+        if name in ("src", "href", "srcset", "xlink:href", "data", "action") and not value.startswith("data:")
+    ]
+    assert outside == []
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", text)
+    assert "default-src 'none'" in text
+
+
+def test_all_sections_are_there(text):
+    page = Page(text)
+    assert "missing" not in [value for _, name, value in page.attributes if name == "class"]
+    assert page.tags.count("h2") == 7
+    assert page.tags.count("polyline") == 5 + 5 + 5 + 2
+
+
+def test_the_runs_with_their_costs(text):
+    rows = Page(text).rows("input")
+    for name in NAMES:
+        seed, miou, iteration, parameters, flops, latency, memory, size = rows[rows.index(name) + 2 :][:8]
+        assert seed == name[-1] or name == "teacher"
+        assert 0 < float(miou) < 1
+        assert iteration in ("4", "8", "12")
+        assert parameters == "0.00 M"
+        assert latency.endswith(" ms")
+        # No import of Paddle takes less, and a model of 4 channels no gigabytes.
+        assert 50 < int(memory.removesuffix(" MB")) < 4000
+        assert size == "32 × 32"
+
+
+def test_what_distillation_gained(text, trained):
+    rows = Page(text).rows("of the gap")
+    miou = {}
+    for name in NAMES:
+        with open(trained / name / "best_model" / "state.json", encoding="utf-8") as file:
+            miou[name] = yaml.safe_load(file)["best_miou"]
+    plain = np.mean([miou["plain_0"], miou["plain_1"]])
+    distilled = np.mean([miou["distilled_0"], miou["distilled_1"]])
+    at = rows.index("distilled_0, distilled_1")
+    assert rows[at + 1 : at + 3] == ["distilled student", "2"]
+    assert rows[at + 3].startswith(f"{distilled:.4f} ± ")
+    assert rows[at + 4] == f"{distilled - plain:+.4f}"
+
+
+def test_the_pictures_are_of_the_images_with_the_largest_change(text):
+    page = Page(text)
+    uris = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
+    gained = [float(t) for t in page.texts if re.fullmatch(r"[+-]0\.\d{4}", t)][1:]
+    assert 0 < len(gained) <= 4
+    assert len(uris) == 5 * len(gained)
+    helped, hurt = [g for g in gained if g > 0], [g for g in gained if g < 0]
+    assert gained == [*sorted(helped, reverse=True), *sorted(hurt)]
+    for uri in uris:
+        head, _, data = uri.partition(",")
+        assert head == "data:image/jpeg;base64"
+        picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), "uint8"), cv2.IMREAD_COLOR)
+        assert picture.shape == (32, 32, 3)
+    captions = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")][:5]
+    said = ["photograph", "truth", "teacher", r"plain_0 0\.\d{4}", r"distilled_0 0\.\d{4}"]
+    for caption, expected in zip(captions, said):
+        assert re.fullmatch(rf"val_\d\.jpg: {expected}", caption)
+
+
+def test_one_run_leaves_out_what_compares(report, trained, unmeasured):
+    page = Page(report(trained / "plain_0"))
+    assert "None of these runs is a distillation." in page.texts
+    assert "A single run has nothing to differ from." in page.texts
+    assert "It takes a distilled run and a plain run of the same model, both evaluated." in page.texts
+    assert "One run" in page.texts
+    assert page.tags.count("polyline") == 3
+
+
+def test_a_run_that_tells_nothing_still_has_its_page(report, made_up):
+    page = Page(report(made_up("a", {"type": "NoSuchNet"}), images=0))
+    text = " ".join(page.texts)
+    assert "NoSuchNet" in text
+    assert "val_dataset" in text
+    assert "None of these runs was evaluated." in text
+    assert "None of these runs has a history.jsonl" in text
+    assert "None were asked for (--images 0)." in text
+    assert "config.yml" not in text  # the file that it was rebuilt from is no file of the user's
+
+
+def test_a_data_set_that_is_not_here_costs_the_pictures_alone(report, trained, tmp_path, unmeasured):
+    folders = []
+    for name in ("plain_0", "distilled_0"):
+        folders.append(shutil.copytree(trained / name, tmp_path / name))
+        path = tmp_path / name / "run.yml"
+        run = yaml.safe_load(path.read_text(encoding="utf-8"))
+        run["config"]["val_dataset"]["dataset_root"] = "/nowhere"
+        path.write_text(yaml.safe_dump(run), encoding="utf-8")
+    page = Page(report(*folders))
+    (why,) = [text for text in page.texts if "could not be run" in text]
+    assert "'/nowhere'" in why
+    assert page.tags.count("img") == 0
+    assert page.tags.count("polyline") > 0
+
+
+def test_the_teacher_is_drawn_though_its_run_is_not_given(report, trained, unmeasured):
+    page = Page(report(trained / "plain_0", trained / "distilled_0", images=1))
+    assert page.texts.count("teacher") == 1
+    assert any("the teacher's own mIoU is not known here" in text for text in page.texts)
+
+
+def test_a_teacher_without_weights_is_left_out_of_the_pictures(report, trained, tmp_path, unmeasured):
+    folder = shutil.copytree(trained / "distilled_0", tmp_path / "d")
+    path = tmp_path / "d" / "run.yml"
+    run = yaml.safe_load(path.read_text(encoding="utf-8"))
+    run["teachers"][0]["weights"] = "/gone/model.pdparams"
+    path.write_text(yaml.safe_dump(run), encoding="utf-8")
+    page = Page(report(trained / "plain_0", folder, images=2))
+    assert any("/gone/model.pdparams, are not on this machine" in text for text in page.texts)
+    assert page.tags.count("img") in (4, 8)
+
+
+def test_runs_on_other_images_are_not_compared(report, made_up, unmeasured):
+    def told(root, **about):
+        return {"config": {"val_dataset": {"type": "D", "dataset_root": root, "transforms": [root]}}, **about}
+
+    teachers = {"role": "distill", "teachers": [{"config": {"model": {}}, "weights": None}]}
+    folders = [made_up("p", miou=0.5, **told("x")), made_up("d", miou=0.6, **told("y", **teachers))]
+    text = " ".join(Page(report(*folders)).texts)
+    assert "were not evaluated on the same images, so their mIoU cannot be compared" in text
+    assert "+0.1000" not in text
+    folders = [made_up("p2", miou=0.5, **told("x")), made_up("d2", miou=0.6, **told("x", **teachers))]
+    assert "+0.1000" in " ".join(Page(report(*folders)).texts)
+
+
+def test_what_users_wrote_is_escaped(report, made_up, unmeasured):
+    evil = "<script>alert('&')</script>"
+    entry = {"kind": "train", "iteration": 1, "losses": {evil: 1.0}}
+    about = {"command": ["train.py", evil], "device": evil, "config": {evil: evil}}
+    folders = [made_up("a <b>&", history=[entry], **about), made_up("b")]
+    text = report(*folders)
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert evil in page.texts
+    assert any("train.py '<script>" in text for text in page.texts)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_measured(trained, tmp_path):
+    import argparse
+
+    flags = {"images": 4, "compared": 100, "repeats": 1, "device": "cpu"}
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for output, message in ((tmp_path, "that is a folder"), (tmp_path / "file" / "x.html", "cannot be made")):
+        given = argparse.Namespace(runs=[str(trained / "plain_0")], output=str(output), **flags)
+        with pytest.raises(UserError, match=message):
+            page_module.write_report(given)
+    assert sorted(os.listdir(tmp_path)) == ["file"]

@@ -1,0 +1,112 @@
+"""What the folders of runs say, and what the runs are to each other."""
+
+import json
+import os
+
+import pytest
+
+from paddleseg.errors import UserError
+from paddleseg.report.runs import comparisons, part_of, read_runs
+
+STUDENT = {"type": "TinyNet", "width": 4}
+TEACHER = {"type": "TinyNet", "width": 6}
+
+
+def taught_by(weights, model=TEACHER):
+    return {"role": "distill", "teachers": [{"config": {"model": model}, "weights": weights}]}
+
+
+def parts(folders):
+    runs = read_runs(folders)
+    found = comparisons(runs)
+    return {run.name: part_of(run, found) for run in runs}
+
+
+def test_a_training_is_read_as_it_was(trained):
+    run, distilled = read_runs([trained / "plain_1", trained / "distilled_0"])
+    assert (run.name, run.distilled, run.about["seed"]) == ("plain_1", False, 1)
+    assert [entry["iteration"] for entry in run.evaluations()] == [4, 8]
+    with open(trained / "plain_1" / "best_model" / "state.json", encoding="utf-8") as file:
+        state = json.load(file)
+    assert run.best["miou"] == state["best_miou"]
+    assert run.best["iteration"] == state["best_iter"]
+    assert os.path.isfile(run.weights)
+    assert distilled.distilled
+
+
+def test_parts_of_real_runs(trained):
+    names = ("teacher", "plain_0", "plain_1", "distilled_0", "distilled_1")
+    runs = read_runs([trained / name for name in names])
+    (found,) = comparisons(runs)
+    assert (found.teachers, found.plain, found.distilled) == (runs[:1], runs[1:3], runs[3:])
+    assert [part_of(run, [found]) for run in runs] == ["teacher", *["plain"] * 2, *["distilled"] * 2]
+
+
+def test_a_teacher_is_known_by_its_weights_though_it_is_the_students_model(made_up):
+    first, second = made_up("first", STUDENT), made_up("second", STUDENT)
+    born_again = made_up("again", STUDENT, **taught_by(f"{first}/best_model/model.pdparams", STUDENT))
+    assert parts([first, second, born_again]) == {"first": "teacher", "second": "plain", "again": "distilled"}
+
+
+def test_a_teacher_whose_weights_were_moved_is_known_by_its_model(made_up):
+    folders = [made_up("big", TEACHER), made_up("small", STUDENT), made_up("other", {"type": "Other"})]
+    folders.append(made_up("d", {**STUDENT, "pretrained": "x"}, **taught_by("/elsewhere/w.pdparams")))
+    expected = {"big": "teacher", "small": "plain", "other": "trained", "d": "distilled"}
+    assert parts(folders) == expected
+
+
+def test_distillations_are_grouped_unless_more_than_the_seed_differs(made_up):
+    teaching = taught_by("/elsewhere/w.pdparams")
+    same = [made_up(f"same_{k}", STUDENT, **{**teaching, "seed": k}) for k in (0, 1)]
+    other_loss = made_up("loss", STUDENT, config={"distill_loss": {"coef": [2]}}, **teaching)
+    other_file = made_up("file", STUDENT, distill_config_sha256="ab", **teaching)
+    other_teacher = made_up("t", STUDENT, **taught_by("/elsewhere/v.pdparams"))
+    found = comparisons(read_runs([*same, other_loss, other_file, other_teacher]))
+    assert [[run.name for run in c.distilled] for c in found] == [
+        ["same_0", "same_1"],
+        ["loss"],
+        ["file"],
+        ["t"],
+    ]
+
+
+def test_equal_names_are_told_apart_by_their_folders(made_up):
+    folders = [made_up("a/run"), made_up("b/run")]
+    assert [run.name for run in read_runs(folders)] == ["a/run", "b/run"]
+
+
+def test_the_best_is_the_histories_where_the_weights_say_nothing(made_up):
+    evaluations = [
+        {"kind": "eval", "iteration": 2, "miou": 0.5, "class_iou": [0.4, 0.6]},
+        {"kind": "eval", "iteration": 2, "miou": 0.9, "class_iou": [0.9, 0.9], "ema": True},
+        {"kind": "eval", "iteration": 4, "miou": 0.3, "class_iou": [0.2, 0.4]},
+        {"kind": "eval", "iteration": 6, "miou": None, "class_iou": [None, None]},
+    ]
+    (run,) = read_runs([made_up("a", history=evaluations)])
+    assert run.best == {"miou": 0.5, "class_iou": [0.4, 0.6], "iteration": 2}
+    assert run.weights is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"a is no run: no run\.yml there; name the --save_dir of a training"),
+        ("[1", r"run\.yml cannot be read: while parsing"),
+        ("[1, 2]", r"is not of a training"),
+        ("{config: {}, role: juggle}", r"is not of a training"),
+        ("{role: train}", r"is not of a training"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path, text, message):
+    (tmp_path / "a").mkdir()
+    if text is not None:
+        (tmp_path / "a" / "run.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message) as error:
+        read_runs([tmp_path / "a"])
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_given_twice_is_refused(made_up):
+    folder = made_up("a")
+    with pytest.raises(UserError, match="given 2 times"):
+        read_runs([folder, folder + "/"])
