@@ -46,7 +46,8 @@ def attention_transfer_loss(student, teacher, label=None, ignore_index=255, p=2.
 def _attention(features, kept, p):
     """Return N x L: the activation of each position, of unit length over the kept ones."""
     features = features.flatten(2)
-    active = paddle.logical_and(features != 0, (kept > 0).unsqueeze(1))
+    # Paddle takes what is nearly 0 for equal to it.
+    active = paddle.logical_and(features.abs() > 0, (kept > 0).unsqueeze(1))
     # Below p = 1 a power has no gradient at 0.
     magnitudes = paddle.where(active, features, paddle.ones_like(features)).abs()
     magnitudes = magnitudes / _highest(magnitudes, active)
