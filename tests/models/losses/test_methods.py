@@ -155,7 +155,9 @@ def test_half_precision_is_computed_in_float32(method, dtype, automatic):
     assert value.dtype == paddle.float32
     wide = [x.astype("float32").numpy() for x in (student, teacher)]
     # On a GPU a loss's own convolutions compute in half precision under `auto_cast`, on a CPU nothing does.
-    lowered = automatic and paddle.is_compiled_with_cuda() and any(len(p.shape) == 4 for p in loss.parameters())
+    lowered = (
+        automatic and paddle.is_compiled_with_cuda() and any(len(p.shape) == 4 for p in loss.parameters())
+    )
     rtol = 2e-2 if lowered else 1e-5
     np.testing.assert_allclose(float(value), method.expected(loss, *wide, label), rtol=rtol, atol=1e-6)
 
