@@ -85,9 +85,9 @@ def test_a_file_that_is_not_of_the_form_is_refused(tmp_path, text, told):
 
 
 def test_a_file_of_another_encoding_is_refused_unless_it_says_so(tmp_path):
-    path, text = tmp_path / "d.py", "# é\n"
+    path, text = tmp_path / "d.py", "x = 'é'\n"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(UserError, match="d.py cannot be imported: SyntaxError: .*utf-8"):
+    with pytest.raises(UserError, match="d.py cannot be imported: SyntaxError: "):
         load_distill_file(str(path))
     path.write_bytes(b"# coding: latin-1\n" + text.encode("latin-1"))
     with pytest.raises(UserError, match=r"prepare_distill_adaptor\(\) is missing"):

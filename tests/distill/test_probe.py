@@ -69,8 +69,8 @@ def test_the_student_is_seen_in_training_mode_and_disturbed_in_nothing():
     assert draws[0] == draws[1]
     assert all((v.numpy() == before[k]).all() for k, v in student.state_dict().items())
     assert [layer.training for layer in (student, student.body, student.dropout)] == [False, True, False]
+    taps = Taps(student, "student", None, [(Tap("output_of", "deployed"), "c.yml")])
     with pytest.raises(UserError, match="does not run 'deployed'"):
-        taps = Taps(student, "student", None, [(Tap("output_of", "deployed"), "c.yml")])
         observe(student, taps, [teacher], batch)
 
 

@@ -11,7 +11,6 @@ import tiny
 
 from paddleseg.utils.weights import read_weights
 
-
 UNLABELED = {"type": "UnlabeledImages", "dataset_root": ".", "transforms": []}
 LABELS_NEEDED = {"type": "MemoryLoss"}
 
