@@ -21,7 +21,7 @@ TOP_LEVEL = {
     "batch_size": (
         "a whole number above 0",
         NEEDED,
-        "Images per iteration of one process; `--batch_size` wins. Evaluations have their own in `test_config`.",
+        "Images per iteration of one process; `--batch_size` wins. Evaluations have one in `test_config`.",
     ),
     "num_classes": (
         "a whole number above 0",

@@ -294,7 +294,8 @@ class Checker:
             self._misplaced(nested, section, (*path, "losses", i))
 
     def _same_class_count(self, sections):
-        self._same("num_classes", class_counts(self.dic, sections), "classes")
+        said = [*class_counts(self.dic, sections), *class_counts_of_losses(self.dic, sections)]
+        self._same("num_classes", said, "classes")
 
     def _same_ignore_index(self, sections):
         self._same("ignore_index", ignore_indices(self.dic, sections), "as ignore_index")
@@ -401,6 +402,30 @@ def ignoring_components(dic, sections):
             yield from _ignoring_losses(item, (section, "types", i))
     for path, item in feature_loss_specs(dic) if "distill" in sections else []:
         yield from _ignoring_losses(item, path)
+
+
+def class_counts_of_losses(dic, sections):
+    """Return [(key path, number of classes)] for every loss of the config that says one."""
+    specs = []
+    for section in LOSS_SECTIONS:
+        spec = dic.get(section)
+        types = spec.get("types") if section in sections and isinstance(spec, dict) else None
+        for i, item in enumerate(types if isinstance(types, list) else []):
+            specs += _with_nested(item, (section, "types", i))
+    for path, item in feature_loss_specs(dic) if "distill" in sections else []:
+        specs += _with_nested(item, path)
+    return [
+        ((*path, "num_classes"), spec["num_classes"])
+        for path, spec in specs
+        if isinstance(spec, dict) and signature.fits(spec.get("num_classes"), int)
+    ]
+
+
+def _with_nested(spec, path):
+    """Yield (key path, spec) of a loss and of those that it holds."""
+    yield path, spec
+    for i, nested in enumerate(nested_losses(spec)):
+        yield from _with_nested(nested, (*path, "losses", i))
 
 
 def _ignoring_losses(spec, path):

@@ -2,6 +2,7 @@
 
 import collections.abc
 import inspect
+import math
 import types
 import typing
 
@@ -75,6 +76,11 @@ def fits(value, expected):
         same = inner[0] if len(set(inner)) == 1 else typing.Any
         return isinstance(value, (list, tuple)) and all(fits(v, same) for v in value)
     return True
+
+
+def is_weight(value):
+    """Tell whether a value may be the weight of a loss: a finite number of 0 or above."""
+    return fits(value, float) and 0 <= value < math.inf
 
 
 def describe(expected):

@@ -42,7 +42,7 @@ def test_a_model_is_built_once_and_touches_no_data(build):
 
 def test_data_that_is_not_there_is_refused_when_it_is_asked_for(build, capsys):
     message = refusal(capsys, lambda: build(DEEPLAB).train_dataset)
-    assert message.startswith("config.yml: train_dataset: ")
+    assert message.startswith("config.yml:8: train_dataset: ")
     assert "no/such/folder" in message
     assert "\n" not in message
 
@@ -142,7 +142,9 @@ def test_a_value_that_a_component_refuses_is_told_with_its_place(build, capsys, 
     section = section.replace("*deeplab", deeplab)
     builder = build(f"imports: [components]\n{section}\n")
     message = refusal(capsys, lambda: getattr(builder, section.split(":")[0]))
-    assert message.startswith(f"config.yml: {told}")
+    # Sections of one line: nothing is written in another than the section itself.
+    line = 1 + (f"imports: [components]\n{section}").split("\n").index(section.split("\n")[0])
+    assert message.startswith(f"config.yml:{line}: {told}")
     assert "\n" not in message
 
 
@@ -235,5 +237,5 @@ def test_a_users_bug_is_no_users_error(build):
 def test_what_paddle_cannot_build_is_a_users_error(build, capsys):
     builder = build(f"imports: [components]\nmodel: {{type: UserNet, num_classes: {2**31}}}\n")
     message = refusal(capsys, lambda: builder.model)
-    assert message.startswith("config.yml: model: UserNet refuses {'num_classes': 2147483648}: ")
+    assert message.startswith("config.yml:2: model: UserNet refuses {'num_classes': 2147483648}: ")
     assert "\n" not in message
