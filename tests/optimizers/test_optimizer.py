@@ -107,6 +107,7 @@ def test_one_description_makes_separate_optimizers():
     ("make", "told"),
     [
         (lambda: SGD(momentum=1), "momentum must be 0 or above and below 1, not 1"),
+        (lambda: SGD(use_nesterov=True), "use_nesterov needs a momentum above 0"),
         (lambda: SGD(momentum=-0.5), "momentum must be 0 or above and below 1, not -0.5"),
         (lambda: SGD(weight_decay=-1e-4), "weight_decay must be 0 or above, not -0.0001"),
         (lambda: Momentum(momentum=1.5), "momentum must be 0 or above and below 1, not 1.5"),
