@@ -32,6 +32,15 @@ setup(
         "cpu": ["paddlepaddle>=2.6.2,<3.4", *ONNX],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
         "onnx": ONNX,
-        "test": ["pytest", "pytest-xdist", "pytest-cov", "hypothesis", "scikit-learn", "ruff==0.17.6"],
+        # pyte is a terminal in memory, on which the progress bars are looked at.
+        "test": [
+            "pytest",
+            "pytest-xdist",
+            "pytest-cov",
+            "hypothesis",
+            "scikit-learn",
+            "pyte",
+            "ruff==0.17.6",
+        ],
     },
 )

@@ -96,8 +96,13 @@ def open_record(step, builder, args, progress, state, about, evaluated):
 
 
 def _hyperparameters(about):
-    """Return those of what decides the outcome that are worth a column: no data, no checksums."""
-    return {key: value for key, value in about.items() if not key.startswith(_DATA) and "SHA-256" not in key}
+    """Return those of what decides the outcome that are worth a column: no data, no checksums, no layers."""
+    kept = {}
+    for key, value in about.items():
+        of_model = key.startswith("model.") or ": model." in key
+        if not (key.startswith(_DATA) or "SHA-256" in key or (of_model and not key.endswith(".type"))):
+            kept[key] = value
+    return kept
 
 
 def _teachers(step):

@@ -39,6 +39,7 @@ class Scripted:
 
     class_iou = [0.5, 0.5]
     acc = kappa = mdice = 0.5
+    auc_roc = class_boundary_iou = None
 
     def __init__(self, miou):
         self.miou = miou
