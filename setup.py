@@ -32,14 +32,13 @@ setup(
         "cpu": ["paddlepaddle>=2.6.2,<3.4", *ONNX],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
         "onnx": ONNX,
-        # pyte is a terminal in memory, on which the progress bars are looked at.
         "test": [
             "pytest",
             "pytest-xdist",
             "pytest-cov",
             "hypothesis",
             "scikit-learn",
-            "pyte",
+            "pyte",  # a terminal in memory, on which progress bars are looked at
             "ruff==0.17.6",
         ],
     },
