@@ -73,6 +73,16 @@ class UserData:
 
 
 @manager.DATASETS.add_component
+class IgnoringData(UserData):
+    """Its class says which label is ignored, as PaddleSeg's do."""
+
+    IGNORE_INDEX = 0
+
+    def __init__(self, transforms, num_classes, mode, ignore_index=0):
+        super().__init__(transforms, num_classes, mode, ignore_index)
+
+
+@manager.DATASETS.add_component
 class LooseData:
     """Takes whatever it is given."""
 

@@ -10,6 +10,7 @@ from dataset_trees import write_tree
 from paddleseg.core.loading import load_batches, stack
 from paddleseg.core.step import SupervisedStep
 from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.datasets.sampling import SeededSamples
 
@@ -72,13 +73,16 @@ def test_a_config_takes_one_step(path, trees):
     assert (parameter.numpy() != before).any()
     # What an evaluation needs: labels, and how it is to be done.
     assert SeededSamples(builder.val_dataset, seed=0)[(0, 0)]["label"].ndim == 2
-    assert builder.eval_config is not None
+    assert builder.eval_config == EvalConfig(**dic.get("test_config", {}))
 
 
 @each_config
 def test_a_config_begins_with_its_command(path):
+    command = "python train.py --config"
+    if "distill" in load_config(str(path))[0]:
+        command = "python slim/distill/distill_train.py --student_config"
     with open(path, encoding="utf-8") as file:
-        assert file.readline().startswith(f"# python train.py --config configs/{name_of(path)} ")
+        assert file.readline().startswith(f"# {command} configs/{name_of(path)} ")
 
 
 def test_there_are_twenty_of_paddlesegs_experiments():

@@ -1,36 +1,50 @@
-"""Write the README's table of what is supported, from the registries.
+"""Write the READMEs' table of what is supported, from the registries.
 
 python tools/supported.py            writes it
 python tools/supported.py --check    says whether it is up to date: exit status 0, or 1 if it is not
 """
 
-import argparse
-import importlib
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from generated import ROOT, others_of_paddleslim, registries, write_or_check  # noqa: E402
 
 from paddleseg.cli import run  # noqa: E402
 from paddleseg.errors import UserError  # noqa: E402
 
 BEGIN, END = "<!-- supported: begin -->", "<!-- supported: end -->"
-TITLES = {"lr_scheduler": "learning-rate schedules", "dataset": "data sets"}
+CHINESE = {
+    "by name in a config": "配置中的名称",
+    "models": "模型",
+    "backbones": "骨干网络",
+    "data sets": "数据集",
+    "transforms": "数据变换",
+    "losses against the label": "与标注比较的损失",
+    "losses against the teacher": "与教师比较的损失",
+    "PaddleSlim's losses between features": "PaddleSlim 的特征损失",
+    "connectors": "连接器",
+    "optimizers": "优化器",
+    "learning-rate schedules": "学习率策略",
+}
+READMES = [ROOT / "README.md", ROOT / "README_CN.md"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the table is outdated")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="default: %(default)s")
-    args = parser.parse_args()
-    text = args.readme.read_text(encoding="utf-8")
-    wanted = with_table(text, table(), args.readme)
-    if not args.check:
-        args.readme.write_text(wanted, encoding="utf-8")
-    elif text != wanted:
-        print(f"{args.readme}: the table of what is supported is outdated; run python tools/supported.py")
-        sys.exit(1)
+    write_or_check(
+        "the table of what is supported",
+        "python tools/supported.py",
+        __doc__.splitlines()[0],
+        READMES,
+        wanted,
+    )
+
+
+def wanted(path):
+    """Return the text that a README should have."""
+    titles = CHINESE if path.stem.endswith("_CN") else {}
+    return with_table(path.read_text(encoding="utf-8"), table(titles), path)
 
 
 def with_table(text, new, path):
@@ -42,40 +56,33 @@ def with_table(text, new, path):
     return f"{before}{BEGIN}\n{new}{END}{after}"
 
 
-def table():
-    """Return the table in Markdown: a line for each registry, for losses one for each place they are used."""
-    from paddleseg.cvlibs import manager
-    from paddleseg.cvlibs.config import BUILT_IN
+def table(titles=None):
+    """Return the table in Markdown: a line for each registry, for losses one for each place they are used.
 
-    for module in BUILT_IN:
-        importlib.import_module(module)
-    lines = ["| | by name in a config |", "|---|---|"]
-    for registry in vars(manager).values():
-        if not isinstance(registry, manager.ComponentManager):
-            continue
-        # Those of a user's, or of the tests, are none of the project's.
-        names = [name for name in registry if registry[name].__module__.startswith("paddleseg.")]
-        if registry is manager.LOSSES:
+    Args:
+        titles: translations of the lines' titles.
+    """
+    lines = [("", "by name in a config"), ("---", "---")]
+    for title, registry, names in registries():
+        if registry.name == "loss":
             lines += _losses(registry, names)
         elif names:
-            lines.append(_line(TITLES.get(registry.name, f"{registry.name}s"), names))
-    return "\n".join(lines) + "\n"
+            lines.append((title, _listed(names)))
+    titles = titles or {}
+    return "".join(f"| {' | '.join(titles.get(cell, cell) for cell in line)} |\n" for line in lines)
 
 
 def _losses(registry, names):
-    from paddleslim.dygraph.dist.losses.basic_loss import BASIC_LOSS
-
-    others = [name for name in BASIC_LOSS.module_dict if name not in registry]
     against = {name: getattr(registry[name], "against", None) for name in names}
     return [
-        _line("losses against the label", [name for name in names if against[name] != "teacher"]),
-        _line("losses against the teacher", [name for name in names if against[name] != "label"]),
-        _line("PaddleSlim's losses between features", sorted(others)),
+        ("losses against the label", _listed(n for n in names if against[n] != "teacher")),
+        ("losses against the teacher", _listed(n for n in names if against[n] != "label")),
+        ("PaddleSlim's losses between features", _listed(others_of_paddleslim())),
     ]
 
 
-def _line(title, names):
-    return f"| {title} | {', '.join(f'`{name}`' for name in names)} |"
+def _listed(names):
+    return ", ".join(f"`{name}`" for name in names)
 
 
 if __name__ == "__main__":

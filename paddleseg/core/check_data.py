@@ -12,6 +12,7 @@ from tqdm import tqdm
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.signature import accepts
+from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.file_lists import pairs_of
 from paddleseg.errors import UserError
 from paddleseg.transforms.reading import decode_image, read_bytes, read_mask
@@ -100,8 +101,7 @@ def check_pair(dataset, pair):
     """Return what an image and its mask tell, as `Checked`.
 
     Args:
-        dataset: it has `num_classes`, perhaps an `ignore_index` (else 255), and perhaps `read_label`, as
-            `Dataset` has.
+        dataset: it has `num_classes`, what `ignored_label` finds, and perhaps `read_label`, as `Dataset` has.
         pair: [image path, mask path or None].
     """
     (image_path, mask_path), findings = pair, []
@@ -124,7 +124,7 @@ def check_pair(dataset, pair):
             f"the image {image_path!r} is {size[1]} x {size[0]}, its mask {mask_path!r} "
             f"{mask.shape[1]} x {mask.shape[0]} (width x height)"
         )
-    ignore_index = getattr(dataset, "ignore_index", 255)
+    ignore_index = ignored_label(dataset)
     wrong, pixels = _count(mask, dataset.num_classes, ignore_index)
     if wrong:
         findings.append(

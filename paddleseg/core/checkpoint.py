@@ -154,8 +154,8 @@ def bring_best(folder, save_dir, state):
             beside = os.path.join(os.path.dirname(source), name)
             if os.path.isdir(beside):
                 shutil.copytree(beside, os.path.join(save_dir, name))
-    parallel.most_over_ranks(0)  # the others wait
-    return os.path.isdir(target)
+    # Of ranks on several machines the first alone has to have it; all must know the same.
+    return bool(parallel.most_over_ranks(int(parallel.rank() == 0 and os.path.isdir(target))))
 
 
 def _is_best(folder, state):

@@ -17,11 +17,13 @@ from paddleseg.distill.declared import declared_taps, features_of_config
 from paddleseg.distill.distill_file import load_distill_file
 from paddleseg.distill.features import check_batch_size
 from paddleseg.distill.list_taps import find_taps, table
+from paddleseg.distill.outputs import counterparts
 from paddleseg.distill.probe import check_logits, feature_losses, observe
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teacher import Teacher, Teachers
 from paddleseg.errors import UserError
+from paddleseg.models.losses.combine import check_count
 from paddleseg.utils.logger import logger
 
 
@@ -59,8 +61,30 @@ def make_plan(cfg, distill_file, num_teachers):
     if weighting == "confidence" and num_teachers == 1:
         place = cfg.place("distill", "teacher_weighting")
         raise UserError(f"{place}: confidence weighs teachers against one another, and there is one")
+    if weighting == "confidence" and not cfg.get("distill_loss"):
+        place = cfg.place("distill", "teacher_weighting")
+        raise UserError(f"{place}: confidence weighs logits, and without distill_loss none are compared")
+    _check_use(cfg, features, num_teachers)
     check_batch_size(features, cfg.batch_size)
     return Plan(student_adaptor, teacher_adaptor, features, weighting)
+
+
+def _check_use(cfg, features, num_teachers):
+    """Raise `UserError` where nothing is left to train by, or a teacher is there for nothing."""
+    if cfg.get("distill_loss"):
+        return
+    if not features and num_unlabeled(cfg.dic) == cfg.batch_size:
+        raise UserError(
+            f"{cfg.place('distill', 'unlabeled_share')}: without labels, distill_loss and feature losses "
+            f"there is nothing to train by"
+        )
+    asked = {feature.teacher_index for feature in features}
+    idle = [k for k in range(num_teachers) if k not in asked]
+    if features and idle:
+        raise UserError(
+            f"--teacher_config: nobody asks teacher {idle[0]}: there is no distill_loss, and no entry of "
+            f"{cfg.place('distill', 'features')} has that teacher_index"
+        )
 
 
 def teacher_configs(args, weights_needed=True):
@@ -123,7 +147,7 @@ def distill_step(builder, teacher_cfgs, plan, seed):
         logger.warning("neither distill_loss nor feature losses: the teacher will change nothing")
     seen = observe(student, taps, teachers, first_batch(builder, seed))
     if builder.distill_loss is not None:
-        check_logits(seen)
+        _check_logits(builder, seen)
     counts = class_counts(builder.cfg.dic, SECTIONS)
     ignore_index = _ignore_index(builder.cfg)
     losses = feature_losses(plan.features, seen, counts[0][1] if counts else None, ignore_index)
@@ -134,7 +158,17 @@ def distill_step(builder, teacher_cfgs, plan, seed):
         parallel.parallel_model(net, find_unused_parameters=net.may_rest),
         Teachers(teachers, weighting, ignore_index),
         net.extra,
+        plan.features,
     )
+
+
+def _check_logits(builder, seen):
+    try:
+        check_logits(seen)
+        joined = counterparts(*(logits for logits, _ in seen.teachers))
+        check_count(builder.distill_loss["types"], counterparts(seen.student[0], joined))
+    except UserError as error:
+        raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
 
 
 def _ignore_index(cfg):
@@ -159,6 +193,8 @@ def print_taps(builder, teacher_cfgs, seed):
     """Print the taps of student and teachers, with their shapes for one image of the training set."""
     image = first_batch(builder, seed)["img"][:1]
     configs = [builder.cfg, *teacher_cfgs]
+    for cfg in configs:
+        _without_weights(cfg["model"])
     models = [builder.model, *(SegBuilder(cfg).model for cfg in teacher_cfgs)]
     roles = [
         "student",
@@ -166,10 +202,21 @@ def print_taps(builder, teacher_cfgs, seed):
     ]
     size = " x ".join(str(n) for n in image.shape)
     listed = [
-        (f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:", find_taps(model, image))
+        (
+            f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:",
+            find_taps(model, image, role == roles[0]),
+        )
         for role, cfg, model in zip(roles, configs, models)
     ]
     print(table(listed), flush=True)
+
+
+def _without_weights(spec):
+    """Drop `pretrained` from a model's section and from what stands in it; shapes do not depend on it."""
+    spec.pop("pretrained", None)
+    for value in spec.values():
+        if isinstance(value, dict):
+            _without_weights(value)
 
 
 def decided_by(distill_file, teacher_cfgs, teachers):

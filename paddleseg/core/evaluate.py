@@ -9,6 +9,7 @@ import paddle
 from paddleseg.core import parallel
 from paddleseg.core.inference import WHOLE, classes, infer
 from paddleseg.core.loading import load_batches
+from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.utils.auc import BINS, score_counts
@@ -28,7 +29,7 @@ def evaluate(
     Args:
         model: maps N x 3 x H x W to a list of logits N x C x h x w, the main one first. Its training
             mode is put back afterwards.
-        dataset: a map-style dataset in evaluation mode; it may have an `ignore_index`, 255 unless it says so.
+        dataset: a map-style dataset in evaluation mode; of what it ignores, see `ignored_label`.
         num_classes: number of classes C.
         batch_size: images of equal size that are run together.
         num_workers: processes that read.
@@ -41,7 +42,7 @@ def evaluate(
     """
     if len(dataset) == 0:
         raise UserError("the dataset to evaluate on holds no image")
-    ignore_index = getattr(dataset, "ignore_index", 255)
+    ignore_index = ignored_label(dataset)
     batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
     loader = load_batches(samples, batches, num_workers, group_by_size)

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 
 from paddleseg.core import parallel
-from paddleseg.core.statistics import untrained
+from paddleseg.core.statistics import memories, of_memories, untrained
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
@@ -12,9 +12,10 @@ from paddleseg.utils.logger import logger
 class Guard:
     """Applies an optimizer's step if loss and gradients are finite, else leaves everything as it was.
 
-    "Everything" is weights, optimizer state and what `untrained` lists, running statistics above all. On a
-    GPU nothing is read by the host: the step is made, and old or new values are selected on the device, which
-    takes a copy of weights and optimizer state. On a CPU reading costs nothing, so a bad step is not made.
+    "Everything" is weights, optimizer state and what `untrained` lists, running statistics above all; of it
+    the `memories` undo a step themselves. On a GPU nothing is read by the host: the step is made, and old or
+    new values are selected on the device, which takes a copy of weights and optimizer state. On a CPU reading
+    costs nothing, so a bad step is not made.
 
     Args:
         layers: the layers whose parameters and statistics change in a step.
@@ -27,14 +28,20 @@ class Guard:
         self._optimizer = optimizer
         self._on_device = not parallel.on_cpu() if on_device is None else on_device
         self._parameters = [p for layer in layers for p in layer.parameters() if not p.stop_gradient]
+        self._memories = [memory for layer in layers for memory in memories(layer)]
         self._state = None
         self._statistics = []
 
     @paddle.no_grad()
     def begin(self):
         """Remember the statistics that the forward passes to come will change."""
-        tensors = [tensor for layer in self._layers for tensor in untrained(layer).values()]
-        self._statistics = [(tensor, tensor.detach().clone()) for tensor in tensors]
+        self._statistics = []
+        for layer in self._layers:
+            undone = of_memories(layer)
+            kept = [tensor for tensor in untrained(layer).values() if id(tensor) not in undone]
+            self._statistics += [(tensor, tensor.detach().clone()) for tensor in kept]
+        for memory in self._memories:
+            memory.begin_step()
 
     @paddle.no_grad()
     def step(self, loss):
@@ -54,18 +61,26 @@ class Guard:
         agreed = parallel.least_over_ranks(paddle.stack([own, finite]).astype("float32"))
         ok = agreed.prod()
         if self._on_device and self._state is not None:
-            self._select(ok.astype("bool"))
-        elif bool(ok):
-            self._optimizer.step()
+            good = ok.astype("bool")
+            self._select(good)
         else:
-            for tensor, old in self._statistics:
-                paddle.assign(old, output=tensor)
+            good = bool(ok)
+            self._apply(good)
+        for memory in self._memories:
+            memory.end_step(good)
         # Paddle's optimizers make their state in the first step, which is therefore decided by the host.
         if self._on_device and (self._state is not None or bool(ok)):
             self._state = self._parameters + _tensors(self._optimizer.state_dict())
         for layer in self._layers:  # what the optimizer does not have must not add up either
             layer.clear_gradients()
         return paddle.stack([ok, agreed[0], own.astype("float32")])
+
+    def _apply(self, good):
+        if good:
+            self._optimizer.step()
+            return
+        for tensor, old in self._statistics:
+            paddle.assign(old, output=tensor)
 
     def _select(self, good):
         before = [(tensor, tensor.detach().clone()) for tensor in self._state]

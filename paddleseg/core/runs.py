@@ -134,11 +134,9 @@ def _num_classes(builder):
 
 
 def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None):
-    dataset = builder.val_dataset
-    batch_size = builder.cfg.get("batch_size", 1)
-    config = builder.eval_config
+    dataset, config = builder.val_dataset, builder.eval_config
     result = evaluate(
-        builder.model, dataset, num_classes, batch_size, num_workers, config, on_batch, with_bar
+        builder.model, dataset, num_classes, config.batch_size, num_workers, config, on_batch, with_bar
     )
     for line in result.log_lines(len(dataset)):
         logger.info(line)

@@ -3,7 +3,7 @@
 import os
 
 from paddleseg.core import parallel
-from paddleseg.core.statistics import averaged_over_ranks, overwrite, untrained
+from paddleseg.core.statistics import averaged_over_ranks, of_memories, overwrite, untrained
 from paddleseg.errors import UserError
 from paddleseg.utils.safe_pickle import read_pickle
 from paddleseg.utils.weights import load_weights
@@ -21,7 +21,7 @@ class Snapshot:
     """Everything that a step changes in tensors.
 
     `ranks.pdparams` holds what each rank has for itself (running statistics, queues), stacked; the other
-    files hold their average, which is what is evaluated.
+    files hold the average of the statistics, which is what is evaluated, and the first rank's queues.
 
     Args:
         model: the layer that is evaluated and saved.
@@ -113,7 +113,9 @@ class Snapshot:
 
 
 def _shared_state(layer):
-    return {**layer.state_dict(), **averaged_over_ranks(untrained(layer))}
+    own = of_memories(layer)
+    shared = {key: value for key, value in untrained(layer).items() if id(value) not in own}
+    return {**layer.state_dict(), **averaged_over_ranks(shared)}
 
 
 def _read(path):

@@ -17,6 +17,20 @@ def untrained(layer):
     return {key: value for key, value in layer.state_dict().items() if key not in trained}
 
 
+def memories(layer):
+    """Return the layers in `layer`, itself included, that hold what was seen before instead of statistics.
+
+    Such a queue has the methods `begin_step()` and `end_step(good)`, by which it undoes a bad step itself
+    instead of being copied in each, and it is of its rank: an average over ranks would say nothing.
+    """
+    return [one for one in layer.sublayers(include_self=True) if hasattr(one, "end_step")]
+
+
+def of_memories(layer):
+    """Return the identities of the tensors that the `memories` in `layer` hold."""
+    return {id(tensor) for memory in memories(layer) for tensor in untrained(memory).values()}
+
+
 def averaged_over_ranks(tensors):
     """Return {key: tensor} with floating-point tensors averaged over the ranks, the others as they are.
 

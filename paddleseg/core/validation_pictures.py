@@ -8,6 +8,7 @@ import numpy as np
 
 from paddleseg.core.inference import WHOLE
 from paddleseg.core.predict import predict
+from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.utils.pictures import GREEN, VOC, overlay, palette, sheet
 
@@ -63,7 +64,7 @@ class ValidationPictures:
         """Return the pictures that training does not change, and the truth in their size."""
         image = _shrunk(photograph(self._dataset, index, sample), cv2.INTER_AREA)
         truth = _shrunk_mask(sample["label"])
-        truth[truth == getattr(self._dataset, "ignore_index", 255)] = IGNORED
+        truth[truth == ignored_label(self._dataset)] = IGNORED
         masks = [self._mask(teacher, sample) for teacher in self._teachers.values()]
         return [image, *(self._tinted(image, mask) for mask in (truth, *masks))], truth
 

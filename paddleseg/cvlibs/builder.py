@@ -26,16 +26,20 @@ class SegBuilder:
 
     @cached_property
     def model(self):
-        """The model, a `paddle.nn.Layer`, with its `pretrained` weights if the config names some."""
+        """The model, a `paddle.nn.Layer`, with its `pretrained` weights if the config names some.
+
+        With the config's `skip_mismatched_weights` those of another shape are left out, each with a warning.
+        """
         spec = dict(self._section("model"))
         component = manager.MODELS[spec["type"]]
-        if signature.accepts(component, "pretrained"):
+        skip = self.cfg.get("skip_mismatched_weights", False)
+        if signature.accepts(component, "pretrained") and not skip:
             return self._build(spec, manager.MODELS, "model")
-        # A user's own model need not know how weights are read.
+        # A user's own model need not know how weights are read, and none knows which to leave out.
         pretrained = spec.pop("pretrained", None)
         model = self._build(spec, manager.MODELS, "model")
         if pretrained is not None:
-            load_weights(model, pretrained)
+            load_weights(model, pretrained, skip_mismatched=skip)
         return model
 
     @cached_property
@@ -99,7 +103,9 @@ class SegBuilder:
         try:
             return build_component(spec, registry, path)
         except UserError as error:
-            raise UserError(f"{self.cfg.path}: {error}") from None
+            key, _, told = str(error).partition(": ")
+            keys = [int(part) if part.isdigit() else part for part in key.split(".")]
+            raise UserError(f"{self.cfg.place(*keys)}: {told}") from None
 
     def _losses(self, section):
         spec = self._section(section)
@@ -128,18 +134,22 @@ def build_component(spec, registry, path):
     try:
         return registry[spec["type"]](**arguments)
     except UserError as error:
-        raise UserError(error if str(error).startswith(path) else f"{path}: {error}") from None
+        told = str(error).startswith((f"{path}.", f"{path}:"))
+        raise UserError(error if told else f"{path}: {error}") from None
     except Exception as error:
-        if not _raised_by_paddle(error):
+        if not _raised_by_library(error):
             raise
         # Such as a size beyond what Paddle counts with. What our own or a user's file raises is a bug there.
         said = {key: value for key, value in spec.items() if key != "type"}
         raise UserError(f"{path}: {spec['type']} refuses {said}: {one_line(error)}") from error
 
 
-def _raised_by_paddle(error):
-    last = traceback.extract_tb(error.__traceback__)[-1].filename
-    return os.path.abspath(last).startswith(os.path.dirname(paddle.__file__) + os.sep)
+def _raised_by_library(error):
+    """Tell whether Paddle, or PaddleSlim beside it, raised an error."""
+    last = os.path.abspath(traceback.extract_tb(error.__traceback__)[-1].filename)
+    folder = os.path.dirname(paddle.__file__)
+    beside = os.path.join(os.path.dirname(folder), "paddleslim")
+    return last.startswith((folder + os.sep, beside + os.sep))
 
 
 def build_transforms(specs, path="transforms"):

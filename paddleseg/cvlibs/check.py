@@ -1,6 +1,7 @@
 """Judges a config against the signatures of the components that it names, before anything is built."""
 
 import inspect
+import math
 import typing
 
 import paddle.nn as nn
@@ -21,7 +22,7 @@ COMPONENT_SECTIONS = {
 LOSS_SECTIONS = {"loss": "label", "distill_loss": "teacher"}
 POSITIVE_INTEGERS = ("batch_size", "iters", "num_classes")
 OTHER_SECTIONS = ("test_config", "export")
-OTHER_KEYS = ("ignore_index", "imports")
+OTHER_KEYS = ("ignore_index", "imports", "skip_mismatched_weights")
 KNOWN_KEYS = (
     *COMPONENT_SECTIONS,
     *LOSS_SECTIONS,
@@ -33,6 +34,7 @@ KNOWN_KEYS = (
 # Parameters that hold a component of their own, and the registry that it comes from.
 NESTED = {"backbone": manager.BACKBONES, "transforms": manager.TRANSFORMS, "losses": manager.LOSSES}
 LISTS = ("transforms", "losses")  # those that hold a list of them
+DATA_SECTIONS = ("train_dataset", "val_dataset")  # those with labels
 # What a schedule takes from `iters`, under the name that it has for it.
 STEPS = ("decay_steps", "T_max")
 # What the builder passes, so that a config need not.
@@ -89,6 +91,7 @@ class Checker:
                 self._others[section]()
         self._same_class_count(sections)
         self._same_ignore_index(sections)
+        self._same("img_channels", channel_counts(self.dic, sections), "channels")
 
     def _distill(self):
         DistillChecker(self.dic, self._add, self._component, self._supplied("distill_loss")).check()
@@ -100,6 +103,7 @@ class Checker:
                 self._add((key,), f"must be a whole number above 0, not {value!r}")
         if not signature.fits(self.dic.get("ignore_index"), typing.Optional[int]):
             self._add(("ignore_index",), f"must be a whole number, not {self.dic['ignore_index']!r}")
+        self._plain(self.dic.get("skip_mismatched_weights", False), bool, ("skip_mismatched_weights",))
 
     def _supplied(self, section):
         """Return the parameters that a section's component gets although the section does not say them."""
@@ -128,8 +132,8 @@ class Checker:
             self._add((*path, "type"), f"must be the name of a {registry.name}, not {name!r}")
             return
         if spec["type"] not in registry:
-            options = suggestion(spec["type"], registry)
-            self._add((*path, "type"), f"unknown {registry.name} {spec['type']!r}; {options}")
+            options = paddleseg_keys.why_unknown(name, registry) or suggestion(name, registry)
+            self._add((*path, "type"), f"unknown {registry.name} {name!r}; {options}")
             return
         component, before = registry[spec["type"]], len(self.problems)
         self._arguments(spec, component, path, supplied)
@@ -273,7 +277,7 @@ class Checker:
 
     def _coefficients(self, coef, section):
         for i, value in enumerate(coef):
-            if not signature.fits(value, float) or not value >= 0:
+            if not (signature.fits(value, float) and 0 <= value < math.inf):
                 self._add((section, "coef", i), f"must be a number of 0 or above, not {value!r}")
 
     def _loss(self, item, section, path):
@@ -290,7 +294,8 @@ class Checker:
             self._misplaced(nested, section, (*path, "losses", i))
 
     def _same_class_count(self, sections):
-        self._same("num_classes", class_counts(self.dic, sections), "classes")
+        said = [*class_counts(self.dic, sections), *class_counts_of_losses(self.dic, sections)]
+        self._same("num_classes", said, "classes")
 
     def _same_ignore_index(self, sections):
         self._same("ignore_index", ignore_indices(self.dic, sections), "as ignore_index")
@@ -332,17 +337,41 @@ def class_counts(dic, sections):
     said = []
     if signature.fits(dic.get("num_classes"), int):
         said.append((("num_classes",), dic["num_classes"]))
-    for section in ("model", "train_dataset", "val_dataset"):
+    for section in ("model", *DATA_SECTIONS):
         if section not in sections or not isinstance(dic.get(section), dict):
             continue
         spec = dic[section]
         if signature.fits(spec.get("num_classes"), int):
             said.append(((section, "num_classes"), spec["num_classes"]))
         elif section != "model":
-            fixed = getattr(component_of(spec, manager.DATASETS), "NUM_CLASSES", None)
+            fixed = _fixed(dic, section, "NUM_CLASSES")
             if fixed is not None:
                 said.append(((section,), fixed))
     return said
+
+
+def _fixed(dic, section, name):
+    """Return what the class of a section's dataset says once for all, None where it says nothing."""
+    return getattr(component_of(dic.get(section), manager.DATASETS), name, None)
+
+
+def channel_counts(dic, sections):
+    """Return [(key path, channels of the images)] for each dataset that knows them, and for the backbone."""
+    said = []
+    for section in (*DATA_SECTIONS, "unlabeled_dataset"):
+        component = component_of(dic.get(section), manager.DATASETS) if section in sections else None
+        known = signature.parameters(component).get("img_channels") if component is not None else None
+        if known is None:
+            continue
+        if "img_channels" in dic[section]:
+            said.append(((section, "img_channels"), dic[section]["img_channels"]))
+        else:
+            said.append(((section,), known.default))
+    model = dic.get("model") if "model" in sections else None
+    backbone = model.get("backbone") if isinstance(model, dict) else None
+    if isinstance(backbone, dict) and "in_channels" in backbone:
+        said.append((("model", "backbone", "in_channels"), backbone["in_channels"]))
+    return [(path, count) for path, count in said if signature.fits(count, int)]
 
 
 def ignore_indices(dic, sections):
@@ -350,6 +379,10 @@ def ignore_indices(dic, sections):
     said = []
     if signature.fits(dic.get("ignore_index"), int):
         said.append((("ignore_index",), dic["ignore_index"]))
+    for section in DATA_SECTIONS:
+        fixed = _fixed(dic, section, "IGNORE_INDEX") if section in sections else None
+        if fixed is not None and not signature.fits(dic[section].get("ignore_index"), int):
+            said.append(((section,), fixed))
     for path, spec in ignoring_components(dic, sections):
         if signature.fits(spec.get("ignore_index"), int):
             said.append(((*path, "ignore_index"), spec["ignore_index"]))
@@ -358,7 +391,7 @@ def ignore_indices(dic, sections):
 
 def ignoring_components(dic, sections):
     """Yield (key path, spec) of each dataset and loss whose constructor takes `ignore_index`."""
-    for section in ("train_dataset", "val_dataset"):
+    for section in DATA_SECTIONS:
         component = component_of(dic.get(section), manager.DATASETS) if section in sections else None
         if component is not None and signature.accepts(component, "ignore_index"):
             yield (section,), dic[section]
@@ -369,6 +402,30 @@ def ignoring_components(dic, sections):
             yield from _ignoring_losses(item, (section, "types", i))
     for path, item in feature_loss_specs(dic) if "distill" in sections else []:
         yield from _ignoring_losses(item, path)
+
+
+def class_counts_of_losses(dic, sections):
+    """Return [(key path, number of classes)] for every loss of the config that says one."""
+    specs = []
+    for section in LOSS_SECTIONS:
+        spec = dic.get(section)
+        types = spec.get("types") if section in sections and isinstance(spec, dict) else None
+        for i, item in enumerate(types if isinstance(types, list) else []):
+            specs += _with_nested(item, (section, "types", i))
+    for path, item in feature_loss_specs(dic) if "distill" in sections else []:
+        specs += _with_nested(item, path)
+    return [
+        ((*path, "num_classes"), spec["num_classes"])
+        for path, spec in specs
+        if isinstance(spec, dict) and signature.fits(spec.get("num_classes"), int)
+    ]
+
+
+def _with_nested(spec, path):
+    """Yield (key path, spec) of a loss and of those that it holds."""
+    yield path, spec
+    for i, nested in enumerate(nested_losses(spec)):
+        yield from _with_nested(nested, (*path, "losses", i))
 
 
 def _ignoring_losses(spec, path):

@@ -98,7 +98,7 @@ class DistillChecker:
         if spec.get("loss") is not None:
             self._loss(spec["loss"], (*path, "loss"))
         weight = spec.get("weight", 1)
-        if not signature.fits(weight, float) or not 0 <= weight < float("inf"):
+        if not signature.is_weight(weight):
             self._add((*path, "weight"), f"must be a number of 0 or above, not {weight!r}")
         self._whole(spec.get("teacher_index", 0), int, (*path, "teacher_index"))
         self._connector(spec.get("connector"), (*path, "connector"))
@@ -118,8 +118,15 @@ class DistillChecker:
         if not signature.fits(spec.get("index"), typing.Optional[int]):
             self._add((*path, "index"), f"must be a whole number, not {spec['index']!r}")
 
+    def _measured(self, spec, path):
+        """Note the channels that a component is told by the config instead of by the tapped tensors."""
+        for key in SUPPLIED_TO_CONNECTORS:
+            if isinstance(spec, dict) and key in spec:
+                self._add((*path, key), "is taken from the tapped tensors, so it must not be said")
+
     def _loss(self, spec, path):
         self._component(spec, FEATURE_LOSSES, path, self._supplied)
+        self._measured(spec, path)
         name = spec.get("type") if isinstance(spec, dict) else None
         told = misuse(spec) if isinstance(name, str) and name in FEATURE_LOSSES else None
         if told:
@@ -132,6 +139,7 @@ class DistillChecker:
             self._add(path, f"must be none, auto, or a `type` and its keys, not {spec!r}")
             return
         self._component(spec, manager.CONNECTORS, path, SUPPLIED_TO_CONNECTORS)
+        self._measured(spec, path)
 
     def _schedule(self, spec, path):
         if spec is None:

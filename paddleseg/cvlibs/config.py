@@ -13,6 +13,7 @@ from paddleseg.cvlibs.check import (
     OTHER_SECTIONS,
     STEPS,
     Checker,
+    channel_counts,
     class_counts,
     component_of,
     ignore_indices,
@@ -21,7 +22,7 @@ from paddleseg.cvlibs.check import (
 )
 from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES
 from paddleseg.cvlibs.eval_config import with_flags
-from paddleseg.cvlibs.manager import LOSSES
+from paddleseg.cvlibs.manager import BACKBONES, LOSSES
 from paddleseg.cvlibs.overrides import apply_overrides
 from paddleseg.cvlibs.signature import accepts, parameters
 from paddleseg.cvlibs.yaml_file import load_config
@@ -89,6 +90,10 @@ class Config:
         flags = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
         given = [f"{key}={value}" for key, value in flags.items() if value is not None]
         problems += apply_overrides(self.dic, self._origins, given)
+        for key in [key for key, value in flags.items() if value is not None]:
+            path = tuple(key.split("."))
+            if path in self._origins:
+                self._origins[path] = f"--{path[-1]}"
         self._apply_test_flags(test_config or {})
         paddleseg_keys.translate(self.dic)
         problems += self._import_components()
@@ -190,9 +195,12 @@ class Config:
                 self._fill_in_steps(spec, component)
         ignored = ignore_indices(self.dic, sections)
         for _, spec in ignoring_components(self.dic, sections) if ignored else []:
-            spec.setdefault("ignore_index", ignored[0][1])
+            if spec.get("ignore_index") is None:
+                spec["ignore_index"] = ignored[0][1]
         if counts:
             self._fill_in_losses(sections, counts[0][1])
+        if "model" in sections:
+            self._fill_in_channels()
 
     def _fill_in_losses(self, sections, num_classes):
         """Write the number of classes, which is also the channels of logits, to the losses that take it."""
@@ -204,6 +212,14 @@ class Config:
                     known = parameters(component_of(loss, LOSSES))
                     for key in [name for name in names if name in known]:
                         loss.setdefault(key, num_classes)
+
+    def _fill_in_channels(self):
+        """Write the channels of the images to the backbone."""
+        channels = channel_counts(self.dic, SECTIONS)
+        backbone = (self.dic.get("model") or {}).get("backbone")
+        component = component_of(backbone, BACKBONES)
+        if channels and component is not None and "in_channels" in parameters(component):
+            backbone.setdefault("in_channels", channels[0][1])
 
     def _fill_in_steps(self, schedule, component):
         """Write how long a schedule runs: what the warm-up leaves of `iters`."""

@@ -26,7 +26,7 @@ def apply_overrides(dic, origins, opts):
         try:
             value = parse_value(text)
         except (yaml.YAMLError, RecursionError):
-            problems.append(f"--opts {opt}: the value {text!r} is no valid YAML, or says a key twice")
+            problems.append(f"--opts {opt}: the value {text!r} is no valid YAML, or gives a key two values")
             continue
         problem = _set(dic, path.split("."), value)
         if problem:

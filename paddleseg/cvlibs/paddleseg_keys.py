@@ -2,6 +2,10 @@
 
 from typing import NamedTuple
 
+from paddle.optimizer import lr
+
+from paddleseg.cvlibs import manager
+
 
 class Refused(NamedTuple):
     """A key that is not acted on.
@@ -52,6 +56,14 @@ OF_COMPONENTS = {
         "nothing; leave it out, and weigh both by the coef of a MixedLoss",
         (0.5,),
     ),
+    "cycle": Refused(
+        "a schedule ends with the training, and does not begin again; leave the key out", (False,)
+    ),
+    "last_epoch": Refused(
+        "a training begins at the schedule's start, or where --resume_model left it; leave the key out",
+        (-1,),
+    ),
+    "verbose": Refused("the learning rate is in the log (--log_iters); leave the key out", (False,)),
     "lazy_mode": Refused(
         "it is for the sparse gradients of embeddings, which no model here has; leave the key out", (False,)
     ),
@@ -65,6 +77,22 @@ OF_TEST_CONFIG = {
 }
 # Spellings that PaddleSeg still accepts.
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
+
+
+def why_unknown(name, registry):
+    """Return what to do instead of a `type` of PaddleSeg's that a registry does not have, or None."""
+    if registry is not manager.LR_SCHEDULERS or not _is_schedule(name):
+        return None
+    there = ", ".join(sorted(registry))
+    return (
+        f"of Paddle's schedules there are {there}, each with warmup_iters; another must be registered by a "
+        f"module under `imports`"
+    )
+
+
+def _is_schedule(name):
+    known = getattr(lr, name, None)
+    return isinstance(known, type) and issubclass(known, lr.LRScheduler)
 
 
 def translate(dic):

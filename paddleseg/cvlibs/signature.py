@@ -2,6 +2,7 @@
 
 import collections.abc
 import inspect
+import math
 import types
 import typing
 
@@ -77,6 +78,11 @@ def fits(value, expected):
     return True
 
 
+def is_weight(value):
+    """Tell whether a value may be the weight of a loss: a finite number of 0 or above."""
+    return fits(value, float) and 0 <= value < math.inf
+
+
 def describe(expected):
     """Return `expected` in words: "a whole number", "a list of numbers", "text or Null"."""
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
@@ -88,6 +94,11 @@ def describe(expected):
         return "Null"
     if (origin or expected) in Sequence:
         inner = {a for a in arguments if a is not Ellipsis}
-        plural = {int: " of whole numbers", float: " of numbers", str: " of texts"}
+        plural = {
+            int: " of whole numbers",
+            float: " of numbers",
+            str: " of texts",
+            dict: " of keys and values",
+        }
         return "a list" + (plural.get(inner.pop(), "") if len(inner) == 1 else "")
     return _NAMES.get(expected, getattr(expected, "__name__", str(expected)))

@@ -1,5 +1,6 @@
 """A YAML file, and what its `_base_` names, to one dict, each key with the place it was written at."""
 
+import ast
 import os
 import re
 
@@ -50,16 +51,28 @@ _Loader.add_implicit_resolver(
 def parse_value(text):
     """Return the Python value of a YAML scalar or flow collection, as written after `--opts key=`.
 
+    Numbers with commas between them, in parentheses or without, are a list, as for PaddleSeg: 0.75,1.0
+
     Raises:
-        yaml.YAMLError: `text` is no YAML, or says a key twice.
+        yaml.YAMLError: `text` is no YAML, or says a key twice, differently.
     """
     if text == "None":
         return None
     reader = _Reader("--opts")
     value = reader.read(text)
     if reader.duplicates:
-        raise yaml.YAMLError(f"it says a key twice: {'; '.join(reader.duplicates)}")
-    return value
+        raise yaml.YAMLError(f"it says a key twice, differently: {'; '.join(reader.duplicates)}")
+    return _listed_numbers(value) if isinstance(value, str) else value
+
+
+def _listed_numbers(text):
+    """Return the numbers of a text that Python takes for a tuple or list of them, else the text."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    numbers = isinstance(value, (tuple, list)) and all(type(item) in (int, float) for item in value)
+    return list(value) if numbers else text
 
 
 def load_config(path):
@@ -76,7 +89,7 @@ def load_config(path):
         origins: dict from key path (a tuple) to "file:line".
 
     Raises:
-        UserError: a file that is absent, no YAML, no mapping, has duplicate keys, or is its own base.
+        UserError: a file that is absent, no YAML, no mapping, gives a key two values, or is its own base.
     """
     return _load(os.path.normpath(path), ())
 
@@ -135,7 +148,7 @@ def _read(path):
     if not isinstance(dic, dict):
         raise UserError(f"{path} must hold keys and values, not a {type(dic).__name__}")
     if reader.duplicates:
-        raise UserError(f"{path} says a key twice: {'; '.join(reader.duplicates)}")
+        raise UserError(f"{path} says a key twice, differently: {'; '.join(reader.duplicates)}")
     return dic, reader.origins
 
 
@@ -174,7 +187,7 @@ class _Reader:
         return loader.construct_object(node)
 
     def _mapping(self, loader, node, place):
-        self._note_duplicates(loader, node, place)
+        self._note_contradictions(loader, node, place)
         loader.flatten_mapping(node)  # YAML's own merge key, "<<"
         dic = {}
         for key_node, value_node in node.value:
@@ -187,18 +200,23 @@ class _Reader:
             self.origins[(*place, key)] = f"{self.path}:{key_node.start_mark.line + 1}"
         return dic
 
-    def _note_duplicates(self, loader, node, place):
+    def _note_contradictions(self, loader, node, place):
+        """Note each key that is said again with another value."""
         # An alias comes here again, by then with the keys that it overrides merged in.
         if id(node) in self._seen:
             return
         self._seen.add(id(node))
-        lines = {}
-        for key_node, _ in node.value:
+        said = {}
+        for key_node, value_node in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = str(loader.construct_object(key_node, deep=True))
             line = key_node.start_mark.line + 1
-            if key in lines:
-                name = ".".join(str(part) for part in (*place, key))
-                self.duplicates.append(f"{name!r} in lines {lines[key]} and {line}")
-            lines[key] = line
+            if key in said:
+                before, other = said[key]
+                # 1, 1.0 and true are equal to Python.
+                values = [repr(self._value(loader, one, (*place, key))) for one in (other, value_node)]
+                if values[0] != values[1]:
+                    name = ".".join(str(part) for part in (*place, key))
+                    self.duplicates.append(f"{name!r} in lines {before} and {line}")
+            said[key] = (line, value_node)

@@ -18,7 +18,6 @@ class ADE20K(PublishedDataset):
         transforms: a list of transforms.
         dataset_root: the folder of images and annotations, "ADEChallengeData2016" as it is published.
         mode: "train" or "val".
-        edge: must be False; there are no models with an edge branch here.
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:

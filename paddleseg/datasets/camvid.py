@@ -18,7 +18,6 @@ class CamVid(PublishedDataset):
         dataset_root: the folder of the lists, whose lines hold an image and a mask below that folder,
             separated by a space.
         mode: "train", "val" or "test", where masks may be missing.
-        edge: must be False; there are no models with an edge branch here.
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:

@@ -28,7 +28,6 @@ class Cityscapes(PublishedDataset):
         transforms: a list of transforms.
         dataset_root: the folder of leftImg8bit and gtFine.
         mode: "train", "val" or "test"; the masks of test, which are not public, may be missing.
-        edge: must be False; there are no models with an edge branch here.
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:

@@ -50,6 +50,15 @@ def read_list(path, root, separator=" ", masks_needed=True):
     return files
 
 
+def ignored_label(dataset):
+    """Return the mask value that a data set leaves out: `ignore_index`, else `IGNORE_INDEX`, else 255.
+
+    Args:
+        dataset: any that a user may bring, or its class.
+    """
+    return getattr(dataset, "ignore_index", getattr(dataset, "IGNORE_INDEX", 255))
+
+
 @manager.DATASETS.add_component
 class Dataset:
     """Images and masks named by a list.
@@ -63,7 +72,8 @@ class Dataset:
             missing.
         train_path, val_path, test_path: the list of each mode; a mode needs its own only.
         separator: what stands between image and mask in a list.
-        ignore_index: the mask value that no loss and no metric counts.
+        ignore_index: the mask value that no loss and no metric counts. Default: the class's `IGNORE_INDEX`,
+            255 where it has none.
         img_channels: 3, or 1 for grey images.
 
     Attributes:
@@ -83,7 +93,7 @@ class Dataset:
         val_path: Optional[str] = None,
         test_path: Optional[str] = None,
         separator: str = " ",
-        ignore_index: int = 255,
+        ignore_index: Optional[int] = None,
         img_channels: int = 3,
     ):
         name = type(self).__name__
@@ -103,7 +113,7 @@ class Dataset:
             refuse_train_only(self.transforms.transforms, f"{name} in mode {mode!r}")
         self.num_classes = num_classes
         self.mode = mode
-        self.ignore_index = ignore_index
+        self.ignore_index = ignored_label(type(self)) if ignore_index is None else ignore_index
         self.dataset_root = dataset_root
         self.file_list = self.find_files(path, separator)
 

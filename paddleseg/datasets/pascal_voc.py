@@ -25,7 +25,6 @@ class PascalVOC(PublishedDataset):
         mode: "train", "trainval", "val", or "trainaug": train and, listed in aug.txt, the images that the
             Semantic Boundaries Dataset (http://home.bharathh.info/pubs/codes/SBD/download.html) annotates,
             their masks in SegmentationClassAug, as PaddleSeg's voc_augment.py lays them out.
-        edge: must be False; there are no models with an edge branch here.
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:

@@ -18,14 +18,13 @@ class PublishedDataset(Dataset):
         transforms: a list of transforms.
         dataset_root: the folder that holds the set as it was published.
         mode: which part of it, a key of `MODES`.
-        edge: PaddleSeg's masks of edges, for models with an edge branch; there are none here.
         ignore_index: the mask value that no loss and no metric counts.
 
     Attributes:
         split: the `mode` that was asked for; `mode` itself says how samples are treated, as `Dataset` does.
 
     Raises:
-        UserError: the set is not there or not whole, there is no such mode, or `edge` is set.
+        UserError: the set is not there or not whole, or there is no such mode.
     """
 
     NUM_CLASSES: int
@@ -39,12 +38,9 @@ class PublishedDataset(Dataset):
         transforms: Sequence[Callable],
         dataset_root: Optional[str] = None,
         mode: str = "train",
-        edge: bool = False,
         ignore_index: int = 255,
     ):
         name = type(self).__name__
-        if edge:
-            raise UserError(f"{name}: edge masks serve models with an edge branch, and there are none here")
         if mode not in self.MODES:
             raise UserError(f"{name}: mode must be one of {', '.join(self.MODES)}, not {mode!r}")
         if dataset_root is None:

@@ -226,9 +226,9 @@ class ReplacedSamples:
 
 def _image_and_label(sample, dataset):
     if isinstance(sample, dict) and sample.get("img") is not None and sample.get("label") is not None:
-        return sample["img"], sample["label"]
+        return sample["img"], _label(sample["label"], sample["img"], dataset)
     if isinstance(sample, (tuple, list)) and len(sample) == 2:
-        return sample
+        return sample[0], _label(sample[1], sample[0], dataset)
     got = (
         f"a dict of {sorted(map(str, sample))}" if isinstance(sample, dict) else f"a {type(sample).__name__}"
     )
@@ -236,6 +236,20 @@ def _image_and_label(sample, dataset):
         f"a sample of {type(dataset).__name__} must be a dict with 'img' and 'label', or a pair of them, "
         f"not {got}"
     )
+
+
+def _label(label, image, dataset):
+    """Return a label as an array: H x W for an image of C x H x W; a single number is one, too."""
+    label = np.asarray(label)
+    # PaddleSeg's data sets give masks so in evaluation.
+    if label.ndim == 3 and label.shape[0] == 1:
+        label = label[0]
+    if np.ndim(image) == 3 and label.ndim not in (0, 2):
+        raise UserError(
+            f"the label of a sample of {type(dataset).__name__} must be H x W, one class for each pixel, not "
+            f"of the shape {list(label.shape)}"
+        )
+    return label
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import re
 import traceback
 
-from paddleseg.errors import UserError, suggestion
+from paddleseg.errors import UserError, one_line, suggestion
 
 
 class AdaptorBase:
@@ -32,9 +32,11 @@ class AdaptorBase:
 
 def told(error):
     """Return an error raised in a user's file as one line: its kind, its text, and the line it came from."""
+    if isinstance(error, SyntaxError):  # whose place no frame tells, as nothing of that file has run
+        place = f" (line {error.lineno} of {error.filename})" if error.lineno else ""
+        return f"{type(error).__name__}: {error.msg}{place}"
     frames = traceback.extract_tb(error.__traceback__)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text} (line {frames[-1].lineno} of {frames[-1].filename})"
+    return f"{type(error).__name__}: {one_line(error)} (line {frames[-1].lineno} of {frames[-1].filename})"
 
 
 class AdaptorMapping:
@@ -91,8 +93,6 @@ class AdaptorMapping:
     def _mapping(self):
         try:
             mapping = self._adaptor.mapping_layers()
-        except NotImplementedError:
-            raise
         except AttributeError as error:
             raise UserError(f"{self.where()}: {self._missing_attribute(error)}") from error
         except Exception as error:  # it is the user's file: what is wrong there is theirs to mend

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 
+from paddleseg.cvlibs.signature import is_weight
 from paddleseg.distill.adaptor import AdaptorBase, told
 from paddleseg.distill.declared import Feature
 from paddleseg.errors import UserError, suggestion
@@ -40,6 +41,8 @@ def load_distill_file(path):
                 f"{path}: prepare_distill_adaptor() returned {adaptor!r}, which is no class derived from "
                 f"AdaptorBase"
             )
+        if adaptor.mapping_layers is AdaptorBase.mapping_layers:
+            raise UserError(f"{path}: the class {adaptor.__name__} must define mapping_layers()")
     features = check_features(_call(module, "prepare_distill_config", path), path)
     return (*returned, [as_feature(feature, path, i) for i, feature in enumerate(features)])
 
@@ -88,14 +91,14 @@ def _problems(feature):
         elif not isinstance(feature[key], kind) or isinstance(feature[key], bool):
             names = {str: "text", int: "a whole number"}
             problems.append(f"{key!r} must be {names.get(kind, 'a number')}, not {feature[key]!r}")
-        elif key == "weight" and not feature[key] >= 0:
-            problems.append(f"'weight' must be 0 or above, not {feature[key]!r}")
+        elif key == "weight" and not is_weight(feature[key]):
+            problems.append(f"'weight' must be a finite number of 0 or above, not {feature[key]!r}")
     return problems
 
 
 def _run(path):
-    with open(path, encoding="utf-8") as file:
-        if "paddleslim" in file.read():
+    with open(path, "rb") as file:  # what its encoding is, is for Python to judge
+        if b"paddleslim" in file.read():
             _lend_adaptor_base()
     spec = importlib.util.spec_from_file_location("distill_config", path)
     module = importlib.util.module_from_spec(spec)

@@ -79,21 +79,36 @@ class FeatureLoss(nn.Layer):
         factor = 1.0 if iteration is None else self.feature.schedule.factor(iteration)
         if factor == 0:
             return paddle.zeros([])
+        value = self.compared(*self.connected(student, teacher), label)
+        return (self.feature.weight * factor) * value
+
+    def connected(self, student, teacher):
+        """Return the two tensors as the loss compares them: resized, the student's through its connector.
+
+        Raises:
+            UserError: the connector does not give what the teacher's tensor is like.
+        """
         size = smaller_size(student.shape, teacher.shape)
         student, teacher = (_resized(tensor, size) for tensor in (student, teacher.detach()))
         if self.connector is not None:
             student = self.connector(student)
+            shape = list(student.shape) if isinstance(student, paddle.Tensor) else type(student).__name__
+            # Losses would broadcast the one to the other.
+            if shape != list(teacher.shape):
+                raise UserError(
+                    f"{self.feature.place('connector')}: {self.name}: {type(self.connector).__name__} gives "
+                    f"{shape} where the teacher's {self.feature.teacher} is {list(teacher.shape)}"
+                )
+        return student, teacher
+
+    @full_precision
+    def compared(self, student, teacher, label=None):
+        """Return what the loss, without its weight, says of two tensors that are `connected`."""
         takes = takes_label(self.loss, 2)
         label = label_at(label, student) if takes else None
         if takes and label is None and getattr(self.loss, "needs_label", False):
             raise UserError("it needs labels N x H x W, and none reach it here")
-        value = _compared(self.loss, student, teacher, label)
-        return (self.feature.weight * factor) * value
-
-
-@full_precision
-def _compared(loss, student, teacher, label):
-    return compare(loss, (student, teacher), label)
+        return compare(self.loss, (student, teacher), label)
 
 
 def smaller_size(student_shape, teacher_shape):
@@ -140,7 +155,7 @@ def build_connector(feature, student_shape, teacher_shape):
                 f"shape {list(shape)}"
             )
     channels = {"student_channels": student_shape[1], "teacher_channels": teacher_shape[1]}
-    return _built(spec, manager.CONNECTORS, channels, place)
+    return build_component({**spec, **channels}, manager.CONNECTORS, place)
 
 
 def build_loss(feature, supplied):
@@ -159,20 +174,16 @@ def build_loss(feature, supplied):
     if why_not:
         raise UserError(f"{place}: {why_not}")
     known = signature.parameters(component)
-    names = [name for name, parameter in known.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    names = [n for n, p in known.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     for key in spec:
         if key != "type" and not signature.accepts(component, key):
             raise UserError(f"{place}: {spec['type']} takes no {key!r}; {suggestion(key, names)}")
     fill = {k: v for k, v in supplied.items() if k in names and v is not None}
-    return _built(spec, FEATURE_LOSSES, fill, place)
-
-
-def _built(spec, registry, supplied, place):
-    try:
-        return build_component({**supplied, **spec}, registry, place)
-    except (TypeError, ValueError, AssertionError) as error:
-        arguments = {key: value for key, value in spec.items() if key != "type"}
-        raise UserError(f"{place}: {spec['type']} refuses {arguments}: {error}") from error
+    whole = {**fill, **spec}
+    for name in names:
+        if known[name].default is known[name].empty and name not in whole:
+            raise UserError(f"{place}: {spec['type']} needs {name!r}, which is said nowhere")
+    return build_component(whole, FEATURE_LOSSES, place)
 
 
 def told_shapes(feature, student_shape, teacher_shape):
@@ -201,6 +212,6 @@ def check_batch_size(features, batch_size):
     for feature in features:
         if feature.loss["type"] in BETWEEN_SAMPLES and batch_size < 3:
             raise UserError(
-                f"{feature.name} compares the samples of a batch with one another and is 0 for fewer than "
-                f"three; batch_size is {batch_size}"
+                f"{feature.place('loss')}: {feature.name} compares the samples of a batch with one another "
+                f"and is 0 for fewer than three; batch_size is {batch_size}"
             )

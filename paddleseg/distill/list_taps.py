@@ -9,16 +9,17 @@ from paddleseg.distill.taps import Tap
 
 
 @paddle.no_grad()
-def find_taps(model, images):
+def find_taps(model, images, training=False):
     """Return [(`Tap`, shape)] of a model in the order in which a forward pass comes to them.
 
     The attributes follow at the end.
 
     Args:
-        model: a `paddle.nn.Layer`; it is put into eval mode.
+        model: a `paddle.nn.Layer`; it is put into the mode that is asked for.
         images: float32 N x 3 x H x W.
+        training: whether that is training mode, as of a student, some of whose layers may run then alone.
     """
-    model.eval()
+    (model.train if training else model.eval)()
     found, hooks = [], []
     for name, layer in model.named_sublayers():
 

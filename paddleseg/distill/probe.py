@@ -1,5 +1,7 @@
 """One forward pass of all models before training, so that what does not fit is said at once."""
 
+import contextlib
+import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +31,8 @@ class Seen:
 def observe(student, taps, teachers, batch):
     """Run all models on a batch and return what was `Seen`.
 
-    Changes nothing: the student runs in eval mode and without gradients.
+    The student runs in training mode, since some layers run in training alone, but changes nothing: running
+    statistics and generators are put back.
 
     Args:
         student: the student's layer.
@@ -37,14 +40,31 @@ def observe(student, taps, teachers, batch):
         teachers: list of `Teacher`.
         batch: {'img': float32 N x 3 x H x W, 'label': as in `Seen`, or absent}.
     """
-    was_training = student.training
-    student.eval()
-    with paddle.no_grad():
+    with _as_in_training(student):
         logits = output_list(student(batch["img"]))
-    features = taps.read()
-    if was_training:
-        student.train()
+        features = taps.read()
     return Seen((logits, features), [teacher(batch["img"]) for teacher in teachers], batch.get("label"))
+
+
+@contextlib.contextmanager
+def _as_in_training(model):
+    """Put a model into training mode meanwhile, without gradients; put back what a forward pass changes."""
+    modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
+    state = {key: value.clone() for key, value in model.state_dict().items() if value.stop_gradient}
+    generators = paddle.get_rng_state(), np.random.get_state(), random.getstate()
+    model.train()
+    try:
+        with paddle.no_grad():
+            yield
+    finally:
+        paddle.set_rng_state(generators[0])
+        np.random.set_state(generators[1])
+        random.setstate(generators[2])
+        own = model.state_dict()
+        for key, value in state.items():
+            own[key].set_value(value)
+        for layer, training in modes:
+            layer.training = training
 
 
 def check_logits(seen):
@@ -126,15 +146,32 @@ def _check_feature(loss, seen):
 def _check_finite(loss, student, teacher, label):
     place = loss.feature.place("loss")
     shapes = told_shapes(loss.feature, student.shape, teacher.shape)
-    try:
-        value = loss(student, teacher, label)
-    except (UserError, ValueError, AssertionError, TypeError) as error:
-        told = str(error).strip().splitlines()[-1]
-        raise UserError(f"{place}: {loss.name}: {told}: {shapes}") from error
-    if value.size != 1 or not np.isfinite(value.numpy()).all():
+    with _told_as_users(loss, loss.connector, f"{loss.feature.place('connector')}: {loss.name}", shapes):
+        pair = loss.connected(student, teacher)
+    with _told_as_users(loss, loss.loss, f"{place}: {loss.name}", shapes):
+        value = loss.compared(*pair, label)
+    if not isinstance(value, paddle.Tensor) or value.size != 1:
+        what = f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
+        raise UserError(f"{place}: {loss.name} gives {what}; a loss must be one number")
+    if not np.isfinite(float(value)):
         raise UserError(
-            f"{place}: {loss.name} gives {value.numpy()}: {shapes}; choose another loss or other tensors"
+            f"{place}: {loss.name} gives {float(value)}: {shapes}; choose another loss or other tensors"
         )
     value.backward()
     if student.grad is not None and not np.isfinite(student.grad.numpy()).all():
         raise UserError(f"{place}: {loss.name} has no finite gradient: {shapes}")
+
+
+@contextlib.contextmanager
+def _told_as_users(loss, part, place, shapes):
+    """Tell of what a loss or a connector raises as a `UserError`; of our own, what is no such is a bug."""
+    try:
+        yield
+    except UserError as error:
+        prefix = "" if str(error).startswith(loss.feature.place("connector")) else f"{place}: "
+        raise UserError(f"{prefix}{error}: {shapes}") from error
+    except Exception as error:
+        if type(part).__module__.startswith("paddleseg."):
+            raise
+        told = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise UserError(f"{place}: {told}: {shapes}") from error

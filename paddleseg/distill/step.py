@@ -46,6 +46,7 @@ class DistillNet(nn.Layer):
             teacher_features: [{name: tensor} of each teacher].
         """
         label = batch.get("label")
+        self.taps.clear()
         logits = output_list(self.student(batch["img"]))
         features = self.taps.read()
 
@@ -56,7 +57,8 @@ class DistillNet(nn.Layer):
             pairs = counterparts(logits, teacher_logits)
             merge_parts(parts, weighted_losses(self.distill_loss, pairs, label), "distill_")
         for loss in self.feature_losses:
-            theirs = teacher_features[loss.feature.teacher_index][loss.feature.teacher]
+            # A teacher that rests answers nothing, but then the loss does not look.
+            theirs = teacher_features[loss.feature.teacher_index].get(loss.feature.teacher)
             value = loss(features[loss.feature.student], theirs, label, batch["iteration"])
             merge_parts(parts, {loss.name: value}, "feature_")
         return parts
@@ -69,12 +71,14 @@ class DistillStep:
         net: a `DistillNet`, or its data-parallel wrapper.
         teachers: `Teachers`.
         extra: what the optimizer and the checkpoints take beside the student; None for nothing.
+        features: list of the `Feature`s that are compared, by whose schedules teachers rest.
     """
 
-    def __init__(self, net, teachers, extra=None):
+    def __init__(self, net, teachers, extra=None, features=None):
         self.net = net
         self.teachers = teachers
         self.extra = extra
+        self._features = features
 
     def __call__(self, batch):
         """Return {'loss': total, name: part, ...} of scalar tensors, the parts already weighted.
@@ -83,5 +87,13 @@ class DistillStep:
             batch: {'img': float32 N x 3 x H x W, 'label': int64 M x H x W of the first M <= N images (absent
                 where M is 0), 'iteration': int, from 1}.
         """
-        parts = self.net(batch, *self.teachers(batch["img"], batch.get("label")))
+        answers = self.teachers(batch["img"], batch.get("label"), self._resting(batch["iteration"]))
+        parts = self.net(batch, *answers)
         return {"loss": sum(parts.values()), **parts}
+
+    def _resting(self, iteration):
+        """Return the indices of the teachers of whom no feature is compared in an iteration."""
+        if self._features is None:
+            return ()
+        asked = {f.teacher_index for f in self._features if f.schedule.factor(iteration) > 0}
+        return set(range(len(self.teachers.teachers))) - asked

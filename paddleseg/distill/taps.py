@@ -41,6 +41,8 @@ class Tap:
 class Taps:
     """The tensors at some places of a model, after each of its forward passes.
 
+    Of a layer that runs several times in one pass, its last call is meant.
+
     Args:
         model: the layer itself, not its data-parallel wrapper.
         role: "student" or "teacher", for messages.
@@ -84,6 +86,10 @@ class Taps:
         for name, value in self._adaptor.tensors().items() if self._adaptor else ():
             tensors[name] = one_tensor(value, None, self._adaptor.where(name))
         return tensors
+
+    def clear(self):
+        """Let go of the tensors of forward passes that nobody has read, such as an evaluation's."""
+        self._found = {}
 
     def _add(self, key, tap, where):
         self._taps[key], self._where[key] = tap, where

@@ -50,17 +50,22 @@ class Teachers:
         self._ignore_index = ignore_index
 
     @paddle.no_grad()
-    def __call__(self, images, label=None):
+    def __call__(self, images, label=None, resting=()):
         """Return (list of logits, [{name: tensor} of each teacher]), none with a gradient.
 
         Args:
             images: N x 3 x H x W.
             label: M x H x W, int64, of the first M images; None if there is none.
+            resting: indices of teachers whose features nobody asks for; where nobody asks for logits either,
+                these are not run.
 
         Returns:
             The logits are None where nobody asks for them.
         """
-        logits, features = zip(*(teacher(images) for teacher in self.teachers))
+        resting = resting if self._weighting is None else ()
+        logits, features = zip(
+            *(([], {}) if k in resting else teacher(images) for k, teacher in enumerate(self.teachers))
+        )
         if self._weighting is None:
             return None, list(features)
         if len(logits) == 1:

@@ -35,7 +35,7 @@ def stage_channels(backbone, indices, count, or_more=False):
     return [channels[i] for i in indices]
 
 
-def check_positive(name, value):
+def check_counts(name, value):
     """Raise `UserError` unless a parameter holds whole numbers above 0: one, or a list of them."""
     if isinstance(value, (list, tuple)):
         if any(item < 1 for item in value):
@@ -48,7 +48,7 @@ def check_bins(name, bins):
     """Raise `UserError` unless `bins` holds at least one whole number, all above 0."""
     if not bins:
         raise UserError(f"{name} must hold at least one size")
-    check_positive(name, bins)
+    check_counts(name, bins)
 
 
 def check_dropout(name, value):

@@ -8,7 +8,7 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
-from paddleseg.models.checks import check_positive, stage_channels
+from paddleseg.models.checks import check_counts, stage_channels
 from paddleseg.models.layers import ASPPModule, ConvBNReLU, SeparableConvBNReLU
 from paddleseg.utils.weights import load_weights
 
@@ -48,8 +48,8 @@ class DeepLabV3(SegmentationModel):
     ):
         super().__init__(backbone, align_corners)
         (channels,) = stage_channels(backbone, backbone_indices, 1)
-        check_positive("aspp_ratios", aspp_ratios)
-        check_positive("aspp_out_channels", aspp_out_channels)
+        check_counts("aspp_ratios", aspp_ratios)
+        check_counts("aspp_out_channels", aspp_out_channels)
         self.head = DeepLabV3Head(
             num_classes, backbone_indices, channels, aspp_ratios, aspp_out_channels, align_corners
         )
@@ -112,8 +112,8 @@ class DeepLabV3P(SegmentationModel):
     ):
         super().__init__(backbone, align_corners)
         channels = stage_channels(backbone, backbone_indices, 2)
-        check_positive("aspp_ratios", aspp_ratios)
-        check_positive("aspp_out_channels", aspp_out_channels)
+        check_counts("aspp_ratios", aspp_ratios)
+        check_counts("aspp_out_channels", aspp_out_channels)
         self.head = DeepLabV3PHead(
             num_classes,
             backbone_indices,

@@ -6,7 +6,7 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
-from paddleseg.models.checks import check_positive, stage_channels
+from paddleseg.models.checks import check_counts, stage_channels
 from paddleseg.models.layers import ConvBNReLU
 from paddleseg.utils.weights import load_weights
 
@@ -48,7 +48,7 @@ class FCN(SegmentationModel):
         super().__init__(backbone, align_corners)
         (in_channels,) = stage_channels(backbone, backbone_indices, 1)
         channels = in_channels if channels is None else channels
-        check_positive("channels", channels)
+        check_counts("channels", channels)
         self.head = FCNHead(num_classes, backbone_indices, in_channels, channels, bias)
         if pretrained is not None:
             load_weights(self, pretrained)

@@ -8,7 +8,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models import layers
 from paddleseg.models.base import SegmentationModel
-from paddleseg.models.checks import check_bins, check_positive, stage_channels
+from paddleseg.models.checks import check_bins, check_counts, stage_channels
 from paddleseg.models.layers import ConvBNReLU, PPContextModule
 from paddleseg.utils.weights import load_weights
 
@@ -76,7 +76,7 @@ class PPLiteSeg(SegmentationModel):
         if arm_type not in ARM_TYPES:
             raise UserError(f"unknown arm_type {arm_type!r}; {suggestion(arm_type, ARM_TYPES)}")
         check_bins("cm_bin_sizes", cm_bin_sizes)
-        check_positive("cm_out_ch", cm_out_ch)
+        check_counts("cm_out_ch", cm_out_ch)
         arm_out_chs = _one_for_each("arm_out_chs", arm_out_chs, len(stages))
         seg_head_inter_chs = _one_for_each("seg_head_inter_chs", seg_head_inter_chs, len(stages))
         self.backbone_indices = list(backbone_indices)
@@ -142,7 +142,7 @@ class SegHead(nn.Layer):
 
 def _one_for_each(name, channels, count):
     """Return `count` numbers of channels, a single one repeated; raise `UserError` for another number."""
-    check_positive(name, channels)
+    check_counts(name, channels)
     channels = list(channels) * count if len(channels) == 1 else list(channels)
     if len(channels) != count:
         raise UserError(

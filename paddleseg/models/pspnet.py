@@ -6,7 +6,7 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
-from paddleseg.models.checks import check_bins, check_positive, stage_channels
+from paddleseg.models.checks import check_bins, check_counts, stage_channels
 from paddleseg.models.layers import AuxLayer, PPModule
 from paddleseg.utils.weights import load_weights
 
@@ -49,7 +49,7 @@ class PSPNet(SegmentationModel):
     ):
         super().__init__(backbone, align_corners)
         channels = stage_channels(backbone, backbone_indices, 2)
-        check_positive("pp_out_channels", pp_out_channels)
+        check_counts("pp_out_channels", pp_out_channels)
         check_bins("bin_sizes", bin_sizes)
         self.head = PSPNetHead(
             num_classes,

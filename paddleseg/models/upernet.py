@@ -8,7 +8,7 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
-from paddleseg.models.checks import check_dropout, check_positive, stage_channels
+from paddleseg.models.checks import check_counts, check_dropout, stage_channels
 from paddleseg.models.layers import AuxLayer, ConvBNReLU, PPModule
 from paddleseg.utils.weights import load_weights
 
@@ -57,7 +57,7 @@ class UPerNet(SegmentationModel):
         super().__init__(backbone, align_corners)
         fewest = AUXILIARY_LEVEL + 1 if enable_auxiliary_loss else 2
         in_channels = stage_channels(backbone, backbone_indices, fewest, or_more=True)
-        check_positive("channels", channels)
+        check_counts("channels", channels)
         check_dropout("dropout_prob", dropout_prob)
         self.backbone_indices = list(backbone_indices)
         self.head = UPerNetHead(num_classes, in_channels, channels, dropout_prob, enable_auxiliary_loss)

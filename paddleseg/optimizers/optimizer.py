@@ -40,7 +40,10 @@ class BaseOptimizer:
 
     Args:
         paddle_class: a class of `paddle.optimizer`.
-        grad_clip_cfg, custom_cfg, decay_norm_and_bias: see above.
+        grad_clip_cfg: gradient clipping, `name` and its limits; None for none. Default None.
+        custom_cfg: learning rate and weight decay by parts of the parameters' names, a list of `name` and
+            factors; None treats all alike. Default None.
+        decay_norm_and_bias: False frees norms and biases from weight decay. Default True.
         **hyperparameters: what it is constructed with.
 
     Raises:
@@ -90,16 +93,28 @@ class BaseOptimizer:
 
 @manager.OPTIMIZERS.add_component
 class SGD(BaseOptimizer):
-    """Stochastic gradient descent; with a `momentum` above 0, what `Momentum` is."""
+    """Stochastic gradient descent; with a `momentum` above 0, what `Momentum` is.
+
+    Args:
+        momentum: how much of the last step goes into the next, 0 or above and below 1. Default 0.
+        use_nesterov: Nesterov's form of it. Default False.
+        weight_decay: the coefficient of the L2 penalty; None for none. Default None.
+
+    Raises:
+        UserError: `use_nesterov` without a `momentum`, or as for every optimizer.
+    """
 
     def __init__(
         self,
         momentum: float = 0.0,
+        use_nesterov: bool = False,
         weight_decay: Optional[float] = None,
         grad_clip_cfg: Optional[dict] = None,
         custom_cfg: Optional[Sequence[dict]] = None,
         decay_norm_and_bias: bool = True,
     ):
+        if use_nesterov and not momentum:
+            raise UserError("use_nesterov needs a momentum above 0")
         paddle_class = paddle.optimizer.Momentum if momentum else paddle.optimizer.SGD
         super().__init__(
             paddle_class,
@@ -107,13 +122,19 @@ class SGD(BaseOptimizer):
             custom_cfg,
             decay_norm_and_bias,
             weight_decay=weight_decay,
-            **({"momentum": momentum} if momentum else {}),
+            **({"momentum": momentum, "use_nesterov": use_nesterov} if momentum else {}),
         )
 
 
 @manager.OPTIMIZERS.add_component
 class Momentum(BaseOptimizer):
-    """Stochastic gradient descent with (Nesterov's) momentum."""
+    """Stochastic gradient descent with (Nesterov's) momentum.
+
+    Args:
+        momentum: how much of the last step goes into the next, 0 or above and below 1. Default 0.9.
+        use_nesterov: Nesterov's form of it. Default False.
+        weight_decay: the coefficient of the L2 penalty; None for none. Default None.
+    """
 
     def __init__(
         self,
@@ -137,7 +158,14 @@ class Momentum(BaseOptimizer):
 
 @manager.OPTIMIZERS.add_component
 class Adam(BaseOptimizer):
-    """Adam, Kingma and Ba, https://arxiv.org/abs/1412.6980."""
+    """Adam, Kingma and Ba, https://arxiv.org/abs/1412.6980.
+
+    Args:
+        beta1: decay of the mean of the gradients, 0 or above and below 1. Default 0.9.
+        beta2: decay of the mean of their squares, 0 or above and below 1. Default 0.999.
+        epsilon: added to the divisor, 0 or above. Default 1e-8.
+        weight_decay: the coefficient of the L2 penalty; None for none. Default None.
+    """
 
     def __init__(
         self,
@@ -163,7 +191,14 @@ class Adam(BaseOptimizer):
 
 @manager.OPTIMIZERS.add_component
 class AdamW(BaseOptimizer):
-    """Adam with decoupled weight decay, Loshchilov and Hutter, https://arxiv.org/abs/1711.05101."""
+    """Adam with decoupled weight decay, Loshchilov and Hutter, https://arxiv.org/abs/1711.05101.
+
+    Args:
+        beta1: decay of the mean of the gradients, 0 or above and below 1. Default 0.9.
+        beta2: decay of the mean of their squares, 0 or above and below 1. Default 0.999.
+        epsilon: added to the divisor, 0 or above. Default 1e-8.
+        weight_decay: the coefficient of the decoupled decay, 0 or above. Default 0.01.
+    """
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ def chart(title, curves):
     known = [(x, y) for *_, points in curves for x, y in points if y is not None]
     if not known:
         return None
-    x_of, x_ticks = _axis([x for x, _ in known], LEFT, WIDTH - RIGHT, 4, whole=True)
+    x_of, x_ticks = _axis([x for x, _ in known], LEFT, WIDTH - RIGHT, 5, whole=True)
     y_of, y_ticks = _axis([y for _, y in known], HEIGHT - BOTTOM, TOP, 5)
     lines = []
     for name, color, dashed, points in curves:

@@ -1,8 +1,12 @@
 """What differs between the configs of runs."""
 
 import collections
+import re
 
 ABSENT = "–"
+_TEACHERS_MODEL = re.compile(r"teacher( \d+)?\.model\b")
+# Sections that training without a teacher passes over.
+_OF_DISTILLATION = ("distill", "distill_loss", "unlabeled_dataset")
 
 
 def differences(runs):
@@ -14,7 +18,7 @@ def differences(runs):
     said = [texts_by_key(_of(run)) for run in runs]
     keys = list(dict.fromkeys(key for one in said for key in one))
     rows = [(key, [one.get(key, ABSENT) for one in said]) for key in keys]
-    return [(key, texts) for key, texts in rows if len(set(texts)) > 1]
+    return [(key, texts) for key, texts in rows if _differ(key, texts)]
 
 
 def texts_by_key(value, prefix=""):
@@ -39,6 +43,12 @@ def texts_by_key(value, prefix=""):
     return {prefix: _text(value)}
 
 
+def _differ(key, texts):
+    # That there is a teacher is told by its weights; its model is of interest where there are two.
+    said = [text for text in texts if text != ABSENT] if _TEACHERS_MODEL.match(key) else texts
+    return len(set(said)) > 1
+
+
 def _of(run):
     about = run.about
     teachers = about.get("teachers") or []
@@ -49,16 +59,14 @@ def _of(run):
         }
         for k, teacher in enumerate(teachers)
     }
-    distill_file = {
-        key: about[name]
-        for key, name in (
-            ("--distill_config", "distill_config"),
-            ("--distill_config (SHA-256)", "distill_config_sha256"),
-        )
-        if about.get(name) is not None
-    }
+    distill_file = {}
+    if about.get("distill_config") is not None:
+        distill_file["--distill_config"] = about["distill_config"]
+        distill_file["--distill_config (SHA-256)"] = str(about.get("distill_config_sha256"))[:12]
     also = {key: about[key] for key in ("device", "paddle") if key in about}
-    return {**about["config"], **of_teachers, **distill_file, "--seed": about.get("seed"), **also}
+    idle = () if run.distilled else _OF_DISTILLATION
+    config = {key: value for key, value in about["config"].items() if key not in idle}
+    return {**config, **of_teachers, **distill_file, "--seed": about.get("seed"), **also}
 
 
 def _numbered(names):

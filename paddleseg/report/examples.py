@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 
 from paddleseg.core.predict import predict
+from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.utils.metrics import confusion_matrix, scores
 
@@ -55,7 +56,7 @@ def compare(plain, distilled, dataset, num_classes, indices, config):
         config: an `EvalConfig`, how they are inferred.
     """
     samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
-    ignore_index = getattr(dataset, "ignore_index", 255)
+    ignore_index = ignored_label(dataset)
     examples = []
     for index in indices:
         sample = samples[0, index]

@@ -6,6 +6,7 @@ import os
 from typing import List, Optional, Tuple
 
 from paddleseg.core.validation_pictures import photograph, spread_indices
+from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.report.examples import compare, extremes, mask_of
@@ -140,7 +141,7 @@ class _Picturing:
     def __call__(self, example):
         sample = self._samples[0, example.index]
         picture = photograph(self._dataset, example.index, sample)
-        ignore_index = getattr(self._dataset, "ignore_index", 255)
+        ignore_index = ignored_label(self._dataset)
         masks = {"photograph": None, "truth": sample["label"]}
         masks.update({name: mask_of(model, sample, self._config) for name, model in self._models.items()})
         scores = dict(zip(self._scored, (example.plain, example.distilled)))

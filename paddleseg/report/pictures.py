@@ -16,7 +16,7 @@ GOLDEN = 0.618034
 
 def class_color(index):
     """Return the colour of a class, (red, green, blue) of 0..255."""
-    value = (0.95, 0.7)[index % 2]
+    value = (0.95, 0.65, 0.8)[index % 3]
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(GOLDEN * index % 1, 0.85, value))
 
 

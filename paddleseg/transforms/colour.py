@@ -6,7 +6,7 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import require, require_share
+from paddleseg.transforms.common import require, require_reach, require_share
 
 
 @manager.TRANSFORMS.add_component
@@ -22,7 +22,7 @@ class RandomDistort:
         brightness_prob, contrast_prob, saturation_prob, hue_prob, sharpness_prob: the chances.
 
     Raises:
-        UserError: a range is negative or endless, or a chance is not in 0..1.
+        UserError: a range is not in 0..32767, or a chance is not in 0..1.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RandomDistort:
             "sharpness": (F.sharpness, 1, sharpness_range, sharpness_prob),
         }
         for name, (_, _, reach, prob) in self.changes.items():
-            require(0 <= reach <= 1e6, self, f"{name}_range must lie in 0..1e6", reach)
+            require_reach(self, **{f"{name}_range": reach})
             require_share(self, **{f"{name}_prob": prob})
 
     def __call__(self, data, rng=None):
@@ -104,12 +104,12 @@ class RandomNoise:
         max_sigma: the largest standard deviation; each image's is drawn uniformly from 0 .. max_sigma.
 
     Raises:
-        UserError: `prob` is not in 0..1, or `max_sigma` is negative.
+        UserError: `prob` is not in 0..1, or `max_sigma` not in 0..32767.
     """
 
     def __init__(self, prob: float = 0.5, max_sigma: float = 10.0):
         require_share(self, prob=prob)
-        require(max_sigma >= 0, self, "max_sigma must be 0 or more", max_sigma)
+        require_reach(self, max_sigma=max_sigma)
         self.prob = prob
         self.max_sigma = max_sigma
 

@@ -17,6 +17,18 @@ def require_share(owner, **values):
         require(0 <= value <= 1, owner, f"{name} must lie in 0..1", value)
 
 
+def require_reach(owner, **values):
+    """Raise `UserError` unless each value lies in 0..32767."""
+    for name, value in values.items():
+        require(0 <= value <= LONGEST, owner, f"{name} must lie in 0..{LONGEST}", value)
+
+
+def require_padding(owner, **values):
+    """Raise `UserError` unless each value is one that pixels of 32 bits can have."""
+    for name, value in values.items():
+        require(-(2**31) <= value < 2**31, owner, f"{name} must be a number of 32 bits", value)
+
+
 def require_ascending(owner, **bounds):
     """Raise `UserError` unless the values are positive, in ascending order, and none above 32767."""
     values = tuple(bounds.values())

@@ -7,7 +7,14 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, require, require_share, size_of
+from paddleseg.transforms.common import (
+    as_size,
+    change_together,
+    require,
+    require_padding,
+    require_share,
+    size_of,
+)
 
 _ATTEMPTS = 10
 
@@ -48,6 +55,7 @@ class RandomPaddingCrop:
         self.crop_size = as_size(self, "crop_size", crop_size)
         require(category_max_ratio > 0, self, "category_max_ratio must be positive", category_max_ratio)
         require(loop_times >= 1, self, "loop_times must be 1 or more", loop_times)
+        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
         self.category_max_ratio = category_max_ratio

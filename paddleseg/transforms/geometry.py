@@ -9,8 +9,9 @@ from paddleseg.transforms import functional as F
 from paddleseg.transforms.common import (
     as_size,
     change_together,
-    require,
     require_ascending,
+    require_padding,
+    require_reach,
     require_share,
     size_of,
 )
@@ -34,6 +35,9 @@ class _RandomFlip:
 class RandomHorizontalFlip(_RandomFlip):
     """Mirror left and right with probability `prob`.
 
+    Args:
+        prob: the chance.
+
     Raises:
         UserError: `prob` is not in 0..1.
     """
@@ -47,6 +51,9 @@ class RandomHorizontalFlip(_RandomFlip):
 @manager.TRANSFORMS.add_component
 class RandomVerticalFlip(_RandomFlip):
     """Mirror top and bottom with probability `prob`.
+
+    Args:
+        prob: the chance.
 
     Raises:
         UserError: `prob` is not in 0..1.
@@ -68,7 +75,7 @@ class RandomRotation:
         label_padding_value: what those of masks are filled with; it should be the ignored index.
 
     Raises:
-        UserError: `max_rotation` is negative.
+        UserError: an argument is out of its range.
     """
 
     train_only = True
@@ -76,8 +83,9 @@ class RandomRotation:
     def __init__(
         self, max_rotation: float = 15, im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
-        require(max_rotation >= 0, self, "max_rotation must be 0 or more", max_rotation)
+        require_reach(self, max_rotation=max_rotation)
         self.max_rotation = max_rotation
+        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
 
@@ -129,11 +137,11 @@ class RandomAffine:
     ):
         self.size = as_size(self, "size", size)
         require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
-        require(translation_offset >= 0, self, "translation_offset must be 0 or more", translation_offset)
-        require(max_rotation >= 0, self, "max_rotation must be 0 or more", max_rotation)
+        require_reach(self, translation_offset=translation_offset, max_rotation=max_rotation)
         self.scale_range = (min_scale_factor, max_scale_factor)
         self.translation_offset = translation_offset
         self.max_rotation = max_rotation
+        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
 

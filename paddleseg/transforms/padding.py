@@ -5,7 +5,7 @@ from typing import Sequence
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, note, require, size_of
+from paddleseg.transforms.common import as_size, change_together, note, require, require_padding, size_of
 
 
 @manager.TRANSFORMS.add_component
@@ -27,6 +27,7 @@ class Padding:
         self, target_size: Sequence[int], im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
         self.target_size = as_size(self, "target_size", target_size)
+        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
 
@@ -47,19 +48,20 @@ class PaddingByAspectRatio:
     Appends `("padding", (h, w))`, the size before, to `trans_info`.
 
     Args:
-        aspect_ratio: width / height, positive.
+        aspect_ratio: width / height.
         im_padding_value: what the image is padded with.
         label_padding_value: what masks are padded with; it should be the ignored index.
 
     Raises:
-        UserError: `aspect_ratio` is not positive.
+        UserError: `aspect_ratio` is not in 0.01..100.
     """
 
     def __init__(
         self, aspect_ratio: float = 1, im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
-        require(aspect_ratio > 0, self, "aspect_ratio must be positive", aspect_ratio)
+        require(0.01 <= aspect_ratio <= 100, self, "aspect_ratio must lie in 0.01..100", aspect_ratio)
         self.aspect_ratio = aspect_ratio
+        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
 
@@ -104,6 +106,7 @@ class ScalePadding:
         label_padding_value: int = 255,
     ):
         self.target_size = as_size(self, "target_size", target_size)
+        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
 

@@ -76,7 +76,10 @@ class Resize:
 
 @manager.TRANSFORMS.add_component
 class ResizeByLong:
-    """Resize the long side to `long_size` pixels, and the short one in proportion.
+    """Resize the long side to a given size, and the short one in proportion.
+
+    Args:
+        long_size: the long side in pixels.
 
     Raises:
         UserError: `long_size` is not positive.
@@ -185,14 +188,16 @@ class ResizeStepScaling:
             spread over the whole range. 0 draws uniformly between the smallest and the largest.
 
     Raises:
-        UserError: a factor is not positive, the smallest exceeds the largest, or the step is negative.
+        UserError: a factor is not positive, the smallest exceeds the largest, or the step lies
+            below 0.001 without being 0.
     """
 
     def __init__(
         self, min_scale_factor: float = 0.75, max_scale_factor: float = 1.25, scale_step_size: float = 0.25
     ):
         require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
-        require(scale_step_size >= 0, self, "scale_step_size must be 0 or more", scale_step_size)
+        good = scale_step_size == 0 or scale_step_size >= 1e-3
+        require(good, self, "scale_step_size must be 0, or 0.001 or more", scale_step_size)
         self.min_scale_factor = min_scale_factor
         self.max_scale_factor = max_scale_factor
         self.scale_step_size = scale_step_size

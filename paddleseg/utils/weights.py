@@ -20,6 +20,8 @@ SAFETENSORS_DTYPES = {
 }
 # What the published ImageNet weights of a backbone hold beyond the backbone: its classifier.
 CLASSIFIER_PREFIXES = ("fc.", "out.", "classifier.", "_fc.")
+SHAPES = "wrongly shaped"
+HOW_TO_SKIP = "; with skip_mismatched_weights: True in the config, model.pretrained leaves such ones out"
 
 
 def read_weights(source):
@@ -74,13 +76,14 @@ def _array(path, name, told):
     return np.frombuffer(told["data"], dtype).reshape(told["shape"])
 
 
-def load_weights(layer, source, ignored_prefixes=()):
+def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False):
     """Give `layer` the weights of a file, whose keys and shapes must be exactly its own.
 
     Args:
         layer: the `paddle.nn.Layer` to fill.
         source: as in `read_weights`.
         ignored_prefixes: keys of the file that begin so may be absent from the layer.
+        skip_mismatched: leave what has another shape in the file as it is in the layer, and warn of each.
 
     Raises:
         UserError: keys that are missing, unexpected, of another shape, or whole numbers where others are
@@ -89,14 +92,21 @@ def load_weights(layer, source, ignored_prefixes=()):
     weights = read_weights(source)
     own = layer.state_dict()
     left_out = [k for k in weights if k not in own and k.startswith(tuple(ignored_prefixes))]
-    weights = {k: v for k, v in weights.items() if k not in left_out}
-    mismatches = _mismatches(own, weights)
+    name = type(layer).__name__
+    skipped = _wrongly_shaped(own, weights) if skip_mismatched else {}
+    for told in skipped.values():
+        logger.warning(f"{name} keeps its own weight where {source} has another shape: {told}")
+    weights = {k: v for k, v in weights.items() if k not in left_out and k not in skipped}
+    mismatches = _mismatches({k: v for k, v in own.items() if k not in skipped}, weights)
     if any(mismatches.values()):
         told = "; ".join(f"{what} keys: {_listed(keys)}" for what, keys in mismatches.items() if keys)
-        raise UserError(f"the weights in {source} are not those of {type(layer).__name__}: {told}")
-    layer.set_state_dict({k: v.astype(_dtype(own[k])) for k, v in weights.items()})
+        only_shapes = [what for what, keys in mismatches.items() if keys] == [SHAPES]
+        raise UserError(
+            f"the weights in {source} are not those of {name}: {told}{HOW_TO_SKIP if only_shapes else ''}"
+        )
+    layer.set_state_dict({**own, **{k: v.astype(_dtype(own[k])) for k, v in weights.items()}})
     without = f" (without its {', '.join(left_out)})" if left_out else ""
-    logger.info(f"{type(layer).__name__}: {len(weights)} weights loaded from {source}{without}")
+    logger.info(f"{name}: {len(weights)} weights loaded from {source}{without}")
 
 
 def load_backbone_weights(layer, source):
@@ -110,16 +120,21 @@ def _mismatches(own, weights):
     return {
         "missing": [k for k in own if k not in weights],
         "unexpected": [k for k in weights if k not in own],
-        "wrongly shaped": [
-            f"{k} {list(weights[k].shape)} instead of {list(own[k].shape)}"
-            for k in both
-            if list(weights[k].shape) != list(own[k].shape)
-        ],
+        SHAPES: list(_wrongly_shaped(own, weights).values()),
         "wrongly typed": [
             f"{k} {weights[k].dtype} instead of {_dtype(own[k])}"
             for k in both
             if weights[k].dtype != _dtype(own[k]) and not _both_floating(weights[k].dtype, _dtype(own[k]))
         ],
+    }
+
+
+def _wrongly_shaped(own, weights):
+    """Return what to say of each array whose shape is not that of the tensor of its key, by key."""
+    return {
+        k: f"{k} {list(weights[k].shape)} instead of {list(own[k].shape)}"
+        for k in own
+        if k in weights and list(weights[k].shape) != list(own[k].shape)
     }
 
 

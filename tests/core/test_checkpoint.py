@@ -3,6 +3,7 @@ import os
 import pytest
 from running import full_disk
 
+from paddleseg.core import parallel
 from paddleseg.core.checkpoint import Checkpoints, bring_best, mend, newest, read_state
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
@@ -133,3 +134,10 @@ def test_the_best_weights_go_along_to_another_folder_if_they_are_those_meant(tmp
     os.makedirs(tmp_path / "new")
     assert bring_best(str(tmp_path / "old" / "iter_1"), str(tmp_path / "new"), {"best_iter": 1}) is brought
     assert folders(tmp_path / "new") == (["best_model"] if brought else [])
+
+
+def test_whether_the_best_weights_are_there_is_for_the_first_rank_to_say(tmp_path, monkeypatch):
+    """On a machine without the folder, a rank takes the answer of the rank that keeps it."""
+    monkeypatch.setattr(parallel, "rank", lambda: 1)
+    monkeypatch.setattr(parallel, "most_over_ranks", lambda own: max(own, 1))
+    assert bring_best(str(tmp_path / "iter_2"), str(tmp_path / "here"), {"best_iter": 2}) is True

@@ -132,6 +132,24 @@ def test_what_is_asked_for_is_measured_and_nothing_else():
     assert name_and_classes.startswith("[EVAL] Class Boundary IoU: \n[0.")
 
 
+def test_the_ignored_label_of_a_data_sets_class_does_not_count():
+    class Own:
+        IGNORE_INDEX = 7
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            sample = Ragged()[index]
+            return {**sample, "label": np.where(sample["label"] == 255, 7, sample["label"])}
+
+    paddle.seed(1)
+    model = Linear()
+    got = evaluate(model, Own(), 3)
+    Own.IGNORE_INDEX, Own.ignore_index = 255, 7
+    assert got.acc == evaluate(model, Own(), 3).acc
+
+
 def test_windows_and_scales_reach_the_model():
     class Seen(Linear):
         shapes = []

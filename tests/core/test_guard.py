@@ -5,6 +5,7 @@ import tiny
 
 from paddleseg.core.guard import BadSteps, Guard, batch_files
 from paddleseg.errors import UserError
+from paddleseg.models.losses import CIRKDMemoryLoss
 from paddleseg.utils.logger import logger
 
 OPTIMIZERS = ["SGD", "Momentum", "Adam", "AdamW"]
@@ -137,3 +138,29 @@ def test_files_are_named_where_the_dataset_has_them():
     keys = {3: [(0, 1), (1, 0)]}
     assert batch_files(Files(), keys.get)(3) == "b.jpg, a.jpg"
     assert batch_files(object(), keys.get)(3) == "samples 1, 0"
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_queues_undo_a_bad_step_without_being_copied(on_device):
+    paddle.seed(3)
+    loss_of = CIRKDMemoryLoss(2, 3, 3, pixel_memory_size=20, region_memory_size=3)
+    optimizer = paddle.optimizer.SGD(0.1, parameters=loss_of.parameters())
+    guard = Guard([loss_of], optimizer, on_device)
+
+    def go(poison=1.0):
+        guard.begin()
+        assert not any(tensor is queue.vectors for tensor, _ in guard._statistics for queue in queues)
+        for _ in range(2):  # of two batches, whose pushes overlap in the region queue
+            value = loss_of(*(paddle.randn([2, 3, 4, 5]) for _ in range(2)), paddle.randint(0, 2, [2, 4, 5]))
+            (value * poison).backward()
+        return guard.step(value * poison).numpy().tolist()
+
+    queues = loss_of.pixels, loss_of.regions
+    assert go() == [1, 1, 1]
+    before = state_of(loss_of, optimizer)
+    assert go(float("nan")) == [0, 0, 0]
+    for key, value in state_of(loss_of, optimizer).items():
+        np.testing.assert_array_equal(value, before[key], err_msg=key)
+    assert go() == [1, 1, 1]
+    for key in ("pixels.vectors", "pixels.cursor", "regions.vectors"):
+        assert (state_of(loss_of, optimizer)[key] != before[key]).any(), key

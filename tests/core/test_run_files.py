@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -66,6 +67,26 @@ def test_a_resumed_training_drops_what_came_after_its_checkpoint(trained):
     assert [(e["kind"], e["iteration"]) for e in after] == [(e["kind"], e["iteration"]) for e in before]
     assert after[:3] == before[:3]
     assert after[4]["ips"] != before[4]["ips"]
+
+
+def test_evaluations_of_the_moving_average_are_told_apart(trained):
+    folder, flags = trained
+    runs.train(tiny.arguments(**flags, use_ema=True))
+    evaluations = [e for e in read_history(os.path.join(folder, "history.jsonl")) if e["kind"] == "eval"]
+    said = [(entry["iteration"], entry.get("ema", False)) for entry in evaluations]
+    assert said == [(2, False), (2, True), (4, False), (4, True)]
+
+
+def test_a_refused_training_leaves_the_files_of_the_old_one(trained):
+    folder, flags = trained
+    before = {name: pathlib.Path(folder, name).read_bytes() for name in ("run.yml", "history.jsonl")}
+    end = {**flags, "seed": 8, "resume_model": os.path.join(folder, "iter_4")}
+    with pytest.raises(UserError):
+        runs.train(tiny.arguments(**end))
+    with pytest.raises(UserError, match="already"):
+        runs.train(tiny.arguments(**{**end, "seed": 7}))
+    for name, content in before.items():
+        assert pathlib.Path(folder, name).read_bytes() == content
 
 
 def test_a_distillation_names_its_teachers(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import tiny
 import tutorial_model  # noqa: F401  registers Model and Digits
 
+from paddleseg.core import evaluate as core_evaluate
 from paddleseg.core import runs
 from paddleseg.errors import UserError
 
@@ -79,6 +80,22 @@ def test_a_model_learns_what_is_easy_and_val_confirms_it(tmp_path, root, lines):
     path = os.path.join(folder, "best_model", "model.pdparams")
     scores = runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
     assert scores.miou == pytest.approx(best["best_miou"], abs=1e-12)
+
+
+@pytest.mark.parametrize(("section", "expected"), [(None, 1), ({"batch_size": 3}, 3)])
+def test_an_evaluation_has_a_batch_size_of_its_own(tmp_path, root, lines, monkeypatch, section, expected):
+    seen = []
+
+    def evaluate(model, dataset, num_classes, batch_size, *more):
+        seen.append(batch_size)
+        return core_evaluate.evaluate(model, dataset, num_classes, batch_size, *more)
+
+    monkeypatch.setattr(runs, "evaluate", evaluate)
+    dic = tiny.config(root, iters=1, **({"test_config": section} if section else {}))
+    folder = train(tmp_path, dic, save_interval=1)
+    path = os.path.join(folder, "iter_1", "model.pdparams")
+    runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
+    assert seen == [expected] * 2
 
 
 def test_no_eval_does_not_evaluate(tmp_path, root, lines):

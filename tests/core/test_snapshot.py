@@ -5,11 +5,13 @@ import paddle
 import pytest
 import tiny
 
+from paddleseg.core import parallel
 from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.ema import Ema
 from paddleseg.core.fit import ModelAndExtra
 from paddleseg.core.snapshot import Snapshot
 from paddleseg.errors import UserError
+from paddleseg.models.losses.class_queue import ClassQueue
 
 
 class Extra(paddle.nn.Layer):
@@ -110,3 +112,16 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     Checkpoints(str(tmp_path)).save(1, stepped(made(False)).files(), {})
     with pytest.raises(UserError, match="wrongly shaped keys: body.0.weight"):
         made(False, width=5).load(str(tmp_path / "iter_1"))
+
+
+def test_statistics_are_averaged_over_the_ranks_and_queues_are_not(monkeypatch):
+    snapshot = made(ema=False)
+    snapshot.extra = paddle.nn.LayerList([ClassQueue(2, 3, 4), paddle.nn.BatchNorm2D(4)])
+    queue = snapshot.extra[0].vectors.numpy()
+    monkeypatch.setattr(parallel, "num_ranks", lambda: 2)
+    monkeypatch.setattr(parallel, "sum_over_ranks", lambda tensor: tensor + 6)
+    monkeypatch.setattr(parallel, "gathered", lambda tensor: paddle.stack([tensor, tensor]))
+    files = snapshot.files()
+    np.testing.assert_array_equal(files["extra.pdparams"]["0.vectors"].numpy(), queue)
+    np.testing.assert_array_equal(files["extra.pdparams"]["1._mean"].numpy(), 3)
+    np.testing.assert_array_equal(files["ranks.pdparams"]["extra.0.vectors"].numpy(), [queue, queue])

@@ -42,7 +42,7 @@ def test_a_model_is_built_once_and_touches_no_data(build):
 
 def test_data_that_is_not_there_is_refused_when_it_is_asked_for(build, capsys):
     message = refusal(capsys, lambda: build(DEEPLAB).train_dataset)
-    assert message.startswith("config.yml: train_dataset: ")
+    assert message.startswith("config.yml:8: train_dataset: ")
     assert "no/such/folder" in message
     assert "\n" not in message
 
@@ -142,7 +142,9 @@ def test_a_value_that_a_component_refuses_is_told_with_its_place(build, capsys, 
     section = section.replace("*deeplab", deeplab)
     builder = build(f"imports: [components]\n{section}\n")
     message = refusal(capsys, lambda: getattr(builder, section.split(":")[0]))
-    assert message.startswith(f"config.yml: {told}")
+    # Sections of one line: nothing is written in another than the section itself.
+    line = 1 + (f"imports: [components]\n{section}").split("\n").index(section.split("\n")[0])
+    assert message.startswith(f"config.yml:{line}: {told}")
     assert "\n" not in message
 
 
@@ -173,6 +175,53 @@ def test_pretrained_weights_that_do_not_fit_are_refused(build, capsys, tmp_path)
     assert "wrongly shaped keys: conv.weight [3, 3, 1, 1] instead of [2, 3, 1, 1]" in message
 
 
+SKIP = "skip_mismatched_weights"
+
+
+def test_weights_of_another_shape_may_be_left_out(build, capsys, tmp_path):
+    given = components.UserNet(3)
+    given.conv.bias.set_value(paddle.full([3], 7.0))
+    weights = {**given.state_dict(), "conv.bias": paddle.full([2], 7.0)}
+    paddle.save(weights, str(tmp_path / "user.pdparams"))
+    opts = ["model.pretrained=user.pdparams"]
+    assert f"; with {SKIP}: True in the config, model.pretrained " in refusal(
+        capsys, lambda: build(USER, opts=opts).model
+    )
+    model = build(USER, opts=[*opts, f"{SKIP}=True"]).model
+    assert (model.conv.bias.numpy() == 7).all()
+    assert list(model.conv.weight.shape) == [2, 3, 1, 1]
+    told = capsys.readouterr().out
+    assert (
+        "UserNet keeps its own weight where user.pdparams has another shape: conv.weight [3, 3, 1, 1] "
+        in told
+    )
+    assert "UserNet: 1 weights loaded" in told
+
+
+def test_an_architecture_leaves_out_its_classifier(build, capsys, tmp_path):
+    text = "num_classes: %d\nmodel: {type: FCN, backbone: {type: MobileNetV2_x0_25}}\n"
+    other = build(text % 3).model
+    paddle.save(other.state_dict(), str(tmp_path / "fcn.pdparams"))
+    opts = ["model.pretrained=fcn.pdparams"]
+    assert SKIP in refusal(capsys, lambda: build(text % 5, opts=opts).model)
+    model = build(text % 5, opts=[*opts, f"{SKIP}=True"]).model
+    ours, theirs = model.state_dict(), other.state_dict()
+    same = [key for key in ours if ours[key].shape == theirs[key].shape]
+    assert len(same) == len(ours) - 2
+    assert all((ours[key].numpy() == theirs[key].numpy()).all() for key in same)
+    assert capsys.readouterr().out.count("keeps its own weight") == 2
+
+
+def test_nothing_but_another_shape_may_be_left_out(build, capsys, tmp_path):
+    weights = {"conv.weight": components.UserNet(3).conv.weight}
+    paddle.save(weights, str(tmp_path / "user.pdparams"))
+    opts = ["model.pretrained=user.pdparams"]
+    for more in ([], [f"{SKIP}=True"]):
+        told = refusal(capsys, lambda more=more: build(USER, opts=opts + more).model)
+        assert "missing keys: conv.bias" in told
+        assert SKIP not in told
+
+
 def test_a_model_that_takes_any_key_is_handed_pretrained(build):
     model = build("imports: [components]\nmodel: {type: LooseNet, pretrained: a, depth: 3}\n").model
     assert model.given == {"pretrained": "a", "depth": 3}
@@ -188,5 +237,5 @@ def test_a_users_bug_is_no_users_error(build):
 def test_what_paddle_cannot_build_is_a_users_error(build, capsys):
     builder = build(f"imports: [components]\nmodel: {{type: UserNet, num_classes: {2**31}}}\n")
     message = refusal(capsys, lambda: builder.model)
-    assert message.startswith("config.yml: model: UserNet refuses {'num_classes': 2147483648}: ")
+    assert message.startswith("config.yml:2: model: UserNet refuses {'num_classes': 2147483648}: ")
     assert "\n" not in message

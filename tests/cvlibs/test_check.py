@@ -298,7 +298,8 @@ def test_an_unknown_component_where_a_layer_is_due(problems):
         ),
         ("grad_clip_cfg: 5", "grad_clip_cfg: must be keys and values or Null, not 5"),
         ("custom_cfg: [{name: a, lr_mul: 1}]", "custom_cfg.0: unknown key 'lr_mul'; did you mean 'lr_mult'?"),
-        ("custom_cfg: {name: a}", "custom_cfg: must be a list or Null, not {'name': 'a'}"),
+        ("custom_cfg: [3]", "custom_cfg: must be a list of keys and values or Null, not [3]"),
+        ("custom_cfg: {name: a}", "custom_cfg: must be a list of keys and values or Null, not {'name': 'a'}"),
     ],
 )
 def test_clipping_and_groups_are_judged_with_the_config(problems, said, told):

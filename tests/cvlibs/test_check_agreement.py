@@ -21,7 +21,7 @@ def test_coef_is_a_list(problems, coef):
     assert problem.startswith("config.yml:1: loss.coef: must be a list with at least one item, not ")
 
 
-@pytest.mark.parametrize("coef", ["x", "true", "-1", ".nan", "Null", "[1]"])
+@pytest.mark.parametrize("coef", ["x", "true", "-1", ".nan", ".inf", "Null", "[1]"])
 def test_each_coef_is_a_number_of_0_or_above(problems, coef):
     (problem,) = problems(LOSS % f"[1, {coef}]")
     assert problem.startswith("config.yml:1: loss.coef.1: must be a number of 0 or above, not ")

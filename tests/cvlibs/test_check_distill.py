@@ -187,3 +187,37 @@ def test_losses_that_need_labels_where_there_are_none(problems):
         f"config.yml:5: distill_loss.types.0.type: MemoryLoss {needs}",
         f"config.yml:9: distill.features.0.loss.type: MemoryLoss {needs}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "path"),
+    [
+        ("connector: {type: ConvConnector, student_channels: 3}", "connector.student_channels"),
+        ("connector: {type: ConvConnector, teacher_channels: 3}", "connector.teacher_channels"),
+    ],
+)
+def test_channels_are_not_for_the_config_to_say(problems, keys, path):
+    (problem,) = problems(HEAD + FEATURE % keys)
+    told = "is taken from the tapped tensors, so it must not be said"
+    assert problem.startswith(f"config.yml:6: distill.features.0.{path}: {told}")
+    loss = "distill:\n  features:\n  - student: a\n    loss: {type: MemoryLoss, student_channels: 3}\n"
+    (problem,) = problems(HEAD + loss)
+    assert problem == f"config.yml:7: distill.features.0.loss.student_channels: {told}"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("loss: {types: [{type: RMILoss, num_classes: 7}], coef: [1]}", "loss.types.0"),
+        ("distill_loss: {types: [{type: MemoryLoss, num_classes: 7}], coef: [1]}", "distill_loss.types.0"),
+        (
+            "distill: {features: [{student: a, loss: {type: IFVDLoss, num_classes: 7}}]}",
+            "distill.features.0.loss",
+        ),
+    ],
+)
+def test_a_losss_number_of_classes_agrees_with_the_others(problems, text, path):
+    (problem,) = problems(HEAD + text + "\n")
+    told = "7 classes, but num_classes has 2; they must agree (num_classes)"
+    assert problem == f"config.yml:4: {path}.num_classes: {told}"
+    assert problems(HEAD + text.replace("num_classes: 7", "num_classes: 2") + "\n") == []

@@ -85,13 +85,22 @@ def test_options_override_the_file(write):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ({"learning_rate": float("nan")}, "--opts: lr_scheduler.learning_rate: must be a number, not 'nan'"),
-        ({"iters": 0}, "--opts: iters: must be a whole number above 0, not 0"),
-        ({"batch_size": -1}, "--opts: batch_size: must be a whole number above 0, not -1"),
+        (
+            {"learning_rate": float("nan")},
+            "--learning_rate: lr_scheduler.learning_rate: must be a number, not 'nan'",
+        ),
+        ({"iters": 0}, "--iters: iters: must be a whole number above 0, not 0"),
+        ({"batch_size": -1}, "--batch_size: batch_size: must be a whole number above 0, not -1"),
     ],
 )
 def test_a_flag_that_makes_no_sense(problems, flags, told):
     assert problems(FULL, **flags) == [told]
+
+
+def test_a_flag_that_the_schedule_does_not_take_is_named(problems):
+    text = "lr_scheduler: {type: PiecewiseDecay, boundaries: [2], values: [1, 0.1]}\n"
+    (problem,) = problems(text, learning_rate=0.1)
+    assert problem.startswith("--learning_rate: lr_scheduler.learning_rate: unknown key ")
 
 
 def test_problems_of_options_imports_and_sections_come_together(problems):
@@ -134,6 +143,55 @@ def test_the_ignored_label_is_said_once_anywhere(write):
         assert cfg["train_dataset"]["ignore_index"] == cfg["val_dataset"]["ignore_index"] == 7
         assert cfg["loss"]["types"][0]["ignore_index"] == 7
         assert cfg["distill_loss"]["types"] == [{"type": "KLLoss", "ignore_index": 7}, {"type": "UserLoss"}]
+
+
+OF_ITS_CLASS = FULL.replace("UserData, transforms: []}", "IgnoringData, transforms: []}")
+
+
+def test_the_ignored_label_of_a_data_sets_class_is_that_of_all(write):
+    cfg = Config(write(OF_ITS_CLASS))
+    assert cfg["loss"]["types"][0]["ignore_index"] == 0
+    assert cfg["distill_loss"]["types"][0]["ignore_index"] == 0
+    said = OF_ITS_CLASS.replace(
+        "IgnoringData, transforms: []", "IgnoringData, transforms: [], ignore_index: 3"
+    )
+    assert Config(write(said))["loss"]["types"][0]["ignore_index"] == 3
+
+
+def test_what_contradicts_the_ignored_label_of_a_data_sets_class_is_refused(problems):
+    found = problems(
+        OF_ITS_CLASS.replace("{type: CrossEntropyLoss}", "{type: CrossEntropyLoss, ignore_index: 255}")
+    )
+    assert any("loss.types.0.ignore_index: 255 as ignore_index, but train_dataset has 0" in f for f in found)
+
+
+GREY = """\
+imports: [components]
+num_classes: 2
+model: {type: FCN, backbone: {type: MobileNetV2_x0_25}}
+train_dataset: {type: Dataset, dataset_root: ., train_path: x, transforms: [], img_channels: 1}
+val_dataset: {type: Dataset, dataset_root: ., val_path: x, transforms: [], img_channels: 1}
+"""
+
+
+def test_the_backbone_learns_the_channels_of_the_images(write):
+    cfg = Config(write(GREY))
+    assert cfg["model"]["backbone"]["in_channels"] == 1
+    assert cvlibs.SegBuilder(cfg).model.backbone.conv1._conv.weight.shape[1] == 1
+    # Also where only the model is asked for.
+    assert Config(write(GREY), sections=("model",))["model"]["backbone"]["in_channels"] == 1
+
+
+def test_channels_must_agree(problems):
+    told = "they must agree (img_channels)"
+    (problem,) = problems(GREY.replace("x0_25}", "x0_25, in_channels: 3}"))
+    assert problem == (
+        f"config.yml:3: model.backbone.in_channels: 3 channels, but train_dataset.img_channels has 1; {told}"
+    )
+    (problem,) = problems(
+        GREY.replace("val_path: x, transforms: [], img_channels: 1", "val_path: x, transforms: []")
+    )
+    assert problem == f"config.yml:5: val_dataset: 3 channels, but train_dataset.img_channels has 1; {told}"
 
 
 def test_an_ignored_label_that_nobody_says_is_left_to_the_components(write):

@@ -22,6 +22,7 @@ SLIDE = {"is_slide": True, "crop_size": [8, 6], "stride": [4, 6]}
         ({**SLIDE, "stride": [0, 4]}, r"stride must be a width and a height above 0, not \[0, 4\]"),
         ({**SLIDE, "stride": [9, 6]}, r"stride \[9, 6\] is larger than crop_size \[8, 6\]"),
         ({**SLIDE, "stride": [8, 7]}, r"stride \[8, 7\] is larger than crop_size"),
+        ({"batch_size": 0}, "batch_size must be a whole number above 0, not 0"),
         ({"aug_eval": True, "scales": []}, "scales must be one or more numbers above 0"),
         ({"aug_eval": True, "scales": [1.0, 0]}, "scales must be one or more numbers above 0"),
         ({"aug_eval": True, "scales": float("nan")}, "scales must be one or more numbers above 0"),
@@ -62,6 +63,10 @@ def test_a_flag_wins_over_its_key_and_a_switch_begins_anew():
         (
             "test_config: {is_slid: True}\n",
             "1: test_config.is_slid: unknown key 'is_slid'; did you mean 'is_s",
+        ),
+        (
+            "test_config: {batch_size: 0}\n",
+            "1: test_config.batch_size: must be a whole number above 0, not 0",
         ),
         ("test_config: {is_slide: 1}\n", "1: test_config.is_slide: must be true or false, not 1"),
         (

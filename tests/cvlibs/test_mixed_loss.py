@@ -59,8 +59,9 @@ def test_an_ignore_index_that_one_of_its_losses_has_differently(problems):
             "losses.1.losses.0.type: KLLoss compares the student with the teacher, so it has",
         ),
         ("[{type: DiceLoss}, {type: UserLoss}]", "5", "losses.1.losses: must be a list of losses, not 5"),
-        ("[1, 2]", "[1]", "losses.1: coef must hold a number of 0 or above for each of 2 losses, not [1]"),
-        ("[1, 2]", "[1, -2]", "losses.1: coef must hold a number of 0 or above for each of 2 losses"),
+        ("[1, 2]", "[1]", "losses.1: coef must hold a number for each of 2 losses, not [1]"),
+        ("[1, 2]", "[1, -2]", "losses.1: each coef must be a number of 0 or above, not -2"),
+        ("[1, 2]", "[1, .inf]", "losses.1: each coef must be a number of 0 or above, not inf"),
         (
             "losses: [{type: DiceLoss}, {type: UserLoss}]",
             "losses: []",

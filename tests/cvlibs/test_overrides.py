@@ -48,6 +48,27 @@ def test_nothing_is_written_in_several_ways(null):
     assert dic["model"]["backbone"]["pretrained"] is None
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.75,1.0,1.25", [0.75, 1.0, 1.25]),
+        ("(0.75,1.0,1.25)", [0.75, 1.0, 1.25]),
+        ("512,512", [512, 512]),
+        ("(1,)", [1]),
+        ("-1,2e-3", [-1, 0.002]),
+        ("(a,b)", "(a,b)"),
+        ("1,x", "1,x"),
+        ("(True,False)", "(True,False)"),
+        ("512", 512),
+        ("a.png,b.png", "a.png,b.png"),
+    ],
+)
+def test_numbers_with_commas_are_a_list(text, value):
+    dic, problems = changed(f"new={text}")
+    assert problems == []
+    assert repr(dic["new"]) == repr(value)
+
+
 def test_an_absent_or_empty_section_begins():
     dic, problems = changed("empty.type=A", "absent.b.c=1")
     assert problems == []
@@ -66,10 +87,10 @@ def test_an_absent_or_empty_section_begins():
         ("loss.types.5.type=A", "loss.types is a list of 2, so an index from 0 to 1 must follow"),
         ("iters.x=1", "iters is the value 10 and has nothing below it"),
         ("loss.coef.0.x=1", "loss.coef.0 is the value 1 and has nothing below it"),
-        ("iters=[1", "the value '[1' is no valid YAML, or says a key twice"),
-        ("iters={a: 1, a: 2}", "the value '{a: 1, a: 2}' is no valid YAML, or says a key twice"),
-        ("iters=2020-13-45", "the value '2020-13-45' is no valid YAML, or says a key twice"),
-        ("iters=&a [*a]", "the value '&a [*a]' is no valid YAML, or says a key twice"),
+        ("iters=[1", "the value '[1' is no valid YAML, or gives a key two values"),
+        ("iters={a: 1, a: 2}", "the value '{a: 1, a: 2}' is no valid YAML, or gives a key two values"),
+        ("iters=2020-13-45", "the value '2020-13-45' is no valid YAML, or gives a key two values"),
+        ("iters=&a [*a]", "the value '&a [*a]' is no valid YAML, or gives a key two values"),
     ],
 )
 def test_what_cannot_be_set_is_told_and_changes_nothing(opt, told):

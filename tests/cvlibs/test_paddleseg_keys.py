@@ -23,6 +23,14 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
         ("test: {is_slide: True}\n", "test: .*the section's name is test_config"),
         ("test_config: {print_detail: False}\n", "test_config.print_detail: .*always logged"),
         ("test_config: {precision: fp16}\n", "test_config.precision: .*float32"),
+        *(
+            (f"lr_scheduler: {{type: StepDecay, learning_rate: 1, step_size: 2, {said}}}\n", told)
+            for said, told in (
+                ("cycle: True", "lr_scheduler.cycle: .*does not begin again"),
+                ("last_epoch: 5", "lr_scheduler.last_epoch: .*--resume_model"),
+                ("verbose: True", "lr_scheduler.verbose: .*in the log"),
+            )
+        ),
         ("optimizer: {type: Adam, lazy_mode: True}\n", "optimizer.lazy_mode: .*sparse gradients"),
         (
             HEAD + "model: {type: UserNet, num_classes: 2, data_format: NHWC}\n",
@@ -34,6 +42,10 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
             "model.trunk.edge: ",
         ),
         (DATA % ("", "edge: True"), "train_dataset.edge: .*losses on edges"),
+        (
+            "train_dataset: {type: Cityscapes, transforms: [], edge: True}\n",
+            "train_dataset.edge: .*losses on",
+        ),
         (DATA % ("{type: Normalize, data_format: X}", ""), "train_dataset.transforms.0.data_format: "),
         (
             HEAD + "loss: {types: [{type: UserLoss, data_format: NHWC}], coef: [1]}\n",
@@ -71,6 +83,20 @@ def test_a_key_that_asks_for_what_is_done_anyway_is_dropped(write):
     assert builder.loss["coef"] == [1]
     assert cfg["test_config"] == {"is_slide": False}
     assert "to_static_training" not in cfg.dic
+
+
+def test_a_schedules_keys_that_ask_for_nothing_are_dropped(write):
+    given = "type: PolynomialDecay, learning_rate: 1, decay_steps: 4"
+    cfg = Config(write(f"lr_scheduler: {{{given}, cycle: False, last_epoch: -1, verbose: False}}\n"))
+    assert set(cfg["lr_scheduler"]) == {"type", "learning_rate", "decay_steps"}
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "NoamDecay", "MultiStepDecay"])
+def test_another_schedule_of_paddles_is_refused_with_those_there_are(problems, name):
+    (problem,) = problems(f"lr_scheduler: {{type: {name}, learning_rate: 1}}\n")
+    assert f"'{name}'; of Paddle's schedules there are CosineAnnealingDecay, ExponentialDecay, " in problem
+    (problem,) = problems("lr_scheduler: {type: PolynomialDecai}\n")
+    assert "did you mean 'PolynomialDecay'" in problem
 
 
 def test_a_component_that_takes_such_a_key_gets_it(write):

@@ -42,6 +42,17 @@ def test_names_with_spaces_and_blank_lines(root):
     assert (data.num_classes, data.ignore_index, data.mode) == (2, 255, "train")
 
 
+def test_a_class_may_say_which_label_is_ignored(root):
+    class Own(Dataset):
+        IGNORE_INDEX = 1
+
+    listed = {"num_classes": 1, "train_path": str(root / "train.txt"), "separator": "\t"}
+    assert Own(str(root), [], **listed).ignore_index == 1
+    assert Own(str(root), [], ignore_index=7, **listed).ignore_index == 7
+    with pytest.raises(UserError, match="holds 255 .* hold 0..0, or 1 for what is ignored"):
+        Own(str(root), [], **listed)[0]
+
+
 def test_train_transforms_the_mask_too(root):
     sample = make(root, transforms=[Resize([3, 2]), RandomHorizontalFlip(1)])[1]
     assert sample["img"].shape == (3, 2, 3)

@@ -114,6 +114,26 @@ def test_pairs_are_samples_too():
     assert len(pair) == 10
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_mask_of_1_x_h_x_w_is_one_of_h_x_w(paired):
+    def made(img, label):
+        return (img, label[None]) if paired else {"img": img, "label": label[None]}
+
+    label = SeededSamples(Own(made), 0)[0, 1]["label"]
+    np.testing.assert_array_equal(label, np.ones((2, 2)))
+
+
+def test_a_number_may_be_the_label():
+    assert SeededSamples(Own(lambda img, label: (img, np.int64(7))), 0)[0, 1]["label"].shape == ()
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 2, 2), (1, 1, 2, 2)])
+def test_a_label_that_is_no_mask_is_refused(shape):
+    told = "the label of a sample of Own must be H x W, one class for each pixel, not of the shape"
+    with pytest.raises(UserError, match=f"^{told} .{', '.join(map(str, shape))}.$"):
+        SeededSamples(Own(lambda img, label: {"img": img, "label": np.zeros(shape, int)}), 0)[0, 1]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

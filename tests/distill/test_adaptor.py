@@ -114,5 +114,5 @@ def test_an_error_in_the_adaptor_that_is_not_the_models_is_told_as_it_is(model):
 
 
 def test_mapping_layers_must_be_defined(model):
-    with pytest.raises(NotImplementedError, match="must define mapping_layers"):
+    with pytest.raises(UserError, match=r"AdaptorBase \(student\).*must define mapping_layers"):
         Taps(model, "student", AdaptorBase)

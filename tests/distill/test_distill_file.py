@@ -41,6 +41,7 @@ def test_all_mistakes_of_the_features_are_told_at_once():
         {"feature_type": "hidden", "s_feature_idx": "0", "t_feature_id": 0, "weight": -1},
         5,
         tiny.feature(weight=True),
+        tiny.feature(weight=float("inf")),
     ]
     with pytest.raises(UserError) as raised:
         check_features(features, "d.py")
@@ -48,9 +49,10 @@ def test_all_mistakes_of_the_features_are_told_at_once():
     assert "item 0: 's_feature_idx' must be a whole number, not '0'" in message
     assert "item 0: the key 't_feature_idx' is missing; did you mean 't_feature_id'?" in message
     assert "item 0: the key 'loss_function' is missing" in message
-    assert "item 0: 'weight' must be 0 or above, not -1" in message
+    assert "item 0: 'weight' must be a finite number of 0 or above, not -1" in message
     assert "item 1: must be a dict, not 5" in message
     assert "item 2: 'weight' must be a number, not True" in message
+    assert "item 3: 'weight' must be a finite number of 0 or above, not inf" in message
 
 
 @pytest.mark.parametrize(
@@ -68,13 +70,28 @@ def test_all_mistakes_of_the_features_are_told_at_once():
             "def prepare_distill_config(): return 'x'",
             "must return a list of dicts, not 'x'",
         ),
-        ("def (", "cannot be imported"),
+        ("x = 1\ndef (", r"d.py cannot be imported: SyntaxError: .* \(line 2 of .*d.py\)"),
+        (
+            "from paddleseg.distill import AdaptorBase\nclass Bare(AdaptorBase): pass\n"
+            "def prepare_distill_adaptor(): return Bare, Bare",
+            r"d.py: the class Bare must define mapping_layers\(\)",
+        ),
         ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
     ],
 )
 def test_a_file_that_is_not_of_the_form_is_refused(tmp_path, text, told):
     with pytest.raises(UserError, match=told):
         load_distill_file(write(tmp_path / "d.py", text))
+
+
+def test_a_file_of_another_encoding_is_refused_unless_it_says_so(tmp_path):
+    path, text = tmp_path / "d.py", "x = 'é'\n"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match="d.py cannot be imported: SyntaxError: "):
+        load_distill_file(str(path))
+    path.write_bytes(b"# coding: latin-1\n" + text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"prepare_distill_adaptor\(\) is missing"):
+        load_distill_file(str(path))
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -256,3 +256,31 @@ def test_several_teachers_logits_are_joined_and_features_are_their_own(models, w
     task = {"types": [CrossEntropyLoss()], "coef": [1]}
     net = DistillNet(student, Taps(student, "student", Body), task, None, [loss])
     assert float(DistillStep(net, Teachers(teachers, None))(BATCH)["hidden_0_L2Loss"]) > 0
+
+
+def test_a_teacher_that_nobody_asks_is_not_run(models):
+    student, first = models
+    calls = []
+    second = tiny.TinyNet()
+    for k, model in enumerate((first, second)):
+        model.register_forward_pre_hook(lambda *_, k=k: calls.append(k))
+    features = declare(
+        [{"loss": {"type": "L2Loss"}}, {"loss": {"type": "L1Loss"}, "teacher_index": 1}],
+        schedule=Schedule(start_iter=1, end_iter=3),
+    )
+    features[0] = declare([{"loss": {"type": "L2Loss"}}], schedule=Schedule(start_iter=2))[0]
+    losses = [FeatureLoss(feature, [2, 4, 6, 5], [2, 4, 6, 5]) for feature in features]
+    loss = {"types": [CrossEntropyLoss()], "coef": [1]}
+    taps = Taps(student, "student", Body)
+    teachers = [Teacher(first, Body), Teacher(second, Body)]
+    for distill_loss, weighting, expected in (
+        (None, None, [[], [1], [0, 1], [0]]),
+        ({"types": [KLLoss()], "coef": [1]}, "mean", [[0, 1]] * 4),
+    ):
+        net = DistillNet(student, taps, loss, distill_loss, losses)
+        step = DistillStep(net, Teachers(teachers, weighting), net.extra, features)
+        for iteration, asked in enumerate(expected, 1):
+            calls.clear()
+            parts = step({**BATCH, "iteration": iteration})
+            assert calls == asked
+            assert (float(parts["hidden_0_L2Loss"]) > 0) == (iteration > 2)

@@ -175,6 +175,27 @@ def test_a_connector_needs_maps(shapes, told):
         declared(shapes=shapes)
 
 
+@manager.CONNECTORS.add_component
+class OneChannel(paddle.nn.Layer):
+    """Gives one channel, whatever the teacher has."""
+
+    def __init__(self, student_channels: int, teacher_channels: int):
+        super().__init__()
+
+    def forward(self, x):
+        return x[:, :1]
+
+
+def test_what_a_connector_gives_is_not_broadcast():
+    loss = declared(connector={"type": "OneChannel"})
+    told = (
+        r"c.yml:3: distill.connector: s_L2Loss: OneChannel gives \[3, 1, 5, 6\] where the teacher's t is "
+        r"\[3, 4, 5, 6\]"
+    )
+    with pytest.raises(UserError, match=told):
+        loss(*tensors(S.shape, T.shape))
+
+
 @pytest.mark.parametrize("shapes", [([], [2, 4]), ([2, 4], [2])])
 def test_a_feature_has_samples_and_channels(shapes):
     with pytest.raises(UserError, match=r"c.yml:3: distill: s_L2Loss: .*; a feature is N x C, or N x C x"):
@@ -225,7 +246,9 @@ def test_a_loss_is_told_what_its_constructor_takes():
     assert with_connector.loss.told == (7, 7, 3, 9)
     assert declared(loss, "none", shapes, num_classes=3, ignore_index=9).loss.told == (4, 7, 3, 9)
     assert declared({**loss, "num_classes": 5}, num_classes=3).loss.told == (4, 4, 5, 255)
-    with pytest.raises(UserError, match="MemoryLoss refuses .*num_classes"):
+    with pytest.raises(
+        UserError, match="distill.loss: MemoryLoss needs 'num_classes', which is said nowhere"
+    ):
         declared(loss)
 
 
@@ -278,5 +301,5 @@ def test_half_precision_features_are_compared_in_full():
 def test_too_few_samples_for_relations_between_them():
     features = [as_feature(tiny.feature(loss_function="RKDLoss"), "d.py", 0)]
     check_batch_size(features, 3)
-    with pytest.raises(UserError, match="is 0 for fewer than three; batch_size is 2"):
+    with pytest.raises(UserError, match="d.py: .*is 0 for fewer than three; batch_size is 2"):
         check_batch_size(features, 2)

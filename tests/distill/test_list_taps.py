@@ -51,3 +51,21 @@ def test_equal_shapes_bear_equal_letters():
         "teacher 1:",
         "A [1, 4, 8, 8] z",
     ]
+
+
+def test_a_student_is_listed_in_training_mode():
+    class Auxiliary(tiny.TinyNet):
+        def forward(self, x):
+            outputs = super().forward(x)
+            return outputs if self.training else outputs[:1]
+
+    class Head(paddle.nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.net, self.extra = Auxiliary(outputs=2), paddle.nn.ReLU()
+
+        def forward(self, x):
+            return [self.extra(y) for y in self.net(x)[1:]]
+
+    found = {training: dict(find_taps(Head(), paddle.zeros([1, 3, 8, 8]), training)) for training in (0, 1)}
+    assert [Tap("output_of", "extra") in taps for taps in found.values()] == [False, True]

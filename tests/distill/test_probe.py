@@ -1,11 +1,13 @@
+import numpy as np
 import paddle
 import pytest
 import tiny
 
+from paddleseg.cvlibs import manager
 from paddleseg.distill import AdaptorBase
 from paddleseg.distill.distill_file import as_feature
 from paddleseg.distill.probe import check_logits, feature_losses, observe
-from paddleseg.distill.taps import Taps
+from paddleseg.distill.taps import Tap, Taps
 from paddleseg.distill.teacher import Teacher
 from paddleseg.errors import UserError
 
@@ -33,6 +35,43 @@ def test_models_that_fit_pass_and_nothing_is_changed():
     assert student.dropout.training
     assert all((v.numpy() == before[k]).all() for k, v in student.state_dict().items())
     assert all(p.grad is None for p in student.parameters())
+
+
+class Trained(tiny.TinyNet):
+    """Has a second output in training alone, and another layer that runs in evaluation alone."""
+
+    def __init__(self):
+        super().__init__(outputs=2)
+        self.deployed = paddle.nn.ReLU()
+
+    def forward(self, x):
+        outputs = super().forward(x)
+        return outputs if self.training else [self.deployed(outputs[0])]
+
+
+def test_the_student_is_seen_in_training_mode_and_disturbed_in_nothing():
+    student, teacher = Trained(), Teacher(tiny.TinyNet(dropout=0.5))
+    student.dropout.p = 0.5
+    student.eval()
+    student.body.train()
+    before = {k: v.numpy() for k, v in student.state_dict().items()}
+    batch = {"img": paddle.randn([2, 3, 8, 8])}
+    draws = []
+    for tap in (None, Tap("output_of", "heads.1")):
+        paddle.seed(7)
+        np.random.seed(7)
+        if tap is not None:
+            seen = observe(student, Taps(student, "student", None, [(tap, "c.yml")]), [teacher], batch)
+            assert seen.student[1][tap].shape == [2, 2, 8, 8]
+            assert seen.student[1][tap].stop_gradient
+            assert len(seen.student[0]) == 2
+        draws.append((float(paddle.rand([1])), np.random.rand()))
+    assert draws[0] == draws[1]
+    assert all((v.numpy() == before[k]).all() for k, v in student.state_dict().items())
+    assert [layer.training for layer in (student, student.body, student.dropout)] == [False, True, False]
+    taps = Taps(student, "student", None, [(Tap("output_of", "deployed"), "c.yml")])
+    with pytest.raises(UserError, match="does not run 'deployed'"):
+        observe(student, taps, [teacher], batch)
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
@@ -67,3 +106,40 @@ def test_a_loss_that_is_not_finite_is_refused():
 
 def test_a_bare_tensor_counts_as_a_list_of_one():
     run(tiny.BareNet(), tiny.TinyNet())
+
+
+@manager.LOSSES.add_component
+class Odd(paddle.nn.Layer):
+    """A user's loss that gives, or raises, what a test says."""
+
+    gives = None
+
+    def forward(self, student, teacher):
+        if isinstance(self.gives, Exception):
+            raise self.gives
+        return self.gives(student)
+
+
+@pytest.mark.parametrize(
+    ("gives", "told"),
+    [
+        (lambda x: x, r"hidden_0_Odd gives shape \[2, 4, 8, 8\]; a loss must be one number$"),
+        (lambda x: 3.0, "hidden_0_Odd gives float; a loss must be one number"),
+        (lambda x: x.sum() * float("nan"), "hidden_0_Odd gives nan: the student's hidden_0 has shape"),
+        (RuntimeError("no such kernel"), "d.py.*: hidden_0_Odd: no such kernel: the student's hidden_0"),
+        (KeyError(), "hidden_0_Odd: KeyError: "),
+    ],
+)
+def test_what_a_users_loss_does_wrong_is_told(monkeypatch, gives, told):
+    monkeypatch.setattr(Odd, "gives", gives if isinstance(gives, Exception) else staticmethod(gives))
+    with pytest.raises(UserError, match=told):
+        run(tiny.TinyNet(), tiny.TinyNet(), [tiny.feature(loss_function="Odd")])
+
+
+def test_a_bug_of_our_own_loss_is_none_of_the_users(monkeypatch):
+    def broken(self, student, teacher, label=None):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(manager.LOSSES["SegChannelwiseLoss"], "forward", broken)
+    with pytest.raises(TypeError, match="a bug"):
+        run(tiny.TinyNet(), tiny.TinyNet(), [tiny.feature()])

@@ -42,8 +42,31 @@ def test_outputs_inputs_and_attributes():
 
 def test_an_attribute_of_a_sublayer():
     model = paddle.nn.Sequential(tiny.TinyNet())
-    (value,) = read(model, Tap("attr", "0.mixed")).values() if hasattr(model, "0") else [model[0].mixed]
-    assert value.shape == [2, 4, 8, 8]
+    model.add_sublayer("last", paddle.nn.ReLU())
+    model[0].forward = lambda x: tiny.TinyNet.forward(model[0], x)[0]
+    (value,) = read(model, Tap("attr", "0.mixed")).values()
+    expected = model[0].body(IMAGES) + IMAGES.mean()
+    np.testing.assert_allclose(value.numpy(), expected.numpy(), rtol=1e-6)
+
+
+def test_of_a_layer_that_runs_twice_the_last_call_counts():
+    class Twice(tiny.TinyNet):
+        def forward(self, x):
+            super().forward(x)
+            return super().forward(2 * x)
+
+    model = Twice()
+    (value,) = read(model, Tap("output_of", "body.0")).values()
+    np.testing.assert_array_equal(value.numpy(), model.body[0](2 * IMAGES).numpy())
+
+
+def test_tensors_that_nobody_reads_are_let_go_of():
+    model, tap = tiny.TinyNet(), Tap("output_of", "body.0")
+    taps = Taps(model, "student", None, [(tap, "c.yml")])
+    model(IMAGES)
+    taps.clear()
+    with pytest.raises(UserError, match="does not run 'body.0'"):
+        taps.read()
 
 
 def test_adaptor_and_config_side_by_side():

@@ -32,6 +32,7 @@ FIGURES = {
     case["name"]: case for case in map(json.loads, (GOLDEN / "architectures.jsonl").read_text().splitlines())
 }
 LOGITS = np.load(GOLDEN / "architectures_logits_64.npz")
+ODD_SIZE = np.load(GOLDEN / "architectures_odd_size.npz")
 SIGNATURES = json.loads((GOLDEN / "signatures.json").read_text())["models"]
 
 # Options that make each of them small on `Trunk`, and its outputs in training and in evaluation.
@@ -112,6 +113,21 @@ def test_logits_are_paddlesegs(name, tmp_path):
         assert same_but_for_rounding(logits.numpy()[:, :, ::3, ::3], LOGITS[f"{name} {i}"])
     for one, other in zip(in_evaluation, in_training):
         assert (one.numpy() == other.numpy()).all()
+
+
+@pytest.mark.parametrize("name", sorted({key.rpartition(" ")[0] for key in ODD_SIZE}))
+def test_logits_at_an_odd_size_are_paddlesegs(name):
+    """With aligned corners, where there are any to choose, as `released_odd_size.py` describes."""
+    spec = dict(FIGURES[name]["model"])
+    if "align_corners" in SIGNATURES[spec["type"]]:
+        spec["align_corners"] = True
+    model = build_component(spec, manager.MODELS, "model")
+    set_named_weights(model, weight)
+    with paddle.no_grad():
+        outputs = with_frozen_statistics(model)(paddle.to_tensor(image(1, 65, 97, seed=7)))
+    assert len(outputs) == FIGURES[name]["num_train"]
+    for i, logits in enumerate(outputs):
+        assert same_but_for_rounding(logits.numpy()[:, :, ::3, ::3], ODD_SIZE[f"{name} {i}"])
 
 
 def test_keys_and_logits_of_deeplabv3_are_paddlesegs():

@@ -52,6 +52,7 @@ def adam_formula(beta1=0.9, beta2=0.999, epsilon=1e-8, penalty=0.0, decoupled=0.
         (SGD(weight_decay=0.3), momentum_formula(weight_decay=0.3)),
         (SGD(momentum=0.9), momentum_formula(0.9)),
         (SGD(momentum=0.5, weight_decay=0.3), momentum_formula(0.5, 0.3)),
+        (SGD(momentum=0.5, use_nesterov=True), momentum_formula(0.5, nesterov=True)),
         (Momentum(), momentum_formula(0.9)),
         (Momentum(0.5, weight_decay=0.3), momentum_formula(0.5, 0.3)),
         (Momentum(0.5, use_nesterov=True), momentum_formula(0.5, nesterov=True)),

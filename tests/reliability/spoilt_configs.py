@@ -1,9 +1,14 @@
 """Configs that chance has spoilt, as text; strategies of Hypothesis."""
 
 import copy
+import importlib
+import typing
 
 import yaml
 from hypothesis import strategies as st
+
+from paddleseg.cvlibs import manager, signature
+from paddleseg.cvlibs.config import BUILT_IN
 
 NUMBERS = [
     *(
@@ -178,4 +183,61 @@ def spoilt_texts(draw, base):
 def spoilt_configs(base):
     """Return a strategy of config files as bytes."""
     trees = spoilt_trees(base).map(lambda tree: yaml.safe_dump(tree, allow_unicode=True).encode())
-    return st.one_of(*[trees] * 7, spoilt_texts(base))
+    return st.one_of(*[trees] * 4, *[odd_components(base)] * 3, spoilt_texts(base))
+
+
+@st.composite
+def odd_components(draw, base):
+    """Draw a config as bytes in which one component is another, with arguments of the right kind but odd."""
+    tree = copy.deepcopy(base)
+    place, registry = draw(st.sampled_from(sorted(PLACES)))
+    name = draw(st.sampled_from(sorted(registry_of(registry))))
+    spec = {"type": name}
+    for parameter in signature.parameters(registry_of(registry)[name]).values():
+        if parameter.name in NEEDED or draw(st.booleans()):
+            value = _odd_value(draw, parameter)
+            if value is not None:
+                spec[parameter.name] = value
+    *above, last = place
+    node = tree
+    for key in above:
+        node = node[key]
+    node[last] = spec
+    return yaml.safe_dump(tree, allow_unicode=True).encode()
+
+
+PLACES = [
+    (("train_dataset", "transforms", 1), "TRANSFORMS"),
+    (("train_dataset", "transforms", 1), "TRANSFORMS"),
+    (("train_dataset", "transforms", 1), "TRANSFORMS"),
+    (("val_dataset", "transforms", 0), "TRANSFORMS"),
+    (("loss", "types", 0), "LOSSES"),
+    (("optimizer",), "OPTIMIZERS"),
+    (("lr_scheduler",), "LR_SCHEDULERS"),
+]
+NEEDED = ("target_size", "learning_rate", "scale", "losses", "coef", "short_size", "long_size")
+LENGTHS = [0, 1, 2, 3, 8, 16, 31, 32, 33, 64, -4, 2**15, 2**31, 10**30]
+SHARES = [0, 0.1, 0.25, 0.5, 0.9, 1, 1.5, 2, -1, 100, 1e308, 1e-300, float("nan"), float("inf")]
+
+
+def _odd_value(draw, parameter):
+    default, expected = parameter.default, signature.expected_type(parameter)
+    for kind, values in ((bool, [True, False]), (int, LENGTHS), (float, [*SHARES, *LENGTHS])):
+        if expected == kind or expected == typing.Optional[kind]:
+            return draw(st.sampled_from(values))
+    if isinstance(default, str) or expected in (str, typing.Optional[str]):
+        return draw(
+            st.sampled_from([default if isinstance(default, str) else "x", "LINEAR", "mean", "", "é"])
+        )
+    if expected == typing.Sequence[int] or isinstance(default, (list, tuple)):
+        number = st.sampled_from(LENGTHS if expected == typing.Sequence[int] else [*SHARES, *LENGTHS[:8]])
+        size = len(default) if isinstance(default, (list, tuple)) else 2
+        return draw(st.lists(number, min_size=max(size - 1, 0), max_size=size + 1))
+    return draw(st.sampled_from([None, [32, 32], [0.5, 0.5], 32, 0.5, "x"]))
+
+
+def registry_of(name):
+    """Return a registry with everything of ours in it."""
+    for module in BUILT_IN:
+        importlib.import_module(module)
+    return getattr(manager, name)

@@ -20,6 +20,7 @@ import tiny
 
 from paddleseg.core import folder as atomic
 from paddleseg.core import runs
+from paddleseg.core.trainer import Trainer
 from paddleseg.errors import Stopped
 
 LAST = 12
@@ -36,21 +37,29 @@ class Trials:
     def __init__(self, folder, kind):
         self.folder = folder
         self.kind = kind
+        self.begun = None
         self.given = noisy.write(folder, seconds=0.002, iters=LAST)
+        pid = self.start("whole")
+        self.wait_for_training()
         started = time.monotonic()
-        self.wait(self.start("whole"))
+        self.wait(pid)
         self.seconds = time.monotonic() - started
         self.whole = self.end("whole")
 
     def start(self, name, before=None, **flags):
         """Begin or go on with a training in a process of its own; return its id."""
+        if self.begun is not None:
+            os.close(self.begun)
+        self.begun, begins = os.pipe()
         pid = os.fork()
         if pid:
+            os.close(begins)
             return pid
         with open(self.folder / f"{name}.log", "a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         try:
+            _tell_when_training_begins(begins)
             if before is not None:
                 before()
             flags = {**noisy.FLAGS, **flags}
@@ -64,26 +73,32 @@ class Trials:
             os._exit(1)
         os._exit(0)
 
+    def wait_for_training(self):
+        """Wait until the training that was started last is in its loop, or is over."""
+        os.read(self.begun, 1)
+
     def wait(self, pid):
         """Wait for a training to end well."""
         _, status = os.waitpid(pid, 0)
         assert status == 0, f"ended with {status}"
 
     def kill_at(self, name, seconds):
-        """Kill a training some seconds after its start, if it still runs, then let it go on to its end."""
+        """Kill a training that has been in its loop for some seconds, then let it go on to its end."""
         pid = self.start(name)
+        self.wait_for_training()
         time.sleep(seconds)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         self.wait(self.start(name))
 
     def stop_at(self, name, seconds, signum):
-        """Send a training a signal some seconds after its start, then let it go on to its end.
+        """Send a signal to a training that has been in its loop for some seconds, then let it go on.
 
         Returns:
             Its exit status, or minus the signal that ended it.
         """
         pid = self.start(name)
+        self.wait_for_training()
         time.sleep(seconds)
         os.kill(pid, signum)
         _, status = os.waitpid(pid, 0)
@@ -124,6 +139,16 @@ class Trials:
         keys = set(end["arrays"]) ^ set(self.whole["arrays"])
         keys |= {key for key in self.whole["arrays"] if end["arrays"].get(key) != self.whole["arrays"][key]}
         return wrong + sorted(keys)
+
+
+def _tell_when_training_begins(pipe):
+    fit = Trainer.fit
+
+    def telling(trainer):
+        os.write(pipe, b"x")
+        return fit(trainer)
+
+    Trainer.fit = telling
 
 
 def _die_at(call):

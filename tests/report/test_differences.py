@@ -32,18 +32,26 @@ def test_a_transform_put_in_shifts_no_other():
 
 
 def test_teachers_and_the_distill_file_count_too(made_up):
-    def distilled(name, weights, sha):
-        teachers = [{"config": {"model": {"type": "T"}, "iters": 3}, "weights": weights}]
+    def distilled(name, weights, sha, width=4):
+        model = {"type": "T", "width": width}
+        teachers = [{"config": {"model": model, "iters": 3}, "weights": weights}]
         about = {"teachers": teachers, "distill_config": "d.py", "distill_config_sha256": sha}
         return made_up(name, role="distill", **about)
 
     folders = [made_up("plain"), distilled("a", "x", "12"), distilled("b", "y", "34")]
     assert dict(differences(read_runs(folders))) == {
         "teacher.weights": ["–", "x", "y"],
-        "teacher.model.type": ["–", "T", "T"],
         "--distill_config": ["–", "d.py", "d.py"],
         "--distill_config (SHA-256)": ["–", "12", "34"],
     }
+    told = dict(differences(read_runs([*folders, distilled("c", "x", "12", width=6)])))
+    assert told["teacher.model.width"] == ["–", "4", "4", "6"]
+
+
+def test_what_is_of_distillation_alone_does_not_count_for_a_plain_run(made_up):
+    config = {"distill_loss": {"coef": [2]}}
+    plain, distilled = made_up("p", config=config), made_up("d", role="distill", config=config)
+    assert differences(read_runs([plain, distilled])) == [("distill_loss.coef", ["–", "[2]"])]
 
 
 def test_equal_runs_differ_in_nothing(made_up):

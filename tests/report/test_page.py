@@ -14,7 +14,7 @@ import yaml
 from paddleseg.errors import UserError
 from paddleseg.report import page as page_module
 
-VOID = {"meta", "img", "link", "br", "hr", "input"}
+VOID = {"meta", "img", "link", "br", "wbr", "hr", "input"}
 NAMES = ("teacher", "plain_0", "plain_1", "distilled_0", "distilled_1")
 
 

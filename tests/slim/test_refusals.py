@@ -11,6 +11,9 @@ import tiny
 
 from paddleseg.utils.weights import read_weights
 
+UNLABELED = {"type": "UnlabeledImages", "dataset_root": ".", "transforms": []}
+LABELS_NEEDED = {"type": "MemoryLoss"}
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -122,7 +125,7 @@ def test_evaluation_with_nothing_to_evaluate_on(train):
         (["--device", "tpu"], "invalid choice"),
         (["--no_such_flag"], "unrecognized arguments: --no_such_flag"),
         (["--opts", "iters"], "--opts iters: write it as key.path=value"),
-        (["--resume_model", "nowhere"], "no model.pdparams, model.pdopt, state.json there"),
+        (["--resume_model", "nowhere"], "no state.json there; name an iter_N folder of a run"),
     ],
 )
 def test_flags_that_cannot_act(train, flags, told):
@@ -263,7 +266,10 @@ def test_a_folder_that_cannot_be_written(train, tmp_path):
 
 def test_a_checkpoint_of_another_optimizer(train, tmp_path):
     assert train("--device", "cpu", "--iters", "2")[0] == 0
-    result = train("--resume_model", tmp_path / "out" / "iter_2", optimizer={"type": "AdamW"})
+    flags = "--resume_model", tmp_path / "out" / "iter_2"
+    result = train(*flags, optimizer={"type": "AdamW"})
+    refused(result, "what decides the outcome has changed: ", "optimizer.type: SGD then, AdamW now")
+    result = train(*flags, "--resume_anyway", optimizer={"type": "AdamW"})
     refused(result, "it was trained with Momentum, the config says AdamW")
 
 
@@ -292,12 +298,45 @@ def test_a_loss_on_relations_between_samples_needs_some(distill):
     refused(result, "is 0 for fewer than three; batch_size is 2")
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"distill": {"features": [distilling.feature(loss="RKDLoss")]}, "batch_size": 2},
+            ": distill.features.0.loss: body.0_RKDLoss compares the samples of a batch",
+        ),
+        (
+            {"distill_loss": {"types": [{"type": "KLLoss"}] * 2, "coef": [1, 1]}},
+            ": distill_loss: student and teacher share 1 output(s) and the config 2 loss(es) for them",
+        ),
+        (
+            {"distill_loss": {"types": [{"type": "KLLoss", "temperature": 0}], "coef": [1]}},
+            ": distill_loss.types.0: temperature must be a positive number, not 0",
+        ),
+        (
+            {"unlabeled_dataset": UNLABELED, "distill": {"unlabeled_share": 1}, "distill_loss": None},
+            ": distill.unlabeled_share: without labels, distill_loss and feature losses there is nothing",
+        ),
+        (
+            {"distill": {"teacher_weighting": "confidence"}, "distill_loss": None},
+            ": distill.teacher_weighting: confidence weighs logits, and without distill_loss none",
+        ),
+        (
+            {"distill": {"features": [distilling.feature()]}, "distill_loss": None},
+            "--teacher_config: nobody asks teacher 1: there is no distill_loss, and no entry of ",
+        ),
+    ],
+)
+def test_refusals_of_distillation_with_file_and_key(distill, tmp_path, changes, told):
+    teachers = (
+        [str(tmp_path / "teacher.yml")] * 2 if {"distill_loss": None}.items() <= changes.items() else []
+    )
+    result = distill(*(["--teacher_config", *teachers] if teachers else []), changes=changes)
+    refused(result, "student.yml:", told)
+
+
 def test_a_seed_that_is_too_large(train):
     refused(train("--seed", "9" * 20), "must be below 2**32")
-
-
-UNLABELED = {"type": "UnlabeledImages", "dataset_root": ".", "transforms": []}
-LABELS_NEEDED = {"type": "MemoryLoss"}
 
 
 @pytest.mark.parametrize(

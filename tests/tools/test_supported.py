@@ -1,9 +1,7 @@
-"""The README's table of what is supported is that of the registries."""
+"""The READMEs' table of what is supported is that of the registries."""
 
-import importlib.util
 import pathlib
 import shutil
-import sys
 
 import pytest
 from refusal import refusal
@@ -12,12 +10,9 @@ from paddleseg.cvlibs import manager
 
 
 @pytest.fixture(scope="module")
-def supported(repository):
+def supported(tool):
     """The script tools/supported.py, as a module."""
-    spec = importlib.util.spec_from_file_location("supported", repository / "tools/supported.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tool("supported")
 
 
 @pytest.fixture
@@ -25,29 +20,23 @@ def readme(repository, tmp_path):
     return pathlib.Path(shutil.copy(repository / "README.md", tmp_path))
 
 
-def run(monkeypatch, supported, *arguments):
-    monkeypatch.setattr(sys, "argv", ["supported.py", *map(str, arguments)])
-    supported.main()
+def test_the_readmes_are_up_to_date(run, supported):
+    assert run(supported, "--check") == 0
 
 
-def test_the_readme_is_up_to_date(monkeypatch, supported):
-    run(monkeypatch, supported, "--check")
-
-
-def test_an_outdated_table_is_told_and_mended(monkeypatch, supported, readme, capsys):
+def test_an_outdated_table_is_told_and_mended(run, supported, readme, capsys):
     written = readme.read_text(encoding="utf-8")
-    readme.write_text(written.replace("`DeepLabV3P`", "`DeepLab`"), encoding="utf-8")
-    with pytest.raises(SystemExit) as exit_:
-        run(monkeypatch, supported, "--check", "--readme", readme)
-    assert exit_.value.code == 1
+    readme.write_text(written.replace("`DeepLabV3P`, `FCN`", "`DeepLab`"), encoding="utf-8")
+    assert run(supported, "--check", "--files", readme) == 1
     assert "outdated; run python tools/supported.py" in capsys.readouterr().out
-    run(monkeypatch, supported, "--readme", readme)
+    assert run(supported, "--files", readme) == 0
     assert readme.read_text(encoding="utf-8") == written
 
 
 def test_a_readme_without_the_markers_is_refused(monkeypatch, supported, readme, capsys):
+    monkeypatch.setattr("sys.argv", ["supported.py", "--files", str(readme)])
     readme.write_text("# Nothing here\n", encoding="utf-8")
-    message = refusal(capsys, lambda: run(monkeypatch, supported, "--readme", readme))
+    message = refusal(capsys, supported.main)
     assert message.startswith(f"{readme} has no <!-- supported: begin --> with")
 
 

@@ -1,7 +1,14 @@
 import pytest
 
 from paddleseg.errors import UserError
-from paddleseg.transforms import RandomDistort, RandomPaddingCrop, ResizeStepScaling
+from paddleseg.transforms import (
+    Padding,
+    RandomAffine,
+    RandomDistort,
+    RandomPaddingCrop,
+    RandomRotation,
+    ResizeStepScaling,
+)
 
 
 @pytest.mark.parametrize("side", [2**15, 10**30])
@@ -15,5 +22,17 @@ def test_sides_beyond_what_opencv_warps_to_are_refused(side):
 def test_endless_factors_are_refused(factor):
     with pytest.raises(UserError, match="ascending order, up to 32767"):
         ResizeStepScaling(0.5, factor)
-    with pytest.raises(UserError, match=r"contrast_range must lie in 0\.\.1e6"):
+    with pytest.raises(UserError, match=r"contrast_range must lie in 0\.\.32767"):
         RandomDistort(contrast_range=factor)
+    with pytest.raises(UserError, match=r"max_rotation must lie in 0\.\.32767"):
+        RandomRotation(factor)
+    with pytest.raises(UserError, match=r"translation_offset must lie in 0\.\.32767"):
+        RandomAffine(translation_offset=factor)
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1, float("nan"), float("inf")])
+@pytest.mark.parametrize("transform", [RandomPaddingCrop, Padding])
+def test_paddings_that_no_pixel_can_have_are_refused(transform, value):
+    for name in ("im_padding_value", "label_padding_value"):
+        with pytest.raises(UserError, match=f"{name} must be a number of 32 bits"):
+            transform([32, 32], **{name: value})

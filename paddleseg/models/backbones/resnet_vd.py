@@ -11,7 +11,7 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.models.checks import check_positive
+from paddleseg.models.checks import check_counts
 from paddleseg.utils.weights import load_backbone_weights
 
 # By output stride; a stage that is dilated is not strided.
@@ -120,7 +120,7 @@ class ResNet_vd(nn.Layer):
                 f"multi_grid needs a factor for each of the {self.depths[3]} blocks of the last stage "
                 f"of {type(self).__name__}, {list(multi_grid)} has {len(multi_grid)}"
             )
-        check_positive("multi_grid", multi_grid)
+        check_counts("multi_grid", multi_grid)
         self.conv1_1 = ConvBNLayer(in_channels, 32, 3, stride=2)
         self.conv1_2 = ConvBNLayer(32, 32, 3)
         self.conv1_3 = ConvBNLayer(32, 64, 3)

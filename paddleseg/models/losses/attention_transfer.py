@@ -45,11 +45,23 @@ def attention_transfer_loss(student, teacher, label=None, ignore_index=255, p=2.
 
 def _attention(features, kept, p):
     """Return N x L: the activation of each position, of unit length over the kept ones."""
-    active = features != 0
+    features = features.flatten(2)
+    # Paddle takes what is nearly 0 for equal to it.
+    active = paddle.logical_and(features.abs() > 0, (kept > 0).unsqueeze(1))
     # Below p = 1 a power has no gradient at 0.
-    powers = paddle.where(active, features, paddle.ones_like(features)).abs().pow(p)
-    powers = paddle.where(active, powers, paddle.zeros_like(powers))
-    return unit(powers.mean(axis=1).flatten(1) * kept, axis=1)
+    magnitudes = paddle.where(active, features, paddle.ones_like(features)).abs()
+    magnitudes = magnitudes / _highest(magnitudes, active)
+    powers = paddle.where(active, magnitudes.pow(p), paddle.zeros_like(features))
+    return unit(powers.mean(axis=1), axis=1)
+
+
+def _highest(magnitudes, active):
+    """Return each sample's highest, N x 1 x 1; 1 where none is active.
+
+    Divided by it, which unit length makes up for, a power and its square keep within float32's range.
+    """
+    highest = (magnitudes * active.astype(magnitudes.dtype)).detach().max(axis=[1, 2], keepdim=True)
+    return paddle.where(highest > 0, highest, paddle.ones_like(highest))
 
 
 @manager.LOSSES.add_component

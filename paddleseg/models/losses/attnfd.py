@@ -93,7 +93,8 @@ class AttnFDLoss(nn.Layer):
 
     The student's feature is refined by a `CBAM` that is trained with the student, the teacher's by
     `plain_attention`, which has no parameters. Where the channels differ, a 1x1 convolution with batch
-    norm follows the student's attention, as published, so that no connector is needed. Labels play no
+    norm follows the student's attention, so that no connector is needed; the published code has it always.
+    Labels play no
     part: attention looks at the picture as a whole.
 
     Args:

@@ -8,7 +8,13 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.models.losses.common import check_label, full_precision, kept_and_one_hot, mean_over
+from paddleseg.models.losses.common import (
+    check_label,
+    check_not_negative,
+    full_precision,
+    kept_and_one_hot,
+    mean_over,
+)
 
 
 @full_precision
@@ -77,14 +83,18 @@ def binary_targets(logits, label, ignore_index):
 def _check_weights(weight, pos_weight):
     if weight not in (None, "dynamic"):
         raise UserError(f"weight must be Null or 'dynamic', not {weight!r}")
-    number = isinstance(pos_weight, (int, float)) and pos_weight >= 0
-    if not number and pos_weight not in (None, "dynamic"):
+    if isinstance(pos_weight, (int, float)):
+        check_not_negative("pos_weight", pos_weight)
+    elif pos_weight not in (None, "dynamic"):
         raise UserError(f"pos_weight must be Null, 'dynamic' or a number of 0 or above, not {pos_weight!r}")
 
 
 @manager.LOSSES.add_component
 class BCELoss(nn.Layer):
     """Binary cross entropy of each channel; see `bce_loss`.
+
+    A config's model has a channel for each class and its masks are N x H x W; a single channel, or targets of
+    N x C x H x W for classes that do not exclude each other, serve a training written in Python only.
 
     Args:
         weight: "dynamic" balances positive and negative targets of the batch; None for 1. Default None.

@@ -86,8 +86,8 @@ class CIRKDMemoryLoss(nn.Layer):
 
     The student's features are brought to the teacher's channels by a 1x1 convolution, batch norm, ReLU and
     a 1x1 convolution, trained with the student; no connector is needed. The published code gathers the
-    features of all ranks for the queues; here each rank has its own, and a checkpoint stores the first
-    rank's. With their published sizes the queues take num_classes * 22000 * C * 4 bytes, in memory and in
+    features of all ranks for the queues; here each rank has its own, and a checkpoint stores those of all.
+    With their published sizes the queues take num_classes * 22000 * C * 4 bytes, in memory and in
     each checkpoint: 428 MB for 19 classes and 256 channels.
 
     Args:

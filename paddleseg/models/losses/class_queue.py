@@ -28,6 +28,26 @@ class ClassQueue(nn.Layer):
         self.num_classes = num_classes
         self.register_buffer("vectors", unit(paddle.randn([num_classes * size, channels]), axis=1))
         self.register_buffer("cursor", paddle.zeros([num_classes], dtype="int64"))
+        self._overwritten = None  # outside a training step nothing is to be put back
+
+    @paddle.no_grad()
+    def begin_step(self):
+        """Remember from now on what is overwritten; see `core.statistics.memories`."""
+        self._overwritten = []
+
+    @paddle.no_grad()
+    def end_step(self, good):
+        """Forget what was overwritten, or put it back.
+
+        Args:
+            good: whether the step was: a bool, or a tensor of one, which the host does not read.
+        """
+        if good is not True:
+            kept = paddle.to_tensor(good) if isinstance(good, bool) else good
+            for places, old, cursor in reversed(self._overwritten):
+                self.vectors.scatter_(places, paddle.where(kept, self.vectors.gather(places), old))
+                paddle.assign(paddle.where(kept, self.cursor, cursor), self.cursor)
+        self._overwritten = None
 
     @paddle.no_grad()
     def push(self, vectors, valid):
@@ -49,6 +69,8 @@ class ClassQueue(nn.Layer):
         places = (places + self._offsets()).flatten()
         new = vectors.astype(self.vectors.dtype).reshape([K * M, C])
         old = self.vectors.gather(places)
+        if self._overwritten is not None:
+            self._overwritten.append((places, old, self.cursor.clone()))
         self.vectors.scatter_(places, paddle.where(valid.reshape([K * M, 1]), new, old))
         paddle.assign(paddle.where(at_end, paddle.zeros_like(count), self.cursor + count), self.cursor)
 

@@ -23,14 +23,7 @@ def weighted_losses(section, outputs, label=None):
         UserError: there are more or fewer losses than outputs.
     """
     types, coef = section["types"], section["coef"]
-    if len(types) != len(outputs):
-        names = ", ".join(type(loss).__name__ for loss in types)
-        compared = bool(outputs) and len(outputs[0]) > 1
-        told = "student and teacher share" if compared else "the model has"
-        raise UserError(
-            f"{told} {len(outputs)} output(s) and the config {len(types)} loss(es) for them ({names}); "
-            f"there must be one for each"
-        )
+    check_count(types, outputs)
     parts = {}
     for i, (loss, factor, tensors) in enumerate(zip(types, coef, outputs)):
         name = type(loss).__name__
@@ -39,6 +32,18 @@ def weighted_losses(section, outputs, label=None):
             raise UserError(f"{name} gives a tensor of shape {list(value.shape)}; a loss must be one number")
         parts[f"{name}_{i}" if name in parts else name] = factor * value
     return parts
+
+
+def check_count(types, outputs):
+    """Raise `UserError` unless there is a loss for each of the outputs, which are as in `weighted_losses`."""
+    if len(types) != len(outputs):
+        names = ", ".join(type(loss).__name__ for loss in types)
+        compared = bool(outputs) and len(outputs[0]) > 1
+        told = "student and teacher share" if compared else "the model has"
+        raise UserError(
+            f"{told} {len(outputs)} output(s) and the config {len(types)} loss(es) for them ({names}); "
+            f"there must be one for each"
+        )
 
 
 def compare(loss, tensors, label=None):

@@ -7,10 +7,10 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
-from paddleseg.errors import UserError
 from paddleseg.models.losses.common import (
     check_class_weight,
     check_label,
+    check_not_negative,
     class_weight,
     full_precision,
     kept_and_one_hot,
@@ -44,11 +44,11 @@ def dice_loss(logits, label, weight=None, ignore_index=255, smooth=1.0):
 
     Raises:
         UserError: `label` or `weight` does not fit `logits` (a label's classes: on a CPU), or `smooth` is
-            negative.
+            negative or not finite.
     """
     check_label(logits, label)
     check_class_weight(weight, logits)
-    _check_smooth(smooth)
+    check_not_negative("smooth", smooth)
     kept, one_hot = kept_and_one_hot(label, logits.shape[1], ignore_index, logits.dtype)
     of_positions = [*logits.shape[:2], -1]
     p = (F.softmax(logits, axis=1) * kept).reshape(of_positions)
@@ -62,11 +62,6 @@ def dice_loss(logits, label, weight=None, ignore_index=255, smooth=1.0):
     return (loss if weight is None else loss * weight.astype(loss.dtype)).mean()
 
 
-def _check_smooth(smooth):
-    if not smooth >= 0:
-        raise UserError(f"smooth must be 0 or above, not {smooth}")
-
-
 @manager.LOSSES.add_component
 class DiceLoss(nn.Layer):
     """One minus the Dice coefficient of each class; see `dice_loss`.
@@ -77,7 +72,7 @@ class DiceLoss(nn.Layer):
         smooth: added to dividend and divisor, 0 or above. Default 1.0.
 
     Raises:
-        UserError: a weight is negative or not finite, or `smooth` negative.
+        UserError: a weight or `smooth` is negative or not finite.
     """
 
     against = "label"
@@ -86,7 +81,7 @@ class DiceLoss(nn.Layer):
         self, weight: Optional[Sequence[float]] = None, ignore_index: int = 255, smooth: float = 1.0
     ):
         super().__init__()
-        _check_smooth(smooth)
+        check_not_negative("smooth", smooth)
         self.ignore_index = ignore_index
         self.smooth = smooth
         self.register_buffer("weight", class_weight(weight), persistable=False)

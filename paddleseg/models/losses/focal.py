@@ -9,7 +9,13 @@ import paddle.nn.functional as F
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.models.losses.binary_cross_entropy import binary_targets
-from paddleseg.models.losses.common import check_label, check_num_classes, full_precision, mean_over
+from paddleseg.models.losses.common import (
+    check_label,
+    check_not_negative,
+    check_num_classes,
+    full_precision,
+    mean_over,
+)
 from paddleseg.models.losses.cross_entropy import negative_log_likelihood
 
 
@@ -40,7 +46,7 @@ def focal_loss(logits, label, alpha=0.25, gamma=2.0, ignore_index=255):
         UserError: `label` does not fit `logits` (its classes: on a CPU), alpha or gamma is out of its range.
     """
     _check_alpha_of_two(alpha)
-    _check_gamma(gamma)
+    check_not_negative("gamma", gamma)
     kept, target = binary_targets(logits, label, ignore_index)
     signed = logits * (2 * target - 1)
     weight = alpha * target + (1 - alpha) * (1 - target)
@@ -66,11 +72,12 @@ def multi_class_focal_loss(logits, label, alpha=1.0, gamma=2.0, ignore_index=255
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
 
     Raises:
-        UserError: `label` does not fit `logits` (its classes: on a CPU), alpha or gamma is negative.
+        UserError: `label` does not fit `logits` (its classes: on a CPU), alpha or gamma is negative or
+            not finite.
     """
     check_label(logits, label)
-    _check_alpha(alpha)
-    _check_gamma(gamma)
+    check_not_negative("alpha", alpha)
+    check_not_negative("gamma", gamma)
     nll = negative_log_likelihood(logits, label, ignore_index)
     # At 0 the power's gradient would be infinite for gamma below 1.
     missing = (-paddle.expm1(-nll)).clip(min=1e-30)
@@ -83,19 +90,12 @@ def _check_alpha_of_two(alpha):
         raise UserError(f"alpha must be 0 to 1, not {alpha}")
 
 
-def _check_alpha(alpha):
-    if not alpha >= 0:
-        raise UserError(f"alpha must be 0 or above, not {alpha}")
-
-
-def _check_gamma(gamma):
-    if not gamma >= 0:
-        raise UserError(f"gamma must be 0 or above, not {gamma}")
-
-
 @manager.LOSSES.add_component
 class FocalLoss(nn.Layer):
     """Focal loss with a sigmoid for each channel; see `focal_loss`.
+
+    A config's model has a channel for each class and its masks are N x H x W; a single channel, or targets of
+    N x C x H x W for classes that do not exclude each other, serve a training written in Python only.
 
     Args:
         alpha: the weight of positive targets, 0 to 1. Default 0.25.
@@ -111,7 +111,7 @@ class FocalLoss(nn.Layer):
     def __init__(self, alpha: float = 0.25, gamma: float = 2.0, ignore_index: int = 255):
         super().__init__()
         _check_alpha_of_two(alpha)
-        _check_gamma(gamma)
+        check_not_negative("gamma", gamma)
         self.alpha = alpha
         self.gamma = gamma
         self.ignore_index = ignore_index
@@ -133,7 +133,7 @@ class MultiClassFocalLoss(nn.Layer):
         ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
-        UserError: alpha or gamma is negative.
+        UserError: alpha or gamma is negative or not finite.
     """
 
     against = "label"
@@ -146,8 +146,8 @@ class MultiClassFocalLoss(nn.Layer):
         ignore_index: int = 255,
     ):
         super().__init__()
-        _check_alpha(alpha)
-        _check_gamma(gamma)
+        check_not_negative("alpha", alpha)
+        check_not_negative("gamma", gamma)
         self.num_class = num_class
         self.alpha = alpha
         self.gamma = gamma

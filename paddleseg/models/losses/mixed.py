@@ -1,12 +1,12 @@
 """Several losses of one output, as one."""
 
-import math
 from typing import Sequence
 
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.models.losses.common import check_not_negative
 
 
 @manager.LOSSES.add_component
@@ -49,10 +49,10 @@ class MixedLoss(nn.Layer):
         """Raise `UserError` unless there is a loss, and a number for each; the config checker asks too."""
         if not losses:
             raise UserError("losses must hold at least one loss")
-        if len(coef) != len(losses) or not all(0 <= factor < math.inf for factor in coef):
-            raise UserError(
-                f"coef must hold a number of 0 or above for each of {len(losses)} losses, not {list(coef)}"
-            )
+        if len(coef) != len(losses):
+            raise UserError(f"coef must hold a number for each of {len(losses)} losses, not {list(coef)}")
+        for factor in coef:
+            check_not_negative("each coef", factor)
 
     def forward(self, logits, label):
         """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""

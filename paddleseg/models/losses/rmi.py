@@ -39,7 +39,8 @@ def rmi_loss(logits, label, radius=3, pool_way=0, pool_size=3, ignore_index=255)
         loss = mean over samples of the sum over classes of log det(M + a I) / (2 d)
 
     Where y holds nothing, or p tells all of it, a class gives log(a) / 2 = -3.8, so the loss is negative as a
-    rule. Linear algebra is done in float64.
+    rule. Linear algebra is done in float64. On a GPU Paddle's `cholesky` waits for the device to see whether
+    it succeeded, so each step with this loss does.
 
     PaddleSeg 2.8.0 and the official code give that constant for samples without a kept pixel; here the mean
     goes over the others.

@@ -122,3 +122,24 @@ def test_a_label_of_whole_samples_leaves_out_samples():
     kept = paddle.to_tensor([0, 2])
     expected = channelwise_loss(student.index_select(kept), teacher.index_select(kept))
     assert float(channelwise_loss(student, teacher, label=label)) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("noise", [None, 0.1, 0.01])
+def test_large_maps_of_a_student_far_from_and_near_the_teacher(noise, masked):
+    """Of 16384 outcomes, rounding errors of the normalisers would hide a small divergence."""
+    shape = (2, 2, 128, 128)
+    teacher = normal(shape, seed=1)
+    student = normal(shape, seed=2) if noise is None else teacher + normal(shape, seed=2, scale=noise)
+    label = np.zeros((2, 128, 128), "int64")
+    label[:, 40:90, 30:] = 255 if masked else 0
+    kept = label[0] == 0
+    value, gradient = loss_and_gradient(
+        lambda x: channelwise_loss(x, tensor(teacher), label=tensor(label) if masked else None), student
+    )
+    np.testing.assert_allclose(value, reference(student[..., kept], teacher[..., kept]), rtol=1e-5)
+    p, q = (np.exp(log_softmax(x[..., kept] / 4.0, 2)) for x in (teacher, student))
+    expected = 4.0 * (q - p) / 4
+    error = np.linalg.norm(gradient[..., kept] - expected) / np.linalg.norm(expected)
+    assert error < 1e-5
+    assert not gradient[..., ~kept].any()

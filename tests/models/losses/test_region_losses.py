@@ -76,7 +76,8 @@ def test_rmi_refuses_logits_that_it_cannot_use(shape, params, told):
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: DiceLoss(smooth=-1), "smooth must be 0 or above, not -1"),
+        (lambda: DiceLoss(smooth=-1), "smooth must be a number of 0 or above, not -1"),
+        (lambda: DiceLoss(smooth=float("inf")), "smooth must be a number of 0 or above, not inf"),
         (lambda: DiceLoss(weight=[1, -1]), r"weight must hold numbers that are 0 or more, not \[1, -1\]"),
         (
             lambda: LovaszSoftmaxLoss(classes="some"),

@@ -41,6 +41,24 @@ def test_powers_of_attention_transfer(p):
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("scale", [1e-15, 1e15])
+def test_powers_beyond_float32(scale):
+    """Attention is of unit length, so that a factor of the features changes nothing."""
+    student, teacher = normal((2, 3, 4, 5), seed=3), normal((2, 6, 4, 5), seed=4)
+    label = np.zeros((2, 4, 5), "int64")
+    label[0, 0], label[1] = 255, 255
+    expected = reference.attention_transfer(student, teacher, label, p=4.0)
+    factor = np.float32(scale)
+    teacher[0, :, 0] = 1e-12  # ignored, and the highest of all beside the small ones
+    loss = ATLoss(p=4.0)
+    value, gradient = loss_and_gradient(
+        lambda x: loss(x, tensor(teacher * factor), tensor(label)), student * factor
+    )
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient[0]).max() > 0
+
+
 def test_attention_transfer_by_hand():
     student = np.array([[[3.0, 4.0]]], dtype="float32")[None]
     teacher = np.array([[[1.0, 0.0]]], dtype="float32")[None]

@@ -1,0 +1,98 @@
+"""The documents: links lead somewhere, translations agree, keys that are named are all of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from paddleseg.cvlibs import Config, paddleseg_keys
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAIRS = [("README.md", "README_CN.md"), ("docs/tutorial.md", "docs/tutorial_cn.md")]
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def prose(path):
+    return BLOCK.sub("", read(path))
+
+
+def links(path):
+    return [link for link in LINK.findall(prose(path)) if not link.startswith(("http:", "https:"))]
+
+
+def anchors(path):
+    """Return the anchors that GitHub gives to a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document):
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_folder_of_its_writers(document):
+    assert not re.findall(r"(?<![\w.])/(?:work|tmp|root|home|opt)/", read(document))
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+def test_both_languages_have_the_same_commands_code_and_output(english, chinese):
+    assert BLOCK.findall(read(english)) == BLOCK.findall(read(chinese))
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+def test_both_languages_have_the_same_links_and_pictures(english, chinese):
+    def targets(path):
+        return sorted(link for link in links(path) if not re.search(r"(README|tutorial)\w*\.md$", link))
+
+    assert targets(english) == targets(chinese)
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+def test_both_languages_have_the_same_figures(english, chinese):
+    def figures(path):
+        rows = [line for line in prose(path).splitlines() if line.startswith("|")]
+        return [re.findall(r"`[^`]+`|\d[\d.]*", row) for row in rows]
+
+    assert figures(english) == figures(chinese)
+
+
+def test_the_test_command_is_where_ci_looks_for_it():
+    assert re.search(r"^python3 -m venv .*pytest", read("README.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("table", ["TOP_LEVEL", "OF_COMPONENTS", "OF_TEST_CONFIG"])
+def test_every_key_that_is_refused_is_told_to_users_of_paddleseg(table):
+    text = read("docs/from_paddleseg.md")
+    assert all(f"`{key}`" in text for key in getattr(paddleseg_keys, table))
+
+
+def specs(path):
+    """Yield the YAML blocks of a document that say something of distillation."""
+    for _, language, code in BLOCK.findall(read(path)):
+        dic = yaml.safe_load(code) if language == "yaml" else {}
+        if "distill" in dic or "distill_loss" in dic:
+            yield dic
+
+
+@pytest.mark.parametrize(("path", "count"), [("README.md", 1), ("docs/tutorial.md", 2)])
+def test_the_yaml_of_a_document_is_accepted(path, count, tmp_path):
+    student = ROOT / "configs/quick_start/deeplabv3p_resnet18_os8_optic_disc_512x512_1k_student.yml"
+    found = list(specs(path))
+    assert len(found) == count
+    for dic in found:
+        config = tmp_path / "config.yml"
+        config.write_text(yaml.safe_dump({**dic, "_base_": str(student)}), encoding="utf-8")
+        Config(str(config))

@@ -1,0 +1,170 @@
+"""docs/config.md is that of the code, and the code says of every parameter what it means."""
+
+import argparse
+
+import pytest
+
+from paddleseg.cvlibs import check, check_distill, eval_config, signature, yaml_file
+from paddleseg.optimizers import clipping, groups
+
+
+@pytest.fixture(scope="module")
+def reference(tool):
+    return tool("config_reference")
+
+
+@pytest.fixture(scope="module")
+def docstrings(tool):
+    return tool("docstrings")
+
+
+@pytest.fixture(scope="module")
+def components(tool):
+    """Every component of the project, by its registry and name."""
+    return {
+        (registry.name, name): registry[name]
+        for _, registry, names in tool("generated").registries()
+        for name in names
+    }
+
+
+@pytest.fixture(scope="module")
+def document(reference):
+    return reference.document()
+
+
+def test_it_is_up_to_date(reference, repository, document):
+    written = (repository / "docs/config.md").read_text(encoding="utf-8")
+    assert written == document, "run python tools/config_reference.py"
+
+
+def test_an_outdated_one_is_told_and_mended(reference, run, tmp_path, capsys):
+    copy = tmp_path / "config.md"
+    assert run(reference, "--check", "--files", copy) == 1
+    assert "outdated; run python tools/config_reference.py" in capsys.readouterr().out
+    assert run(reference, "--files", copy) == 0
+    assert run(reference, "--check", "--files", copy) == 0
+
+
+def test_every_parameter_is_described(components, docstrings):
+    silent = [
+        f"{name}: {parameter}"
+        for (_, name), component in components.items()
+        for parameter in signature.parameters(component)
+        if len(docstrings.meanings(component).get(parameter, "")) < 2
+    ]
+    assert not silent
+
+
+def test_every_component_is_described(components, docstrings):
+    assert not [name for (_, name), component in components.items() if not docstrings.prose(component)]
+
+
+def test_no_described_parameter_is_gone(components, docstrings):
+    # Of the class alone: what its base says may be the base's own parameters.
+    gone = [
+        f"{name}: {parameter}"
+        for (_, name), component in components.items()
+        for parameter in docstrings.arguments(component.__doc__)
+        if parameter not in signature.parameters(component)
+    ]
+    assert not gone
+
+
+@pytest.mark.parametrize(
+    ("table", "keys"),
+    [
+        ("FILES", (yaml_file.BASE_KEY, yaml_file.INHERIT_KEY)),
+        ("TOP_LEVEL", check.KNOWN_KEYS),
+        ("DISTILL", check_distill.KEYS),
+        ("FEATURES", check_distill.FEATURE_KEYS),
+        ("TAPS", (*check_distill.PLACES, "index")),
+        ("SCHEDULE", check_distill.SCHEDULE),
+        ("CLIPPING", {"name", *(key for keys in clipping.KEYS.values() for key in keys)}),
+        ("GROUPS", ("name", *groups.FACTORS)),
+    ],
+)
+def test_the_keys_outside_components_are_those_that_the_checker_knows(tool, table, keys):
+    assert set(getattr(tool("config_keys"), table)) == set(keys)
+
+
+def test_every_component_parameter_and_flag_is_in_it(document, components, reference, repository):
+    for (_, name), component in components.items():
+        assert f"`{name}`" in document
+        for parameter in signature.parameters(component):
+            assert f"\n| `{parameter}` |" in document
+    for key in signature.parameters(eval_config.EvalConfig):
+        assert f"\n| `{key}` |" in document
+    for script in ("train.py", "val.py", "export.py", "slim/distill/distill_train.py"):
+        for action in reference.parser_of(script)._actions:
+            assert action.dest == "help" or f"`{action.option_strings[0]}`" in document
+
+
+def test_tables_have_as_many_cells_in_each_line(document):
+    rows = [line.replace("\\|", "") for line in document.splitlines() if line.startswith("|")]
+    assert all(row.endswith("|") for row in rows)
+    widths = {}
+    for row in rows:
+        widths.setdefault(row.count("|"), []).append(row)
+    assert set(widths) == {3, 5}, {width: found[0] for width, found in widths.items()}
+
+
+class Base:
+    """A base.
+
+    Args:
+        first, second: both
+            of them.
+        **others: any `a: b`.
+    """
+
+
+class Derived(Base):
+    """What it is.
+
+        a formula
+
+    Args:
+        second: its own, see below:
+            more.
+
+    Raises:
+        UserError: never.
+    """
+
+
+class Silent(Derived):
+    pass
+
+
+def test_a_class_says_more_than_its_base(docstrings):
+    assert docstrings.meanings(Silent) == {
+        "first": "both of them.",
+        "second": "its own, see below: more.",
+        "others": "any `a: b`.",
+    }
+    assert docstrings.prose(Derived) == "What it is.\n\n    a formula"
+
+
+def test_a_function_speaks_for_itself(docstrings):
+    def plain(x):
+        """Args:
+        x: a number.
+        """
+
+    assert docstrings.prose(plain) == ""
+    assert docstrings.meanings(lambda x: x) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "Null"), ((1, [True]), "[1, [True]]"), (" ", '" "'), ("mean", "mean"), (1e-8, "1e-08")],
+)
+def test_a_default_is_written_as_in_a_config(reference, value, text):
+    assert reference.as_yaml(value) == text
+
+
+def test_a_script_runs_no_further_than_its_flags(reference):
+    parser = reference.parser_of("val.py")
+    assert isinstance(parser, argparse.ArgumentParser)
+    assert parser.parse_args(["--config", "x.yml"]).config == "x.yml"

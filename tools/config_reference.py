@@ -1,0 +1,270 @@
+"""Write docs/config.md, the reference of every key, component, parameter and flag.
+
+python tools/config_reference.py            writes it
+python tools/config_reference.py --check    says whether it is up to date: exit status 0, or 1 if it is not
+"""
+
+import argparse
+import inspect
+import os
+import re
+import runpy
+import sys
+from pathlib import Path
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import config_keys  # noqa: E402
+from docstrings import meanings, prose  # noqa: E402
+from generated import ROOT, others_of_paddleslim, registries, write_or_check  # noqa: E402
+
+from paddleseg.cli import run  # noqa: E402
+
+DOCUMENT = ROOT / "docs/config.md"
+COMMANDS = (
+    "train.py",
+    "slim/distill/distill_train.py",
+    "val.py",
+    "predict.py",
+    "export.py",
+    "deploy/infer.py",
+    "tools/report.py",
+    "tools/cost.py",
+    "tools/check_dataset.py",
+)
+# What a parameter of these names holds, whatever its annotation.
+NESTED = {"backbone": "a backbone", "transforms": "a list of transforms", "losses": "a list of losses"}
+FILLED_IN = "filled in"
+INTRODUCTION = """\
+# Reference of configs and commands
+
+`python tools/config_reference.py` writes this file from the code's signatures and docstrings.
+
+A component is written as `type`, its name, and its parameters:
+
+```yaml
+lr_scheduler:
+  type: PolynomialDecay
+  learning_rate: 0.01
+```
+
+A key that no component has is refused, with its line and the nearest right name. Any key can be changed on
+the command line: `--opts lr_scheduler.learning_rate=0.02`. In the columns of defaults, *filled in* is what
+the config need not say, since it follows from the rest of it: the number of classes, the mode of a data set,
+the channels of features, the iterations of a schedule. An `ignore_index` that is left out is the config's,
+and 255 where that has none.
+"""
+
+
+def main():
+    write_or_check(
+        "the reference",
+        "python tools/config_reference.py",
+        __doc__.splitlines()[0],
+        [DOCUMENT],
+        lambda path: document(),
+    )
+
+
+def document():
+    """Return the whole reference, in Markdown."""
+    parts = [INTRODUCTION, *_keys(), "## Components\n"]
+    for title, registry, names in registries():
+        if names:
+            parts += [f"### {title[0].upper()}{title[1:]}\n", *_components(registry, names)]
+    parts += ["### PaddleSlim's losses between features\n", _paddleslim(), *_flags()]
+    return "\n".join(parts)
+
+
+def _keys():
+    """Yield the sections on keys that belong to no component."""
+    from paddleseg.cvlibs.eval_config import EvalConfig
+
+    yield "## Files that build on others\n"
+    yield _key_table(config_keys.FILES)
+    yield "## Top level\n"
+    yield _key_table(config_keys.TOP_LEVEL)
+    yield "### `loss`, `distill_loss`\n"
+    yield _key_table(config_keys.LOSSES)
+    yield "### `distill`\n"
+    yield "See [Distillation](distillation.md).\n"
+    yield _key_table(config_keys.DISTILL)
+    yield "An item of `distill.features`:\n"
+    yield _key_table(config_keys.FEATURES)
+    yield "A tap is a sublayer's dotted name, or one of the first three keys and perhaps the fourth:\n"
+    yield _key_table(config_keys.TAPS)
+    yield "A `schedule`:\n"
+    yield _key_table(config_keys.SCHEDULE)
+    yield "### `test_config`\n"
+    yield "See [Evaluating](evaluating.md).\n"
+    yield parameter_table(EvalConfig)
+    yield "### `export`\n"
+    yield _key_table(config_keys.EXPORT)
+    yield "### `grad_clip_cfg` of an optimizer\n"
+    yield _key_table(config_keys.CLIPPING)
+    yield "### `custom_cfg` of an optimizer\n"
+    yield "A list of:\n"
+    yield _key_table(config_keys.GROUPS)
+
+
+def _key_table(keys):
+    return _table(("key", "value", "default", "meaning"), [(f"`{key}`", *row) for key, row in keys.items()])
+
+
+def _components(registry, names):
+    """Yield what is to be said of a registry's components; those alike in all parameters share a table."""
+    alike = {}
+    for name in names:
+        table = parameter_table(registry[name], _filled_in(registry))
+        alike.setdefault((table, inspect.getsourcefile(registry[name])), []).append(name)
+    for (table, source), group in alike.items():
+        link = f"[source](../{Path(source).relative_to(ROOT).as_posix()})"
+        yield f"#### {', '.join(f'`{name}`' for name in group)}\n"
+        if len(group) == 1:
+            yield f"{_prose(registry[group[0]])}\n\n{link}\n"
+        else:
+            lines = [f"- `{name}`: {_prose(registry[name])}" for name in group]
+            yield "\n".join([*lines, "", link, ""])
+        yield table
+
+
+def _prose(component):
+    """Return a component's description, and after it that of the function that it refers to."""
+    text = prose(component)
+    reference = re.search(r"; see `(\w+)`\.$", text.partition("\n\n")[0])
+    function = reference and getattr(sys.modules[component.__module__], reference[1])
+    if inspect.isfunction(function):
+        text = f"{text}\n\n{prose(function)}"
+    lines = text.splitlines()
+    # Indented lines are code, where nothing must be escaped.
+    return "\n".join(line if line.startswith("    ") else _escaped(line) for line in lines)
+
+
+def parameter_table(component, filled_in=()):
+    """Return the table of a constructor's parameters, or a sentence that there are none.
+
+    Args:
+        component: a class or function.
+        filled_in: names of parameters that a config need not say.
+    """
+    from paddleseg.cvlibs.signature import describe, expected_type, parameters
+
+    told = meanings(component)
+    rows = []
+    for name, parameter in parameters(component).items():
+        required = parameter.default is inspect.Parameter.empty
+        default = config_keys.NEEDED if required else f"`{as_yaml(parameter.default)}`"
+        if name in filled_in:
+            default = FILLED_IN
+        value = NESTED.get(name) or _escaped(describe(expected_type(parameter)))
+        rows.append((f"`{name}`", value, default, _sentence(told[name])))
+    if not rows:
+        return "No parameters.\n"
+    return _table(("parameter", "value", "default", "meaning"), rows)
+
+
+def _filled_in(registry):
+    from paddleseg.cvlibs.check import STEPS
+    from paddleseg.cvlibs.check_distill import SUPPLIED_TO_CONNECTORS, SUPPLIED_TO_LOSSES
+
+    by_registry = {
+        "model": ("num_classes",),
+        "backbone": ("in_channels",),
+        "dataset": ("mode", "num_classes"),
+        "loss": SUPPLIED_TO_LOSSES,
+        "connector": SUPPLIED_TO_CONNECTORS,
+        "lr_scheduler": STEPS,
+    }
+    return by_registry.get(registry.name, ())
+
+
+def _sentence(meaning):
+    """Return a parameter's meaning without the default, which has a column of its own."""
+    without = re.sub(r" Default [^:;]+\.$", "", meaning)
+    return _escaped(re.sub(r"\bNone\b", "Null", without[:1].upper() + without[1:]))
+
+
+def as_yaml(value):
+    """Return a default as a config would write it."""
+    if value is None:
+        return "Null"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(as_yaml(item) for item in value)}]"
+    if isinstance(value, str) and not value.strip():
+        return f'"{value}"'
+    return str(value)
+
+
+def _paddleslim():
+    rows = []
+    for name, component in others_of_paddleslim().items():
+        known = inspect.signature(component).parameters.values()
+        rows.append((f"`{name}`", ", ".join(f"`{p}`" for p in known if p.name != "self") or "nothing"))
+    told = "They compare features in `distill.features`, and are documented by PaddleSlim.\n"
+    return f"{told}\n{_table(('name', 'takes'), rows)}"
+
+
+def _flags():
+    """Yield the section on the commands' flags."""
+    yield "## Flags\n"
+    yield "`--help` of each command says the same.\n"
+    commands = {}
+    for script in COMMANDS:
+        parser = parser_of(script)
+        for action in parser._actions:
+            if action.dest != "help":
+                commands.setdefault(_flag(action, parser), []).append(f"`{os.path.basename(script)}`")
+    rows = [(*flag, ", ".join(of)) for flag, of in commands.items()]
+    yield _table(("flag", "value", "meaning", "of"), rows)
+
+
+def parser_of(command):
+    """Return the `argparse.ArgumentParser` that a script builds before it does anything."""
+
+    class BuiltError(BaseException):
+        pass
+
+    def stop(parser, *_):
+        raise BuiltError(parser)
+
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", stop):
+        try:
+            runpy.run_path(str(ROOT / command), run_name="__main__")
+        except BuiltError as built:
+            return built.args[0]
+    raise AssertionError(f"{command} has parsed no arguments")
+
+
+def _flag(action, parser):
+    """Return (flag, value, meaning) of one flag."""
+    value = ""
+    if action.nargs != 0:
+        metavar = action.metavar or (
+            "{" + ",".join(action.choices) + "}" if action.choices else action.dest.upper()
+        )
+        value = f"`{parser._get_formatter()._format_args(action, metavar)}`"
+    told = _escaped(action.help % {**vars(action), "prog": parser.prog})
+    if action.required:
+        told += "; **required**"
+    return ", ".join(f"`{name}`" for name in action.option_strings), value, told
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(c) for c in line)} |" for line in lines) + "\n"
+
+
+def _cell(text):
+    return text.replace("|", "\\|")
+
+
+def _escaped(text):
+    """Return plain text as Markdown shows it; what is between backticks is left as it is."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*<>\[\]])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+if __name__ == "__main__":
+    run(main)

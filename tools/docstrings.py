@@ -1,0 +1,39 @@
+"""What docstrings say of a component and of its parameters."""
+
+import inspect
+import re
+
+_SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$", re.MULTILINE)
+# "student_channels, teacher_channels: C of the two features", at the depth that Args' names have.
+_NAMES = re.compile(r"^ {4}(\*{0,2}\w+(?:, \*{0,2}\w+)*): ?(.*)$")
+
+
+def prose(component):
+    """Return what a docstring says before its first section."""
+    return _SECTION.split(inspect.getdoc(component) or "", maxsplit=1)[0].rstrip()
+
+
+def meanings(component):
+    """Return what each parameter of a class or function means, by its name.
+
+    What a class does not say itself it takes from the class that it is derived from.
+    """
+    found = {}
+    for owner in reversed(inspect.getmro(component)) if inspect.isclass(component) else (component,):
+        found.update(arguments(owner.__doc__ or ""))
+    return found
+
+
+def arguments(text):
+    """Return what a docstring's `Args` say, by the names of the parameters."""
+    parts = _SECTION.split(inspect.cleandoc(text))
+    sections = dict(zip(parts[1::2], parts[2::2]))
+    found, names = {}, ()
+    for line in sections.get("Args", "").splitlines():
+        start = _NAMES.match(line)
+        if start:
+            names = [name.lstrip("*") for name in start[1].split(", ")]
+            found.update(dict.fromkeys(names, start[2]))
+        elif line.strip():
+            found.update({name: f"{found[name]} {line.strip()}" for name in names})
+    return found
