@@ -32,6 +32,14 @@ setup(
         "cpu": ["paddlepaddle>=2.6.2,<3.4", *ONNX],
         "gpu": ["paddlepaddle-gpu>=2.6.2,<3.4"],
         "onnx": ONNX,
-        "test": ["pytest", "pytest-xdist", "pytest-cov", "hypothesis", "scikit-learn", "ruff==0.17.6"],
+        "test": [
+            "pytest",
+            "pytest-xdist",
+            "pytest-cov",
+            "hypothesis",
+            "scikit-learn",
+            "pyte",  # a terminal in memory, on which progress bars are looked at
+            "ruff==0.17.6",
+        ],
     },
 )

@@ -39,15 +39,21 @@ class Board:
         with contextlib.redirect_stdout(io.StringIO()):
             self._writer = LogWriter(folder, file_name=name or _new_log(folder))
         if name is None and hparams:
-            self._writer.add_hparams({k: _number_or_text(v) for k, v in hparams.items()}, list(metrics))
+            # The table of VisualDL takes a dot for a way into the value, and shows nothing.
+            columns = {k.replace(".", "/"): _number_or_text(v) for k, v in hparams.items()}
+            self._writer.add_hparams(columns, list(metrics))
 
     def add_training(self, figures):
         """Write a `Progress.summary`, and the memory in use."""
+        if self._writer is None:
+            return
         costs = {key: figures[key] for key in ("lr", "batch_cost", "reader_cost", "ips")}
         self._add("Train", {**figures["losses"], **costs, **peak_memory()}, figures["iteration"])
 
     def add_evaluation(self, scores, iteration, ema=False):
         """Write the `Scores` of an evaluation, of the weights' moving average if `ema`."""
+        if self._writer is None:
+            return
         values = {"mIoU": scores.miou, "Acc": scores.acc, "Kappa": scores.kappa, "Dice": scores.mdice}
         values.update(_of_classes("IoU", scores.class_iou))
         if scores.auc_roc is not None:
@@ -86,9 +92,8 @@ class Board:
             logger.warning(f"{self._writer.file_name} cannot be written: {error}; the curves have a gap")
 
     def _add(self, group, values, iteration):
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(f"{group}/{name}", float(value), iteration)
+        for name, value in values.items():
+            self._writer.add_scalar(f"{group}/{name}", float(value), iteration)
 
 
 def peak_memory():

@@ -7,6 +7,7 @@ from paddleseg.core.board import Board
 from paddleseg.core.run_files import History
 from paddleseg.core.terminal import Bar, Lines, bar_wanted
 from paddleseg.core.validation_pictures import ValidationPictures
+from paddleseg.utils.logger import logger
 
 _DATA = ("train_dataset.", "unlabeled_dataset.", "val_dataset.", "test_config.")
 
@@ -82,6 +83,8 @@ def open_record(step, builder, args, progress, state, about, evaluated):
     else:
         terminal = Lines(progress.line)
     first = parallel.rank() == 0
+    if first and args.log_style == "bar" and not bar_wanted("bar"):
+        logger.warning("--log_style bar: stderr is no terminal, so there are log lines instead")
     history = History(args.save_dir if first else None, start_iter)
     if not (first and args.use_vdl):
         return Record(terminal, history, Board())
@@ -96,8 +99,13 @@ def open_record(step, builder, args, progress, state, about, evaluated):
 
 
 def _hyperparameters(about):
-    """Return those of what decides the outcome that are worth a column: no data, no checksums."""
-    return {key: value for key, value in about.items() if not key.startswith(_DATA) and "SHA-256" not in key}
+    """Return those of what decides the outcome that are worth a column: no data, no checksums, no layers."""
+    kept = {}
+    for key, value in about.items():
+        of_model = key.startswith("model.") or ": model." in key
+        if not (key.startswith(_DATA) or "SHA-256" in key or (of_model and not key.endswith(".type"))):
+            kept[key] = value
+    return kept
 
 
 def _teachers(step):

@@ -18,8 +18,6 @@ def bar_wanted(style):
     """
     if style == "plain" or parallel.rank() != 0:
         return False
-    if style == "bar" and not sys.stderr.isatty():
-        logger.warning("--log_style bar: stderr is no terminal, so there are log lines instead")
     return sys.stderr.isatty() and (style == "bar" or sys.stdout.isatty())
 
 

@@ -73,19 +73,20 @@ def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):
     return shown
 
 
-def sheet(rows, captions, gap=0):
+def sheet(rows, captions, gap=0, caption_scale=1):
     """Return pictures of equal size as one, a caption above each column.
 
     Args:
         rows: list of rows, each a list of uint8 H x W x 3 pictures, BGR.
         captions: one ASCII text for each column; the middle of one that is too long is left out.
         gap: white pixels between columns and between rows.
+        caption_scale: a whole factor on the size of the captions, for sheets that are shown shrunk.
 
     Returns:
         uint8 picture, BGR.
     """
     width = rows[0][0].shape[1]
-    lines = [[_head(caption, width) for caption in captions], *rows]
+    lines = [[_head(caption, width, caption_scale) for caption in captions], *rows]
     lines = [_joined(line, 1, gap) for line in lines]
     return np.vstack([lines[0], _joined(lines[1:], 0, gap)])
 
@@ -97,11 +98,11 @@ def _joined(pictures, axis, gap):
     return np.concatenate([pictures[0], *rest], axis)
 
 
-def _head(caption, width):
-    head = np.full((CAPTION_HEIGHT, width, 3), 255, np.uint8)
-    style = (cv2.FONT_HERSHEY_SIMPLEX, 0.4)
+def _head(caption, width, scale):
+    head = np.full((scale * CAPTION_HEIGHT, width, 3), 255, np.uint8)
+    style = (cv2.FONT_HERSHEY_SIMPLEX, 0.4 * scale)
     shown, kept = caption, len(caption)
-    while kept > 2 and cv2.getTextSize(shown, *style, 1)[0][0] > width - 8:
+    while kept > 2 and cv2.getTextSize(shown, *style, scale)[0][0] > width - 8:
         kept -= 1
         shown = f"{caption[: (kept + 1) // 2]}..{caption[len(caption) - kept // 2 :]}"
-    return cv2.putText(head, shown, (4, 15), *style, (0, 0, 0), 1, cv2.LINE_AA)
+    return cv2.putText(head, shown, (4, 15 * scale), *style, (0, 0, 0), scale, cv2.LINE_AA)

@@ -122,7 +122,7 @@ def test_hyperparameters_stand_once_in_a_log_however_often_it_goes_on(tmp_path):
             position = board.position()
     (record,) = reader(tmp_path).get_data("hyper_parameters", "hparam")
     said = {item.name: getattr(item, item.WhichOneof("type")) for item in record.hparam.hparamInfos}
-    assert said == {"lr": 0.1, "iters": 9, "use_ema": "True", "model.type": "FCN", "clip": "None"}
+    assert said == {"lr": 0.1, "iters": 9, "use_ema": "True", "model/type": "FCN", "clip": "None"}
     assert [item.name for item in record.hparam.metricInfos] == ["Train/loss"]
 
 

@@ -125,12 +125,15 @@ def test_plain_lines_are_paddlesegs(tmp_path, root, terminal, monkeypatch, flags
     ],
 )
 def test_bars_are_for_terminals(monkeypatch, style, stdout, stderr, wanted):
-    told = []
-    monkeypatch.setattr(logger, "warning", told.append)
     monkeypatch.setattr(sys, "stdout", Screen() if stdout else io.StringIO())
     monkeypatch.setattr(sys, "stderr", Screen() if stderr else io.StringIO())
     assert bar_wanted(style) is wanted
-    assert bool(told) is (style == "bar" and not stderr)
+
+
+def test_a_bar_without_a_terminal_is_told_once(tmp_path, root, lines):
+    train(tmp_path, config(root, iters=2), log_style="bar")
+    assert sum("--log_style bar: stderr is no terminal" in line for line in lines) == 1
+    assert sum("[TRAIN]" in line for line in lines) == 2
 
 
 def test_other_ranks_show_nothing(terminal, monkeypatch):

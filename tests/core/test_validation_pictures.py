@@ -4,7 +4,7 @@ import paddle
 import pytest
 import tiny
 
-from paddleseg.core.validation_pictures import LONGEST, ValidationPictures, photograph
+from paddleseg.core.validation_pictures import CAPTION_SCALE, LONGEST, ValidationPictures, photograph
 from paddleseg.utils.pictures import CAPTION_HEIGHT
 
 GAP = 4
@@ -47,7 +47,7 @@ class Says(paddle.nn.Layer):
 def columns(row, count):
     """Return the pictures of a row below their captions."""
     starts = [k * (WIDTH + GAP) for k in range(count)]
-    assert row.shape == (CAPTION_HEIGHT + HEIGHT, starts[-1] + WIDTH, 3)
+    assert row.shape == (CAPTION_SCALE * CAPTION_HEIGHT + HEIGHT, starts[-1] + WIDTH, 3)
     return [row[-HEIGHT:, start : start + WIDTH].astype(int) for start in starts]
 
 
@@ -106,7 +106,7 @@ def test_large_images_are_shrunk_and_named_by_their_files(tmp_path):
 
     ((name, row),) = ValidationPictures(Large(), Says(12), {}, 1)().items()
     assert name == "0_a_b__"
-    assert row.shape == (CAPTION_HEIGHT + LONGEST, 4 * LONGEST // 2 + 3 * GAP, 3)
+    assert row.shape == (CAPTION_SCALE * CAPTION_HEIGHT + LONGEST, 4 * LONGEST // 2 + 3 * GAP, 3)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
