@@ -88,8 +88,6 @@ def test_defaults_are_paddlesegs():
         "log_iters": 10,
         "keep_checkpoint_max": 5,
         "seed": 0,
-        "log_style": "auto",
-        "vdl_images": 4,
     }
 
 

@@ -1,7 +1,6 @@
 """Judges a config against the signatures of the components that it names, before anything is built."""
 
 import inspect
-import math
 import typing
 
 import paddle.nn as nn
@@ -277,7 +276,7 @@ class Checker:
 
     def _coefficients(self, coef, section):
         for i, value in enumerate(coef):
-            if not (signature.fits(value, float) and 0 <= value < math.inf):
+            if not signature.is_weight(value):
                 self._add((section, "coef", i), f"must be a number of 0 or above, not {value!r}")
 
     def _loss(self, item, section, path):

@@ -28,7 +28,7 @@ def test_every_method_is_a_valid_config(plan, repository, tmp_path):
         assert cfg["iters"] == load_config(student)[0]["iters"], name
 
 
-def test_the_recipe_is_the_tables_method(plan, repository):
+def test_the_recipe_is_a_method_of_the_table(plan, repository):
     recipe, _ = load_config(str(repository / RECIPE))
     student, _ = load_config(str(repository / "benchmarks/plans/camvid/student.yml"))
     assert recipe == {**student, **plan["methods"][RECIPES_METHOD]}
