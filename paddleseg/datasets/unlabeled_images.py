@@ -6,8 +6,7 @@ from typing import Callable, Optional, Sequence
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+from paddleseg.utils.image_files import in_folder
 
 
 @manager.DATASETS.add_component
@@ -38,7 +37,7 @@ class UnlabeledImages:
         if not os.path.isdir(dataset_root):
             raise UserError(f"UnlabeledImages: dataset_root {str(dataset_root)!r} is not a folder")
         self.transforms = Compose(transforms, img_channels=img_channels)
-        files = _found(dataset_root) if image_list is None else _listed(image_list, dataset_root)
+        files = in_folder(dataset_root) if image_list is None else _listed(image_list, dataset_root)
         self.file_list = [[file, None] for file in files]
         if not files:
             there = dataset_root if image_list is None else image_list
@@ -64,15 +63,6 @@ class UnlabeledImages:
             UserError: the file cannot be read.
         """
         return self.transforms({"img": self.file_list[index][0]}, rng)
-
-
-def _found(root):
-    return sorted(
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(root)
-        for name in names
-        if name.lower().endswith(EXTENSIONS)
-    )
 
 
 def _listed(path, root):

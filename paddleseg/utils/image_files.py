@@ -69,16 +69,17 @@ def named_images(paths):
 def _found(path):
     """Return the folder that a path's images are relative to, and [image, mask or None] of each."""
     if os.path.isdir(path):
-        return path, _in_folder(path)
+        return path, [[file, None] for file in in_folder(path)]
     if not os.path.isfile(path):
         raise UserError(f"there is no image, folder or list {path}")
     folder = os.path.dirname(path)
     return folder, _in_list(path) if path.lower().endswith(".txt") else [[path, None]]
 
 
-def _in_folder(path):
+def in_folder(path):
+    """Return the paths of the images in a folder and in the folders in it, sorted."""
     found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    return [[file, None] for file in sorted(found) if file.lower().endswith(SUFFIXES)]
+    return sorted(file for file in found if file.lower().endswith(SUFFIXES))
 
 
 def _in_list(path):
