@@ -51,7 +51,7 @@ def infer(args):
     files = image_files(args.image_path)
     os.makedirs(args.save_dir, exist_ok=True)
     seconds, unreadable = [], []
-    for number, file in enumerate(files):
+    for number, (file, name) in enumerate(zip(files, mask_names(files))):
         image = cv2.imread(file, cv2.IMREAD_COLOR)
         if image is None:
             unreadable.append(file)
@@ -63,7 +63,6 @@ def infer(args):
         started = time.perf_counter()
         output = run(batch)
         seconds.append(time.perf_counter() - started)
-        name = os.path.splitext(os.path.basename(file))[0] + ".png"
         write_mask(os.path.join(args.save_dir, name), mask_of(output, image.shape[:2]))
     if seconds:
         spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
@@ -75,6 +74,8 @@ def infer(args):
 
 def read_deploy_file(path):
     """Return the `Deploy` section of a deploy.yaml."""
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; name the deploy.yaml in it")
     try:
         with open(path, encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]
@@ -100,6 +101,14 @@ def image_files(path):
     if not files:
         raise UserError(f"there is no image at {path}")
     return files
+
+
+def mask_names(files):
+    """Return a different name for each image's mask; folders below the common one are kept."""
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+    inner = [os.path.relpath(os.path.abspath(file), common) for file in files]
+    stems = [os.path.splitext(name)[0] for name in inner]
+    return [(stem if stems.count(stem) == 1 else name) + ".png" for stem, name in zip(stems, inner)]
 
 
 def step(spec):
@@ -213,6 +222,7 @@ def mask_of(output, size):
 
 def write_mask(path, mask):
     """Write a mask as a grey PNG of class indices, and beside it `*_color.png` for people."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     cv2.imwrite(path, mask)
     cv2.imwrite(os.path.splitext(path)[0] + "_color.png", palette()[mask][..., ::-1])
 

@@ -118,13 +118,14 @@ def draw(args, runs):
 
     from paddleseg.core.predict import predict
     from paddleseg.cvlibs import Config, SegBuilder
+    from paddleseg.utils.cost import parameter_count
     from paddleseg.utils.pictures import GREEN, overlay, sheet
 
     configs = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT}
     models = {name: load_model(config, runs[name][0]["weights"]) for name, config in configs.items()}
     for name, model in models.items():
         for entry in runs[name]:
-            entry["parameters"] = int(sum(np.prod(p.shape) for p in model.parameters()))
+            entry["parameters"] = parameter_count(model)
     root = [f"val_dataset.dataset_root={args.data}"]
     dataset = SegBuilder(Config(STUDENT, opts=root, sections=("val_dataset",))).val_dataset
     rows = []

@@ -35,7 +35,7 @@ class Checkpoints:
         self.keep_max = keep_max
         self.last_good = None
         self.failed = {}
-        self._kept = [f"iter_{number}" for number in _numbers(save_dir) if number <= keep_from]
+        self._kept = [f"iter_{number}" for number in numbered(save_dir) if number <= keep_from]
 
     def save(self, iteration, files, state):
         """Write `iter_N/`, then prune older ones; a failure is told, and training goes on.
@@ -98,7 +98,7 @@ def newest(save_dir):
     """Return the path of the newest sound `iter_N` folder, None if there is none; warn of damaged ones."""
     found = 0
     if parallel.rank() == 0:
-        for number in reversed(_numbers(save_dir)):
+        for number in reversed(numbered(save_dir)):
             folder = os.path.join(save_dir, f"iter_{number}")
             fault = problem(folder)
             if fault is None:
@@ -169,7 +169,7 @@ def _save(content, path):
     paddle.save(content, path)
 
 
-def _numbers(save_dir):
+def numbered(save_dir):
     """Return the N of the `iter_N` folders, ascending."""
     entries = os.listdir(save_dir) if os.path.isdir(save_dir) else []
     return sorted(int(entry[5:]) for entry in entries if re.fullmatch(r"iter_\d+", entry))

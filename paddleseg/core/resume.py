@@ -6,7 +6,7 @@ import os
 import paddle
 
 from paddleseg.core import parallel
-from paddleseg.core.checkpoint import bring_best, mend, newest, read_state
+from paddleseg.core.checkpoint import bring_best, mend, newest, numbered, read_state
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
@@ -73,6 +73,13 @@ def find_checkpoint(args, now):
         UserError: it is no checkpoint, damaged, or one of another training.
     """
     if not args.resume_model:
+        earlier = numbered(args.save_dir)
+        if earlier and parallel.rank() == 0:
+            logger.warning(
+                f"{args.save_dir} holds checkpoints of an earlier run, up to iter_{earlier[-1]}, and this is "
+                f"a new one; --resume_model auto would have gone on from them. A --save_dir of its own keeps "
+                f"each run apart"
+            )
         return None, {}
     mend(args.save_dir)
     folder = args.resume_model

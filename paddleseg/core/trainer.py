@@ -76,7 +76,10 @@ class Trainer:
                 self._iterate()
         except Stopped:
             last = self.checkpoints.last_good
-            logger.info(f"stopped at iteration {self.iteration} with the checkpoint {last}")
+            logger.info(
+                f"stopped at iteration {self.iteration} with the checkpoint {last}; "
+                f"--resume_model auto goes on from it"
+            )
             raise
         if self.checkpoints.failed:
             told = "; ".join(self.checkpoints.failed.values())

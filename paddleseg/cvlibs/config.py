@@ -91,9 +91,9 @@ class Config:
         given = [f"{key}={value}" for key, value in flags.items() if value is not None]
         problems += apply_overrides(self.dic, self._origins, given)
         for key in [key for key, value in flags.items() if value is not None]:
-            path = tuple(key.split("."))
-            if path in self._origins:
-                self._origins[path] = f"--{path[-1]}"
+            place = tuple(key.split("."))
+            if place in self._origins:
+                self._origins[place] = f"--{place[-1]}"
         self._apply_test_flags(test_config or {})
         paddleseg_keys.translate(self.dic)
         problems += self._import_components()

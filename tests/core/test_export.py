@@ -227,3 +227,9 @@ def test_a_broken_image_is_passed_over_and_said(tmp_path, trained, repository, c
     assert stop.value.code == 2
     assert "a.jpg" in capsys.readouterr().err
     assert sorted(os.listdir(tmp_path / "masks")) == ["b.png", "b_color.png"]
+
+
+def test_masks_of_equal_names_are_kept_apart(repository):
+    names = runpy.run_path(str(repository / "deploy/infer.py"))["mask_names"]
+    assert names(["p/a/x.jpg", "p/b/x.jpg", "p/b/y.png"]) == ["a/x.png", "b/x.png", "b/y.png"]
+    assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]

@@ -340,3 +340,8 @@ def test_the_tutorials_configs(repository, name, backbone, pretrained):
     assert (distill and (distill["types"][0]["type"], distill["coef"])) == (
         ("KLLoss", [3]) if pretrained else None
     )
+
+
+def test_problems_name_the_file_also_where_a_flag_changed_it(write):
+    with pytest.raises(UserError, match=r"1 problem in the config config\.yml:"):
+        Config(write(FULL.replace("UserNet", "UserNit")), iters=2)
