@@ -18,6 +18,9 @@ except ImportError:  # not on Windows
     resource = None
 
 
+_LOG_NAME = re.compile(r"vdlrecords\.(\d{10})\.log")
+
+
 class Board:
     """Writes for VisualDL under PaddleSeg's tags, or nothing at all.
 
@@ -123,16 +126,20 @@ def _old_log(folder, position):
     VisualDL shows one log of a folder, the last by name, so the curves of a resumed run must go on in the old
     one, and those of a new run must not.
     """
-    if position is None:
+    # The position stands in a checkpoint, which may be anyone's, and says what is cut off where.
+    name, size = (
+        (position.get(key) for key in ("file", "bytes")) if isinstance(position, dict) else (None, None)
+    )
+    if not isinstance(name, str) or not _LOG_NAME.fullmatch(name) or type(size) is not int:
         return None
-    path = os.path.join(folder, position["file"])
-    if not os.path.isfile(path) or os.path.getsize(path) < position["bytes"]:
+    path = os.path.join(folder, name)
+    if os.path.islink(path) or not os.path.isfile(path) or not 0 <= size <= os.path.getsize(path):
         return None
-    os.truncate(path, position["bytes"])
-    return position["file"]
+    os.truncate(path, size)
+    return name
 
 
 def _new_log(folder):
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    taken = [int(name[11:21]) for name in names if re.fullmatch(r"vdlrecords\.\d{10}\.log", name)]
+    taken = [int(log.group(1)) for log in map(_LOG_NAME.fullmatch, names) if log]
     return f"vdlrecords.{max([int(time.time()), *(number + 1 for number in taken)])}.log"

@@ -10,11 +10,27 @@ import paddle
 
 from paddleseg.core import parallel
 from paddleseg.core.folder import folders_in, mend_folder, problem, write_folder, write_json
+from paddleseg.core.snapshot import EMA, MODEL, OPTIMIZER
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 STATE_FILE = "state.json"
 BEST, BEST_EMA = "best_model", "ema_best_model"
+# What each kind of folder must have; others depend on the training.
+_NEEDED = (STATE_FILE, MODEL, OPTIMIZER)
+_NEEDED_OF_BEST = {BEST: (STATE_FILE, MODEL), BEST_EMA: (STATE_FILE, EMA)}
+
+# The types of what is used of a state; `str` as a key stands for any.
+_SCORE = {"best_miou": float, "best_iter": int, "best_class_iou": [float]}
+_STATE = {
+    "iter": int,
+    "outcome": {},
+    "evaluation_due": bool,
+    "best": {"model": _SCORE, "ema": _SCORE, "without_better": int},
+    "progress": {"sums": {str: float}, "good": float},
+    "bad_in_a_row": int,
+}
+_MAY_BE_NONE = ("best", "progress")
 
 
 class Checkpoints:
@@ -100,7 +116,7 @@ def newest(save_dir):
     if parallel.rank() == 0:
         for number in reversed(numbered(save_dir)):
             folder = os.path.join(save_dir, f"iter_{number}")
-            fault = problem(folder)
+            fault = problem(folder, _NEEDED)
             if fault is None:
                 found = number
                 break
@@ -116,11 +132,11 @@ def read_state(folder):
         folder: an `iter_N` folder.
 
     Raises:
-        UserError: it is no checkpoint, or damaged.
+        UserError: it is no checkpoint, or damaged, or its state is none that a training wrote.
     """
     if not os.path.isfile(os.path.join(folder, STATE_FILE)):
         raise UserError(f"--resume_model {folder}: no {STATE_FILE} there; name an iter_N folder of a run")
-    fault = problem(folder)
+    fault = problem(folder, _NEEDED)
     if fault:
         raise UserError(
             f"--resume_model {folder} is damaged: {fault}; name another, or let --resume_model auto choose"
@@ -128,11 +144,43 @@ def read_state(folder):
     try:
         with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
             state = json.load(file)
-        if not isinstance(state["iter"], int):
-            raise TypeError("iter is no whole number")
-    except (ValueError, OSError, KeyError, TypeError) as error:
+        _check_state(state)
+    except (ValueError, OSError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"--resume_model {folder}: {STATE_FILE} cannot be read: {error!r}") from error
     return state
+
+
+def _check_state(state):
+    """Raise a TypeError or KeyError unless a state can be gone on from."""
+    if not isinstance(state, dict):
+        raise TypeError("it holds no dict")
+    given = {key: value for key, value in state.items() if value is not None or key not in _MAY_BE_NONE}
+    _check(given, _STATE, "")
+    absent = {"iter"} - set(given)
+    if "progress" in given:
+        absent |= set(_STATE["progress"]) - set(given["progress"])
+    if absent:
+        raise KeyError(*sorted(absent))
+    if state["iter"] < 0:
+        raise ValueError("iter is negative")
+
+
+def _check(value, form, where):
+    """Raise a TypeError unless a value has the types of `form`, as far as it is there."""
+    kind = form if isinstance(form, type) else type(form)
+    if kind is float:
+        fits = type(value) is float or type(value) is int and abs(value) < 1 << 63
+    else:
+        fits = type(value) is kind
+    if not fits:
+        raise TypeError(f"{where} is {type(value).__name__}, not {kind.__name__}")
+    if kind is list:
+        for item in value:
+            _check(item, form[0], f"an item of {where}")
+    if kind is dict:
+        for key, item in value.items():
+            if key in form or str in form:
+                _check(item, form.get(key, form.get(str)), f"{where}.{key}".lstrip("."))
 
 
 def bring_best(folder, save_dir, state):
@@ -152,17 +200,21 @@ def bring_best(folder, save_dir, state):
     if parallel.rank() == 0 and not os.path.isdir(target) and _is_best(source, state):
         for name in (BEST, BEST_EMA):
             beside = os.path.join(os.path.dirname(source), name)
-            if os.path.isdir(beside):
+            if os.path.isdir(beside) and problem(beside, _NEEDED_OF_BEST[name]) is None:
                 shutil.copytree(beside, os.path.join(save_dir, name))
     # Of ranks on several machines the first alone has to have it; all must know the same.
     return bool(parallel.most_over_ranks(int(parallel.rank() == 0 and os.path.isdir(target))))
 
 
 def _is_best(folder, state):
-    if problem(folder):
+    if problem(folder, _NEEDED_OF_BEST[BEST]):
         return False
     with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
-        return json.load(file).get("best_iter") == state.get("best_iter")
+        try:
+            said = json.load(file)
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(said, dict) and said.get("best_iter") == state.get("best_iter")
 
 
 def _save(content, path):

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import stat
+from pathlib import PureWindowsPath
 
 from paddleseg.errors import UserError
 
@@ -71,23 +73,56 @@ def folders_in(parent):
     return sorted({entry.removesuffix(_BESIDE).removesuffix(_OLD) for entry in entries})
 
 
-def problem(folder):
-    """Return what is wrong with a folder that `write_folder` wrote, in words; None if it is as written."""
+def problem(folder, needed=()):
+    """Return what is wrong with a folder that `write_folder` wrote, in words; None if it is as written.
+
+    Args:
+        folder: its path.
+        needed: names of files that it must have.
+    """
     try:
-        with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
+        with open(_regular(os.path.join(folder, MANIFEST)), encoding="utf-8") as file:
             files = json.load(file)["files"]
-        for name, said in files.items():
-            path = os.path.join(folder, name)
-            size = os.path.getsize(path)
-            if size != said["size"]:
-                return f"{name} has {size} bytes instead of {said['size']}"
-            if _sha256(path) != said["sha256"]:
-                return f"{name} is not what was written (SHA-256)"
+        return _misfit(folder, files, needed) or _difference(folder, files)
     except FileNotFoundError as error:
         return f"{os.path.basename(error.filename)} is missing"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"{MANIFEST} or a file it names cannot be read ({error!r})"
+
+
+def _misfit(folder, files, needed):
+    if not isinstance(files, dict) or not files:
+        return f"{MANIFEST} lists no files"
+    for name in files:
+        # Windows knows all signs that part folders.
+        if PureWindowsPath(name).name != name or name in ("..", MANIFEST):
+            return f"{MANIFEST} lists {name!r}, which is no file of this folder"
+    for name in needed:
+        if name not in files:
+            return f"{MANIFEST} does not list {name}"
+    # A file of tensors is used if it is there; others, a note of the user's for instance, are not.
+    for name in sorted(os.listdir(folder)):
+        if name.endswith((".pdparams", ".pdopt")) and name not in files:
+            return f"{MANIFEST} does not list {name}"
     return None
+
+
+def _difference(folder, files):
+    for name, said in files.items():
+        path = _regular(os.path.join(folder, name))
+        size = os.path.getsize(path)
+        if size != said["size"]:
+            return f"{name} has {size} bytes instead of {said['size']}"
+        if _sha256(path) != said["sha256"]:
+            return f"{name} is not what was written (SHA-256)"
+    return None
+
+
+def _regular(path):
+    # A device or pipe could be read for ever.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError(f"{os.path.basename(path)} is no regular file")
+    return path
 
 
 def write_json(value):

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -63,9 +63,8 @@ def _stream(url, part):
         url, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS), headers={"Accept-Encoding": "identity"}
     ) as reply:
         reply.raise_for_status()
-        announced = int(reply.headers.get("Content-Length", 0)) or None
-        name = PurePosixPath(urlsplit(url).path).name
-        bar = tqdm(total=announced, unit="B", unit_scale=True, desc=name, disable=None)
+        announced = _announced(url, reply)
+        bar = tqdm(total=announced, unit="B", unit_scale=True, desc=_file_name(url), disable=None)
         with bar, open(part, "wb") as file:
             for chunk in reply.iter_content(1 << 16):
                 file.write(chunk)
@@ -77,9 +76,31 @@ def _stream(url, part):
         raise UserError(f"cannot download {url}: the connection broke after {size} of {announced} bytes")
 
 
+def _announced(url, reply):
+    """Return how many bytes the server says will come, None if it does not say."""
+    said = reply.headers.get("Content-Length", "0").strip()
+    if not re.fullmatch(r"[0-9]{1,18}", said):
+        raise UserError(f"cannot download {url}: the server announces a length of {said[:40]!r}")
+    return int(said) or None
+
+
+def _parts(url):
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UserError(f"cannot download {url}: {one_line(error)}") from None
+
+
+def _file_name(url):
+    """Return a plain file name for what an address gives, with its suffix."""
+    # Unquoted first, since %2f and %5c part folders as well; Windows knows both signs.
+    name = PureWindowsPath(unquote(_parts(url).path)).name
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "file"
+
+
 def _checksum(url):
     """Return (algorithm, digest) as the end of an address says them, or None."""
-    fragment = urlsplit(url).fragment
+    fragment = _parts(url).fragment
     algorithm, equals, digest = fragment.partition("=")
     if not equals or algorithm not in CHECKSUMS:
         return None
@@ -111,7 +132,7 @@ def cached_file(url):
     Raises:
         UserError: it cannot be downloaded or extracted, or does not hold exactly one such file.
     """
-    name = unquote(PurePosixPath(urlsplit(url).path).name)
+    name = _file_name(url)
     home = Path(os.environ.get("PADDLESEG_HOME") or "~/.paddleseg").expanduser()
     # Many published files are called model.pdparams, so the folder tells them apart.
     folder = home / "weights" / hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -129,7 +150,7 @@ def cached_file(url):
 
 def _fill_cache(url, name, folder):
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        got, whole = download(url, Path(scratch, name or "file")), Path(scratch, "whole")
+        got, whole = download(url, Path(scratch, "got")), Path(scratch, "whole")
         if name.endswith(WEIGHT_SUFFIXES):
             whole.mkdir()
             os.rename(got, whole / name)

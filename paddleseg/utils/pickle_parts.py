@@ -29,6 +29,36 @@ class StandIn:
         self.call = call
 
 
+class Budget:
+    """How many bytes stand-ins may read and make in all, so that one of them named over and over is refused.
+
+    Args:
+        size: bytes of the file. The data of an array that `paddle.save` wrote pass at most four times, as
+            text, bytes, state and array.
+    """
+
+    def __init__(self, size):
+        self._left = 8 * size + (8 << 20)
+
+    def spend(self, values):
+        """Count what goes into a stand-in or comes out of it."""
+        self._left -= sum(map(_bytes_of, values))
+        if self._left < 0:
+            raise Refused("it makes far more data than the file holds")
+
+
+def _bytes_of(value):
+    if isinstance(value, Array):
+        return 0 if value.value is None else value.value.nbytes
+    if isinstance(value, (str, bytes, bytearray)):
+        return len(value)
+    if isinstance(value, (list, tuple)):
+        return 8 * len(value)
+    if isinstance(value, (set, frozenset, dict)):
+        return 32 * len(value)
+    return 0
+
+
 class Dtype:
     """A dtype of numbers, from what `numpy.dtype.__reduce__` writes."""
 

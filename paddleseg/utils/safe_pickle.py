@@ -16,6 +16,7 @@ from paddleseg.errors import UserError, one_line
 from paddleseg.utils.pickle_parts import (
     ADMITTED,
     Array,
+    Budget,
     Dtype,
     Refused,
     StandIn,
@@ -60,13 +61,13 @@ class _Bounded:
 
     def __init__(self, file):
         self._file = file
-        self._size = file.seek(0, os.SEEK_END)
+        self.size = file.seek(0, os.SEEK_END)
         file.seek(0)
         self.start = file.peek(1)
         self.readline = file.readline
 
     def read(self, size):
-        return self._file.read(min(size, self._size))
+        return self._file.read(min(size, self.size))
 
 
 # The instructions of protocols 2 to 5 that build plain values. Paddle never writes protocol 0, which is text.
@@ -98,6 +99,7 @@ class _Unpickler(pickle._Unpickler):
     def __init__(self, file):
         super().__init__(file, encoding="latin1")
         self._file_start = file.start
+        self._budget = Budget(file.size)
 
     def find_class(self, module, name):
         if self.proto < 3:
@@ -119,14 +121,19 @@ class _Unpickler(pickle._Unpickler):
         called = self.stack[-1]
         if not isinstance(called, StandIn) or not isinstance(arguments, tuple):
             raise Refused(f"it calls a {type(called).__name__}")
-        self.stack[-1] = called.call(*arguments)
+        self._budget.spend(arguments)
+        made = called.call(*arguments)
+        self._budget.spend([made])
+        self.stack[-1] = made
 
     def load_build(self):
         state = self.stack.pop()
         built = self.stack[-1]
         if not isinstance(built, (Array, Dtype)) or not isinstance(state, tuple):
             raise Refused(f"it sets the state of a {getattr(built, 'name', type(built).__name__)}")
+        self._budget.spend(state)
         built.set_state(state)
+        self._budget.spend([built])
 
     def load_setitem(self):
         check_key(self.stack[-2])
@@ -215,10 +222,11 @@ def _as_paddle_loads(value):
     if not isinstance(value, dict):
         return value
     used = set()
-    for key, told in value.pop(_SLICES_KEY, {}).items():
+    tables = value.pop(_SLICES_KEY, {})
+    for key, told in tables.items():
         for name in told["slices"]:
             check_key(name)
-            if name in used or not isinstance(value[name], np.ndarray):
+            if name in used or name in tables or not isinstance(value[name], np.ndarray):
                 raise pickle.UnpicklingError(f"{name} is used twice as a slice of a big array, or is none")
             used.add(name)
         value[key] = np.concatenate([value[name] for name in told["slices"]]).reshape(told["OriginShape"])

@@ -80,6 +80,44 @@ def test_a_log_that_is_not_there_is_begun(tmp_path, position):
     assert steps(tmp_path) == [1, 2]
 
 
+LOG = "vdlrecords.1700000000.log"
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        {"file": "../secret", "bytes": 0},
+        {"file": f"../{LOG}", "bytes": 0},
+        {"file": "{outside}", "bytes": 0},
+        {"file": f"{LOG}\n", "bytes": 0},
+        {"file": "link", "bytes": 0},
+        {"file": LOG, "bytes": 0},  # a link
+        {"file": "vdlrecords.1700000001.log", "bytes": -1},
+        {"file": "vdlrecords.1700000001.log", "bytes": 100},
+        {"file": "vdlrecords.1700000001.log", "bytes": True},
+        {"file": "vdlrecords.1700000001.log", "bytes": "0"},
+        {"file": "vdlrecords.1700000001.log"},
+        {"file": 3, "bytes": 0},
+        {},
+        [],
+        "vdlrecords.1700000001.log",
+    ],
+)
+def test_a_position_that_no_run_wrote_cuts_nothing_off(tmp_path, position):
+    run = tmp_path / "run"
+    run.mkdir()
+    for path in (tmp_path / "secret", tmp_path / LOG, run / "vdlrecords.1700000001.log"):
+        path.write_bytes(b"0123456789")
+    for link in (LOG, "link"):
+        os.symlink(tmp_path / "secret", run / link)
+    if isinstance(position, dict) and position.get("file") == "{outside}":
+        position = {**position, "file": str(tmp_path / "secret")}
+    draw(run, range(1, 3), position)
+    for path in (tmp_path / "secret", tmp_path / LOG, run / "vdlrecords.1700000001.log"):
+        assert path.read_bytes() == b"0123456789"
+    assert len(list(run.iterdir())) == 4
+
+
 def reader(folder):
     from visualdl import LogReader
 

@@ -100,11 +100,52 @@ def test_a_damaged_file_is_found(final, harm, told):
     assert re.fullmatch(told, problem(final))
 
 
-@pytest.mark.parametrize("manifest", ["", "{", "[]", '{"files": 3}', '{"files": {"a": 1}}', None])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "",
+        "{",
+        "[]",
+        '{"files": 3}',
+        '{"files": {}}',
+        '{"files": ["a"]}',
+        '{"files": {"a": 1}}',
+        "[" * 10**5,
+        None,
+    ],
+)
 def test_a_damaged_manifest_is_found(final, manifest):
     path = os.path.join(final, "manifest.json")
     os.remove(path) if manifest is None else text(manifest)(path)
     assert "manifest.json" in problem(final)
+
+
+@pytest.mark.parametrize(
+    "name", ["../a", "/etc/hostname", "x/a", "..\\\\a", "c:a", ".", "..", "manifest.json"]
+)
+def test_a_manifest_lists_files_of_its_own_folder_alone(final, name):
+    text('{"files": {"%s": {"size": 1, "sha256": ""}}}' % name)(os.path.join(final, "manifest.json"))
+    assert "which is no file of this folder" in problem(final)
+
+
+def test_what_is_needed_must_be_listed_and_what_would_be_used_as_well(final):
+    assert problem(final, ["a"]) is None
+    assert problem(final, ["a", "model.pdopt"]) == "manifest.json does not list model.pdopt"
+    text("mine")(os.path.join(final, "notes.txt"))
+    assert problem(final) is None
+    text("foreign")(os.path.join(final, "extra.pdparams"))
+    assert problem(final) == "manifest.json does not list extra.pdparams"
+
+
+@pytest.mark.parametrize("name", ["a", "manifest.json"])
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_what_is_no_regular_file_is_not_read(final, name, kind):
+    path = os.path.join(final, name)
+    os.remove(path)
+    {"device": lambda: os.symlink("/dev/zero", path), "pipe": lambda: os.mkfifo(path)}.get(
+        kind, lambda: os.makedirs(path)
+    )()
+    assert f"{name} is no regular file" in problem(final)
 
 
 def test_no_folder_is_a_problem(tmp_path):

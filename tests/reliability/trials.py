@@ -83,13 +83,18 @@ class Trials:
         assert status == 0, f"ended with {status}"
 
     def kill_at(self, name, seconds):
-        """Kill a training that has been in its loop for some seconds, then let it go on to its end."""
+        """Kill a training that has been in its loop for some seconds, then let it go on to its end.
+
+        Returns:
+            Whether it was still running; one that was over counts as no kill.
+        """
         pid = self.start(name)
         self.wait_for_training()
         time.sleep(seconds)
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
         self.wait(self.start(name))
+        return os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
     def stop_at(self, name, seconds, signum):
         """Send a signal to a training that has been in its loop for some seconds, then let it go on.
@@ -174,10 +179,12 @@ def main():
     trials = Trials(folder, kind)
     rng = random.Random(7)
     report = {"seconds": trials.seconds, "random": [], "saving": [], "stopped": [], "wrong": {}}
-    for i in range(int(kills)):
+    # A moment can come when the training is over, so some are drawn again.
+    for i in range(2 * int(kills)):
+        if sum(killed for _, killed in report["random"]) == int(kills):
+            break
         name, moment = f"random_{i}", rng.uniform(0, trials.seconds)
-        trials.kill_at(name, moment)
-        report["random"].append(round(moment, 3))
+        report["random"].append([round(moment, 3), trials.kill_at(name, moment)])
         report["wrong"].update({name: wrong} if (wrong := trials.differences(name)) else {})
     for call in map(int, filter(None, calls.split(","))):
         name = f"saving_{call}"

@@ -15,6 +15,16 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self):
         self.asked.append(self.path)
+        if self.path.startswith("/anything"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"weights")
+            return
+        if self.path.startswith("/odd_length"):
+            self.send_response(200)
+            self.send_header("Content-Length", "many")
+            self.end_headers()
+            return
         if self.path.startswith("/broken"):
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -56,7 +66,10 @@ def test_download_writes_the_file(site, tmp_path):
     assert [path.name for path in got.parent.iterdir()] == ["b.bin"]
 
 
-@pytest.mark.parametrize(("name", "message"), [("missing", "404"), ("broken", r"broke|bytes|Incomplete")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("missing", "404"), ("broken", r"broke|bytes|Incomplete"), ("odd_length", "length of 'many'")],
+)
 def test_failed_download_leaves_nothing(site, tmp_path, name, message):
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match=f"cannot download .*/{name}.*({message})"):
@@ -64,7 +77,9 @@ def test_failed_download_leaves_nothing(site, tmp_path, name, message):
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/a", "no address", "file:///etc/hostname"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/a", "no address", "file:///etc/hostname", "http://[x/model.pdparams"]
+)
 def test_addresses_that_cannot_work(tmp_path, url, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(UserError, match="cannot download") as caught:
@@ -139,6 +154,40 @@ def test_cached_archive_with_none_or_two(site, home):
     with pytest.raises(UserError, match="neither a zip nor a tar"):
         D.cached_file(f"{site[1]}/page.html")
     assert not [path for path in (home / "weights").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("..%2f..%2f..%2fx.pdparams", "x.pdparams"),
+        ("{outside}%2Fx.pdparams", "x.pdparams"),
+        ("..%5C..%5Cx.pdparams", "x.pdparams"),
+        ("C:%5Cx.pdparams", "x.pdparams"),
+        ("a%00b%0a.pdparams", "a_b_.pdparams"),
+    ],
+)
+def test_no_address_leads_out_of_the_cache(site, home, tmp_path, address, name):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    address = address.format(outside=str(outside).replace("/", "%2F"))
+    got = D.cached_file(f"{site[1]}/anything/{address}")
+    assert got.read_bytes() == b"weights"
+    assert got.name == name
+    assert got.parent.parent == home / "weights"
+    everything = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert everything == [got]
+
+
+@pytest.mark.parametrize("address", ["..", "%2e%2e", "whole", "..%2f", ""])
+def test_an_address_without_a_usable_name_can_still_give_an_archive(site, home, address):
+    with pytest.raises(UserError, match="neither a zip nor a tar"):
+        D.cached_file(f"{site[1]}/anything/x/{address}")
+    assert not [path for path in (home / "weights").iterdir() if path.is_dir()]
+
+
+def test_a_malformed_address_of_weights_is_refused(home):
+    with pytest.raises(UserError, match="cannot download http://\\[x/model.pdparams: .*IPv6"):
+        D.cached_file("http://[x/model.pdparams")
 
 
 def test_failure_is_not_remembered(site, home):

@@ -292,7 +292,49 @@ def nested_tuples(times):
 
 
 LONG = struct.pack("<Q", 2**40)
+TIMES = 10_000
+
+
+def over_and_over(make, call):
+    """Return a list of what a call of `named` makes of one value, given again and again."""
+    return make + b"q\x01" + call + b"q\x02](" + b"h\x02h\x01\x85R" * TIMES + b"e."
+
+
+def chained_slices(times):
+    table = {f"k{i}": {"slices": [f"k{i - 1}"], "OriginShape": (-1,)} for i in range(1, times)}
+    return pickle.dumps({"k0": np.zeros(100_000, "u1"), "UnpackBigParamInfor@@": table})
+
+
+LONG_TEXT = b"X" + struct.pack("<I", 100_000) + b"x" * 100_000
+LONG_LIST = b"](" + b"K\x01" * 50_000 + b"e"
 BOMBS = {
+    "bytes over and over": LONG_TEXT
+    + b"q\x01"
+    + text("latin1")
+    + b"q\x03"
+    + named("_codecs", "encode")
+    + b"q\x02]("
+    + b"h\x02h\x01h\x03\x86R" * TIMES
+    + b"e.",
+    "lists over and over": over_and_over(LONG_LIST, named("builtins", "list")),
+    "lists of letters over and over": over_and_over(LONG_TEXT, named("builtins", "list")),
+    "tuples over and over": over_and_over(LONG_LIST, named("builtins", "tuple")),
+    "sets over and over": over_and_over(LONG_LIST, named("builtins", "set")),
+    "arrays over and over": b"B"
+    + struct.pack("<I", 100_000)
+    + bytes(100_000)
+    + b"q\x01"
+    + dtype("u1")
+    + b"q\x02"
+    + text("C")
+    + b"q\x03"
+    + named("numpy.core.numeric", "_frombuffer")
+    + b"q\x04J"
+    + struct.pack("<i", 100_000)
+    + b"\x85q\x05]("
+    + b"h\x04(h\x01h\x02h\x05h\x03tR" * TIMES
+    + b"e.",
+    "slices joined over and over": chained_slices(TIMES),
     "long bytes": b"\x8e" + LONG + b".",
     "a long text": b"\x8d" + LONG + b".",
     "a long array of bytes": b"\x96" + LONG + b".",
@@ -318,11 +360,21 @@ def test_a_small_file_takes_little_memory_and_time(written, what):
     path = written(b"\x80\x04" + BOMBS[what])
     tracemalloc.start()
     try:
-        with pytest.raises(UserError):
+        with pytest.raises(UserError, match="far more data|as a slice" if "over and over" in what else ""):
             read_pickle(path)
         assert tracemalloc.get_traced_memory()[1] < 30e6
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_many_and_large_honest_values_are_within_the_budget(tmp_path, protocol):
+    numbers = np.random.default_rng(0)
+    state = {f"w{i}": numbers.integers(0, 256, 3, "u1") for i in range(3000)}
+    state.update(big=numbers.integers(0, 256, 12 << 20, "u1"), ids=set(range(200_000)))
+    path = str(tmp_path / "file")
+    paddle.save(state, path, protocol=protocol)
+    assert_same(read_pickle(path), state)
 
 
 def test_shared_parts_long_frames_and_high_memo_numbers_are_harmless(written):
