@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+from paddleseg.errors import Stopped
+
 SAME_SIGNAL_SECONDS = 5  # Paddle's launcher sends SIGTERM three times in half a second
 WORKER_SECONDS = 10  # that a data worker lives on after SIGTERM
 _PR_SET_PDEATHSIG = 1
@@ -15,7 +17,8 @@ _PR_SET_PDEATHSIG = 1
 class StopRequest:
     """A context in which SIGTERM and SIGINT set `signum` instead of ending the process.
 
-    Repeats within 5 seconds count as the same signal; a later one ends the process at once.
+    Repeats within 5 seconds count as the same signal; a later one ends the process at once. After a stop both
+    signals are ignored for good, so that repeats do not change the status of a process that is ending.
 
     Attributes:
         signum: the number of the first signal, 0 while there was none.
@@ -34,9 +37,11 @@ class StopRequest:
                 self._before[signum] = signal.signal(signum, self._handle)
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, error, trace):
+        stopped = self.signum or isinstance(error, Stopped)  # by another rank's signal, which comes here too
         for signum, handler in self._before.items():
-            signal.signal(signum, handler)
+            # An ending interpreter puts back the default in place of a handler, but keeps "ignored".
+            signal.signal(signum, signal.SIG_IGN if stopped else handler)
         self._before = {}
 
     def ask(self, signum, why):
