@@ -171,7 +171,7 @@ def test_an_evaluation_that_a_signal_breaks_off_is_made_after_the_resume(
     with pytest.raises(Stopped) as stopped:
         train(tmp_path, config(root), use_ema=True, use_vdl=True)
     assert stopped.value.signum == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     folder = str(tmp_path / "run")
     assert iters(folder)[-1] == f"iter_{2 * call}"
     monkeypatch.undo()
