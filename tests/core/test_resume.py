@@ -198,3 +198,15 @@ def test_without_its_best_weights_a_run_looks_for_the_best_anew(tmp_path, root, 
     train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"))
     assert any("the best score is looked for anew" in line for line in lines)
     assert os.path.isdir(os.path.join(folder, "best_model"))
+
+
+def test_best_weights_of_another_iteration_are_not_taken_for_those_meant(tmp_path, root, lines, monkeypatch):
+    # Of the model and its average in turn; both are best at iteration 4, the average alone still at 6.
+    scripted(monkeypatch, [0.2, 0.2, 0.4, 0.4, 0.3, 0.5] + [0.3, 0.1])
+    folder = train(tmp_path, config(root), use_ema=True)
+    train(tmp_path, config(root), use_ema=True, resume_model=os.path.join(folder, "iter_4"))
+    told = [line for line in lines if "are gone" in line]
+    assert told == ["the averaged weights of iteration 4 are gone; the best score is looked for anew"]
+    with open(os.path.join(folder, "iter_6", "state.json"), encoding="utf-8") as file:
+        best = json.load(file)["best"]
+    assert (best["model"]["best_miou"], best["ema"]["best_miou"]) == (0.4, 0.1)
