@@ -70,16 +70,14 @@ def test_a_request_without_a_signal_counts_as_one(clock, capfd):
     assert capfd.readouterr().err == "the launcher has died: the training stops after this step and saves\n"
 
 
-def test_a_data_worker_stays_for_a_while_after_sigterm(monkeypatch):
-    alarms = []
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setattr(signals.signal, "alarm", alarms.append)
+def test_a_data_worker_ignores_signals(monkeypatch):
     monkeypatch.setattr(signals.sys, "platform", "other")
-    try:
-        outlive_signals()
+    outlive_signals()
+    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+def test_a_worker_that_has_only_just_been_forked_stays(clock):
+    with StopRequest() as stop:
+        stop._pid = -1  # as if this were its child
         os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-    assert alarms == [signals.WORKER_SECONDS]
+        assert stop.signum == 0
