@@ -1,6 +1,7 @@
 """Where a training goes on from, and whether it is still the same training."""
 
 import hashlib
+import json
 import os
 
 import paddle
@@ -60,6 +61,20 @@ def digest(layer):
         sha.update(key.encode())
         sha.update(value.numpy().tobytes())
     return sha.hexdigest()
+
+
+def listed_files(**datasets):
+    """Return {what: number and digest} of the lists of files of data sets that have one, for `outcome`."""
+    lists = {name: getattr(dataset, "file_list", None) for name, dataset in datasets.items()}
+    return {
+        f"{name}: its list of files": f"{len(files)}, SHA-256 {_list_digest(files)[:16]}"
+        for name, files in lists.items()
+        if files is not None
+    }
+
+
+def _list_digest(files):
+    return hashlib.sha256(json.dumps(files, default=str).encode()).hexdigest()
 
 
 def find_checkpoint(args, now):

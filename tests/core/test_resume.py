@@ -68,6 +68,18 @@ def test_what_would_change_the_outcome_is_named_and_refused(tmp_path, root, line
     assert "--resume_anyway" in str(error.value)
 
 
+def test_another_list_of_files_is_named_and_refused(tmp_path, lines):
+    root = tiny.write_optic_disc(tmp_path / "data", train=6)
+    folder = train(tmp_path, config(root), no_eval=True)
+    listed = os.path.join(root, "train_list.txt")
+    with open(listed, encoding="utf-8") as file:
+        rows = file.read().splitlines()
+    with open(listed, "w", encoding="utf-8") as file:
+        file.write("\n".join(reversed(rows)))  # the same files in another order are another training
+    with pytest.raises(UserError, match="train_dataset: its list of files: 6, SHA-256 .* then, 6, SHA-256"):
+        train(tmp_path, config(root), no_eval=True, resume_model=os.path.join(folder, "iter_2"))
+
+
 def test_a_change_may_be_insisted_on(tmp_path, root, lines):
     folder = train(tmp_path, config(root), no_eval=True)
     flags = {"resume_model": os.path.join(folder, "iter_2"), "learning_rate": 0.1, "no_eval": True}
