@@ -11,6 +11,9 @@ from importlib import metadata
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
+# The process that started this one, noted before Paddle, models and data are loaded: it may die meanwhile.
+PARENT = os.getppid()
+
 
 def prepare():
     """Check the installation and set what makes Paddle fast; every command calls it first.

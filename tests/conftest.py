@@ -1,6 +1,7 @@
 import os
 import pathlib
 import runpy
+import signal
 import sys
 
 # Before Paddle is imported: the suite runs one process a core, each on one thread.
@@ -17,6 +18,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def repository():
     """The folder that holds train.py."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def _own_signals():
+    """A training that was stopped leaves signals ignored; the next test must not find them so."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture

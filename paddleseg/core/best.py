@@ -62,17 +62,23 @@ class Best:
         better = scores.miou > self._model["best_miou"]
         self._without_better = 0 if better else self._without_better + 1
         if better:
-            self._model = _of(scores, iteration)
-            self._checkpoints.save_best(snapshot.weights(), self._model)
+            self._model = self._saved(snapshot.weights(), scores, iteration, BEST) or self._model
         self._tell("The best mIoU", self._model, BEST)
         if ema_scores is not None:
             self._record.add_evaluation(ema_scores, iteration, ema=True)
             if ema_scores.miou > self._ema["best_miou"]:
-                self._ema = _of(ema_scores, iteration)
-                self._checkpoints.save_best(snapshot.ema_weights(), self._ema, BEST_EMA)
+                saved = self._saved(snapshot.ema_weights(), ema_scores, iteration, BEST_EMA)
+                self._ema = saved or self._ema
             self._tell("The best mIoU of the moving average", self._ema, BEST_EMA)
 
+    def _saved(self, weights, scores, iteration, folder):
+        """Save the best weights; return their scores, None where the older ones are still those to be had."""
+        best = _of(scores, iteration)
+        return best if self._checkpoints.save_best(weights, best, folder) else None
+
     def _tell(self, what, best, folder):
+        if not best["best_iter"]:
+            return
         logger.info(
             f"[EVAL] {what} so far is {best['best_miou']:.4f}, of iter {best['best_iter']}; its weights are "
             f"in {self._checkpoints.save_dir}/{folder}"

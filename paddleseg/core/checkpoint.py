@@ -16,6 +16,7 @@ from paddleseg.utils.logger import logger
 
 STATE_FILE = "state.json"
 BEST, BEST_EMA = "best_model", "ema_best_model"
+_BEST_FOLDERS = {"model": BEST, "ema": BEST_EMA}
 # What each kind of folder must have; others depend on the training.
 _NEEDED = (STATE_FILE, MODEL, OPTIMIZER)
 _NEEDED_OF_BEST = {BEST: (STATE_FILE, MODEL), BEST_EMA: (STATE_FILE, EMA)}
@@ -183,31 +184,34 @@ def _check(value, form, where):
                 _check(item, form.get(key, form.get(str)), f"{where}.{key}".lstrip("."))
 
 
-def bring_best(folder, save_dir, state):
-    """Copy the best weights from beside a checkpoint to the folder of a run that goes on from it elsewhere.
+def bring_best(folder, save_dir, best):
+    """See to it that the best weights so far are in the folder of a run that goes on from a checkpoint.
+
+    Those from beside the checkpoint are copied where the run goes on in another folder.
 
     Args:
         folder: the checkpoint.
         save_dir: the folder of the run.
-        state: the checkpoint's state.
+        best: {"model" and "ema": the best score and its iteration}, of the checkpoint's state.
 
     Returns:
-        Whether the best weights so far are in `save_dir`; if not, they cannot be kept.
+        Set of the keys of `best` whose weights are there, sound and of the iteration meant.
     """
-    source, target = (
-        os.path.join(path, BEST) for path in (os.path.dirname(os.path.abspath(folder)), save_dir)
-    )
-    if parallel.rank() == 0 and not os.path.isdir(target) and _is_best(source, state):
-        for name in (BEST, BEST_EMA):
-            beside = os.path.join(os.path.dirname(source), name)
-            if os.path.isdir(beside) and problem(beside, _NEEDED_OF_BEST[name]) is None:
-                shutil.copytree(beside, os.path.join(save_dir, name))
-    # Of ranks on several machines the first alone has to have it; all must know the same.
-    return bool(parallel.most_over_ranks(int(parallel.rank() == 0 and os.path.isdir(target))))
+    beside = os.path.dirname(os.path.abspath(folder))
+    found = 0
+    if parallel.rank() == 0:
+        for bit, (key, name) in enumerate(_BEST_FOLDERS.items()):
+            source, target = os.path.join(beside, name), os.path.join(save_dir, name)
+            if not os.path.isdir(target) and _is_best(source, best.get(key)):
+                shutil.copytree(source, target)
+            found |= _is_best(target, best.get(key)) << bit
+    # Of ranks on several machines the first alone has to have them; all must know the same.
+    found = parallel.most_over_ranks(found)
+    return {key for bit, key in enumerate(_BEST_FOLDERS) if found >> bit & 1}
 
 
 def _is_best(folder, state):
-    if problem(folder, _NEEDED_OF_BEST[BEST]):
+    if not state or problem(folder, _NEEDED_OF_BEST[os.path.basename(folder)]):
         return False
     with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
         try:

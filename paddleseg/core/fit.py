@@ -13,7 +13,7 @@ from paddleseg.core.guard import BadSteps, Guard, batch_files
 from paddleseg.core.loading import load_batches, stack
 from paddleseg.core.progress import Progress
 from paddleseg.core.record import open_record
-from paddleseg.core.resume import AUTO, find_checkpoint, outcome
+from paddleseg.core.resume import AUTO, find_checkpoint, listed_files, outcome
 from paddleseg.core.run_files import write_run_file
 from paddleseg.core.signals import StopRequest
 from paddleseg.core.snapshot import Snapshot
@@ -46,7 +46,11 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, t
         raise UserError(
             "--early_stop_intervals needs evaluations: a val_dataset in the config and no --no_eval"
         )
-    about = outcome(builder.cfg, args, decided_by)
+    files = listed_files(
+        train_dataset=builder.train_dataset,
+        unlabeled_dataset=builder.unlabeled_dataset if unlabeled_per_batch else None,
+    )
+    about = outcome(builder.cfg, args, {**files, **(decided_by or {})})
     folder, state = find_checkpoint(args, about)
     snapshot = _snapshot(step, builder, args)
     if folder is not None:

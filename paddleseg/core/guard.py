@@ -30,6 +30,7 @@ class Guard:
         self._parameters = [p for layer in layers for p in layer.parameters() if not p.stop_gradient]
         self._memories = [memory for layer in layers for memory in memories(layer)]
         self._state = None
+        self._stepped = set()
         self._statistics = []
 
     @paddle.no_grad()
@@ -60,19 +61,26 @@ class Guard:
         finite = paddle.isfinite(paddle.stack(gradients).sum()) if gradients else own
         agreed = parallel.least_over_ranks(paddle.stack([own, finite]).astype("float32"))
         ok = agreed.prod()
-        if self._on_device and self._state is not None:
+        # Paddle's optimizers make a parameter's state in its first step, which the host therefore decides.
+        first = [p for p in self._parameters if p.grad is not None and id(p) not in self._stepped]
+        if self._on_device and self._state is not None and not first:
             good = ok.astype("bool")
             self._select(good)
         else:
             good = bool(ok)
             self._apply(good)
+            if good and self._on_device:
+                self._state = self._parameters + _tensors(self._optimizer.state_dict())
+            if good:
+                self._stepped.update(id(p) for p in first)
         for memory in self._memories:
             memory.end_step(good)
-        # Paddle's optimizers make their state in the first step, which is therefore decided by the host.
-        if self._on_device and (self._state is not None or bool(ok)):
-            self._state = self._parameters + _tensors(self._optimizer.state_dict())
         for layer in self._layers:  # what the optimizer does not have must not add up either
             layer.clear_gradients()
+        for parameter in first:
+            if id(parameter) not in self._stepped:
+                # A gradient of zeros would count as one: weight decay and the steps of Adam would begin.
+                parameter.clear_gradient(False)
         return paddle.stack([ok, agreed[0], own.astype("float32")])
 
     def _apply(self, good):

@@ -1,5 +1,6 @@
 """Samples to batches of tensors."""
 
+import atexit
 import functools
 import json
 
@@ -39,12 +40,22 @@ def load_batches(samples, batch_sampler, num_workers, collate):
 
 def _read_by_workers(loader, samples):
     batches = iter(loader)
+    # An error's traceback may keep this generator to the end, where Python waits for workers for ever.
+    end = atexit.register(functools.partial(_end_workers, batches))
     try:
         for batch in batches:
             yield _received(batch, samples)
     finally:
-        # Its own thread refers to the iterator, which is therefore never collected, nor its workers.
-        batches._try_shutdown_all(1)
+        atexit.unregister(end)
+        end()
+
+
+def _end_workers(batches):
+    # Its own thread refers to the iterator, which is therefore never collected, nor its workers.
+    batches._try_shutdown_all(1)
+    for worker in batches._workers:  # one that is still reading, or stuck in it; it ignores SIGTERM
+        if worker.is_alive():
+            worker.kill()
 
 
 class _InWorker:

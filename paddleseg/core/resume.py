@@ -1,6 +1,7 @@
 """Where a training goes on from, and whether it is still the same training."""
 
 import hashlib
+import json
 import os
 
 import paddle
@@ -62,6 +63,20 @@ def digest(layer):
     return sha.hexdigest()
 
 
+def listed_files(**datasets):
+    """Return {what: number and digest} of the lists of files of data sets that have one, for `outcome`."""
+    lists = {name: getattr(dataset, "file_list", None) for name, dataset in datasets.items()}
+    return {
+        f"{name}: its list of files": f"{len(files)}, SHA-256 {_list_digest(files)[:16]}"
+        for name, files in lists.items()
+        if files is not None
+    }
+
+
+def _list_digest(files):
+    return hashlib.sha256(json.dumps(files, default=str).encode()).hexdigest()
+
+
 def find_checkpoint(args, now):
     """Return the checkpoint that the flags mean and its state, or (None, {}) for a beginning.
 
@@ -92,12 +107,7 @@ def find_checkpoint(args, now):
     _check_same(folder, state.get("outcome", {}), now, args.resume_anyway)
     if not _same_place(os.path.dirname(os.path.abspath(folder)), args.save_dir):
         state.pop("curves", None)
-    best = (state.get("best") or {}).get("model", {})
-    if best.get("best_iter") and not bring_best(folder, args.save_dir, best):
-        logger.warning(
-            f"the weights of iteration {best['best_iter']} are gone; the best score is looked for anew"
-        )
-        state["best"] = None
+    _forget_lost_best(folder, args.save_dir, state)
     if state.get("paddle") != paddle.__version__:
         logger.warning(
             f"{folder} was written under Paddle {state.get('paddle')}, this is {paddle.__version__}: weights "
@@ -105,6 +115,23 @@ def find_checkpoint(args, now):
         )
     logger.info(f"going on from {folder}, iteration {state['iter']}")
     return folder, state
+
+
+def _forget_lost_best(folder, save_dir, state):
+    """Drop the best scores whose weights cannot be had, since nothing worse would replace them."""
+    best = state.get("best") or {}
+    meant = {key: best[key] for key in ("model", "ema") if best.get(key, {}).get("best_iter")}
+    there = bring_best(folder, save_dir, meant) if meant else set()
+    for key, lost in meant.items():
+        if key in there:
+            continue
+        what = "weights" if key == "model" else "averaged weights"
+        logger.warning(
+            f"the {what} of iteration {lost['best_iter']} are gone; the best score is looked for anew"
+        )
+        del best[key]
+        if key == "model":
+            best.pop("without_better", None)  # compared with a score that no longer counts
 
 
 def _same_place(one, other):

@@ -7,15 +7,17 @@ import sys
 import threading
 import time
 
+from paddleseg.errors import Stopped
+
 SAME_SIGNAL_SECONDS = 5  # Paddle's launcher sends SIGTERM three times in half a second
-WORKER_SECONDS = 10  # that a data worker lives on after SIGTERM
 _PR_SET_PDEATHSIG = 1
 
 
 class StopRequest:
     """A context in which SIGTERM and SIGINT set `signum` instead of ending the process.
 
-    Repeats within 5 seconds count as the same signal; a later one ends the process at once.
+    Repeats within 5 seconds count as the same signal; a later one ends the process at once. After a stop both
+    signals are ignored for good, so that repeats do not change the status of a process that is ending.
 
     Attributes:
         signum: the number of the first signal, 0 while there was none.
@@ -34,9 +36,11 @@ class StopRequest:
                 self._before[signum] = signal.signal(signum, self._handle)
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, error, trace):
+        stopped = self.signum or isinstance(error, Stopped)  # by another rank's signal, which comes here too
         for signum, handler in self._before.items():
-            signal.signal(signum, handler)
+            # An ending interpreter puts back the default in place of a handler, but keeps "ignored".
+            signal.signal(signum, signal.SIG_IGN if stopped else handler)
         self._before = {}
 
     def ask(self, signum, why):
@@ -48,7 +52,7 @@ class StopRequest:
 
     def _handle(self, signum, frame):
         if os.getpid() != self._pid:
-            os._exit(128 + signum)  # a data worker that has only just been forked
+            return  # a data worker that has only just been forked
         if self._since is not None and time.monotonic() - self._since >= SAME_SIGNAL_SECONDS:
             _say(f"a second {signal.Signals(signum).name}: the training ends at once, without saving")
             os._exit(128 + signum)
@@ -56,13 +60,13 @@ class StopRequest:
 
 
 def outlive_signals(worker_id=0):
-    """In a data worker: stay for the step that the reading process still finishes, and die with it.
+    """In a data worker: stay as long as the reading process, which ends it, and die with that.
 
-    Terminals, Paddle's launcher and batch systems signal all processes of a job.
+    Terminals, Paddle's launcher and batch systems signal all processes of a job. A worker that ended by
+    itself would be taken for a failure, in the middle of the last save.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The reading process ends its workers by SIGTERM, too.
-    signal.signal(signal.SIGTERM, lambda signum, frame: signal.alarm(WORKER_SECONDS))
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)
     if sys.platform.startswith("linux"):
         # Paddle's workers look for their parent only between two batches, and wait for ever for the next one.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

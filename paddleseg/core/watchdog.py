@@ -10,6 +10,7 @@ import zlib
 
 import paddle
 
+from paddleseg import runtime
 from paddleseg.core import parallel
 
 SECONDS = 1.0
@@ -34,7 +35,7 @@ class Watchdog:
     def __enter__(self):
         if "PADDLE_TRAINER_ID" in os.environ:
             peers = _peers()
-            self._thread = threading.Thread(target=self._watch, args=(os.getppid(), peers), daemon=True)
+            self._thread = threading.Thread(target=self._watch, args=(peers,), daemon=True)
             self._thread.start()
         return self
 
@@ -46,9 +47,9 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join()
 
-    def _watch(self, parent, peers):
+    def _watch(self, peers):
         while not self._over.wait(SECONDS):
-            if os.getppid() != parent:
+            if os.getppid() != runtime.PARENT:
                 self._stop.ask(signal.SIGTERM, "the launcher has died")
             for rank, process in peers.items():
                 if process != _process(process[0]) and not self._over.is_set():

@@ -4,7 +4,7 @@ import pytest
 from running import full_disk
 
 from paddleseg.core import parallel
-from paddleseg.core.checkpoint import Checkpoints, bring_best, mend, newest, read_state
+from paddleseg.core.checkpoint import BEST, BEST_EMA, Checkpoints, bring_best, mend, newest, read_state
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
@@ -180,7 +180,9 @@ def test_the_best_weights_go_along_to_another_folder_if_they_are_those_meant(tmp
     checkpoints = saved(tmp_path / "old", 1)
     checkpoints.save_best(WEIGHTS, {"best_iter": best_iter})
     os.makedirs(tmp_path / "new")
-    assert bring_best(str(tmp_path / "old" / "iter_1"), str(tmp_path / "new"), {"best_iter": 1}) is brought
+    best = {"model": {"best_iter": 1}}
+    there = bring_best(str(tmp_path / "old" / "iter_1"), str(tmp_path / "new"), best)
+    assert there == ({"model"} if brought else set())
     assert folders(tmp_path / "new") == (["best_model"] if brought else [])
 
 
@@ -188,4 +190,18 @@ def test_whether_the_best_weights_are_there_is_for_the_first_rank_to_say(tmp_pat
     """On a machine without the folder, a rank takes the answer of the rank that keeps it."""
     monkeypatch.setattr(parallel, "rank", lambda: 1)
     monkeypatch.setattr(parallel, "most_over_ranks", lambda own: max(own, 1))
-    assert bring_best(str(tmp_path / "iter_2"), str(tmp_path / "here"), {"best_iter": 2}) is True
+    best = {"model": {"best_iter": 2}, "ema": {"best_iter": 2}}
+    assert bring_best(str(tmp_path / "iter_2"), str(tmp_path / "here"), best) == {"model"}
+
+
+@pytest.mark.parametrize("spoilt", [BEST, BEST_EMA])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_best_weights_that_are_there_must_be_sound_and_those_meant(tmp_path, spoilt, damaged):
+    checkpoints = saved(tmp_path, 1)
+    for name in (BEST, BEST_EMA):
+        checkpoints.save_best(FILES, {"best_iter": 1 if damaged or name != spoilt else 2}, name)
+    if damaged:
+        flip(tmp_path / spoilt / "model.pdparams")
+    best = {"model": {"best_iter": 1}, "ema": {"best_iter": 1}}
+    there = bring_best(str(tmp_path / "iter_1"), str(tmp_path), best)
+    assert there == ({"ema"} if spoilt == BEST else {"model"})

@@ -11,6 +11,7 @@ import tiny
 from running import arrays, assert_same, config, full_disk, iters, scripted, train
 
 from paddleseg.core import loading, runs
+from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.errors import UserError
 
 
@@ -113,3 +114,29 @@ def test_a_full_disk_in_between_does_not_stop_the_training(tmp_path, root, lines
     folder = train(tmp_path, config(root), no_eval=True)
     assert iters(folder) == ["iter_2", "iter_6"]
     assert any("iter_4 cannot be written: No space left on device" in line for line in lines)
+
+
+def test_a_best_score_without_its_weights_is_not_the_best(tmp_path, root, lines, monkeypatch):
+    # The model and its average in turn: 0.5 is not saved, so 0.4 is the best that there are weights of.
+    scripted(monkeypatch, [0.3, 0.3, 0.5, 0.5, 0.4, 0.4])
+    real, calls = Checkpoints.save_best, []
+
+    def save_best(self, *args, **kwargs):
+        calls.append(args)
+        if len(calls) not in (3, 4):
+            return real(self, *args, **kwargs)
+        with pytest.MonkeyPatch.context() as patch:
+            full_disk(patch, "best_model.part")
+            return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Checkpoints, "save_best", save_best)
+    folder = train(tmp_path, config(root), use_ema=True)
+    assert len(calls) == 6
+    assert sum("best_model cannot be written: No space left" in line for line in lines) == 2
+    assert sum("so far is 0.3000, of iter 2" in line for line in lines) == 4
+    with open(os.path.join(folder, "iter_6", "state.json"), encoding="utf-8") as file:
+        best = json.load(file)["best"]
+    for key, name in (("model", "best_model"), ("ema", "ema_best_model")):
+        with open(os.path.join(folder, name, "state.json"), encoding="utf-8") as file:
+            assert json.load(file) == best[key]
+        assert (best[key]["best_miou"], best[key]["best_iter"]) == (0.4, 6)

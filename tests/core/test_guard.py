@@ -89,6 +89,31 @@ def test_a_gradient_that_is_not_finite_is_a_bad_step_too(on_device):
         np.testing.assert_array_equal(value, before[key])
 
 
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("last_has_b", [False, True])
+def test_a_bad_step_with_a_parameters_first_gradient_changes_nothing(name, on_device, last_has_b):
+    def trained(steps):
+        paddle.seed(1)
+        a, b = layers = [paddle.nn.Linear(3, 2), paddle.nn.Linear(3, 2)]
+        parameters = [p for layer in layers for p in layer.parameters()]
+        optimizer = getattr(paddle.optimizer, name)(0.1, parameters=parameters, weight_decay=0.01)
+        guard = Guard(layers, optimizer, on_device)
+        for factor, with_b in steps:
+            guard.begin()
+            x = paddle.ones([1, 3])
+            loss = ((a(x) + b(x) if with_b else a(x)) * factor).sum()
+            loss.backward()
+            guard.step(loss)
+        return [p.numpy() for p in parameters]
+
+    begin, end = (1.0, False), (2.0, last_has_b)
+    expected, got = trained([begin, end, end]), trained([begin, (float("nan"), True), end, end])
+    assert all(np.isfinite(value).all() for value in got)
+    for one, other in zip(expected, got):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.fixture
 def warnings(monkeypatch):
     told = []

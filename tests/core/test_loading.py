@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -37,6 +40,42 @@ def test_a_users_mistake_arrives_whole_at_its_batch(num_workers):
     assert next(batches)["label"].tolist() == [3, 1]
     with pytest.raises(UserError, match="^sample 7 is broken: dé$"):
         next(batches)
+
+
+STUCK = """
+import multiprocessing, os, signal, sys, time
+import numpy as np
+from paddleseg.core.loading import load_batches, stack
+
+class Stuck:
+    def __len__(self):
+        return 2
+    def __getitem__(self, key):
+        if key:
+            time.sleep(100)
+        return {"img": np.zeros(2, "float32")}
+
+batches = load_batches(Stuck(), [[0], [1]], 1, stack)
+next(batches)
+(worker,) = multiprocessing.active_children()
+time.sleep(0.3)
+os.kill(worker.pid, signal.SIGTERM)
+time.sleep(0.3)
+assert worker.is_alive()
+if sys.argv[1] == "close":
+    batches.close()
+    worker.join(10)
+    assert not worker.is_alive()
+print("over", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Paddle has workers on Linux alone")
+@pytest.mark.parametrize("way", ["close", "exit"])
+def test_a_worker_outlives_sigterm_and_is_ended_even_if_it_is_stuck(way):
+    command = [sys.executable, "-W", "ignore", "-c", STUCK, way]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "over\n"), ended.stderr
 
 
 class Photographs:

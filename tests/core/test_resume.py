@@ -68,6 +68,18 @@ def test_what_would_change_the_outcome_is_named_and_refused(tmp_path, root, line
     assert "--resume_anyway" in str(error.value)
 
 
+def test_another_list_of_files_is_named_and_refused(tmp_path, lines):
+    root = tiny.write_optic_disc(tmp_path / "data", train=6)
+    folder = train(tmp_path, config(root), no_eval=True)
+    listed = os.path.join(root, "train_list.txt")
+    with open(listed, encoding="utf-8") as file:
+        rows = file.read().splitlines()
+    with open(listed, "w", encoding="utf-8") as file:
+        file.write("\n".join(reversed(rows)))  # the same files in another order are another training
+    with pytest.raises(UserError, match="train_dataset: its list of files: 6, SHA-256 .* then, 6, SHA-256"):
+        train(tmp_path, config(root), no_eval=True, resume_model=os.path.join(folder, "iter_2"))
+
+
 def test_a_change_may_be_insisted_on(tmp_path, root, lines):
     folder = train(tmp_path, config(root), no_eval=True)
     flags = {"resume_model": os.path.join(folder, "iter_2"), "learning_rate": 0.1, "no_eval": True}
@@ -171,7 +183,7 @@ def test_an_evaluation_that_a_signal_breaks_off_is_made_after_the_resume(
     with pytest.raises(Stopped) as stopped:
         train(tmp_path, config(root), use_ema=True, use_vdl=True)
     assert stopped.value.signum == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     folder = str(tmp_path / "run")
     assert iters(folder)[-1] == f"iter_{2 * call}"
     monkeypatch.undo()
@@ -198,3 +210,15 @@ def test_without_its_best_weights_a_run_looks_for_the_best_anew(tmp_path, root, 
     train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"))
     assert any("the best score is looked for anew" in line for line in lines)
     assert os.path.isdir(os.path.join(folder, "best_model"))
+
+
+def test_best_weights_of_another_iteration_are_not_taken_for_those_meant(tmp_path, root, lines, monkeypatch):
+    # Of the model and its average in turn; both are best at iteration 4, the average alone still at 6.
+    scripted(monkeypatch, [0.2, 0.2, 0.4, 0.4, 0.3, 0.5] + [0.3, 0.1])
+    folder = train(tmp_path, config(root), use_ema=True)
+    train(tmp_path, config(root), use_ema=True, resume_model=os.path.join(folder, "iter_4"))
+    told = [line for line in lines if "are gone" in line]
+    assert told == ["the averaged weights of iteration 4 are gone; the best score is looked for anew"]
+    with open(os.path.join(folder, "iter_6", "state.json"), encoding="utf-8") as file:
+        best = json.load(file)["best"]
+    assert (best["model"]["best_miou"], best["ema"]["best_miou"]) == (0.4, 0.1)

@@ -5,6 +5,7 @@ import pytest
 
 from paddleseg.core import signals
 from paddleseg.core.signals import StopRequest, outlive_signals
+from paddleseg.errors import Stopped
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
@@ -22,14 +23,30 @@ def clock(monkeypatch):
     return now
 
 
+def handlers():
+    return [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_a_request_and_its_handler_is_put_back(clock, signum):
-    before = signal.getsignal(signum)
+def test_a_signal_is_a_request_and_repeats_after_the_stop_are_ignored(clock, signum):
     with StopRequest() as stop:
         assert stop.signum == 0
         os.kill(os.getpid(), signum)
         assert stop.signum == signum
-    assert signal.getsignal(signum) == before
+    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+def test_without_a_signal_the_handlers_are_put_back():
+    before = handlers()
+    with StopRequest():
+        assert handlers() != before
+    assert handlers() == before
+
+
+def test_a_stop_by_another_ranks_signal_counts():
+    with pytest.raises(Stopped), StopRequest():
+        raise Stopped(signal.SIGTERM)
+    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
 
 
 def test_repeats_are_the_same_signal_and_a_later_one_ends_at_once(clock):
@@ -53,16 +70,14 @@ def test_a_request_without_a_signal_counts_as_one(clock, capfd):
     assert capfd.readouterr().err == "the launcher has died: the training stops after this step and saves\n"
 
 
-def test_a_data_worker_stays_for_a_while_after_sigterm(monkeypatch):
-    alarms = []
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
-    monkeypatch.setattr(signals.signal, "alarm", alarms.append)
+def test_a_data_worker_ignores_signals(monkeypatch):
     monkeypatch.setattr(signals.sys, "platform", "other")
-    try:
-        outlive_signals()
+    outlive_signals()
+    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+def test_a_worker_that_has_only_just_been_forked_stays(clock):
+    with StopRequest() as stop:
+        stop._pid = -1  # as if this were its child
         os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-    assert alarms == [signals.WORKER_SECONDS]
+        assert stop.signum == 0

@@ -52,8 +52,10 @@ def test_a_process_that_has_got_the_id_of_a_dead_rank_is_not_that_rank(monkeypat
         assert exits.wait(10)
 
 
-def test_without_its_launcher_a_rank_is_asked_to_stop(monkeypatch, exits, capfd):
-    parent = [1]
+@pytest.mark.parametrize("before", [False, True], ids=["while it trains", "before it trains"])
+def test_without_its_launcher_a_rank_is_asked_to_stop(monkeypatch, exits, capfd, before):
+    parent = [2 if before else 1]
+    monkeypatch.setattr(watchdog.runtime, "PARENT", 1)
     monkeypatch.setattr(watchdog.os, "getppid", lambda: parent[0])
     guard = watched(monkeypatch, {})
     with guard:

@@ -43,6 +43,17 @@ def test_sigterm_saves_and_ends_with_143(given, tmp_path):
     assert gone(workers)
 
 
+def test_repeats_of_a_signal_do_not_change_the_status(given, tmp_path):
+    job = start(given, tmp_path)
+    job.wait_for("iter: 3/")
+    first = time.monotonic()
+    while job.processes[0].poll() is None and time.monotonic() - first < 4:
+        job.signal(0, TERM)
+        time.sleep(0.02)
+    assert job.statuses() == [143], job.log()
+    assert "stopped at iteration" in job.log()
+
+
 def test_a_signal_to_one_of_two_ranks_stops_both_and_the_resumed_job_ends_the_same(given, tmp_path):
     whole = start(given, tmp_path / "whole", ranks=2)
     job = start(given, tmp_path / "stopped", ranks=2)
