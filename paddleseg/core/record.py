@@ -9,7 +9,7 @@ from paddleseg.core.terminal import Bar, Lines, bar_wanted
 from paddleseg.core.validation_pictures import ValidationPictures
 from paddleseg.utils.logger import logger
 
-_DATA = ("train_dataset.", "unlabeled_dataset.", "val_dataset.", "test_config.")
+_DATA = ("train_dataset", "unlabeled_dataset", "val_dataset", "test_config.")
 
 
 class Record:

@@ -194,14 +194,18 @@ def test_whether_the_best_weights_are_there_is_for_the_first_rank_to_say(tmp_pat
     assert bring_best(str(tmp_path / "iter_2"), str(tmp_path / "here"), best) == {"model"}
 
 
+FILE_OF = {BEST: "model.pdparams", BEST_EMA: "ema_model.pdparams"}
+
+
 @pytest.mark.parametrize("spoilt", [BEST, BEST_EMA])
 @pytest.mark.parametrize("damaged", [False, True])
 def test_best_weights_that_are_there_must_be_sound_and_those_meant(tmp_path, spoilt, damaged):
     checkpoints = saved(tmp_path, 1)
     for name in (BEST, BEST_EMA):
-        checkpoints.save_best(FILES, {"best_iter": 1 if damaged or name != spoilt else 2}, name)
+        iteration = 1 if damaged or name != spoilt else 2
+        checkpoints.save_best({FILE_OF[name]: FILES["model.pdparams"]}, {"best_iter": iteration}, name)
     if damaged:
-        flip(tmp_path / spoilt / "model.pdparams")
+        flip(tmp_path / spoilt / FILE_OF[spoilt])
     best = {"model": {"best_iter": 1}, "ema": {"best_iter": 1}}
     there = bring_best(str(tmp_path / "iter_1"), str(tmp_path), best)
     assert there == ({"ema"} if spoilt == BEST else {"model"})
