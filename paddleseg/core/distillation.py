@@ -9,9 +9,9 @@ from paddleseg.core import parallel
 from paddleseg.core.loading import stack
 from paddleseg.core.resume import digest, flattened
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.cvlibs.check import class_counts, ignore_indices
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.cvlibs.config import SECTIONS
+from paddleseg.cvlibs.said import class_counts, ignore_indices
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.distill.declared import declared_taps, features_of_config
 from paddleseg.distill.distill_file import load_distill_file

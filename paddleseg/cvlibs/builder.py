@@ -6,7 +6,7 @@ from functools import cached_property
 
 import paddle
 
-from paddleseg.cvlibs import check, manager, signature
+from paddleseg.cvlibs import check, manager, said, signature
 from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.errors import UserError, one_line
 from paddleseg.utils.weights import load_weights
@@ -161,7 +161,7 @@ def _build_value(key, value, path):
     if isinstance(value, list):
         return [_build_value(key, item, f"{path}.{i}") for i, item in enumerate(value)]
     if isinstance(value, dict) and isinstance(value.get("type"), str):
-        registry = check.NESTED.get(key) or check.found_registry(value)
+        registry = check.NESTED.get(key) or said.found_registry(value)
         if registry is not None:
             return build_component(value, registry, path)
     return value

@@ -7,12 +7,13 @@ import sys
 import yaml
 
 from paddleseg.cvlibs import paddleseg_keys
-from paddleseg.cvlibs.check import (
-    COMPONENT_SECTIONS,
+from paddleseg.cvlibs.check import COMPONENT_SECTIONS, OTHER_SECTIONS, STEPS, Checker
+from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES
+from paddleseg.cvlibs.eval_config import with_flags
+from paddleseg.cvlibs.manager import BACKBONES, LOSSES
+from paddleseg.cvlibs.overrides import apply_overrides
+from paddleseg.cvlibs.said import (
     LOSS_SECTIONS,
-    OTHER_SECTIONS,
-    STEPS,
-    Checker,
     channel_counts,
     class_counts,
     component_of,
@@ -20,10 +21,6 @@ from paddleseg.cvlibs.check import (
     ignoring_components,
     nested_losses,
 )
-from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES
-from paddleseg.cvlibs.eval_config import with_flags
-from paddleseg.cvlibs.manager import BACKBONES, LOSSES
-from paddleseg.cvlibs.overrides import apply_overrides
 from paddleseg.cvlibs.signature import accepts, parameters
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError
