@@ -9,6 +9,7 @@ import warnings
 from importlib import metadata
 
 from paddleseg.errors import UserError
+from paddleseg.utils.cpu import slow_in_mkl, usable_cores
 from paddleseg.utils.logger import logger
 
 # The process that started this one, noted before Paddle, models and data are loaded: it may die meanwhile.
@@ -22,7 +23,7 @@ def prepare():
         UserError: an installation that cannot work, with the command that mends it.
     """
     check_installation()
-    set_threads()
+    tune()
     hush()
     import_paddle()
 
@@ -52,15 +53,27 @@ def check_installation():
     )
 
 
-def set_threads():
-    """Choose Paddle's CPU threads and MKL's code path, never over what the environment says already.
+def tune():
+    """Choose what Paddle reads once, as it is imported, and tell what was chosen.
 
-    Paddle computes on one thread unless told, and the MKL in its wheel takes a slow path on AMD processors.
+    What the environment says already stays, and with `PADDLESEG_TUNE=0` in it nothing is chosen. Paddle
+    computes on one thread unless told. All cores are for it: processes that read data (--num_workers) need
+    little of one beside a step on a CPU, and with a GPU these threads have little to do.
     """
+    if os.environ.get("PADDLESEG_TUNE") == "0":
+        return
+    cores = usable_cores()
     ranks = int(os.environ.get("PADDLE_LOCAL_SIZE") or os.environ.get("PADDLE_TRAINERS_NUM") or 1)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // ranks)))
-    if is_amd():
-        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    among = f" among {ranks} processes" if ranks > 1 else ""
+    settings = [("OMP_NUM_THREADS", str(max(1, cores // ranks)), f"{cores} usable core(s){among}")]
+    maker = slow_in_mkl()
+    if maker:
+        settings.append(("MKL_DEBUG_CPU_TYPE", "5", f"else MKL would not use AVX2 on a processor of {maker}"))
+    chosen = [setting for setting in settings if setting[0] not in os.environ]
+    os.environ.update({name: value for name, value, _ in chosen})
+    if chosen:
+        told = ", ".join(f"{name}={value} ({why})" for name, value, why in chosen)
+        logger.info(f"set for Paddle's speed: {told}; PADDLESEG_TUNE=0 sets nothing")
 
 
 def hush():
@@ -74,7 +87,7 @@ def hush():
 
 
 def import_paddle():
-    """Import Paddle without its warning against the OMP_NUM_THREADS that `set_threads` has chosen."""
+    """Import Paddle without its warning against the OMP_NUM_THREADS that `tune` has chosen."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -82,19 +95,3 @@ def import_paddle():
     finally:
         kept = [line for line in said.getvalue().splitlines(True) if "OMP_NUM_THREADS" not in line]
         sys.stderr.write("".join(kept))
-
-
-def usable_cores():
-    """Return the number of processor cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def is_amd(cpuinfo="/proc/cpuinfo"):
-    """Tell whether this is an AMD processor, as Linux reports it."""
-    try:
-        with open(cpuinfo, encoding="ascii", errors="ignore") as file:
-            return "AuthenticAMD" in file.read(4096)
-    except OSError:
-        return False

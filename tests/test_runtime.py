@@ -13,15 +13,24 @@ from refusal import refusal
 from paddleseg import runtime
 from paddleseg.errors import UserError
 
-THREADS = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE", "PADDLE_LOCAL_SIZE", "PADDLE_TRAINERS_NUM")
+SETTINGS = (
+    "MKL_DEBUG_CPU_TYPE",
+    "OMP_NUM_THREADS",
+    "PADDLESEG_TUNE",
+    "PADDLE_LOCAL_SIZE",
+    "PADDLE_TRAINERS_NUM",
+    "PADDLE_TRAINER_ID",
+)
 
 
 @pytest.fixture
 def environment(monkeypatch):
-    """The environment without what `set_threads` reads or writes; restored afterwards."""
-    for name in THREADS:
+    """A machine of 6 Intel cores, without what `tune` reads or writes; restored afterwards."""
+    for name in SETTINGS:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
+    monkeypatch.setattr(runtime, "usable_cores", lambda: 6)
+    monkeypatch.setattr(runtime, "slow_in_mkl", lambda: "")
     return monkeypatch
 
 
@@ -36,56 +45,64 @@ def installed(monkeypatch, **versions):
     monkeypatch.setattr(runtime.metadata, "version", version)
 
 
-def test_threads_are_the_usable_cores(environment):
-    environment.setattr(runtime, "usable_cores", lambda: 6)
-    environment.setattr(runtime, "is_amd", lambda: False)
-    runtime.set_threads()
+def test_threads_are_the_usable_cores(environment, capsys):
+    runtime.tune()
     assert os.environ["OMP_NUM_THREADS"] == "6"
     assert "MKL_DEBUG_CPU_TYPE" not in os.environ
+    told = capsys.readouterr().out
+    assert told.endswith(
+        "set for Paddle's speed: OMP_NUM_THREADS=6 (6 usable core(s)); PADDLESEG_TUNE=0 sets nothing\n"
+    )
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["PADDLE_LOCAL_SIZE", "PADDLE_TRAINERS_NUM"])
 @pytest.mark.parametrize(("ranks", "threads"), [("2", "3"), ("16", "1")])
-def test_ranks_share_the_cores(environment, name, ranks, threads):
+def test_ranks_share_the_cores(environment, capsys, name, ranks, threads):
     environment.setenv(name, ranks)
-    environment.setattr(runtime, "usable_cores", lambda: 6)
-    runtime.set_threads()
+    runtime.tune()
     assert os.environ["OMP_NUM_THREADS"] == threads
+    assert f"OMP_NUM_THREADS={threads} (6 usable core(s) among {ranks} processes)" in capsys.readouterr().out
 
 
-def test_amd_gets_mkls_fast_path(environment):
-    environment.setattr(runtime, "is_amd", lambda: True)
-    runtime.set_threads()
+def test_the_other_ranks_say_nothing(environment, capsys):
+    environment.setenv("PADDLE_TRAINERS_NUM", "2")
+    environment.setenv("PADDLE_TRAINER_ID", "1")
+    runtime.tune()
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert capsys.readouterr().out == ""
+
+
+def test_mkl_is_told_to_take_its_fast_path(environment, capsys):
+    environment.setattr(runtime, "slow_in_mkl", lambda: "AuthenticAMD")
+    runtime.tune()
     assert os.environ["MKL_DEBUG_CPU_TYPE"] == "5"
+    assert "MKL_DEBUG_CPU_TYPE=5 (else MKL would not use AVX2" in capsys.readouterr().out
 
 
-def test_what_the_environment_says_stays(environment):
+def test_what_the_environment_says_stays(environment, capsys):
     environment.setenv("OMP_NUM_THREADS", "7")
     environment.setenv("MKL_DEBUG_CPU_TYPE", "4")
-    environment.setattr(runtime, "is_amd", lambda: True)
-    runtime.set_threads()
+    environment.setattr(runtime, "slow_in_mkl", lambda: "AuthenticAMD")
+    runtime.tune()
     assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_DEBUG_CPU_TYPE"]) == ("7", "4")
+    assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(("vendor", "amd"), [("AuthenticAMD", True), ("GenuineIntel", False)])
-def test_the_processors_maker_is_read(tmp_path, vendor, amd):
-    path = tmp_path / "cpuinfo"
-    path.write_bytes(f"processor: 0\nvendor_id: {vendor}\nname: caf\xe9\n".encode("latin-1"))
-    assert runtime.is_amd(path) is amd
+def test_what_is_set_once_is_neither_set_nor_told_again(environment, capsys):
+    runtime.tune()
+    capsys.readouterr()
+    runtime.tune()
+    assert capsys.readouterr().out == ""
 
 
-def test_no_cpuinfo_is_no_amd(tmp_path):
-    assert runtime.is_amd(tmp_path / "none") is False
-
-
-def test_usable_cores_are_within_the_machines():
-    assert 1 <= runtime.usable_cores() <= os.cpu_count()
-
-
-def test_usable_cores_without_affinity(monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert runtime.usable_cores() == 1
+def test_nothing_is_set_where_that_is_turned_off(environment, capsys):
+    environment.setenv("PADDLESEG_TUNE", "0")
+    environment.setattr(runtime, "slow_in_mkl", lambda: "AuthenticAMD")
+    runtime.tune()
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert "MKL_DEBUG_CPU_TYPE" not in os.environ
+    assert capsys.readouterr().out == ""
 
 
 def test_numpy_2_is_refused_with_the_remedy(monkeypatch, capsys):
@@ -162,7 +179,7 @@ def test_a_training_says_what_is_ours_and_nothing_else(repository, tmp_path, scr
         distill = tiny.write_distill_file(tmp_path / "d.py", [tiny.feature()])
         flags += ["--student_config", path, "--teacher_config", path, "--allow_random_teacher", "--use_vdl"]
         flags += ["--distill_config", distill]
-    kept = {name: value for name, value in os.environ.items() if name not in THREADS}
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     search = os.pathsep.join([str(repository / "tests"), os.environ.get("PYTHONPATH", "")])
     process = subprocess.run(
         [sys.executable, str(repository / script), *map(str, flags)],
@@ -174,7 +191,7 @@ def test_a_training_says_what_is_ours_and_nothing_else(repository, tmp_path, scr
     assert (process.returncode, process.stderr) == (0, "")
     before, *records = re.split(r"(?m)^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[)", process.stdout)
     assert before == ""
-    assert "Paddle" in records[0]
+    assert re.search(r"\tPaddle [\d.]+ on cpu", next(r for r in records if "set for Paddle" not in r))
     # The config has many lines, and the scores of the classes are on a second one.
     longer = [record for record in records if record.count("\n") > 1 and "]\tconfig " not in record]
     assert all("[EVAL] Class " in record for record in longer)

@@ -1,0 +1,103 @@
+import os
+
+import pytest
+
+from paddleseg.utils import cpu
+
+
+def write(folder, **files):
+    """Write files of a cgroup, dots in their names given as underscores."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("_", ".", 1)).write_text(text + "\n")
+
+
+def granted(tmp_path, lines):
+    """Return the cores that the cgroups under `tmp_path` grant a process with these lines."""
+    path = tmp_path / "cgroup"
+    path.write_text("".join(line + "\n" for line in lines))
+    return cpu.granted_cores(path, tmp_path / "fs")
+
+
+def test_no_limit(tmp_path):
+    write(tmp_path / "fs" / "a", cpu_max="max 100000")
+    assert granted(tmp_path, ["0::/a"]) is None
+    assert granted(tmp_path, ["0::/"]) is None
+    assert cpu.granted_cores(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "cores"), [("250000 100000", "max 100000", 2.5), ("max 1", "3 2", 1.5)]
+)
+def test_the_least_of_all_groups_up_to_the_root(tmp_path, inner, outer, cores):
+    write(tmp_path / "fs" / "a" / "b", cpu_max=inner)
+    write(tmp_path / "fs" / "a", cpu_max=outer)
+    assert granted(tmp_path, ["0::/a/b"]) == cores
+
+
+@pytest.mark.parametrize("path", ["/docker/0123", "/../..", "/"])
+def test_a_container_has_its_own_group_as_root(tmp_path, path):
+    write(tmp_path / "fs", cpu_max="200000 100000")
+    assert granted(tmp_path, [f"0::{path}"]) == 2
+
+
+@pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct"])
+def test_version_1(tmp_path, mount):
+    lines = ["9:memory:/m", "4:cpu,cpuacct:/a", "0::/"]
+    group = tmp_path / "fs" / mount / "a"
+    group.mkdir(parents=True)
+    (group / "cpu.cfs_period_us").write_text("100000\n")
+    (group / "cpu.cfs_quota_us").write_text("-1\n")
+    assert granted(tmp_path, lines) is None
+    (group / "cpu.cfs_quota_us").write_text("400000\n")
+    assert granted(tmp_path, lines) == 4
+
+
+def test_a_file_of_another_form_limits_nothing(tmp_path):
+    write(tmp_path / "fs", cpu_max="much")
+    assert granted(tmp_path, ["0::/"]) is None
+
+
+@pytest.mark.parametrize(("granted", "cores"), [(None, 8), (64.0, 8), (2.5, 2), (0.5, 1)])
+def test_usable_cores_are_those_of_the_affinity_and_of_the_quota(monkeypatch, granted, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(cpu, "granted_cores", lambda: granted)
+    assert cpu.usable_cores() == cores
+
+
+def test_usable_cores_are_within_the_machines():
+    assert 1 <= cpu.usable_cores() <= os.cpu_count()
+
+
+def test_usable_cores_without_affinity(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cpu.usable_cores() == 1
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "machine", "maker"),
+    [
+        ("AuthenticAMD", "fma avx avx2", "x86_64", "AuthenticAMD"),
+        ("HygonGenuine", "avx2", "AMD64", "HygonGenuine"),
+        ("AuthenticAMD", "avx", "x86_64", ""),
+        ("GenuineIntel", "avx2", "x86_64", ""),
+        ("AuthenticAMD", "avx2", "aarch64", ""),
+    ],
+)
+def test_processors_on_which_mkl_takes_its_slow_path(tmp_path, monkeypatch, vendor, flags, machine, maker):
+    monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
+    path = tmp_path / "cpuinfo"
+    path.write_bytes(
+        f"processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: caf\xe9\nflags\t\t: {flags}\n\n".encode(
+            "latin-1"
+        )
+    )
+    assert cpu.slow_in_mkl(path) == maker
+
+
+def test_no_cpuinfo_and_none_of_an_x86_are_left_alone(tmp_path):
+    assert cpu.slow_in_mkl(tmp_path / "none") == ""
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\n")
+    assert cpu.slow_in_mkl(path) == ""
