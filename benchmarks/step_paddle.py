@@ -1,0 +1,94 @@
+"""A process that makes one distillation step in Paddle whenever it is asked; `step.py` starts it.
+
+python benchmarks/step_paddle.py plain|ours FOLDER BATCH CLOCK [flags of slim/distill/distill_train.py]
+"""
+
+import os
+import runpy
+import sys
+from unittest import mock
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
+
+import step_setup  # noqa: E402
+from turns import Turns  # noqa: E402
+
+from paddleseg import cli, runtime  # noqa: E402
+
+HOST_READS = 5
+
+
+def main():
+    role, folder, batch, clock, *flags = sys.argv[1:]
+    turns = Turns(clock)
+    if role == "plain":
+        plain(folder, int(batch), turns)
+    else:
+        ours(folder, batch, turns, flags)
+
+
+def plain(folder, batch, turns):
+    """Make the steps of the plain loop, which is what PaddleSeg's distillation amounts to.
+
+    The teacher is in eval mode, but with its graph; the losses are at full resolution; five losses are read by
+    the host at every step. A fixed batch is read beforehand.
+    """
+    runtime.prepare()
+    import paddle
+    import paddle.nn.functional as F
+
+    from paddleseg.cvlibs import SegBuilder
+
+    turns.note("imported")
+    paddle.set_device("cpu")
+    paddle.seed(0)
+    student_cfg, teacher_cfg = step_setup.configs(folder, batch)
+    builder = SegBuilder(student_cfg)
+    student, teacher, optimizer = builder.model, SegBuilder(teacher_cfg).model, builder.optimizer
+    images, labels = step_setup.first_batch(builder)
+    student.train()
+    teacher.eval()
+    sums = [0.0] * HOST_READS
+
+    def step():
+        ours, theirs = student(images)[0], teacher(images)[0]
+        ours, theirs = ours.transpose([0, 2, 3, 1]), theirs.transpose([0, 2, 3, 1])
+        task = F.cross_entropy(ours, labels, ignore_index=255)
+        logit = 3.0 * F.kl_div(F.log_softmax(ours, -1), F.softmax(theirs, -1), reduction="mean")
+        feature = paddle.zeros([1])
+        loss = task + logit + feature.sum()
+        loss.backward()
+        optimizer.step()
+        optimizer._learning_rate.step()
+        student.clear_gradients()
+        for i, value in enumerate((loss, logit, feature, task, logit)):
+            sums[i] += float(value)
+
+    while True:
+        turns.take(step)
+
+
+def ours(folder, batch, turns, flags):
+    """Run the toolkit's own command on the same configs, and let each of its updates be a turn."""
+    runtime.prepare()
+    from paddleseg.core import fit
+
+    turns.note("imported")
+
+    class Update(fit.Update):
+        def __call__(self, batches, iteration):
+            return turns.take(lambda: super(Update, self).__call__(batches, iteration))
+
+    endless = str(10**6)
+    command = ["--teacher_config", os.path.join(folder, step_setup.TEACHER)]
+    command += ["--student_config", os.path.join(folder, step_setup.STUDENT), "--no_eval", "--device", "cpu"]
+    command += ["--batch_size", batch, "--iters", endless, "--save_interval", endless]
+    command += ["--save_dir", os.path.join(folder, f"run_{os.getpid()}"), *flags]
+    script = os.path.join(ROOT, "slim", "distill", "distill_train.py")
+    with mock.patch.object(fit, "Update", Update), mock.patch.object(sys, "argv", [script, *command]):
+        runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    cli.run(main)
