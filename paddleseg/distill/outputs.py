@@ -1,4 +1,4 @@
-"""A model's logits at both of their sizes, and which outputs of several models are each other's counterparts."""
+"""A model's logits at both of their sizes, and which outputs of several models are counterparts."""
 
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.losses.combine import output_list

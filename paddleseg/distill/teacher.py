@@ -36,7 +36,7 @@ class Teacher:
 
     @paddle.no_grad()
     def at_head(self, images, keys=None):
-        """Return (list of logits, {name or Tap: tensor}), the logits at the size at which the head gives them.
+        """Return (list of logits, {name or Tap: tensor}), the logits at the size that the head gives them.
 
         Args:
             images: N x 3 x H x W.
@@ -47,7 +47,7 @@ class Teacher:
 
     @paddle.no_grad()
     def upsampled(self, logits, size):
-        """Return the list of logits that the model gives for images of `size`, (H, W), from those at the head."""
+        """Return the list of the model's logits for images of `size`, (H, W), from those at the head."""
         return upsampled(self.model, logits, size)
 
 
