@@ -19,6 +19,7 @@ class Teacher:
 
     Attributes:
         model: the same.
+        taps: its `Taps`.
         engine: what computes, `engine(images) -> (list of logits, {name or Tap: tensor})`.
     """
 
@@ -27,7 +28,8 @@ class Teacher:
         model.eval()
         for parameter in model.parameters():
             parameter.stop_gradient = True
-        self.engine = PaddleEngine(model, Taps(model, "teacher", adaptor_class, declared))
+        self.taps = Taps(model, "teacher", adaptor_class, declared)
+        self.engine = PaddleEngine(model, self.taps)
 
     def __call__(self, images):
         """Return (list of logits, {name: tensor}) for images N x 3 x H x W, none with a gradient."""
