@@ -120,6 +120,7 @@ def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
             parallel.num_ranks(),
             iteration,
             accumulate,
+            args.cache_views,
         )
 
     keys, samples = drawn_from(start_iter)
