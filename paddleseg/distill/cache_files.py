@@ -112,10 +112,6 @@ class CacheFiles:
             record = _RECORD.pack(of, checksum, _check(row, of, checksum), 0)
             self._write(INDEX, row * _RECORD.size, record)
 
-    def room(self):
-        """Return (bytes that are still to be written until it is full, bytes that are free)."""
-        return (self.num_rows - self.filled()) * self.row_bytes, shutil.disk_usage(self.folder).free
-
     def _path(self, name):
         return os.path.join(self.folder, name if name == INDEX else f"{name}.bin")
 
