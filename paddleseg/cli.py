@@ -216,8 +216,8 @@ def add_views_flag(parser):
         "--cache_views",
         type=positive,
         metavar="K",
-        help="augment each training image in K ways, of which an epoch shows number epoch mod K, so that what "
-        "is computed of an image may be kept (default: anew in every epoch)",
+        help="augment each training image in K ways, of which an epoch shows number epoch mod K, so that "
+        "what is computed of it may be kept (default: anew in every epoch)",
     )
 
 

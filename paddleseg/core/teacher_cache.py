@@ -80,7 +80,7 @@ class CacheRecord:
 
 
 def attach(step, builder, teacher_cfgs, plan, args):
-    """Let the teachers of a step keep their outputs, each in a folder of its own below that of --teacher_cache.
+    """Let the teachers of a step keep their outputs, each in a folder of its own below --teacher_cache.
 
     Args:
         step: a `DistillStep`; its teachers are replaced, and its `cache` is set.
@@ -121,7 +121,12 @@ def attach(step, builder, teacher_cfgs, plan, args):
         if not num_logits and not taps:
             continue  # nobody asks it
         tensors = _tensors(teacher, images, num_logits, taps)
-        whole = {**about, "teacher": _about_teacher(cfg, teacher), "tensors": tensors, "dtype": args.cache_dtype}
+        whole = {
+            **about,
+            "teacher": _about_teacher(cfg, teacher),
+            "tensors": tensors,
+            "dtype": args.cache_dtype,
+        }
         files = _open(args, whole, len(samples) * args.cache_views)
         cached.append(CachedTeacher(teacher, files, args.cache_views, num_logits, taps))
         step.teachers.teachers[k] = cached[-1]
@@ -130,8 +135,9 @@ def attach(step, builder, teacher_cfgs, plan, args):
     _check_room(args.teacher_cache, [teacher.files for teacher in cached], builder.cfg.iters * per_iteration)
     if builder.cfg.iters <= args.cache_views * keys.iters_per_epoch:
         logger.warning(
-            f"--teacher_cache: {builder.cfg.iters} iterations show none of the {args.cache_views} views of an "
-            f"image twice, so what is kept serves later trainings alone; a lower --cache_views would use it"
+            f"--teacher_cache: {builder.cfg.iters} iterations show none of the {args.cache_views} views of "
+            f"an image twice, so what is kept serves later trainings alone; a lower --cache_views would use "
+            f"it in this one"
         )
 
 
@@ -145,8 +151,8 @@ def _some_images(builder, samples, args):
     if len(shapes) > 1:
         raise UserError(
             f"{builder.cfg.place('train_dataset', 'transforms')}: they give images of several sizes, such as "
-            f"{_size(shapes[0])} and {_size(shapes[1])}, and --teacher_cache keeps rows of one size; let them end "
-            f"in one that gives a fixed size, such as RandomPaddingCrop or Resize"
+            f"{_size(shapes[0])} and {_size(shapes[1])}, and --teacher_cache keeps rows of one size; add one "
+            f"that gives a fixed size, such as RandomPaddingCrop or Resize"
         )
     return paddle.to_tensor(np.stack(images[: builder.cfg.batch_size]))
 
@@ -190,8 +196,8 @@ def _tensors(teacher, images, num_logits, taps):
         alone = len(one.shape) > 1 and one.shape[0] == len(images)
         if not alone or not np.allclose(one[0], other[0], rtol=1e-3, atol=1e-3 * np.abs(one[0]).max()):
             raise UserError(
-                f"--teacher_cache: the teacher's {what} depends on which images are in a batch together, so it "
-                f"cannot be kept for each; leave it out of distill.features, or train without --teacher_cache"
+                f"--teacher_cache: the teacher's {what} depends on which images are in a batch together, so "
+                f"it cannot be kept for each; leave it out of distill.features, or train without a cache"
             )
         tensors[name] = {"is": what, "shape": list(one.shape[1:])}
     return tensors
@@ -208,8 +214,9 @@ def _open(args, about, num_rows):
     layout = {name: (tensor["shape"], about["dtype"]) for name, tensor in about["tensors"].items()}
     files = CacheFiles(os.path.join(args.teacher_cache, name), about, num_rows, layout)
     logger.info(
-        f"teacher cache {files.folder}: {told_size(files.size)} when full, {num_rows} rows ({about['views']} views "
-        f"of each image) of {told_size(files.row_bytes)} in {about['dtype']}; {files.filled()} are there"
+        f"teacher cache {files.folder}: {told_size(files.size)} when full, of {num_rows} rows "
+        f"({about['views']} views of each image) of {told_size(files.row_bytes)} in {about['dtype']}; "
+        f"{files.filled()} rows are there"
     )
     return files
 
@@ -220,6 +227,6 @@ def _check_room(folder, all_files, most_rows):
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"--teacher_cache {folder}: {told_size(needed)} are to be written, and {told_size(free)} are free; "
-            f"make room, name a folder on another disk, or lower --cache_views"
+            f"--teacher_cache {folder}: {told_size(needed)} are to be written, and {told_size(free)} are "
+            f"free; make room, name a folder on another disk, or lower --cache_views"
         )

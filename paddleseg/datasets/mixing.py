@@ -54,9 +54,7 @@ def mixed(
         sources.append((samples, unlabeled_per_batch, "the unlabeled_dataset"))
     counts = [count for _, count, _ in sources]
     batches = [
-        EpochBatches(
-            len(s), count * parts, iters, s.seed, rank, nranks, start_iter, name=name, views=views
-        )
+        EpochBatches(len(s), count * parts, iters, s.seed, rank, nranks, start_iter, name=name, views=views)
         for s, count, name in sources
     ]
     samples = [samples for samples, _, _ in sources]

@@ -160,22 +160,24 @@ class ReplacedSamples:
     """Samples of which one that cannot be read gives way to another.
 
     What takes its place is that view of the first readable sample in an order drawn for (seed, view, index),
-    which is a function of these and of the files alone: neither the number of workers nor a resume changes it,
-    and no batch becomes smaller.
+    which is a function of these and of the files alone: neither the number of workers nor a resume changes
+    it, and no batch becomes smaller.
 
     Args:
         samples: `SeededSamples`, or others with keys (view, index) and an `alike`.
         seed: an integer >= 0.
         most: how many different samples of this process may be unreadable; 0 accepts none.
+        with_keys: whether each sample also has its own 'key', (view, index): that of what took its place.
 
     `replaced[view, index]` is a sample. In a worker, `read` alone is called, and what it tells is handed to
     `note` in the main process, which counts.
     """
 
-    def __init__(self, samples, seed, most):
+    def __init__(self, samples, seed, most, with_keys=False):
         self._samples = samples
         self._seed = seed
         self._most = most
+        self._with_keys = with_keys
         self._bad = set()
 
     def __len__(self):
@@ -195,7 +197,8 @@ class ReplacedSamples:
         view, bad = key[0], {}
         for index in self._candidates(*key):
             try:
-                return self._samples[view, index], bad
+                sample = self._samples[view, index]
+                return ({**sample, "key": (view, index)} if self._with_keys else sample), bad
             except SampleError as error:
                 bad[index] = str(error)
                 if len(bad) > self._most:

@@ -1,4 +1,4 @@
-"""Rows of numbers in files that several processes fill at once, and of which none is read before it is whole."""
+"""Rows of numbers in files that several processes fill at once, none of which is read before it is whole."""
 
 import contextlib
 import errno
@@ -22,11 +22,11 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no
 class CacheFiles:
     """A folder with one file for each of several tensors, in which row after row has the same size.
 
-    `cache.json` says what they are of; it is written last, so that where it is the files have their whole size.
-    They are sparse, memory-mapped for reading, and written by plain calls, which fail on a full disk where
-    a write to mapped memory would kill the process. `index.bin` holds a record of 16 bytes for each row, written
-    after the row's bytes: a process may be killed at any moment. The record holds their checksum, since a loss of
-    power may keep the record and lose the bytes, and since another process may write the row meanwhile.
+    `cache.json` says what they are of; it is written last: where it is, the files have their whole size. They
+    are sparse, memory-mapped for reading, and written by plain calls, which fail on a full disk where a write
+    to mapped memory would kill the process. `index.bin` holds a record of 16 bytes for each row, written
+    after the row's bytes, so that a process may be killed at any moment. The record holds their checksum,
+    since a loss of power may keep the record and lose the bytes, and another process may write the row too.
 
     Args:
         folder: its path; it is made if it is missing.
@@ -169,7 +169,7 @@ class CacheFiles:
     def _full(self):
         free = shutil.disk_usage(self.folder).free if os.path.isdir(self.folder) else 0
         return (
-            f"--teacher_cache: no space is left for {self.folder}: it takes {told_size(self.size)} when it is full "
+            f"--teacher_cache: no space is left for {self.folder}: it takes {told_size(self.size)} when full "
             f"({self.num_rows} rows of {told_size(self.row_bytes)}), and {told_size(free)} are free; what is "
             f"written stays good. Make room, name a folder on another disk, or lower --cache_views"
         )

@@ -11,12 +11,12 @@ from paddleseg.errors import UserError
 class CachedTeacher:
     """A `Teacher` whose answers at the head's resolution are kept in files, and read from them from then on.
 
-    A row is the view of a sample, number index * views + view. It is used for the very image only that it was
-    computed of, told by its checksum, so that neither a file that was changed or repaired nor a transform that
-    draws otherwise than it should can bring another image's answers to the student. If any row of a batch is
-    missing, the teacher is run on the whole batch, as it is without a cache, since its last digits depend on what
-    is computed together. What is returned has gone through the files' dtype in any case, so that a training that
-    is resumed, and reads, comes to the same as one that went through, and computed.
+    A row is a view of a sample, number index * views + view. It serves only the very image that it was
+    computed of, told by its checksum, so that neither a file that was changed nor a transform that draws
+    otherwise than it should can bring another image's answers to the student. If any row of a batch is
+    missing, the teacher is run on the whole batch, as it is without a cache, since its last digits depend on
+    what is computed together. What is returned has gone through the files' dtype in any case, so that a
+    training that is resumed, and reads, comes to the same as one that went through, and computed.
 
     Args:
         teacher: the `Teacher`.
@@ -29,7 +29,6 @@ class CachedTeacher:
         model: the teacher's.
         files: the same.
         hits, asked: rows that were read, of all that were wanted.
-        stale: rows of all that were there but of another image.
     """
 
     def __init__(self, teacher, files, views, num_logits, taps):
@@ -56,8 +55,7 @@ class CachedTeacher:
 
         Args:
             images: N x 3 x H x W.
-            keys: [view, index, checksum of the image] of each, as `sample_keys` gives them; None asks the teacher
-                himself.
+            keys: [view, index, `image_checksum`] of each of the images; None asks the teacher himself.
         """
         if keys is None:
             return self._teacher.at_head(images)
@@ -89,16 +87,16 @@ class CachedTeacher:
     def _round(self, name, array, into):
         if array.shape != into.shape:
             raise UserError(
-                f"--teacher_cache: {name} of this image is {list(array.shape)}, of the first {list(into.shape)}; "
-                f"the images of all views must have one size, as a transform such as RandomPaddingCrop or Resize "
-                f"gives them"
+                f"--teacher_cache: {name} of this image is {list(array.shape)}, of the first "
+                f"{list(into.shape)}; images must have one size, as a transform such as RandomPaddingCrop or "
+                f"Resize gives them"
             )
         with np.errstate(over="ignore"):
             into[...] = array
         if not np.isfinite(into).all() and np.isfinite(array).all():
             raise UserError(
-                f"--teacher_cache: {name} holds {np.abs(array).max():.4g}, which is no number of {into.dtype}; "
-                f"keep it with --cache_dtype float32"
+                f"--teacher_cache: {name} holds {np.abs(array).max():.4g}, which is no number of "
+                f"{into.dtype}; keep it with --cache_dtype float32"
             )
 
 
