@@ -62,6 +62,7 @@ def distill(args):
     with contextlib.ExitStack() as end:
         if args.teacher_cache:
             teacher_cache.attach(step, builder, teacher_cfgs, plan, args)
+        if step.cache is not None:
             end.callback(step.cache.log_total)
         return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
 

@@ -130,6 +130,8 @@ def attach(step, builder, teacher_cfgs, plan, args):
         files = _open(args, whole, len(samples) * args.cache_views)
         cached.append(CachedTeacher(teacher, files, args.cache_views, num_logits, taps))
         step.teachers.teachers[k] = cached[-1]
+    if not cached:
+        return
     step.cache = CacheRecord(cached)
     per_iteration = builder.cfg.batch_size * args.accumulate_steps * parallel.num_ranks()
     _check_room(args.teacher_cache, [teacher.files for teacher in cached], builder.cfg.iters * per_iteration)
@@ -188,8 +190,8 @@ def _tensors(teacher, images, num_logits, taps):
         UserError: one that is not N x ..., or that other images of the batch decide with.
     """
     found = _asked(teacher, images, num_logits, taps)
-    # The first image in other company.
-    again = _asked(teacher, images[:1].tile([len(images), 1, 1, 1]), num_logits, taps)
+    # The first image in quite another company.
+    again = _asked(teacher, paddle.concat([images[:1], -3 * images[1:]]), num_logits, taps)
     told = [*(f"logits, output {i}" for i in range(num_logits)), *map(str, taps)]
     tensors = {}
     for name, what, one, other in zip(tensor_names(num_logits, len(taps)), told, found, again):

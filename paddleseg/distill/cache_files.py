@@ -37,6 +37,7 @@ class CacheFiles:
     Attributes:
         row_bytes: size of a row of all tensors together.
         size: bytes of the folder when it is full.
+        mistaken: how many of the rows that `read` found were of something else.
 
     Raises:
         UserError: the folder cannot be made, or holds something else, or damaged files.
@@ -50,6 +51,7 @@ class CacheFiles:
         self._bytes = {n: int(np.prod(s)) * self._dtypes[n].itemsize for n, s in self._shapes.items()}
         self.row_bytes = sum(self._bytes.values())
         self.size = num_rows * (self.row_bytes + _RECORD.size)
+        self.mistaken = 0
         # The checksum of a row that was found right once is not computed again.
         self._checked = np.zeros(num_rows, np.uint32)
         with self._told_as_users():
@@ -81,7 +83,10 @@ class CacheFiles:
         with self._told_as_users():
             record = self._record(row)
             found, checksum, check, _ = _RECORD.unpack(record)
-            if record == _EMPTY or found != of or check != _check(row, found, checksum):
+            if check != _check(row, found, checksum):
+                return False
+            if found != of:
+                self.mistaken += 1
                 return False
             for name, array in into.items():
                 array[...] = self._maps[name][row]
