@@ -65,7 +65,7 @@ class BareNet(TinyNet):
 
 @manager.MODELS.add_component
 class StridedNet(SegmentationModel):
-    """`SegmentationModel` whose head gives its logits at 1/`stride` of the images' size; `body.0` is a tap."""
+    """`SegmentationModel` whose head gives its logits at 1/`stride` of the size of the images."""
 
     def __init__(self, num_classes: int = 2, width: int = 4, stride: int = 4, align_corners: bool = False):
         super().__init__(None, align_corners)

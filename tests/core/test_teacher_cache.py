@@ -76,15 +76,11 @@ def computed(monkeypatch):
     return counts
 
 
-def losses(lines):
-    """Return the losses that were logged of each iteration, {name: [number, ...]}."""
-    found = {}
-    for line in lines:
-        told = re.search(r"iter: \d+/\d+, (.*?), lr: ", line)
-        for part in told[1].split(", ") if told else []:
-            name, value = part.split(": ")
-            found.setdefault(name, []).append(float(value))
-    return found
+def losses(folder):
+    """Return the losses of each iteration, {name: [number, ...]}."""
+    with open(os.path.join(folder, "history.jsonl"), encoding="utf-8") as file:
+        logged = [line["losses"] for line in map(json.loads, file) if "losses" in line]
+    return {name: [one[name] for one in logged] for name in logged[0]}
 
 
 def folders(tmp_path, cache="cache"):
@@ -98,7 +94,7 @@ UNLABELED = {
 
 
 @pytest.mark.parametrize("case", ["full", "head", "features", "confidence", "unlabeled"])
-def test_twenty_steps_are_those_without_a_cache(distill, tmp_path, data, lines, computed, case):
+def test_twenty_steps_are_those_without_a_cache(distill, data, computed, case):
     feature = distilling.feature("body.0", "SegChannelwiseLoss", connector="auto")
     loss = {"types": [{"type": "KLLoss"}], "coef": [3], **({"at": "head"} if case == "head" else {})}
     dic = {"iters": 20, "distill_loss": loss}
@@ -118,19 +114,13 @@ def test_twenty_steps_are_those_without_a_cache(distill, tmp_path, data, lines, 
         "teachers": 1 + (case == "confidence"),
         "cache_views": 1 + (case != "unlabeled"),
     }
-    distill("plain", **given)
-    plain = losses(lines)
-    del lines[:]
-    distill("cached", cache="cache", **given)
-    cached = losses(lines)
-    assert set(cached) == set(plain)
-    assert len(plain["loss"]) == 20
-    for name, values in plain.items():
-        np.testing.assert_allclose(cached[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
+    plain, cached = distill("plain", **given), distill("cached", cache="cache", **given)
     assert 0 < len(computed) < 20 * given["teachers"]
-    one, other = (arrays(str(tmp_path / name), "iter_20") for name in ("plain", "cached"))
-    for key, value in one.items():
-        np.testing.assert_allclose(other[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+    for name, values in losses(plain).items():
+        assert len(values) == 20
+        np.testing.assert_allclose(losses(cached)[name], values, rtol=1e-4, err_msg=name)
+    for key, value in arrays(plain, "iter_20").items():
+        np.testing.assert_allclose(arrays(cached, "iter_20")[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
 
 
 def test_a_second_run_computes_nothing_and_comes_to_the_same(distill, tmp_path, lines, computed):
@@ -160,7 +150,7 @@ def test_a_run_that_is_resumed_reads_and_comes_to_the_same(distill, tmp_path, co
     assert_same(arrays(whole, "iter_12"), arrays(broken, "iter_12"))
 
 
-def test_filling_goes_on_where_it_was(distill, tmp_path, monkeypatch, lines):
+def test_filling_goes_on_where_it_was(distill, lines):
     compute, left = CachedTeacher._compute, [3]
 
     def killed(self, images, missing):
@@ -169,12 +159,13 @@ def test_filling_goes_on_where_it_was(distill, tmp_path, monkeypatch, lines):
             raise KeyboardInterrupt
         compute(self, images, missing)
 
-    monkeypatch.setattr(CachedTeacher, "_compute", killed)
-    with pytest.raises(KeyboardInterrupt):
-        distill("broken", cache="cache")
-    monkeypatch.undo()
-    assert any("6 of 8 rows" not in line and "0 of 8 rows (0.0%)" in line for line in lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CachedTeacher, "_compute", killed)
+        with pytest.raises(KeyboardInterrupt):
+            distill("broken", cache="cache")
+    assert any("0 of 8 rows (0.0%) were read" in line for line in lines)
     again = distill("again", cache="cache")
+    assert any("; 6 rows are there" in line for line in lines)
     whole = distill("whole", cache="other")
     assert_same(arrays(whole, "iter_12"), arrays(again, "iter_12"))
 
