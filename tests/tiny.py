@@ -150,6 +150,7 @@ def arguments(**given):
         "teacher_opts": None,
         "allow_random_teacher": False,
         "list_taps": False,
+        "teacher_engine": "paddle",
     }
     return argparse.Namespace(**{**dict.fromkeys(cli.EVALUATION_FLAGS), **flags, **given})
 

@@ -78,6 +78,25 @@ class CachedTeacher:
         tensors = [paddle.to_tensor(answers[name]).astype("float32") for name in self._names]
         return tensors[: self._num_logits], dict(zip(self._taps, tensors[self._num_logits :]))
 
+    def check(self, answers, keys):
+        """Raise `UserError` where a row is not what the teacher answers now.
+
+        Args:
+            answers: {name: array N x ...} of the tensors that are kept.
+            keys: as in `at_head`.
+        """
+        for i, (view, index, of) in enumerate(keys):
+            kept = {name: array[0] for name, array in self.files.empty(1).items()}
+            if not self.files.read(index * self._views + view, of, kept):
+                continue
+            for name, row in kept.items():
+                now = answers[name][i]
+                if not np.allclose(row, now, rtol=1e-2, atol=1e-2 * np.abs(now).max()):
+                    raise UserError(
+                        f"--teacher_cache: {self.files.folder} holds other {name} than the teacher gives "
+                        f"now; was its code changed? Remove the folder, and it is filled anew"
+                    )
+
     def _compute(self, images, missing):
         # At full precision under any: what is kept serves later trainings, too.
         with paddle.amp.auto_cast(enable=False):

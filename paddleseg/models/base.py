@@ -26,7 +26,7 @@ class SegmentationModel(nn.Layer):
         return self.head(features)
 
     def head_logits(self, x):
-        """Return the list of logits of images N x 3 x H x W, each N x num_classes x h x w as its head gives it.
+        """Return the list of logits of images N x 3 x H x W, each N x num_classes x h x w of the head's size.
 
         The list is left on the model as `head_logit_list`.
         """

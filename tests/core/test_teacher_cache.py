@@ -342,6 +342,28 @@ def test_a_tap_that_other_images_decide_with_is_refused(distill):
         distill(cache="cache", features=[distilling.feature({"attr": "mixed"}, connector="auto")])
 
 
+def test_a_teacher_whose_code_was_changed_is_noticed(distill, monkeypatch):
+    distill(cache="cache", dic={"iters": 5})
+    forward = tiny.TinyNet.forward
+    monkeypatch.setattr(tiny.TinyNet, "forward", lambda self, x: [2 * one for one in forward(self, x)])
+    with pytest.raises(
+        UserError, match="holds other logits_0 than the teacher gives now; was its code changed"
+    ):
+        distill("other", cache="cache", dic={"iters": 5})
+
+
+def test_what_an_adaptor_names_is_kept_for_its_file_alone(distill, tmp_path):
+    given = {"cache": "cache", "dic": {"iters": 1}, "opts": ["model.width=5"]}
+    for name, layer in (("one", "body.0"), ("two", "body.1"), ("three", "body.0")):
+        path = tiny.write_distill_file(tmp_path / f"{name}.py", [tiny.feature(0)], layer=layer)
+        distill(name, distill_config=path, **given)
+    assert len(folders(tmp_path)) == 2
+    for name, layer in (("four", "body.1"), ("five", "body.2")):
+        path = tiny.write_distill_file(tmp_path / f"{name}.py", [], layer=layer)
+        distill(name, distill_config=path, **given)
+    assert len(folders(tmp_path)) == 3
+
+
 def test_views_are_needed(distill):
     with pytest.raises(UserError, match="^--teacher_cache needs --cache_views K: without, each epoch"):
         distill(cache="cache", cache_views=None)

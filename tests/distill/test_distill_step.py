@@ -371,12 +371,22 @@ def test_several_teachers_at_the_head(weighting):
     assert value == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_teacher_at_the_head_beside_one_that_has_none():
+    student, teachers = tiny.StridedNet(stride=2), [tiny.TinyNet(), tiny.StridedNet(stride=2)]
+    student.eval()
+    value = float(head_step(student, teachers)(HEAD_BATCH)["KLLoss"])
+    ours, theirs = head_of(student), head_of(teachers[1])
+    other = resized(teachers[0](HEAD_BATCH["img"])[0].numpy().astype("float64"), ours.shape[2:])
+    kept = nearest(HEAD_LABEL, ours.shape[2:]) != 255
+    assert value == pytest.approx(3 * kl(ours, (other + theirs) / 2, kept), rel=1e-5)
+
+
 def test_images_without_a_label_at_the_head():
     student, teacher = tiny.StridedNet(), tiny.StridedNet()
     student.eval()
     step = head_step(student, [teacher])
     without = step({key: value for key, value in HEAD_BATCH.items() if key != "label"})
-    ones = np.ones(head_of(student).shape[::2][:1] + head_of(student).shape[2:])
+    ones = np.ones((2, *head_of(student).shape[2:]))
     assert float(without["KLLoss"]) == pytest.approx(
         3 * kl(head_of(student), head_of(teacher), ones), rel=1e-5
     )
@@ -388,7 +398,7 @@ def test_images_without_a_label_at_the_head():
 
 
 def test_a_model_without_a_head_of_its_own_is_compared_as_it_is(models):
-    at_head, full = head_step(models[0], [models[1]])(BATCH), None
+    at_head = head_step(models[0], [models[1]])(BATCH)
     full = make(*models, {"types": [KLLoss()], "coef": [3]}, [])(BATCH)
     assert float(at_head["KLLoss"]) == pytest.approx(float(full["KLLoss"]), rel=1e-6)
 
