@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from typing import Literal, Optional, Sequence
 
 import numpy as np
@@ -70,7 +71,7 @@ class ONNXTeacher(SegmentationModel):
         self.normalized_by()
 
     @staticmethod
-    def check_arguments(outputs=None, mean=(0.5,), std=(0.5,)):
+    def check_arguments(outputs=None, mean=(0.5,), std=(0.5,), **_):
         """Refuse what the types of the arguments do not tell, before anything is built."""
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, 3):
@@ -99,30 +100,27 @@ class ONNXTeacher(SegmentationModel):
 
     @property
     def digest(self):
-        """The SHA-256 of the file, and of the files beside it that hold weights of its."""
-        sha = hashlib.sha256()
-        folder, own = os.path.split(os.path.abspath(self._path))
+        """The SHA-256 of the file, and of the files beside it that hold its weights."""
         with open(self._path, "rb") as file:
             content = file.read()
-        # Weights above 2 GB, or at the exporter's whim, lie in files that the first one names.
-        others = [name for name in sorted(os.listdir(folder)) if name != own and name.encode() in content]
-        sha.update(content)
-        for name in others:
-            with open(os.path.join(folder, name), "rb") as file:
+        sha = hashlib.sha256(content)
+        for name in sorted(_external_files(content)):
+            with open(os.path.join(os.path.dirname(self._path), name), "rb") as file:
                 while chunk := file.read(1 << 20):
                     sha.update(chunk)
         return sha.hexdigest()
 
     def head_logits(self, x):
         """Return the logits, a list of one N x num_classes x h x w, of images N x 3 x H x W; run the taps."""
+        _check_size(x.shape, self._sizes, self._path)
         images = x.numpy() * self._scale + self._shift
         if self._flipped:
             images = images[:, ::-1]
         logits, *taps = (paddle.to_tensor(output) for output in self._run(np.ascontiguousarray(images)))
         if logits.ndim != 4 or logits.shape[1] != self._num_classes:
             raise UserError(
-                f"{self._path}: its logits are {logits.shape}, where N x {self._num_classes} x h x w are "
-                f"wanted (num_classes)"
+                f"{self._path}: its logits are {list(logits.shape)}, where N x {self._num_classes} x h x w "
+                f"are wanted (num_classes)"
             )
         for name, tap in zip(self._taps, taps):
             self._sub_layers[name](tap)
@@ -131,7 +129,6 @@ class ONNXTeacher(SegmentationModel):
 
     def _run(self, images):
         """Return the outputs for a batch, which comes in parts of N where the file fixes N."""
-        _check_size(images.shape, self._sizes, self._path)
         count = images.shape[0]
         part = self._sizes[0] or count
         images = images.take(np.arange(-(-count // part) * part) % count, axis=0)
@@ -140,6 +137,16 @@ class ONNXTeacher(SegmentationModel):
             for start in range(0, len(images), part)
         ]
         return [np.concatenate(outputs)[:count] for outputs in zip(*parts)]
+
+
+def _external_files(content):
+    """Return the names of the files in which an ONNX file keeps tensors, relative to its folder.
+
+    A tensor that lies elsewhere has an entry {key: "location", value: the name}, which is written as the
+    bytes below, the length of the name and the name.
+    """
+    found = re.finditer(rb"\x0a\x08location\x12([\x01-\x7f])", content)
+    return {content[m.end() : m.end() + m[1][0]].decode("utf-8", "replace") for m in found}
 
 
 def _input(session, path):
