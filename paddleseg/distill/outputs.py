@@ -1,4 +1,35 @@
-"""Which outputs of several models are each other's counterparts."""
+"""A model's logits at both of their sizes, and which outputs of several models are counterparts."""
+
+from paddleseg.models.base import SegmentationModel
+from paddleseg.models.losses.combine import output_list
+
+
+def head_logits(model, images, whole=False):
+    """Return the list of logits of images N x 3 x H x W, each at the size at which the head gives it.
+
+    That is before the last upsampling of a `SegmentationModel`; any other model's outputs are as they are.
+
+    Args:
+        model: a `paddle.nn.Layer`.
+        images: float32.
+        whole: whether to run all of `forward`, by which it also leaves on the model what it leaves there.
+    """
+    if not _has_head(model):
+        return output_list(model(images))
+    if not whole:
+        return model.head_logits(images)
+    model(images)
+    return list(model.head_logit_list)
+
+
+def upsampled(model, logits, size):
+    """Return what `model(images)` gives of images of `size`, (H, W), from their `head_logits`, as a list."""
+    return model.upsampled(logits, size) if _has_head(model) else list(logits)
+
+
+def _has_head(model):
+    # What a derived class's own `forward` does with the logits, none but itself knows.
+    return isinstance(model, SegmentationModel) and type(model).forward is SegmentationModel.forward
 
 
 def counterparts(*models):

@@ -49,6 +49,10 @@ class Taps:
         adaptor_class: a class derived from `AdaptorBase`, whose names are taps as well; None for none.
         declared: pairs (`Tap`, where it was written).
 
+    Attributes:
+        of_forward: whether some may be what the model's own `forward` leaves, and not a sublayer's; an
+            adaptor's tensors are, and whether it has any is known after the first pass.
+
     Raises:
         UserError: the model has no sublayer of a name; the nearest ones are told.
     """
@@ -65,6 +69,8 @@ class Taps:
         for tap, where in declared:
             if tap not in self._taps:
                 self._add(tap, tap, where)
+        self._has_attributes = any(tap.kind == "attr" for tap in self._taps.values())
+        self.of_forward = self._has_attributes or self._adaptor is not None
 
     def read(self):
         """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and let go of them.
@@ -83,7 +89,9 @@ class Taps:
             else:
                 raise UserError(f"{self._where[key]}: the model's forward does not run {tap.name!r}")
             tensors[key] = one_tensor(value, tap.index, self._where[key])
-        for name, value in self._adaptor.tensors().items() if self._adaptor else ():
+        named = self._adaptor.tensors() if self._adaptor else {}
+        self.of_forward = self._has_attributes or bool(named)
+        for name, value in named.items():
             tensors[name] = one_tensor(value, None, self._adaptor.where(name))
         return tensors
 

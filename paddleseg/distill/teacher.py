@@ -2,10 +2,11 @@
 
 import paddle
 
-from paddleseg.distill.outputs import counterparts
+from paddleseg.distill.engines import PaddleEngine
+from paddleseg.distill.outputs import counterparts, upsampled
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.weighting import confidence_weights, weighted_logits
-from paddleseg.models.losses.combine import output_list
+from paddleseg.models.losses.labels import resize_label
 
 
 class Teacher:
@@ -15,6 +16,10 @@ class Teacher:
         model: its weights are frozen for good.
         adaptor_class: names tensors that are handed out with the logits; None for none.
         declared: pairs (`Tap`, where it was written) of more such tensors.
+
+    Attributes:
+        model: the same.
+        engine: what computes, `engine(images) -> (list of logits, {name or Tap: tensor})`.
     """
 
     def __init__(self, model, adaptor_class=None, declared=()):
@@ -22,13 +27,28 @@ class Teacher:
         model.eval()
         for parameter in model.parameters():
             parameter.stop_gradient = True
-        self._taps = Taps(model, "teacher", adaptor_class, declared)
+        self.engine = PaddleEngine(model, Taps(model, "teacher", adaptor_class, declared))
 
-    @paddle.no_grad()
     def __call__(self, images):
         """Return (list of logits, {name: tensor}) for images N x 3 x H x W, none with a gradient."""
-        logits = output_list(self.model(images))
-        return logits, self._taps.read()
+        logits, taps = self.at_head(images)
+        return self.upsampled(logits, images.shape[2:]), taps
+
+    @paddle.no_grad()
+    def at_head(self, images, keys=None):
+        """Return (list of logits, {name or Tap: tensor}), the logits at the size that the head gives them.
+
+        Args:
+            images: N x 3 x H x W.
+            keys: on the host, (view, index) of each of the images, for those who know their answers already;
+                computing them takes none.
+        """
+        return self.engine(images)
+
+    @paddle.no_grad()
+    def upsampled(self, logits, size):
+        """Return the list of the model's logits for images of `size`, (H, W), from those at the head."""
+        return upsampled(self.model, logits, size)
 
 
 class Teachers:
@@ -39,18 +59,21 @@ class Teachers:
         weighting: how several teachers' logits are joined: "mean", or "confidence", per pixel by
             `confidence_weights`; None where nobody asks for logits. Default "mean".
         ignore_index: label of pixels about which no teacher is more confident. Default 255.
+        at: at which size they give their logits: "full", as the models do, or "head", before their last
+            upsampling. Default "full".
 
     Attributes:
         teachers: the same list.
     """
 
-    def __init__(self, teachers, weighting="mean", ignore_index=255):
+    def __init__(self, teachers, weighting="mean", ignore_index=255, at="full"):
         self.teachers = teachers
         self._weighting = weighting
         self._ignore_index = ignore_index
+        self._at = at
 
     @paddle.no_grad()
-    def __call__(self, images, label=None, resting=()):
+    def __call__(self, images, label=None, resting=(), keys=None):
         """Return (list of logits, [{name: tensor} of each teacher]), none with a gradient.
 
         Args:
@@ -58,23 +81,42 @@ class Teachers:
             label: M x H x W, int64, of the first M images; None if there is none.
             resting: indices of teachers whose features nobody asks for; where nobody asks for logits either,
                 these are not run.
+            keys: as in `Teacher.at_head`.
 
         Returns:
             The logits are None where nobody asks for them.
         """
         resting = resting if self._weighting is None else ()
-        logits, features = zip(
-            *(([], {}) if k in resting else teacher(images) for k, teacher in enumerate(self.teachers))
-        )
+        answers = [
+            ([], {}) if k in resting else teacher.at_head(images, keys)
+            for k, teacher in enumerate(self.teachers)
+        ]
+        features = [taps for _, taps in answers]
         if self._weighting is None:
-            return None, list(features)
+            return None, features
+        logits = [
+            teacher.upsampled(outputs, images.shape[2:]) if self._at == "full" else outputs
+            for teacher, (outputs, _) in zip(self.teachers, answers)
+        ]
         if len(logits) == 1:
-            return logits[0], list(features)
-        joined = [self._joined(paddle.stack(outputs), label) for outputs in counterparts(*logits)]
-        return joined, list(features)
+            return logits[0], features
+        return [self._joined(outputs, label) for outputs in counterparts(*logits)], features
 
-    def _joined(self, logits, label):
+    def _joined(self, outputs, label):
+        if self._at == "head":
+            outputs = self._at_smallest(outputs)
+        logits = paddle.stack(outputs)
         weights = None
         if self._weighting == "confidence" and label is not None:
+            if self._at == "head":
+                label = resize_label(label, logits.shape[3:])
             weights = confidence_weights(logits, label, self._ignore_index)
         return weighted_logits(logits, weights)
+
+    def _at_smallest(self, outputs):
+        """Return the counterparts of several heads at the size of the smallest of them."""
+        size = [min(output.shape[axis] for output in outputs) for axis in (2, 3)]
+        return [
+            output if output.shape[2:] == size else teacher.upsampled([output], size)[0]
+            for teacher, output in zip(self.teachers, outputs)
+        ]

@@ -169,6 +169,21 @@ def test_logits_have_the_images_size_and_stay_on_the_model(name, size):
 
 
 @each_architecture
+@pytest.mark.parametrize("size", [(64, 64), (65, 97)])
+def test_forward_is_the_heads_logits_upsampled(name, size):
+    model = small(name)
+    model.eval()
+    x = paddle.randn([2, 3, *size])
+    heads = model.head_logits(x)
+    assert all(one is other for one, other in zip(model.head_logit_list, heads))
+    assert all(one.shape[2] < size[0] for one in heads)
+    parts = model.upsampled(heads, size)
+    for logits, of_parts, head, of_forward in zip(model(x), parts, heads, model.head_logit_list):
+        np.testing.assert_array_equal(logits.numpy(), of_parts.numpy())
+        np.testing.assert_array_equal(head.numpy(), of_forward.numpy())
+
+
+@each_architecture
 def test_one_image_is_a_batch(name):
     assert all(np.isfinite(x.numpy()).all() for x in small(name)(paddle.randn([1, 3, 33, 47])))
 

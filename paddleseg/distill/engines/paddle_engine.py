@@ -1,0 +1,20 @@
+"""The teacher's own layers."""
+
+from paddleseg.distill.outputs import head_logits
+
+
+class PaddleEngine:
+    """A frozen model in eval mode, run as it is.
+
+    Args:
+        model: a `paddle.nn.Layer`.
+        taps: its `Taps`.
+    """
+
+    def __init__(self, model, taps):
+        self._model = model
+        self._taps = taps
+
+    def __call__(self, images):
+        logits = head_logits(self._model, images, whole=self._taps.of_forward)
+        return logits, self._taps.read()
