@@ -207,6 +207,34 @@ def add_training_flags(parser):
     parser.add_argument(
         "--seed", type=_seed, default=0, help="of weights, order and augmentation (default: 0)"
     )
+    add_views_flag(parser)
+
+
+def add_views_flag(parser):
+    """Add the flag that limits how many augmentations a training image has."""
+    parser.add_argument(
+        "--cache_views",
+        type=positive,
+        metavar="K",
+        help="augment each training image in K ways, of which an epoch shows number epoch mod K, so that "
+        "what is computed of it may be kept (default: anew in every epoch)",
+    )
+
+
+def add_teacher_cache_flags(parser):
+    """Add the flags that keep the teachers' outputs."""
+    parser.add_argument(
+        "--teacher_cache",
+        metavar="DIR",
+        help="keep the teachers' outputs of each image and view in DIR and read them from then on; needs "
+        "--cache_views",
+    )
+    parser.add_argument(
+        "--cache_dtype",
+        choices=("float16", "float32"),
+        default="float16",
+        help="of the numbers in --teacher_cache (default: float16)",
+    )
 
 
 def positive(text):

@@ -9,7 +9,7 @@ from paddleseg.core import parallel
 from paddleseg.core.loading import stack
 from paddleseg.core.resume import digest, flattened
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.cvlibs.check_distill import logits_at, num_unlabeled
 from paddleseg.cvlibs.config import SECTIONS
 from paddleseg.cvlibs.said import class_counts, ignore_indices
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
@@ -145,26 +145,27 @@ def distill_step(builder, teacher_cfgs, plan, seed):
     ]
     if builder.distill_loss is None and not plan.features:
         logger.warning("neither distill_loss nor feature losses: the teacher will change nothing")
-    seen = observe(student, taps, teachers, first_batch(builder, seed))
+    at = logits_at(builder.cfg.dic)
+    seen = observe(student, taps, teachers, first_batch(builder, seed), at)
     if builder.distill_loss is not None:
-        _check_logits(builder, seen)
+        _check_logits(builder, seen, at)
     counts = class_counts(builder.cfg.dic, SECTIONS)
     ignore_index = _ignore_index(builder.cfg)
     losses = feature_losses(plan.features, seen, counts[0][1] if counts else None, ignore_index)
     losses = [parallel.with_sync_batch_norm(loss) for loss in losses]
-    net = DistillNet(student, taps, builder.loss, builder.distill_loss, losses)
+    net = DistillNet(student, taps, builder.loss, builder.distill_loss, losses, at)
     weighting = None if builder.distill_loss is None else plan.weighting
     return DistillStep(
         parallel.parallel_model(net, find_unused_parameters=net.may_rest),
-        Teachers(teachers, weighting, ignore_index),
+        Teachers(teachers, weighting, ignore_index, at),
         net.extra,
         plan.features,
     )
 
 
-def _check_logits(builder, seen):
+def _check_logits(builder, seen, at):
     try:
-        check_logits(seen)
+        check_logits(seen, at)
         joined = counterparts(*(logits for logits, _ in seen.teachers))
         check_count(builder.distill_loss["types"], counterparts(seen.student[0], joined))
     except UserError as error:

@@ -17,6 +17,7 @@ from paddleseg.core.resume import AUTO, find_checkpoint, listed_files, outcome
 from paddleseg.core.run_files import write_run_file
 from paddleseg.core.signals import StopRequest
 from paddleseg.core.snapshot import Snapshot
+from paddleseg.core.teacher_cache import stack_with_keys
 from paddleseg.core.trainer import Trainer
 from paddleseg.core.update import Update
 from paddleseg.core.watchdog import Watchdog
@@ -120,11 +121,14 @@ def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
             parallel.num_ranks(),
             iteration,
             accumulate,
+            args.cache_views,
         )
 
     keys, samples = drawn_from(start_iter)
-    readable = ReplacedSamples(samples, args.seed, args.max_bad_samples)
-    loader = load_batches(readable, _Parts(keys, accumulate), args.num_workers, stack)
+    cache = getattr(step, "cache", None)
+    readable = ReplacedSamples(samples, args.seed, args.max_bad_samples, with_keys=cache is not None)
+    collate = stack if cache is None else stack_with_keys
+    loader = load_batches(readable, _Parts(keys, accumulate), args.num_workers, collate)
     layers = [layer for layer in (snapshot.model, snapshot.extra) if layer is not None]
     guard = Guard(layers, snapshot.optimizer)
     progress = Progress(
@@ -132,6 +136,7 @@ def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
         keys.iters_per_epoch,
         cfg.batch_size * accumulate * parallel.num_ranks(),
         state.get("progress"),
+        None if cache is None else cache.share_of_hits,
     )
     files_of = batch_files(samples, lambda iteration: next(iter(drawn_from(iteration - 1)[0])))
     return {

@@ -162,7 +162,7 @@ def batch_files(dataset, batches):
 
     Args:
         dataset: of files, if it has a `file_list`.
-        batches: `batches(iteration) -> keys (epoch, index)` of this rank.
+        batches: `batches(iteration) -> keys (view, index)` of this rank.
     """
     files = getattr(dataset, "file_list", None)
 

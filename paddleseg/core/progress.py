@@ -14,12 +14,15 @@ class Progress:
         iters_per_epoch: of the training set.
         samples_per_iter: images per iteration, all ranks together.
         state: what `state()` returned, to go on from.
+        cache_hits: `cache_hits()` is which share of its rows a teacher cache had since the last call; None
+            without one.
     """
 
-    def __init__(self, iters, iters_per_epoch, samples_per_iter, state=None):
+    def __init__(self, iters, iters_per_epoch, samples_per_iter, state=None, cache_hits=None):
         self._iters = iters
         self._iters_per_epoch = iters_per_epoch
         self._samples_per_iter = samples_per_iter
+        self._cache_hits = cache_hits
         self._reset()
         if state is not None:
             self._sums = {name: paddle.to_tensor(v, dtype="float32") for name, v in state["sums"].items()}
@@ -65,8 +68,8 @@ class Progress:
 
         Returns:
             dict with `iteration`, `epoch`, `losses` (name to float, NaN if no step was applied), `lr`,
-            `batch_cost` and `reader_cost` (seconds), `ips` (images per second, all ranks together) and
-            `eta` (seconds).
+            `batch_cost` and `reader_cost` (seconds), `ips` (images per second, all ranks together),
+            `eta` (seconds) and, with a teacher cache, `cache_hits` (0 to 1).
         """
         good = float(self._good)
         losses = {name: float(v) / good if good else math.nan for name, v in self._sums.items()}
@@ -81,16 +84,19 @@ class Progress:
             "ips": self._samples_per_iter / batch_cost,
             "eta": (self._iters - iteration) * batch_cost,
         }
+        if self._cache_hits is not None:
+            figures["cache_hits"] = self._cache_hits()
         self._reset()
         return figures
 
     def line(self, figures):
         """Return a summary as PaddleSeg prints it."""
         losses = ", ".join(f"{name}: {value:.4f}" for name, value in figures["losses"].items())
+        hits = f", cache_hits: {figures['cache_hits']:.1%}" if "cache_hits" in figures else ""
         return (
             f"[TRAIN] epoch: {figures['epoch']}, iter: {figures['iteration']}/{self._iters}, {losses}, "
             f"lr: {figures['lr']:.6f}, batch_cost: {figures['batch_cost']:.4f}, "
-            f"reader_cost: {figures['reader_cost']:.5f}, ips: {figures['ips']:.4f} samples/sec "
+            f"reader_cost: {figures['reader_cost']:.5f}, ips: {figures['ips']:.4f} samples/sec{hits} "
             f"| ETA {clock(figures['eta'])}"
         )
 

@@ -34,6 +34,7 @@ def outcome(cfg, args, also=None):
     }
     flags = {
         "--seed": args.seed,
+        "--cache_views": args.cache_views,
         "--accumulate_steps": args.accumulate_steps,
         "--use_ema": args.use_ema,
         "--early_stop_intervals": args.early_stop_intervals,

@@ -1,11 +1,12 @@
 """A command's arguments to a whole run: plain training, distillation, validation."""
 
+import contextlib
 import functools
 
 import paddle
 
 from paddleseg import cli
-from paddleseg.core import distillation, parallel
+from paddleseg.core import distillation, parallel, teacher_cache
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
 from paddleseg.core.folder import make_save_dir
@@ -47,6 +48,7 @@ def distill(args):
         {'best_miou': ..., 'best_iter': ...} of the student; None where the taps were listed instead.
     """
     cfg = _training_config(args.student_config, args)
+    teacher_cache.check_flags(args)
     teacher_cfgs = distillation.teacher_configs(args, weights_needed=not args.list_taps)
     if args.list_taps:
         parallel.set_device(args.device)
@@ -55,8 +57,13 @@ def distill(args):
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
     decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
+    decided_by.update(teacher_cache.decided_by(args))
     evaluation = _evaluation(builder, args)
-    return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
+    with contextlib.ExitStack() as end:
+        if args.teacher_cache:
+            teacher_cache.attach(step, builder, teacher_cfgs, plan, args)
+            end.callback(step.cache.log_total)
+        return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
 
 
 def validate(args):

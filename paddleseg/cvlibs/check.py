@@ -6,7 +6,7 @@ import typing
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager, paddleseg_keys, signature
-from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES, DistillChecker
+from paddleseg.cvlibs.check_distill import AT, SUPPLIED_TO_LOSSES, DistillChecker
 from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.cvlibs.said import (
     LOSS_SECTIONS,
@@ -261,14 +261,17 @@ class Checker:
                 self._add(("export", key), f"unknown key {key!r}; {suggestion(key, ['transforms'])}")
 
     def _losses(self, section):
-        """Check a `{types: [...], coef: [...]}`."""
+        """Check a `{types: [...], coef: [...]}`; `distill_loss` also says where it compares, `at`."""
         spec = self.dic[section]
         if not isinstance(spec, dict):
             self._add((section,), f"must hold `types` and `coef`, not {spec!r}")
             return
+        known = ("types", "coef", "at") if section == "distill_loss" else ("types", "coef")
         for key in spec:
-            if key not in ("types", "coef"):
-                self._add((section, key), f"unknown key {key!r}; {suggestion(key, ('types', 'coef'))}")
+            if key not in known:
+                self._add((section, key), f"unknown key {key!r}; {suggestion(key, known)}")
+        if spec.get("at", AT[0]) not in AT and "at" in known:
+            self._add((section, "at"), f"must be {' or '.join(AT)}, not {spec['at']!r}")
         types, coef = spec.get("types"), spec.get("coef")
         for key, value in (("types", types), ("coef", coef)):
             if not isinstance(value, list) or not value:

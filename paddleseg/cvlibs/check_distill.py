@@ -15,6 +15,7 @@ FEATURE_KEYS = (*NEEDED, "teacher", "weight", "connector", "schedule", "teacher_
 PLACES = ("output_of", "input_of", "attr")
 SCHEDULE = {"start_iter": int, "warmup_iters": int, "end_iter": typing.Optional[int]}
 DEFAULT_SHARE = 0.5
+AT = ("full", "head")
 
 
 def features_of(dic):
@@ -42,6 +43,11 @@ def num_unlabeled(dic):
         return 0
     share = (dic.get("distill") or {}).get("unlabeled_share", DEFAULT_SHARE)
     return int(share * dic["batch_size"] + 0.5)
+
+
+def logits_at(dic):
+    """Return where the `distill_loss` of a checked config compares logits, one of `AT`."""
+    return (dic.get("distill_loss") or {}).get("at", AT[0])
 
 
 class DistillChecker:

@@ -22,6 +22,7 @@ def mixed(
     nranks=1,
     start_iter=0,
     parts=1,
+    views=None,
 ):
     """Return the batch sampler and the samples of a training.
 
@@ -33,12 +34,12 @@ def mixed(
         unlabeled: the data set of images without; None where a batch holds none.
         batch_size: samples a batch and rank, both kinds together.
         unlabeled_per_batch: how many of them are of `unlabeled`, from 0 to `batch_size`.
-        iters, seed, rank, nranks, start_iter: as in `EpochBatches`.
+        iters, seed, rank, nranks, start_iter, views: as in `EpochBatches`.
         parts: how many batches an iteration and rank has; their keys come as one list, one after the other.
 
     Returns:
         (an iterable of lists of keys, with a length and `iters_per_epoch`, that of the labelled samples if
-        there are any; a mapping from key to sample, with a `file_list`). A key is (epoch, index); the
+        there are any; a mapping from key to sample, with a `file_list`). A key is (view, index); the
         indices of the unlabelled samples follow on those of the labelled ones.
 
     Raises:
@@ -53,7 +54,7 @@ def mixed(
         sources.append((samples, unlabeled_per_batch, "the unlabeled_dataset"))
     counts = [count for _, count, _ in sources]
     batches = [
-        EpochBatches(len(s), count * parts, iters, s.seed, rank, nranks, start_iter, name=name)
+        EpochBatches(len(s), count * parts, iters, s.seed, rank, nranks, start_iter, name=name, views=views)
         for s, count, name in sources
     ]
     samples = [samples for samples, _, _ in sources]
@@ -78,10 +79,10 @@ class _MixedBatches:
     def __iter__(self):
         for batches in zip(*self._sources):
             yield [
-                (epoch, index + offset)
+                (view, index + offset)
                 for part in range(self._parts)
                 for batch, count, offset in zip(batches, self._counts, self._offsets)
-                for epoch, index in batch[part * count : (part + 1) * count]
+                for view, index in batch[part * count : (part + 1) * count]
             ]
 
 
@@ -104,9 +105,9 @@ class _MixedSamples:
         return bisect.bisect_right(self._offsets, index) - 1
 
     def __getitem__(self, key):
-        epoch, index = key
+        view, index = key
         source = self._source(index)
-        return self._sources[source][epoch, index - self._offsets[source]]
+        return self._sources[source][view, index - self._offsets[source]]
 
     @property
     def file_list(self):

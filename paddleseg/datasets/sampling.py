@@ -1,5 +1,8 @@
 """Order and randomness of training samples as pure functions of (seed, epoch, sample index).
 
+Of a sample that has `views`, an epoch shows one, view = epoch mod views, whose randomness is a function of
+(seed, view, sample index). Without, every epoch is a view of its own. The order is one of (seed, epoch).
+
 Nothing here has a state to save: a training resumes at any iteration without replaying those before,
 and the number of workers changes nothing.
 """
@@ -17,9 +20,9 @@ from paddleseg.utils.logger import logger
 _TRANSFORMS, _GLOBALS, _REPLACEMENTS = 1, 2, 3
 
 
-def sample_rng(seed, epoch, index):
-    """Return the `numpy.random.Generator` of one sample in one epoch; all three are integers >= 0."""
-    return np.random.default_rng([seed, epoch, index, _TRANSFORMS])
+def sample_rng(seed, view, index):
+    """Return the `numpy.random.Generator` of one view of one sample; all three are integers >= 0."""
+    return np.random.default_rng([seed, view, index, _TRANSFORMS])
 
 
 class EpochBatches:
@@ -38,9 +41,10 @@ class EpochBatches:
         start_iter: the first iteration.
         shuffle: if false, every epoch has the order of the data set.
         name: what messages call the data set.
+        views: how many views a sample has; None for a new one in every epoch.
 
     Yields:
-        For every iteration a list of `batch_size` keys (epoch, index).
+        For every iteration a list of `batch_size` keys (view, index).
 
     Attributes:
         iters_per_epoch: num_samples // (batch_size * nranks).
@@ -60,6 +64,7 @@ class EpochBatches:
         start_iter=0,
         shuffle=True,
         name="the training set",
+        views=None,
     ):
         self.global_batch = batch_size * nranks
         if num_samples < self.global_batch:
@@ -74,6 +79,7 @@ class EpochBatches:
         self.rank = rank
         self.start_iter = start_iter
         self.shuffle = shuffle
+        self.views = views
         self.iters_per_epoch = num_samples // self.global_batch
 
     def __len__(self):
@@ -91,11 +97,12 @@ class EpochBatches:
             if epoch != order_of:
                 order, order_of = self._order(epoch), epoch
             first = batch * self.global_batch + self.rank * self.batch_size
-            yield [(epoch, int(index)) for index in order[first : first + self.batch_size]]
+            view = epoch if self.views is None else epoch % self.views
+            yield [(view, int(index)) for index in order[first : first + self.batch_size]]
 
 
 class SeededSamples:
-    """A data set by keys (epoch, index), whose samples depend on `seed` and the key alone.
+    """A data set by keys (view, index), whose samples depend on `seed` and the key alone.
 
     Args:
         dataset: one with `sample(index, rng)`, or any that is indexed and gives a dict with `img` and
@@ -105,7 +112,7 @@ class SeededSamples:
         labeled: if false, no label is asked for nor handed on; the data set may also give the image alone.
         keep: further keys of a sample that are handed on as they are, where it has them.
 
-    `samples[epoch, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
+    `samples[view, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
 
     Raises:
         UserError: the data set gives anything else.
@@ -130,10 +137,10 @@ class SeededSamples:
         return range(len(self))
 
     def __getitem__(self, key):
-        epoch, index = key
-        with _seeded_globals([self.seed, epoch, index, _GLOBALS]):
+        view, index = key
+        with _seeded_globals([self.seed, view, index, _GLOBALS]):
             if hasattr(self.dataset, "sample"):
-                sample = self.dataset.sample(index, sample_rng(self.seed, epoch, index))
+                sample = self.dataset.sample(index, sample_rng(self.seed, view, index))
             else:
                 sample = self.dataset[index]
         if not self.labeled:
@@ -152,23 +159,25 @@ def _image(sample):
 class ReplacedSamples:
     """Samples of which one that cannot be read gives way to another.
 
-    What takes its place is the first readable sample in an order drawn for (seed, epoch, index), which is a
-    function of these and of the files alone: neither the number of workers nor a resume changes it, and no
-    batch becomes smaller.
+    What takes its place is that view of the first readable sample in an order drawn for (seed, view, index),
+    which is a function of these and of the files alone: neither the number of workers nor a resume changes
+    it, and no batch becomes smaller.
 
     Args:
-        samples: `SeededSamples`, or others with keys (epoch, index) and an `alike`.
+        samples: `SeededSamples`, or others with keys (view, index) and an `alike`.
         seed: an integer >= 0.
         most: how many different samples of this process may be unreadable; 0 accepts none.
+        with_keys: whether each sample also has its own 'key', (view, index): that of what took its place.
 
-    `replaced[epoch, index]` is a sample. In a worker, `read` alone is called, and what it tells is handed to
+    `replaced[view, index]` is a sample. In a worker, `read` alone is called, and what it tells is handed to
     `note` in the main process, which counts.
     """
 
-    def __init__(self, samples, seed, most):
+    def __init__(self, samples, seed, most, with_keys=False):
         self._samples = samples
         self._seed = seed
         self._most = most
+        self._with_keys = with_keys
         self._bad = set()
 
     def __len__(self):
@@ -185,10 +194,11 @@ class ReplacedSamples:
         Raises:
             UserError: more of them than are accepted; or what is wrong is no matter of a single sample.
         """
-        epoch, bad = key[0], {}
+        view, bad = key[0], {}
         for index in self._candidates(*key):
             try:
-                return self._samples[epoch, index], bad
+                sample = self._samples[view, index]
+                return ({**sample, "key": (view, index)} if self._with_keys else sample), bad
             except SampleError as error:
                 bad[index] = str(error)
                 if len(bad) > self._most:
@@ -211,9 +221,9 @@ class ReplacedSamples:
                 f"{why}; another sample takes its place ({len(self._bad)} of --max_bad_samples {self._most})"
             )
 
-    def _candidates(self, epoch, index):
+    def _candidates(self, view, index):
         yield index
-        rng = np.random.default_rng([self._seed, epoch, index, _REPLACEMENTS])
+        rng = np.random.default_rng([self._seed, view, index, _REPLACEMENTS])
         yield from (int(i) for i in rng.permutation(self._samples.alike(index)) if i != index)
 
     def _too_many(self, why):

@@ -88,8 +88,7 @@ class FeatureLoss(nn.Layer):
         Raises:
             UserError: the connector does not give what the teacher's tensor is like.
         """
-        size = smaller_size(student.shape, teacher.shape)
-        student, teacher = (_resized(tensor, size) for tensor in (student, teacher.detach()))
+        student, teacher = at_smaller_size(student, teacher.detach())
         if self.connector is not None:
             student = self.connector(student)
             shape = list(student.shape) if isinstance(student, paddle.Tensor) else type(student).__name__
@@ -116,6 +115,12 @@ def smaller_size(student_shape, teacher_shape):
     if not len(student_shape) == len(teacher_shape) == 4 or student_shape[2:] == teacher_shape[2:]:
         return None
     return [min(pair) for pair in zip(student_shape[2:], teacher_shape[2:])]
+
+
+def at_smaller_size(student, teacher):
+    """Return two tensors, maps resized bilinearly to the `smaller_size` of both."""
+    size = smaller_size(student.shape, teacher.shape)
+    return _resized(student, size), _resized(teacher, size)
 
 
 def _resized(tensor, size):

@@ -18,8 +18,12 @@ def head_logits(model, images, whole=False):
         return output_list(model(images))
     if not whole:
         return model.head_logits(images)
-    model(images)
-    return list(model.head_logit_list)
+    return left_at_head(model, model(images))
+
+
+def left_at_head(model, outputs):
+    """Return what `head_logits` would give of a model whose forward pass has just returned `outputs`."""
+    return list(model.head_logit_list) if _has_head(model) else output_list(outputs)
 
 
 def upsampled(model, logits, size):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import paddle
 
-from paddleseg.distill.features import FeatureLoss, told_shapes, unique_names
-from paddleseg.distill.outputs import counterparts
+from paddleseg.distill.features import FeatureLoss, smaller_size, told_shapes, unique_names
+from paddleseg.distill.outputs import counterparts, left_at_head
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import output_list
+from paddleseg.utils.logger import logger
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Seen:
     """What the models give for some images.
 
     Attributes:
-        student: (list of logits, {name: tensor}).
+        student: (list of logits at the size where they are compared, {name: tensor}).
         teachers: the same of each teacher.
         label: M x H x W, int64, of the first M images; None if there is none.
     """
@@ -28,7 +29,7 @@ class Seen:
     label: paddle.Tensor
 
 
-def observe(student, taps, teachers, batch):
+def observe(student, taps, teachers, batch, at="full"):
     """Run all models on a batch and return what was `Seen`.
 
     The student runs in training mode, since some layers run in training alone, but changes nothing: running
@@ -39,11 +40,15 @@ def observe(student, taps, teachers, batch):
         taps: its `Taps`.
         teachers: list of `Teacher`.
         batch: {'img': float32 N x 3 x H x W, 'label': as in `Seen`, or absent}.
+        at: as in `DistillNet`.
     """
     with _as_in_training(student):
         logits = output_list(student(batch["img"]))
         features = taps.read()
-    return Seen((logits, features), [teacher(batch["img"]) for teacher in teachers], batch.get("label"))
+    if at == "head":
+        logits = left_at_head(student, logits)
+    answers = [(teacher.at_head if at == "head" else teacher)(batch["img"]) for teacher in teachers]
+    return Seen((logits, features), answers, batch.get("label"))
 
 
 @contextlib.contextmanager
@@ -67,21 +72,30 @@ def _as_in_training(model):
             layer.training = training
 
 
-def check_logits(seen):
-    """Raise `UserError` for another number of classes, or counterparts of different shapes."""
+def check_logits(seen, at="full"):
+    """Raise `UserError` for another number of classes, or counterparts of different shapes.
+
+    Where heads are compared, `at` is "head", those of different sizes are resized; it is logged.
+    """
     for k, (logits, _) in enumerate(seen.teachers):
         which = "teacher" if len(seen.teachers) == 1 else f"teacher {k}"
         for i, (ours, theirs) in enumerate(counterparts(seen.student[0], logits)):
-            _compare(i, ours, theirs, which)
+            _compare(i, ours, theirs, which, at)
 
 
-def _compare(i, ours, theirs, which):
+def _compare(i, ours, theirs, which, at):
     if ours.shape[1] != theirs.shape[1]:
         raise UserError(
             f"output {i} of the student has {ours.shape[1]} classes and the {which}'s {theirs.shape[1]}; "
             f"give both models the same num_classes"
         )
-    if ours.shape != theirs.shape:
+    size = smaller_size(ours.shape, theirs.shape) if at == "head" else None
+    if size is not None:
+        logger.info(
+            f"distill_loss at the head: output {i}: the student's {ours.shape[2]} x {ours.shape[3]} and the "
+            f"{which}'s {theirs.shape[2]} x {theirs.shape[3]} are resized bilinearly to {size[0]} x {size[1]}"
+        )
+    elif ours.shape != theirs.shape:
         raise UserError(
             f"output {i} of the student has shape {list(ours.shape)} and the {which}'s "
             f"{list(theirs.shape)}; logits are distilled at equal shapes"

@@ -14,7 +14,8 @@ def weighted_losses(section, outputs, label=None):
         section: {'types': [loss, ...], 'coef': [number, ...]}, one for each output.
         outputs: for each output, the tuple of tensors that its loss compares: (logits,) with the label, or
             (student's logits, teacher's logits).
-        label: N x H x W, int64; handed to those losses that take one more argument, as `compare` says.
+        label: N x H x W, int64; handed to those losses that take one more argument, as `compare` says. A
+            list holds one for each output.
 
     Returns:
         dict from the loss's class name (with its index, where a name comes twice) to a scalar tensor.
@@ -24,10 +25,11 @@ def weighted_losses(section, outputs, label=None):
     """
     types, coef = section["types"], section["coef"]
     check_count(types, outputs)
+    labels = label if isinstance(label, list) else [label] * len(outputs)
     parts = {}
-    for i, (loss, factor, tensors) in enumerate(zip(types, coef, outputs)):
+    for i, (loss, factor, tensors, own_label) in enumerate(zip(types, coef, outputs, labels)):
         name = type(loss).__name__
-        value = compare(loss, tensors, label)
+        value = compare(loss, tensors, own_label)
         if value.size != 1:
             raise UserError(f"{name} gives a tensor of shape {list(value.shape)}; a loss must be one number")
         parts[f"{name}_{i}" if name in parts else name] = factor * value
