@@ -121,6 +121,11 @@ def _compare(url, path, checksum):
         raise UserError(f"refused what came from {url}: its {algorithm} is {hashed.hexdigest()}")
 
 
+def home_folder():
+    """Return the folder of what is kept from run to run: PADDLESEG_HOME, ~/.paddleseg by default."""
+    return Path(os.environ.get("PADDLESEG_HOME") or "~/.paddleseg").expanduser()
+
+
 def cached_file(url):
     """Return the local copy of the weights at `url`, downloaded the first time.
 
@@ -133,7 +138,7 @@ def cached_file(url):
         UserError: it cannot be downloaded or extracted, or does not hold exactly one such file.
     """
     name = _file_name(url)
-    home = Path(os.environ.get("PADDLESEG_HOME") or "~/.paddleseg").expanduser()
+    home = home_folder()
     # Many published files are called model.pdparams, so the folder tells them apart.
     folder = home / "weights" / hashlib.sha256(url.encode()).hexdigest()[:16]
     try:
