@@ -218,8 +218,8 @@ def add_image_cache_flags(parser):
         "--cache_images",
         choices=("none", "ram", "disk"),
         default="none",
-        help="decode each image and mask once and keep it, in memory that worker processes share, or in files "
-        "that later runs use, too (default: none)",
+        help="decode each image and mask once and keep it, in memory that worker processes share, or in "
+        "files that later runs use, too (default: none)",
     )
     parser.add_argument(
         "--cache_images_limit",

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 
-import numpy as np
 import paddle
 
 from paddleseg.core import parallel

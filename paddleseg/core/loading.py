@@ -19,8 +19,8 @@ def load_batches(samples, batch_sampler, num_workers, collate, ahead=False):
     """Return a generator of collated batches, their arrays turned into tensors; close it to end the workers.
 
     With workers, Paddle's `DataLoader` reads; they live as long as the generator. Without, this process does,
-    and not Paddle's reader thread, in which an error such as an unreadable image would hang the process instead
-    of reaching the user.
+    and not Paddle's reader thread, in which an error such as an unreadable image would hang the process
+    instead of reaching the user.
 
     What `SeededSamples` left unfinished is finished here, on the device: `img` is float32 N x C x H x W and
     `label` int64 in any case.

@@ -27,8 +27,8 @@ class EvalConfig:
         stride: (width, height) from one window to the next, at most `crop_size`.
         auc_roc: measure the area under the ROC curve, too.
         boundary_iou: measure the boundary IoU, too.
-        batch_size: images of equal size that are inferred together; 1, as in PaddleSeg, takes least memory. Null,
-            the default, chooses by the first image: 1 where it is large.
+        batch_size: images of equal size that are inferred together; 1, as in PaddleSeg, takes least memory.
+            Null chooses by the first image, and 1 where that is large.
 
     Raises:
         UserError: a number is out of its range, or a key is given whose switch is off.

@@ -52,9 +52,10 @@ def is_length(value):
 def declared(transform, name):
     """Return what a transform declares of its call, False where it does not.
 
-    There are `fixed`, that it draws nothing and changes a sample in the same way each time; and `takes_bytes`,
-    that a uint8 image comes out with the values that a float32 one would have, for some a function of the
-    image. Where a derived class has a `__call__` of its own, what was said of the other does not count.
+    There are `fixed`, that it draws nothing and changes a sample in the same way each time; and
+    `takes_bytes`, that a uint8 image comes out with the values that a float32 one would have, for some a
+    function of the image. Where a derived class has a `__call__` of its own, what was said of the other does
+    not count.
     """
     for cls in type(transform).__mro__:
         if name in vars(cls):

@@ -64,8 +64,8 @@ class Compose:
         where = described(data)
         return self.finished(self.drawn(self.led(self.read(data, where), where), where, rng))
 
-    # What a call does one after the other, for those who keep what is the same each time, or who leave the end
-    # to the device. `where` names the files in messages.
+    # What a call does one after the other, for those who keep what is the same each time, or who leave the
+    # end to the device. `where` names the files in messages.
 
     def read(self, data, where):
         """Return a new dict with arrays in place of paths; an image of bytes stays one until it must not."""
@@ -82,7 +82,7 @@ class Compose:
         return self._applied(data, where, 0, len(self.leading))
 
     def drawn(self, data, where, rng, start=None):
-        """Apply the other transforms from number `start` on, all but `normalize`; `start` may be in `leading`."""
+        """Apply all transforms from number `start` on, those after `leading` if None, but `normalize`."""
         start = len(self.leading) if start is None else start
         return self._applied(data, where, start, len(self._steps) - (self.normalize is not None), rng)
 

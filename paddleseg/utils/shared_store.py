@@ -169,7 +169,7 @@ class Store:
 
 
 def _head(count):
-    """Return an empty index: a row of its form, its length and what is dealt out; then one for each string."""
+    """Return an empty index: a row of its form, length and bytes dealt out; then one for each string."""
     rows = np.zeros((count + 1, 4), "<i8")
     rows[0, :2] = _FORM, count
     return rows
