@@ -7,6 +7,7 @@ import argparse
 import sys
 
 from paddleseg.errors import Stopped, UserError, one_line
+from paddleseg.utils.sizes import size_of_text
 
 
 def run(main):
@@ -208,6 +209,30 @@ def add_training_flags(parser):
         "--seed", type=_seed, default=0, help="of weights, order and augmentation (default: 0)"
     )
     add_views_flag(parser)
+    add_image_cache_flags(parser)
+
+
+def add_image_cache_flags(parser):
+    """Add the flags that keep decoded images."""
+    parser.add_argument(
+        "--cache_images",
+        choices=("none", "ram", "disk"),
+        default="none",
+        help="decode each image and mask once and keep it, in memory that worker processes share, or in "
+        "files that later runs use, too (default: none)",
+    )
+    parser.add_argument(
+        "--cache_images_limit",
+        type=_size,
+        metavar="SIZE",
+        help="what --cache_images may take, such as 800M or 4G; what does not fit is decoded each time "
+        "(default: half of what is free)",
+    )
+    parser.add_argument(
+        "--cache_images_dir",
+        metavar="DIR",
+        help="where --cache_images disk keeps its files (default: images below PADDLESEG_HOME, ~/.paddleseg)",
+    )
 
 
 def add_views_flag(parser):
@@ -261,6 +286,13 @@ def _seed(text):
     if value >= 2**32:
         raise argparse.ArgumentTypeError("must be below 2**32")
     return value
+
+
+def _size(text):
+    try:
+        return size_of_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _boolean(text):

@@ -89,6 +89,9 @@ def test_defaults_are_paddlesegs():
         "keep_checkpoint_max": 5,
         "seed": 0,
         "cache_views": None,
+        "cache_images": "none",
+        "cache_images_limit": None,
+        "cache_images_dir": None,
     }
 
 

@@ -3,12 +3,11 @@
 import contextlib
 import itertools
 
-import numpy as np
 import paddle
 
 from paddleseg.core import parallel
 from paddleseg.core.inference import WHOLE, classes, infer
-from paddleseg.core.loading import load_batches
+from paddleseg.core.loading import load_batches, stack
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
@@ -17,9 +16,11 @@ from paddleseg.utils.boundary import boundary_areas
 from paddleseg.utils.metrics import confusion_matrix, scores
 from paddleseg.utils.progress_bar import bar
 
+_PIXELS_ON_CPU, _PIXELS_ON_GPU, _MOST = 2**16, 2**20, 16
+
 
 def evaluate(
-    model, dataset, num_classes, batch_size=1, num_workers=0, config=WHOLE, on_batch=None, with_bar=False
+    model, dataset, num_classes, batch_size=None, num_workers=0, config=WHOLE, on_batch=None, with_bar=False
 ):
     """Return the `Scores` of a model on a dataset, every image counted once whatever the number of ranks.
 
@@ -31,7 +32,8 @@ def evaluate(
             mode is put back afterwards.
         dataset: a map-style dataset in evaluation mode; of what it ignores, see `ignored_label`.
         num_classes: number of classes C.
-        batch_size: images of equal size that are run together.
+        batch_size: images that are read, and those of equal size among them run, together; chosen by
+            `fitting_batch_size` of the first image if None.
         num_workers: processes that read.
         config: an `EvalConfig`: how images are inferred, and what is measured beside the confusion.
         on_batch: called before each batch, equally often on all ranks; what it raises ends the evaluation.
@@ -43,9 +45,11 @@ def evaluate(
     if len(dataset) == 0:
         raise UserError("the dataset to evaluate on holds no image")
     ignore_index = ignored_label(dataset)
+    samples = SeededSamples(dataset, seed=0, keep=("trans_info",), unfinished=not parallel.on_cpu())
+    if batch_size is None:
+        batch_size = fitting_batch_size(samples[0, 0])
     batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
-    samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
-    loader = load_batches(samples, batches, num_workers, group_by_size)
+    loader = load_batches(samples, batches, num_workers, group_by_size, ahead=True)
     was_training = model.training
     model.eval()
     counts = _Counts(num_classes, ignore_index, config)
@@ -54,8 +58,9 @@ def evaluate(
         shown = bar(announced, batches.most, "evaluating") if with_bar else announced
         with contextlib.closing(shown):
             for groups in shown:
-                for images, labels, trans_info in groups:
-                    logits = infer(model, images, labels.shape[1:], config, trans_info)
+                for group in groups:
+                    labels = group["label"]
+                    logits = infer(model, group["img"], labels.shape[1:], config, group["trans_info"])
                     _check_logits(logits, num_classes)
                     counts.add(logits, labels)
     if was_training:
@@ -98,11 +103,14 @@ def _announced(loader, on_batch, most):
 
 
 def group_by_size(samples):
-    """Return [[images, labels, trans_info], ...] of a batch, one for each way of coming to image and mask.
+    """Return the samples of a batch as a list of batches, one for each way of coming to image and mask.
 
     Args:
-        samples: list of {'img': C x H x W, 'label': H' x W'}, perhaps with 'trans_info': what was done to the
-            size of the image, as `Compose` lists it.
+        samples: list of {'img': C x H x W, 'label': H' x W'}, or unfinished ones, perhaps with 'trans_info':
+            what was done to the size of the image, as `Compose` lists it.
+
+    Returns:
+        A list of dicts as `loading.stack` returns them, each with a 'trans_info'.
     """
     groups = {}
     for sample in samples:
@@ -110,9 +118,19 @@ def group_by_size(samples):
         key = (sample["img"].shape, sample["label"].shape, trans_info)
         groups.setdefault(key, []).append(sample)
     return [
-        [np.stack([s["img"] for s in group]), np.stack([s["label"] for s in group]), trans_info]
-        for (_, _, trans_info), group in groups.items()
+        {**stack([{k: v for k, v in s.items() if k != "trans_info"} for s in group]), "trans_info": info}
+        for (_, _, info), group in groups.items()
     ]
+
+
+def fitting_batch_size(sample):
+    """Return how many images as large as a sample's run together.
+
+    On a GPU that is what has 2**20 pixels, half a photograph of Cityscapes; on a CPU, whose caches more would
+    only spoil, 2**16; at least one image, and at most 16.
+    """
+    _, height, width = sorted(sample["img"].shape)
+    return min(max((_PIXELS_ON_CPU if parallel.on_cpu() else _PIXELS_ON_GPU) // (height * width), 1), _MOST)
 
 
 def _check_logits(logits, num_classes):

@@ -107,6 +107,9 @@ def _check_optimizer(folder, state, snapshot):
 def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
     """Return what makes the iterations: how batches are drawn, used and told of."""
     cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), args.accumulate_steps
+    cache = getattr(step, "cache", None)
+    # A teachers' cache compares what the samples have, which must not depend on the device.
+    unfinished = cache is None and not parallel.on_cpu()
 
     def drawn_from(iteration):
         # The keys of an iteration's batches come as those of one batch that is so much larger.
@@ -122,10 +125,10 @@ def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
             iteration,
             accumulate,
             args.cache_views,
+            unfinished,
         )
 
     keys, samples = drawn_from(start_iter)
-    cache = getattr(step, "cache", None)
     readable = ReplacedSamples(samples, args.seed, args.max_bad_samples, with_keys=cache is not None)
     collate = stack if cache is None else stack_with_keys
     loader = load_batches(readable, _Parts(keys, accumulate), args.num_workers, collate)

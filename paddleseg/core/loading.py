@@ -1,21 +1,29 @@
 """Samples to batches of tensors."""
 
 import atexit
+import concurrent.futures
+import contextlib
 import functools
 import json
 
+import cv2
 import numpy as np
 import paddle
 
 from paddleseg.core.signals import outlive_signals
 from paddleseg.errors import UserError
+from paddleseg.transforms.functional import normalized_planes
 
 
-def load_batches(samples, batch_sampler, num_workers, collate):
+def load_batches(samples, batch_sampler, num_workers, collate, ahead=False):
     """Return a generator of collated batches, their arrays turned into tensors; close it to end the workers.
 
-    With workers, Paddle's `DataLoader` reads. Without, this process does, and not Paddle's reader thread, in
-    which an error such as an unreadable image would hang the process instead of reaching the user.
+    With workers, Paddle's `DataLoader` reads; they live as long as the generator. Without, this process does,
+    and not Paddle's reader thread, in which an error such as an unreadable image would hang the process
+    instead of reaching the user.
+
+    What `SeededSamples` left unfinished is finished here, on the device: `img` is float32 N x C x H x W and
+    `label` int64 in any case.
 
     Args:
         samples: maps a key to a sample. If it also has `read` and `note`, as `ReplacedSamples` has, workers
@@ -24,6 +32,8 @@ def load_batches(samples, batch_sampler, num_workers, collate):
         num_workers: processes that read.
         collate: turns a list of samples into nested lists and dicts of arrays, which become tensors, and of
             numbers and texts, which stay what they are.
+        ahead: without workers, let a thread read the next batch while this one is used. Only where nobody
+            draws from NumPy's and Python's global generators meanwhile, which are seeded around each sample.
     """
     if num_workers:
         loader = paddle.io.DataLoader(
@@ -32,10 +42,51 @@ def load_batches(samples, batch_sampler, num_workers, collate):
             num_workers=num_workers,
             collate_fn=functools.partial(_collate_in_worker, collate),
             return_list=True,
-            worker_init_fn=outlive_signals,
+            worker_init_fn=_begin_worker,
         )
-        return _read_by_workers(loader, samples)
-    return (_to_tensors(collate([samples[key] for key in keys])) for keys in batch_sampler)
+        batches = _read_by_workers(loader, samples)
+    else:
+        batches = (collate([samples[key] for key in keys]) for keys in batch_sampler)
+        batches = _read_ahead(batches) if ahead else batches
+    return _on_device(batches)
+
+
+def _on_device(batches):
+    with contextlib.closing(batches):
+        for batch in batches:
+            yield _finished(_to_tensors(batch))
+
+
+def _finished(batch):
+    """Return a batch, or the batches in a list, whose images are normalised by the device that holds them."""
+    if isinstance(batch, list):
+        return [_finished(one) for one in batch]
+    if not isinstance(batch, dict) or "normalize" not in batch:
+        return batch
+    batch = dict(batch)
+    mean, std = (values.unsqueeze([1, 2]) for values in paddle.unbind(batch.pop("normalize"), axis=1))
+    # A number instead of the tensor would be multiplied by its inverse, and come out otherwise than NumPy's.
+    images = paddle.divide(batch["img"].astype("float32"), paddle.full([1], 255.0))
+    batch["img"] = ((images - mean) / std).transpose([0, 3, 1, 2])
+    if "label" in batch:
+        batch["label"] = batch["label"].astype("int64")
+    return batch
+
+
+def _begin_worker(worker_id):
+    outlive_signals()
+    # The workers share the cores already, and OpenCV's threads may hang in a forked process.
+    cv2.setNumThreads(0)
+    paddle.base.core.set_num_threads(1)
+
+
+def _read_ahead(batches):
+    """Yield what a generator yields, each item read by a thread while the one before is used."""
+    with concurrent.futures.ThreadPoolExecutor(1, "reader") as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 def _read_by_workers(loader, samples):
@@ -112,11 +163,14 @@ def _array_to_text(array):
 def stack(samples):
     """Return samples, dicts of arrays of equal shape, as one dict of stacked arrays.
 
-    A key may be absent from the last ones, as `label` is from images without one.
+    A key may be absent from the last ones, as `label` is from images without one. If some samples alone are
+    unfinished, as `SeededSamples` calls it, they are finished here.
 
     Raises:
         UserError: their shapes differ.
     """
+    if len({"normalize" in sample for sample in samples}) > 1:
+        samples = [_finished_sample(sample) for sample in samples]
     for key in samples[0]:
         shapes = sorted({tuple(np.shape(sample[key])) for sample in samples if key in sample})
         if len(shapes) > 1:
@@ -125,6 +179,13 @@ def stack(samples):
                 f"such as Resize or RandomPaddingCrop makes them equal"
             )
     return {key: np.stack([sample[key] for sample in samples if key in sample]) for key in samples[0]}
+
+
+def _finished_sample(sample):
+    sample = dict(sample)
+    if "normalize" in sample:
+        sample["img"] = normalized_planes(sample["img"], *sample.pop("normalize"))
+    return sample
 
 
 def _to_tensors(value):

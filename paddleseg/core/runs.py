@@ -18,6 +18,7 @@ from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.datasets.file_lists import check_file_lists
+from paddleseg.datasets.image_cache import cache_images
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
@@ -131,7 +132,24 @@ def _prepare(cfg, args):
         builder.unlabeled_dataset if num_unlabeled(cfg.dic) else None,
         args.max_bad_samples,
     )
+    _cache_images(builder, args)
     return builder
+
+
+def _cache_images(builder, args):
+    if args.cache_images == "none":
+        for flag in ("cache_images_limit", "cache_images_dir"):
+            if getattr(args, flag) is not None:
+                raise UserError(f"--{flag} means nothing without --cache_images ram or disk")
+        return
+    datasets = {
+        "train_dataset": builder.train_dataset,
+        "val_dataset": None if args.no_eval else builder.val_dataset,
+        "unlabeled_dataset": builder.unlabeled_dataset if num_unlabeled(builder.cfg.dic) else None,
+    }
+    cache_images(
+        datasets, args.cache_images, args.cache_images_limit, args.cache_images_dir, parallel.ranks_here()
+    )
 
 
 def _evaluation(builder, args):

@@ -28,6 +28,7 @@ class EvalConfig:
         auc_roc: measure the area under the ROC curve, too.
         boundary_iou: measure the boundary IoU, too.
         batch_size: images of equal size that are inferred together; 1, as in PaddleSeg, takes least memory.
+            Null chooses by the first image, and 1 where that is large.
 
     Raises:
         UserError: a number is out of its range, or a key is given whose switch is off.
@@ -42,7 +43,7 @@ class EvalConfig:
     stride: Optional[Sequence[int]] = None
     auc_roc: bool = False
     boundary_iou: bool = False
-    batch_size: int = 1
+    batch_size: Optional[int] = None
 
     def __post_init__(self):
         for switch, keys in SWITCHES.items():
@@ -51,7 +52,7 @@ class EvalConfig:
                 raise UserError(f"{', '.join(idle)} would change nothing without {switch}; turn {switch} on")
         if not self.all_scales or not all(0 < scale < math.inf for scale in self.all_scales):
             raise UserError(f"scales must be one or more numbers above 0, not {self.scales!r}")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"batch_size must be a whole number above 0, not {self.batch_size}")
         if self.is_slide:
             self._check_windows()

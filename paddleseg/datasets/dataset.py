@@ -3,7 +3,10 @@
 import os
 from typing import Callable, Optional, Sequence
 
+import numpy as np
+
 from paddleseg.cvlibs import manager
+from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
@@ -60,8 +63,11 @@ def ignored_label(dataset):
 
 
 @manager.DATASETS.add_component
-class Dataset:
+class Dataset(FileSamples):
     """Images and masks named by a list.
+
+    A sample is a dict with `img` (float32, C x H x W), `label` (uint8 or int32, H x W; absent where there is
+    no mask) and `trans_info` (the changes of size, as `Compose` lists them).
 
     Args:
         dataset_root: the folder that the names in the lists are relative to.
@@ -125,40 +131,23 @@ class Dataset:
         """Return the mask as `Compose` takes it, a path or classes; for files that hold others."""
         return path
 
-    def __len__(self):
-        return len(self.file_list)
-
-    def __getitem__(self, index):
-        return self.sample(index)
-
-    def sample(self, index, rng=None):
-        """Read and transform one sample.
-
-        Args:
-            index: 0..len - 1.
-            rng: the `numpy.random.Generator` of the transforms; one seeded from NumPy's global state
-                if None.
-
-        Returns:
-            A dict with `img` (float32, C x H x W), `label` (uint8 or int32, H x W; absent where there is
-            no mask) and `trans_info` (the changes of size, as `Compose` lists them).
-
-        Raises:
-            UserError: a file cannot be read, image and mask differ in size, or the mask holds a value
-                that is no class.
-        """
+    def given(self, index):
         image, mask = self.file_list[index]
-        data = {"img": image}
-        if mask is not None:
-            data["label"] = self.read_label(mask)
-            data["gt_fields"] = ["label"] if self.mode == "train" else []
-        data = self.transforms(data, rng)
+        if mask is None:
+            return {"img": image}
+        fields = ["label"] if self.mode == "train" else []
+        return {"img": image, "label": self.read_label(mask), "gt_fields": fields}
+
+    def check(self, data, index):
+        mask = self.file_list[index][1]
         if mask is not None:
             self._check_classes(data["label"], mask)
-        return data
 
     def _check_classes(self, label, path):
-        wrong = ((label < 0) | (label >= self.num_classes)) & (label != self.ignore_index)
+        wrong = label >= self.num_classes
+        if label.dtype != np.uint8:
+            wrong |= label < 0
+        wrong &= label != self.ignore_index
         if wrong.any():
             values = sorted(set(label[wrong].tolist()))
             raise UserError(

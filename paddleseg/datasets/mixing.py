@@ -23,6 +23,7 @@ def mixed(
     start_iter=0,
     parts=1,
     views=None,
+    unfinished=False,
 ):
     """Return the batch sampler and the samples of a training.
 
@@ -36,6 +37,7 @@ def mixed(
         unlabeled_per_batch: how many of them are of `unlabeled`, from 0 to `batch_size`.
         iters, seed, rank, nranks, start_iter, views: as in `EpochBatches`.
         parts: how many batches an iteration and rank has; their keys come as one list, one after the other.
+        unfinished: as in `SeededSamples`.
 
     Returns:
         (an iterable of lists of keys, with a length and `iters_per_epoch`, that of the labelled samples if
@@ -47,10 +49,11 @@ def mixed(
     """
     sources = []
     if unlabeled_per_batch < batch_size:
-        sources.append((SeededSamples(labeled, seed), batch_size - unlabeled_per_batch, "the training set"))
+        samples = SeededSamples(labeled, seed, unfinished=unfinished)
+        sources.append((samples, batch_size - unlabeled_per_batch, "the training set"))
     if unlabeled_per_batch:
         other_seed = int(np.random.default_rng([seed, _UNLABELED]).integers(2**32))
-        samples = SeededSamples(unlabeled, other_seed, labeled=False)
+        samples = SeededSamples(unlabeled, other_seed, labeled=False, unfinished=unfinished)
         sources.append((samples, unlabeled_per_batch, "the unlabeled_dataset"))
     counts = [count for _, count, _ in sources]
     batches = [

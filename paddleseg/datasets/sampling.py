@@ -12,6 +12,7 @@ import random
 
 import numpy as np
 
+from paddleseg.datasets.file_samples import leaves_end
 from paddleseg.errors import SampleError, UserError
 from paddleseg.utils.logger import logger
 
@@ -111,18 +112,21 @@ class SeededSamples:
         seed: an integer >= 0.
         labeled: if false, no label is asked for nor handed on; the data set may also give the image alone.
         keep: further keys of a sample that are handed on as they are, where it has them.
+        unfinished: leave to `loading.load_batches` what the device does faster, where the data set can.
 
-    `samples[view, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's.
+    `samples[view, index]` is a dict of `img` (float32) and `label` (int64), arrays of NumPy's; unfinished, of
+    `img` and `normalize` as `Compose.unfinished` gives them, and `label` of integers.
 
     Raises:
         UserError: the data set gives anything else.
     """
 
-    def __init__(self, dataset, seed, labeled=True, keep=()):
+    def __init__(self, dataset, seed, labeled=True, keep=(), unfinished=False):
         self.dataset = dataset
         self.seed = seed
         self.labeled = labeled
         self.keep = keep
+        self._unfinished = unfinished and leaves_end(dataset)
 
     def __len__(self):
         return len(self.dataset)
@@ -139,10 +143,15 @@ class SeededSamples:
     def __getitem__(self, key):
         view, index = key
         with _seeded_globals([self.seed, view, index, _GLOBALS]):
-            if hasattr(self.dataset, "sample"):
+            if self._unfinished:
+                sample = self.dataset.unfinished_sample(index, sample_rng(self.seed, view, index))
+            elif hasattr(self.dataset, "sample"):
                 sample = self.dataset.sample(index, sample_rng(self.seed, view, index))
             else:
                 sample = self.dataset[index]
+        if self._unfinished:
+            wanted = ("img", "normalize", *(("label", *self.keep) if self.labeled else ()))
+            return {name: sample[name] for name in wanted if name in sample}
         if not self.labeled:
             return {"img": np.asarray(_image(sample), np.float32)}
         image, label = _image_and_label(sample, self.dataset)

@@ -4,14 +4,17 @@ import os
 from typing import Callable, Optional, Sequence
 
 from paddleseg.cvlibs import manager
+from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import in_folder
 
 
 @manager.DATASETS.add_component
-class UnlabeledImages:
+class UnlabeledImages(FileSamples):
     """The images of a folder, or those that a list names, for a config's `unlabeled_dataset`.
+
+    A sample is a dict with `img` (float32, C x H x W).
 
     Args:
         dataset_root: the folder; without a list, all images in it and below, in the order of their names.
@@ -43,26 +46,8 @@ class UnlabeledImages:
             there = dataset_root if image_list is None else image_list
             raise UserError(f"UnlabeledImages: there is no image in {str(there)!r}")
 
-    def __len__(self):
-        return len(self.file_list)
-
-    def __getitem__(self, index):
-        return self.sample(index)
-
-    def sample(self, index, rng=None):
-        """Read and transform one image.
-
-        Args:
-            index: 0..len - 1.
-            rng: the `numpy.random.Generator` of the transforms; one seeded from NumPy's global state if None.
-
-        Returns:
-            A dict with `img` (float32, C x H x W).
-
-        Raises:
-            UserError: the file cannot be read.
-        """
-        return self.transforms({"img": self.file_list[index][0]}, rng)
+    def given(self, index):
+        return {"img": self.file_list[index][0]}
 
 
 def _listed(path, root):

@@ -25,6 +25,8 @@ class RandomDistort:
         UserError: a range is not in 0..32767, or a chance is not in 0..1.
     """
 
+    takes_bytes = True
+
     def __init__(
         self,
         brightness_range: float = 0.5,
@@ -76,6 +78,8 @@ class RandomBlur:
         UserError: `prob` is not in 0..1, or there is no such type.
     """
 
+    takes_bytes = True
+
     def __init__(self, prob: float = 0.1, blur_type: str = "gaussian"):
         require_share(self, prob=prob)
         choices = [*F.BLURS, "random"]
@@ -107,6 +111,8 @@ class RandomNoise:
         UserError: `prob` is not in 0..1, or `max_sigma` not in 0..32767.
     """
 
+    takes_bytes = True
+
     def __init__(self, prob: float = 0.5, max_sigma: float = 10.0):
         require_share(self, prob=prob)
         require_reach(self, max_sigma=max_sigma)
@@ -134,6 +140,8 @@ class Normalize:
         UserError: they are no such lists, or do not fit the image's channels.
     """
 
+    takes_bytes = True
+
     def __init__(self, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,)):
         for name, values in (("mean", mean), ("std", std)):
             good = isinstance(values, (list, tuple)) and len(values) in (1, 3)
@@ -142,11 +150,15 @@ class Normalize:
         self.mean = np.array(mean, np.float32)
         self.std = np.array(std, np.float32)
 
-    def __call__(self, data, rng=None):
-        channels = 1 if data["img"].ndim == 2 else data["img"].shape[2]
+    def check(self, image):
+        """Raise `UserError` unless mean and std fit the channels of an image, H x W x C or H x W."""
+        channels = 1 if image.ndim == 2 else image.shape[2]
         needed = max(self.mean.size, self.std.size)
         require(
             needed in (1, channels), self, f"mean and std must fit an image of {channels} channels", needed
         )
+
+    def __call__(self, data, rng=None):
+        self.check(data["img"])
         data["img"] = F.normalize(data["img"], self.mean, self.std)
         return data

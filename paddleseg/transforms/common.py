@@ -49,6 +49,22 @@ def is_length(value):
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LONGEST
 
 
+def declared(transform, name):
+    """Return what a transform declares of its call, False where it does not.
+
+    There are `fixed`, that it draws nothing and changes a sample in the same way each time; and
+    `takes_bytes`, that a uint8 image comes out with the values that a float32 one would have, for some a
+    function of the image. Where a derived class has a `__call__` of its own, what was said of the other does
+    not count.
+    """
+    for cls in type(transform).__mro__:
+        if name in vars(cls):
+            return getattr(transform, name)
+        if "__call__" in vars(cls):
+            return False
+    return False
+
+
 def size_of(image):
     """Return (width, height)."""
     return image.shape[1], image.shape[0]

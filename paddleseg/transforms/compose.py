@@ -1,6 +1,7 @@
 """The chain from a file, or an array, to what a model takes."""
 
 import inspect
+import itertools
 import os
 
 import cv2
@@ -8,6 +9,8 @@ import numpy as np
 
 from paddleseg.errors import SampleError, UserError
 from paddleseg.transforms import functional as F
+from paddleseg.transforms.colour import Normalize
+from paddleseg.transforms.common import declared
 from paddleseg.transforms.reading import as_mask, read_image, read_mask
 
 
@@ -33,7 +36,12 @@ class Compose:
         self.transforms = list(transforms)
         self.to_rgb = to_rgb
         self.img_channels = img_channels
-        self._takes_rng = ["rng" in inspect.signature(transform).parameters for transform in transforms]
+        self._steps = [_Step(transform) for transform in self.transforms]
+        #: The last transform if that is a `Normalize`, else None.
+        self.normalize = self.transforms[-1] if transforms and type(transforms[-1]) is Normalize else None
+        fixed = itertools.takewhile(lambda transform: declared(transform, "fixed"), self.transforms)
+        #: The leading transforms that change a sample in the same way each time.
+        self.leading = list(fixed)
 
     def __call__(self, data, rng=None):
         """Transform one sample.
@@ -53,38 +61,99 @@ class Compose:
                 `label`, at the start or after a transform.
         """
         rng = F.as_rng(rng)
+        where = described(data)
+        return self.finished(self.drawn(self.led(self.read(data, where), where), where, rng))
+
+    # What a call does one after the other, for those who keep what is the same each time, or who leave the
+    # end to the device. `where` names the files in messages.
+
+    def read(self, data, where):
+        """Return a new dict with arrays in place of paths; an image of bytes stays one until it must not."""
         data = {**data, "gt_fields": list(data.get("gt_fields") or [])}
         data["trans_info"] = list(data.get("trans_info") or [])
-        where = _describe(data)
         data["img"] = self._image(data["img"])
         if data.get("label") is not None:
             data["label"] = _mask(data["label"])
         _check_together(data, f"at the start ({where})", SampleError)
-        for transform, takes_rng in zip(self.transforms, self._takes_rng):
-            data = transform(data, rng=rng) if takes_rng else transform(data)
-            name = getattr(transform, "__name__", type(transform).__name__)
+        return data
+
+    def led(self, data, where):
+        """Apply `leading`."""
+        return self._applied(data, where, 0, len(self.leading))
+
+    def drawn(self, data, where, rng, start=None):
+        """Apply all transforms from number `start` on, those after `leading` if None, but `normalize`."""
+        start = len(self.leading) if start is None else start
+        return self._applied(data, where, start, len(self._steps) - (self.normalize is not None), rng)
+
+    def finished(self, data):
+        """Apply `normalize`, and give the image its final form."""
+        image = data["img"]
+        if self.normalize is None:
+            image = image if image.ndim == 3 else image[..., np.newaxis]
+            data["img"] = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+        else:
+            self.normalize.check(image)
+            data["img"] = F.normalized_planes(image, self.normalize.mean, self.normalize.std)
+        return data
+
+    def unfinished(self, data):
+        """Leave `finished` to the device: `img` stays H x W x C, uint8 or float32.
+
+        A new key `normalize` holds float32 2 x C, `normalize`'s mean and standard deviation.
+        """
+        image, last = data["img"], self.normalize
+        last.check(image)
+        data["img"] = image if image.ndim == 3 else image[..., np.newaxis]
+        data["normalize"] = np.stack([np.broadcast_to(v, self.img_channels) for v in (last.mean, last.std)])
+        return data
+
+    def _applied(self, data, where, start, stop, rng=None):
+        for step in self._steps[start:stop]:
+            data = step(data, rng)
             if not isinstance(data, dict):
-                raise UserError(f"the transform {name} must return the data dict, not {data!r:.60}")
-            _check_together(data, f"after {name} ({where})")
-        image = data["img"] if data["img"].ndim == 3 else data["img"][..., np.newaxis]
-        data["img"] = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+                raise UserError(f"the transform {step.name} must return the data dict, not {data!r:.60}")
+            _check_together(data, f"after {step.name} ({where})")
         return data
 
     def _image(self, image):
         if isinstance(image, (str, os.PathLike)):
             image = read_image(image, self.img_channels)
-        image = np.asarray(image).astype(np.float32)
+        image = np.asarray(image)
+        image = image if image.dtype == np.uint8 else image.astype(np.float32)
         channels = 1 if image.ndim == 2 else image.shape[-1]
         if image.ndim not in (2, 3) or channels != self.img_channels:
             raise UserError(f"img is {image.shape}, but img_channels is {self.img_channels}")
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if self.to_rgb and channels == 3 else image
 
 
+class _Step:
+    """A transform as `step(data, rng)`, given what it can work on."""
+
+    def __init__(self, transform):
+        self.name = getattr(transform, "__name__", type(transform).__name__)
+        self._transform = transform
+        self._takes_rng = "rng" in inspect.signature(transform).parameters
+        self._takes_bytes = declared(transform, "takes_bytes")
+
+    def __call__(self, data, rng):
+        takes = self._takes_bytes
+        if not (takes(data["img"]) if callable(takes) else takes):
+            if data["img"].dtype == np.uint8:
+                data["img"] = data["img"].astype(np.float32)
+            for key in ("img", "label"):
+                # It may change its arrays, which are not ours to give where they come from a cache.
+                if data.get(key) is not None and not data[key].flags.writeable:
+                    data[key] = data[key].copy()
+        return self._transform(data, rng=rng) if self._takes_rng else self._transform(data)
+
+
 def _mask(label):
     return read_mask(label) if isinstance(label, (str, os.PathLike)) else as_mask(np.asarray(label))
 
 
-def _describe(data):
+def described(data):
+    """Return what messages call a sample: the paths in its dict."""
     named = [key for key in ("img", "label") if isinstance(data.get(key), (str, os.PathLike))]
     return ", ".join(f"{key} {os.fspath(data[key])!r}" for key in named) or "arrays"
 

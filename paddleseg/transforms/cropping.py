@@ -75,6 +75,10 @@ class RandomPaddingCrop:
                 break
         return corner
 
+    def takes_bytes(self, image):
+        fits = all(side >= wanted for side, wanted in zip(size_of(image), self.crop_size))
+        return fits or F.is_byte(self.im_padding_value)
+
     def __call__(self, data, rng=None):
         data = change_together(
             self,
@@ -101,7 +105,7 @@ class RandomCenterCrop:
         UserError: `retain_ratio` is no pair of such shares.
     """
 
-    train_only = True
+    train_only = takes_bytes = True
 
     def __init__(self, retain_ratio: Sequence[float] = (0.5, 0.5)):
         good = isinstance(retain_ratio, (list, tuple)) and len(retain_ratio) == 2

@@ -20,7 +20,7 @@ from paddleseg.transforms.common import (
 class _RandomFlip:
     """Apply the class's `flip`, a function of one array, with probability `prob`."""
 
-    train_only = True
+    train_only = takes_bytes = True
 
     def __init__(self, prob):
         require_share(self, prob=prob)
@@ -144,6 +144,9 @@ class RandomAffine:
         require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
+
+    def takes_bytes(self, image):
+        return F.is_byte(self.im_padding_value)
 
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)

@@ -23,6 +23,8 @@ class Padding:
         UserError: `target_size` is no size, or an image is larger.
     """
 
+    fixed = True
+
     def __init__(
         self, target_size: Sequence[int], im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
@@ -30,6 +32,9 @@ class Padding:
         require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
+
+    def takes_bytes(self, image):
+        return F.is_byte(self.im_padding_value)
 
     def __call__(self, data, rng=None):
         width, height = size_of(data["img"])
@@ -56,6 +61,8 @@ class PaddingByAspectRatio:
         UserError: `aspect_ratio` is not in 0.01..100.
     """
 
+    fixed = True
+
     def __init__(
         self, aspect_ratio: float = 1, im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
@@ -64,6 +71,9 @@ class PaddingByAspectRatio:
         require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.im_padding_value = im_padding_value
         self.label_padding_value = label_padding_value
+
+    def takes_bytes(self, image):
+        return F.is_byte(self.im_padding_value)
 
     def __call__(self, data, rng=None):
         width, height = size_of(data["img"])
@@ -97,7 +107,7 @@ class ScalePadding:
         UserError: `target_size` is no size.
     """
 
-    train_only = True
+    train_only = fixed = True
 
     def __init__(
         self,

@@ -15,13 +15,13 @@ _JPEG_SCAN = 0xDA
 
 
 def read_image(path, channels=3):
-    """Read an image file as float32 in 0..255: H x W x 3 in BGR order, or H x W if `channels` is 1.
+    """Read an image file as uint8: H x W x 3 in BGR order, or H x W if `channels` is 1.
 
     Raises:
         SampleError: the file is missing, cut off, or no image that OpenCV reads.
     """
     path = os.fspath(path)
-    return decode_image(read_bytes(path, "image"), path, channels).astype(np.float32)
+    return decode_image(read_bytes(path, "image"), path, channels)
 
 
 def decode_image(content, path, channels=3):

@@ -62,6 +62,10 @@ class Resize:
         self.size_divisor = size_divisor
         self.interp = interp
 
+    @property
+    def fixed(self):
+        return self.interp != "RANDOM"
+
     def __call__(self, data, rng=None):
         size = self.target_size
         if self.keep_ratio:
@@ -84,6 +88,8 @@ class ResizeByLong:
     Raises:
         UserError: `long_size` is not positive.
     """
+
+    fixed = True
 
     def __init__(self, long_size: int):
         require(is_length(long_size), self, "long_size must be a positive integer", long_size)
@@ -114,6 +120,10 @@ class ResizeByShort:
         self.short_sizes = list(sizes)
         self.max_size = max_size
 
+    @property
+    def fixed(self):
+        return len(self.short_sizes) == 1
+
     def __call__(self, data, rng=None):
         size = size_of(data["img"])
         short = self.short_sizes[0]
@@ -135,6 +145,8 @@ class LimitLong:
     Raises:
         UserError: a limit is not positive, or `min_long` exceeds `max_long`.
     """
+
+    fixed = True
 
     def __init__(self, max_long: Optional[int] = None, min_long: Optional[int] = None):
         for name, limit in (("max_long", max_long), ("min_long", min_long)):

@@ -60,8 +60,8 @@ def test_every_pixel_is_counted_once_at_the_masks_own_size(batch_size, num_worke
 
 def test_images_of_equal_size_go_together():
     groups = group_by_size([Ragged()[i] for i in range(5)])
-    assert all(trans_info == () for _, _, trans_info in groups)
-    shapes = [(images.shape, labels.shape) for images, labels, _ in groups]
+    assert all(group["trans_info"] == () for group in groups)
+    shapes = [(group["img"].shape, group["label"].shape) for group in groups]
     assert shapes == [
         ((2, 3, 8, 8), (2, 8, 8)),
         ((1, 3, 8, 8), (1, 16, 12)),
@@ -98,8 +98,8 @@ def test_padding_is_cut_off_before_anything_is_counted(num_workers):
 
 def test_samples_of_one_history_go_together():
     groups = group_by_size([Padded()[i] for i in range(3)])
-    assert [images.shape[0] for images, _, _ in groups] == [2, 1]
-    assert [trans_info for _, _, trans_info in groups] == [
+    assert [group["img"].shape[0] for group in groups] == [2, 1]
+    assert [group["trans_info"] for group in groups] == [
         (("resize", (8, 6)), ("padding", (4, 6))),
         (("resize", (7, 8)), ("padding", (5, 6))),
     ]
@@ -160,7 +160,7 @@ def test_windows_and_scales_reach_the_model():
 
     config = EvalConfig(aug_eval=True, scales=[1.5], is_slide=True, crop_size=[12, 4], stride=[12, 4])
     model = Seen()
-    evaluate(model, Ragged(), 3, config=config)
+    evaluate(model, Ragged(), 3, 1, config=config)
     assert set(model.shapes) == {(3, 3, 4, 12), (2, 3, 4, 9), (1, 3, 4, 9)}
 
 
@@ -174,7 +174,7 @@ def test_ranks_share_the_images_without_overlap(samples, nranks):
 
 def test_an_output_that_is_no_map_of_the_classes_is_refused():
     with pytest.raises(UserError, match=r"first output has shape \[1, 2, 8, 8\].*N x 3 x H x W"):
-        evaluate(tiny.TinyNet(num_classes=2), Ragged(), 3)
+        evaluate(tiny.TinyNet(num_classes=2), Ragged(), 3, 1)
 
 
 def test_an_empty_dataset_is_refused():

@@ -82,7 +82,7 @@ def test_a_model_learns_what_is_easy_and_val_confirms_it(tmp_path, root, lines):
     assert scores.miou == pytest.approx(best["best_miou"], abs=1e-12)
 
 
-@pytest.mark.parametrize(("section", "expected"), [(None, 1), ({"batch_size": 3}, 3)])
+@pytest.mark.parametrize(("section", "expected"), [(None, None), ({"batch_size": 3}, 3)])
 def test_an_evaluation_has_a_batch_size_of_its_own(tmp_path, root, lines, monkeypatch, section, expected):
     seen = []
 

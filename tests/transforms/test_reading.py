@@ -67,7 +67,7 @@ def test_images_are_read_as_opencv_reads_their_files(tmp_path, kind, channels):
     Image.fromarray(PHOTO).save(path)
     flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
     got = read_image(path, channels)
-    assert got.dtype == np.float32
+    assert got.dtype == np.uint8
     np.testing.assert_array_equal(got, cv2.imread(str(path), flag))
 
 

@@ -1,0 +1,350 @@
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tiny
+
+from paddleseg.core.loading import load_batches, stack
+from paddleseg.datasets import Dataset, SeededSamples, UnlabeledImages
+from paddleseg.datasets.image_cache import cache_images
+from paddleseg.errors import SampleError, UserError
+from paddleseg.transforms import (
+    Normalize,
+    Padding,
+    RandomDistort,
+    RandomHorizontalFlip,
+    RandomPaddingCrop,
+    Resize,
+    ResizeByLong,
+)
+from paddleseg.utils.logger import logger
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no such memory elsewhere")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Six photographs of two sizes, with masks."""
+    root = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    lines = []
+    for i in range(6):
+        height, width = ((60, 80), (48, 64))[i % 2]
+        image = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), (5, 5), 0)
+        cv2.imwrite(str(root / f"{i}.jpg"), image)
+        cv2.imwrite(str(root / f"{i}.png"), rng.integers(0, 3, (height, width), dtype=np.uint8))
+        lines.append(f"{i}.jpg {i}.png\n")
+    (root / "list.txt").write_text("".join(lines))
+    return root
+
+
+CHAINS = {
+    "decoded": [RandomPaddingCrop([40, 40]), RandomHorizontalFlip(), Normalize()],
+    "led": [Resize([32, 24]), RandomHorizontalFlip(), Normalize()],
+    "larger when led": [Resize([160, 120]), RandomHorizontalFlip(), Normalize()],
+    "led to bytes": [Padding([90, 70], im_padding_value=0), RandomDistort(), Normalize()],
+}
+
+
+def make(root, transforms=CHAINS["led"], mode="train", cls=Dataset):
+    path = str(root / "list.txt")
+    return cls(str(root), transforms, 3, mode, train_path=path, val_path=path)
+
+
+def cached(place, folder, dataset, limit=2**24):
+    cache_images({"train_dataset": dataset}, place, limit, folder)
+    return dataset
+
+
+def samples(dataset, epochs=2):
+    read = SeededSamples(dataset, 0, keep=("trans_info",))
+    return [read[epoch, index] for epoch in range(epochs) for index in range(len(dataset))]
+
+
+def assert_same(got, expected):
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected):
+        assert set(one) == set(other)
+        for key, value in other.items():
+            same = (
+                one[key].tobytes() == value.tobytes() if isinstance(value, np.ndarray) else one[key] == value
+            )
+            assert same, key
+
+
+@pytest.fixture
+def decodings(monkeypatch):
+    """The images that are decoded."""
+    read = []
+    import paddleseg.transforms.compose as compose
+
+    original = compose.read_image
+    monkeypatch.setattr(
+        compose, "read_image", lambda path, *more: (read.append(path), original(path, *more))[1]
+    )
+    return read
+
+
+@pytest.mark.parametrize("mode", ["train", "val"])
+@pytest.mark.parametrize("place", ["ram", "disk"])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_samples_are_the_same_to_the_last_bit_and_decoded_once(
+    photographs, tmp_path, chain, place, mode, decodings
+):
+    transforms = CHAINS[chain] if mode == "train" else [ResizeByLong(40), Normalize()]
+    expected = samples(make(photographs, transforms, mode))
+    decodings.clear()
+    dataset = cached(place, tmp_path, make(photographs, transforms, mode))
+    assert_same(samples(dataset), expected)
+    assert len(decodings) == 6
+    again = cached(place, tmp_path, make(photographs, transforms, mode))
+    assert_same(samples(again), expected)
+    assert len(decodings) == (6 if place == "disk" else 12)
+
+
+@pytest.mark.parametrize("place", ["ram", "disk"])
+def test_workers_share_what_one_of_them_decoded(photographs, tmp_path, place):
+    keys = [[(0, i), (0, i + 1)] for i in range(5)] * 3
+    expected = [b["img"].numpy() for b in load_batches(SeededSamples(make(photographs), 0), keys, 0, stack)]
+    dataset = cached(place, tmp_path, make(photographs))
+    got = [b["img"].numpy() for b in load_batches(SeededSamples(dataset, 0), keys, 2, stack)]
+    np.testing.assert_array_equal(got, expected)
+    store = dataset.image_cache._store
+    assert store.filled() == 6
+    # This process reads what they have left.
+    for index in range(6):
+        assert store.get(index) is not None
+    got = [b["img"].numpy() for b in load_batches(SeededSamples(dataset, 0), keys, 0, stack)]
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_images_without_masks(photographs, tmp_path):
+    def make_unlabeled():
+        return UnlabeledImages(str(photographs), CHAINS["led"])
+
+    def read(dataset):
+        return [SeededSamples(dataset, 0, labeled=False)[0, i] for i in range(len(dataset))]
+
+    dataset = cached("ram", None, make_unlabeled())
+    assert_same(read(dataset) + read(dataset), read(make_unlabeled()) * 2)
+    assert dataset.image_cache._store.filled() == len(dataset)
+
+
+@pytest.mark.parametrize("place", ["ram", "disk"])
+def test_the_limit_holds_for_all_together_and_is_told_once(
+    photographs, tmp_path, place, monkeypatch, decodings
+):
+    told = []
+    monkeypatch.setattr(logger, "warning", told.append)
+    one = 32 * 24 * 4 * 3 + 32 * 24 + 512  # an image, its mask, and what describes them
+    limit = 3 * one
+    data = {"train_dataset": make(photographs), "val_dataset": make(photographs, mode="train")}
+    data["val_dataset"].ignore_index = 254
+    cache_images(data, place, limit, tmp_path)
+    for dataset in data.values():
+        assert_same(samples(dataset), samples(make(photographs)))
+    stores = [dataset.image_cache._store for dataset in data.values()]
+    assert sum(store.filled() for store in stores) == 3
+    assert sum(store.used for store in stores) <= limit
+    assert len(told) == 1
+    assert "the limit of" in told[0]
+    if place == "disk":
+        assert sum(path.stat().st_size for path in tmp_path.glob("*.data")) <= limit
+
+
+def damaged(folder):
+    (path,) = folder.glob("*.data")
+    content = bytearray(path.read_bytes())
+    for place in range(0, len(content), 200):
+        content[place] ^= 255
+    path.write_bytes(content)
+
+
+def cut(folder):
+    (path,) = folder.glob("*.data")
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def cut_index(folder):
+    (path,) = folder.glob("*.index")
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def without_data(folder):
+    for path in folder.glob("*.data"):
+        path.unlink()
+
+
+def foreign(folder):
+    for path in [*folder.glob("*.data"), *folder.glob("*.index")]:
+        path.write_bytes(os.urandom(path.stat().st_size))
+
+
+@pytest.mark.parametrize("spoil", [damaged, cut, cut_index, without_data, foreign], ids=lambda f: f.__name__)
+def test_damaged_files_are_never_used(photographs, tmp_path, spoil):
+    expected = samples(make(photographs))
+    samples(cached("disk", tmp_path, make(photographs)))
+    spoil(tmp_path)
+    for _ in range(2):
+        dataset = cached("disk", tmp_path, make(photographs))
+        assert_same(samples(dataset), expected)
+    assert dataset.image_cache._store.filled() == 6
+
+
+def test_an_image_that_was_edited_is_read_anew(photographs, tmp_path):
+    root = tmp_path / "own"
+    root.mkdir()
+    for path in photographs.iterdir():
+        (root / path.name).write_bytes(path.read_bytes())
+    samples(cached("disk", tmp_path / "cache", make(root)))
+    cv2.imwrite(str(root / "2.jpg"), np.zeros((60, 80, 3), np.uint8))
+    for _ in range(2):
+        assert_same(samples(cached("disk", tmp_path / "cache", make(root))), samples(make(root)))
+
+
+def test_what_decides_what_is_kept_has_files_of_its_own(photographs, tmp_path):
+    class Own(Dataset):
+        pass
+
+    for dataset in (
+        make(photographs),
+        make(photographs, [Resize([32, 25]), Normalize()]),
+        make(photographs, cls=Own),
+        make(photographs, mode="val", transforms=[Resize([32, 24])]),
+    ):
+        cached("disk", tmp_path, dataset)
+    cached("disk", tmp_path, make(photographs, [Resize([32, 24]), RandomDistort()]))  # leads to the same
+    assert len(list(tmp_path.glob("*.data"))) == 4
+
+
+def test_a_full_disk_is_told_and_changes_nothing(photographs, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(logger, "warning", told.append)
+    dataset = cached("disk", tmp_path, make(photographs))
+    real = os.pwrite
+
+    def pwrite(file, content, offset):
+        if len(content) > 2000:
+            raise OSError(28, "No space left on device")
+        return real(file, content, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    assert_same(samples(dataset), samples(make(photographs)))
+    assert len(told) == 1
+    assert "No space left on device" in told[0]
+    assert dataset.image_cache._store.filled() == 0
+
+
+def test_room_is_left_on_a_disk(photographs, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(logger, "warning", told.append)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 2**30 + 1}))
+    dataset = cached("disk", tmp_path, make(photographs))
+    assert_same(samples(dataset), samples(make(photographs)))
+    assert dataset.image_cache._store.filled() == 0
+    assert "1 GiB would be left free" in told[0]
+
+
+def test_a_folder_that_cannot_be_made_is_refused(photographs, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--cache_images disk: .*--cache_images_dir names another"):
+        cached("disk", tmp_path / "file", make(photographs))
+
+
+def test_what_cannot_be_read_is_not_kept(photographs, tmp_path):
+    root = tmp_path / "own"
+    root.mkdir()
+    for path in photographs.iterdir():
+        (root / path.name).write_bytes(path.read_bytes())
+    (root / "1.jpg").write_bytes((root / "1.jpg").read_bytes()[:-50])
+    cv2.imwrite(str(root / "2.png"), np.zeros((5, 5), np.uint8))
+    cv2.imwrite(str(root / "3.png"), np.full((48, 64), 77, np.uint8))
+    dataset = cached("ram", None, make(root))
+    for _ in range(2):
+        with pytest.raises(SampleError, match="1.jpg.*cut off"):
+            dataset.sample(1)
+        with pytest.raises(SampleError, match=r"2\.jpg.*2\.png.*80 x 60.*5 x 5"):
+            dataset.sample(2)
+        with pytest.raises(UserError, match=r"3\.png' holds 77"):
+            dataset.sample(3)
+
+
+def test_a_data_set_that_reads_in_its_own_way_is_left_alone(photographs, monkeypatch):
+    class Own(Dataset):
+        def sample(self, index, rng=None):
+            return super().sample(index, rng)
+
+    told = []
+    monkeypatch.setattr(logger, "info", told.append)
+    dataset = cached("ram", None, make(photographs, cls=Own))
+    assert dataset.image_cache is None
+    assert "leaves train_dataset alone" in told[0]
+
+
+def test_a_transform_may_change_what_it_is_given(photographs):
+    class Darker:
+        def __call__(self, data):
+            data["img"] *= 0.5
+            data["label"][:4] = 1
+            return data
+
+    for chain in ([Darker(), Normalize()], [Resize([32, 24]), Darker()]):
+        dataset = cached("ram", None, make(photographs, chain))
+        assert_same(samples(dataset), samples(make(photographs, chain)))
+
+
+ENDED = """
+import os, signal, sys
+import tiny
+from paddleseg import transforms as T
+from paddleseg.core.loading import load_batches, stack
+from paddleseg.datasets import SeededSamples
+from paddleseg.datasets.image_cache import cache_images
+from paddleseg.datasets.optic_disc_seg import OpticDiscSeg
+
+dataset = OpticDiscSeg([T.Normalize()], sys.argv[1])
+cache_images({"train_dataset": dataset}, "ram", 2**30)
+batches = load_batches(SeededSamples(dataset, 0), [[(0, i)] for i in range(8)] * 9, 2, stack)
+next(batches), next(batches), next(batches)
+print(dataset.image_cache._store.filled() > 0, flush=True)
+if sys.argv[2] != "exit":
+    os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("way", ["exit", "SIGTERM", "SIGKILL"])
+def test_memory_is_gone_with_the_process(tmp_path, way):
+    root = tiny.write_optic_disc(tmp_path / "data")
+    before = set(os.listdir("/dev/shm"))
+    command = [sys.executable, "-W", "ignore", "-c", ENDED, root, way]
+    path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), os.path.dirname(tiny.__file__)])
+    ended = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "\nTrue\n" in ended.stdout, ended.stderr
+    # Killed, Paddle leaves some of the batches that its workers hand over.
+    assert [name for name in set(os.listdir("/dev/shm")) - before if not name.startswith("paddle_")] == []
+
+
+def test_memory_has_no_name_to_be_left_behind(photographs):
+    store = cached("ram", None, make(photographs)).image_cache._store
+    assert os.readlink(f"/proc/self/fd/{store._data}").startswith("/memfd:")
+
+
+def test_the_text_that_describes_a_sample_is_json(photographs, tmp_path):
+    dataset = cached("disk", tmp_path, make(photographs))
+    dataset.sample(0)
+    (path,) = tmp_path.glob("*.data")
+    content = path.read_bytes()
+    about = json.loads(content[4 : 4 + int.from_bytes(content[:4], "little")])
+    assert about["arrays"] == {"img": ["<f4", [24, 32, 3]], "label": ["|u1", [24, 32]]}
+    assert about["done"] == 1
