@@ -192,6 +192,7 @@ def add_training_flags(parser):
         help="go on without up to N samples per process that cannot be read, each of which is named and "
         "replaced by another (default: 0)",
     )
+    add_computing_flags(parser)
     parser.add_argument("--iters", type=positive, help="iterations; overrides the config")
     parser.add_argument("--batch_size", type=positive, help="samples per process; overrides the config")
     parser.add_argument("--learning_rate", type=float, help="at the start; overrides the config")
@@ -206,6 +207,24 @@ def add_training_flags(parser):
     )
     parser.add_argument(
         "--seed", type=_seed, default=0, help="of weights, order and augmentation (default: 0)"
+    )
+
+
+def add_computing_flags(parser):
+    """Add the flags that say how a training step is computed."""
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16"),
+        default="fp32",
+        help="fp16 or bf16 trains in mixed precision, which needs a GPU; weights, losses and evaluations stay "
+        "float32 (default: fp32)",
+    )
+    parser.add_argument(
+        "--amp_level",
+        choices=("O1", "O2"),
+        default="O1",
+        help="of mixed precision: O1 lowers convolutions and matrix products, O2 all but what is known to need "
+        "float32 (default: O1)",
     )
 
 

@@ -120,6 +120,8 @@ def arguments(**given):
         "accumulate_steps": 1,
         "max_bad_steps": 10,
         "max_bad_samples": 0,
+        "precision": "fp32",
+        "amp_level": "O1",
         "iters": None,
         "batch_size": None,
         "learning_rate": None,

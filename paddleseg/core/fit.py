@@ -11,6 +11,7 @@ from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.ema import Ema
 from paddleseg.core.guard import BadSteps, Guard, batch_files
 from paddleseg.core.loading import load_batches, stack
+from paddleseg.core.precision import autocast, loss_scale
 from paddleseg.core.progress import Progress
 from paddleseg.core.record import open_record
 from paddleseg.core.resume import AUTO, find_checkpoint, listed_files, outcome
@@ -135,7 +136,15 @@ def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
     )
     files_of = batch_files(samples, lambda iteration: next(iter(drawn_from(iteration - 1)[0])))
     return {
-        "update": Update(step, snapshot.optimizer, guard, snapshot.ema, args.seed),
+        "update": Update(
+            step,
+            snapshot.optimizer,
+            guard,
+            snapshot.ema,
+            args.seed,
+            autocast(args.precision, args.amp_level),
+            loss_scale(args.precision, state.get("loss_scale")),
+        ),
         "batches": _grouped(loader, accumulate),
         "iters": cfg.iters,
         "progress": progress,

@@ -9,6 +9,7 @@ from paddleseg.core import distillation, parallel
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
 from paddleseg.core.folder import make_save_dir
+from paddleseg.core.precision import check_precision
 from paddleseg.core.step import SupervisedStep
 from paddleseg.core.terminal import bar_wanted
 from paddleseg.core.trained import trained_model
@@ -96,6 +97,7 @@ def _prepare(cfg, args):
     """Choose the device, seed, log the config and return its builder."""
     make_save_dir(args.save_dir)
     parallel.set_device(args.device)
+    check_precision(args.precision, args.amp_level)
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
     parallel.seed_everything(args.seed)
