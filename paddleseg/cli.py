@@ -226,6 +226,15 @@ def add_computing_flags(parser):
         help="of mixed precision: O1 lowers convolutions and matrix products, O2 all but what is known to need "
         "float32 (default: O1)",
     )
+    parser.add_argument(
+        "--profile",
+        nargs="?",
+        const=10,
+        type=positive,
+        metavar="N",
+        help="time N iterations (10 if not said) after three others, write their trace to save_dir/profile.json, "
+        "print the dearest operators, and end",
+    )
 
 
 def positive(text):

@@ -122,6 +122,7 @@ def arguments(**given):
         "max_bad_samples": 0,
         "precision": "fp32",
         "amp_level": "O1",
+        "profile": None,
         "iters": None,
         "batch_size": None,
         "learning_rate": None,

@@ -12,6 +12,7 @@ from paddleseg.core.ema import Ema
 from paddleseg.core.guard import BadSteps, Guard, batch_files
 from paddleseg.core.loading import load_batches, stack
 from paddleseg.core.precision import autocast, loss_scale
+from paddleseg.core.profile import check_length, profile
 from paddleseg.core.progress import Progress
 from paddleseg.core.record import open_record
 from paddleseg.core.resume import AUTO, find_checkpoint, listed_files, outcome
@@ -61,6 +62,11 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, t
     checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max, keep_from=start_iter)
     checkpoints.last_good = folder
     iterations = _iterations(step, builder, args, snapshot, state, unlabeled_per_batch)
+    if args.profile:
+        check_length(args.profile, builder.cfg.iters - start_iter)
+        with contextlib.closing(iterations["batches"]) as batches:
+            profile(iterations["update"], batches, start_iter, args.profile, args.save_dir)
+        return {}
     record = open_record(step, builder, args, iterations["progress"], state, about, evaluate is not None)
     with StopRequest() as stop, Watchdog(stop), record:
         best = None

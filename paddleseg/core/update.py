@@ -3,6 +3,7 @@
 import contextlib
 
 from paddleseg.core import parallel
+from paddleseg.utils.parts import part
 
 
 class Update:
@@ -52,12 +53,14 @@ class Update:
             with contextlib.nullcontext() if i == len(batches) - 1 else self._without_averaging():
                 with self._autocast():
                     losses = {name: value / len(batches) for name, value in self._step(said).items()}
-                self._scaled(losses["loss"]).backward()
+                with part("backward"):
+                    self._scaled(losses["loss"]).backward()
             for name, value in losses.items():
                 means[name] = means[name] + value.detach() if name in means else value.detach()
-        flags = self._guard.step(means["loss"], self._loss_scale)
-        if self._ema is not None:
-            self._ema.update(iteration, flags[0])
+        with part("optimizer"):
+            flags = self._guard.step(means["loss"], self._loss_scale)
+            if self._ema is not None:
+                self._ema.update(iteration, flags[0])
         self._optimizer._learning_rate.step()
         return means, flags
 

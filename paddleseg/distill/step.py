@@ -4,6 +4,7 @@ import paddle.nn as nn
 
 from paddleseg.distill.outputs import counterparts
 from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
+from paddleseg.utils.parts import part
 
 
 class DistillNet(nn.Layer):
@@ -45,11 +46,15 @@ class DistillNet(nn.Layer):
             teacher_logits: list of N x C x H x W; unused without `distill_loss`.
             teacher_features: [{name: tensor} of each teacher].
         """
-        label = batch.get("label")
-        self.taps.clear()
-        logits = output_list(self.student(batch["img"]))
-        features = self.taps.read()
+        with part("student"):
+            self.taps.clear()
+            logits = output_list(self.student(batch["img"]))
+            features = self.taps.read()
+        with part("losses"):
+            return self._losses(logits, features, batch, teacher_logits, teacher_features)
 
+    def _losses(self, logits, features, batch, teacher_logits, teacher_features):
+        label = batch.get("label")
         parts = {}
         if label is not None:
             parts = weighted_losses(self.loss, [(output,) for output in logits], label)
@@ -87,7 +92,8 @@ class DistillStep:
             batch: {'img': float32 N x 3 x H x W, 'label': int64 M x H x W of the first M <= N images (absent
                 where M is 0), 'iteration': int, from 1}.
         """
-        answers = self.teachers(batch["img"], batch.get("label"), self._resting(batch["iteration"]))
+        with part("teacher"):
+            answers = self.teachers(batch["img"], batch.get("label"), self._resting(batch["iteration"]))
         parts = self.net(batch, *answers)
         return {"loss": sum(parts.values()), **parts}
 
