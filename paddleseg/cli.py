@@ -227,6 +227,11 @@ def add_computing_flags(parser):
         "float32 (default: O1)",
     )
     parser.add_argument(
+        "--to_static_training",
+        action="store_true",
+        help="compute the forward pass of the model that is trained as a static graph",
+    )
+    parser.add_argument(
         "--profile",
         nargs="?",
         const=10,

@@ -17,6 +17,7 @@ from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.errors import UserError
+from paddleseg.models.traced import TracedModel
 from paddleseg.utils.logger import logger
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
@@ -34,7 +35,8 @@ def train(args):
     cfg = _training_config(args.config, args)
     builder = _prepare(cfg, args)
     model = parallel.with_sync_batch_norm(builder.model)
-    step = SupervisedStep(parallel.parallel_model(model), builder.loss)
+    net = TracedModel(model) if args.to_static_training else model
+    step = SupervisedStep(parallel.parallel_model(net), builder.loss)
     return fit(step, builder, args, _evaluation(builder, args))
 
 
@@ -54,7 +56,7 @@ def distill(args):
         return distillation.print_taps(SegBuilder(cfg), teacher_cfgs, args.seed)
     plan = distillation.make_plan(cfg, args.distill_config, len(teacher_cfgs))
     builder = _prepare(cfg, args)
-    step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
+    step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed, args.to_static_training)
     decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
     evaluation = _evaluation(builder, args)
     return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)

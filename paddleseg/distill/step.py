@@ -4,6 +4,7 @@ import paddle.nn as nn
 
 from paddleseg.distill.outputs import counterparts
 from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
+from paddleseg.models.traced import Traced
 from paddleseg.utils.parts import part
 
 
@@ -16,12 +17,13 @@ class DistillNet(nn.Layer):
         loss: {'types': [...], 'coef': [...]} between logits and label.
         distill_loss: the same between the logits of student and teachers; None for none.
         feature_losses: list of `FeatureLoss`.
+        to_static: whether the student's forward pass is a static graph. Default False.
 
     Attributes:
         extra: what is trained or has a state beside the student, as one layer; None if nothing has.
     """
 
-    def __init__(self, student, taps, loss, distill_loss=None, feature_losses=()):
+    def __init__(self, student, taps, loss, distill_loss=None, feature_losses=(), to_static=False):
         super().__init__()
         self.student = student
         self.taps = taps
@@ -32,6 +34,7 @@ class DistillNet(nn.Layer):
         layers = {id(item): item for item in (*feature_losses, *distilling) if isinstance(item, nn.Layer)}
         with_state = [item for item in layers.values() if item.state_dict()]
         self.extra = nn.LayerList(with_state) if with_state else None
+        self._answers = Traced(self._answer, student) if to_static else self._answer
 
     @property
     def may_rest(self):
@@ -47,11 +50,18 @@ class DistillNet(nn.Layer):
             teacher_features: [{name: tensor} of each teacher].
         """
         with part("student"):
-            self.taps.clear()
-            logits = output_list(self.student(batch["img"]))
-            features = self.taps.read()
+            logits, tensors = self._answers(batch["img"])
+            features = dict(zip(self._names, tensors))
         with part("losses"):
             return self._losses(logits, features, batch, teacher_logits, teacher_features)
+
+    def _answer(self, images):
+        """Return the student's list of logits, and its tapped tensors in the order of `_names`."""
+        self.taps.clear()
+        logits = output_list(self.student(images))
+        features = self.taps.read()
+        self._names = list(features)
+        return logits, list(features.values())
 
     def _losses(self, logits, features, batch, teacher_logits, teacher_features):
         label = batch.get("label")

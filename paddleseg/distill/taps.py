@@ -133,7 +133,7 @@ def one_tensor(value, index, where):
         value = value[index]
     elif isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
-    if not isinstance(value, paddle.Tensor):
+    if not paddle.is_tensor(value):
         kind = f"a list of {len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
         raise UserError(f"{where}: {kind} instead of one tensor; name one of its items")
     return value
