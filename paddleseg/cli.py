@@ -216,15 +216,21 @@ def add_computing_flags(parser):
         "--precision",
         choices=("fp32", "fp16", "bf16"),
         default="fp32",
-        help="fp16 or bf16 trains in mixed precision, which needs a GPU; weights, losses and evaluations stay "
-        "float32 (default: fp32)",
+        help="fp16 or bf16 trains in mixed precision, which needs a GPU; weights, losses and evaluations "
+        "stay float32 (default: fp32)",
     )
     parser.add_argument(
         "--amp_level",
         choices=("O1", "O2"),
         default="O1",
-        help="of mixed precision: O1 lowers convolutions and matrix products, O2 all but what is known to need "
-        "float32 (default: O1)",
+        help="of mixed precision: O1 lowers convolutions and matrix products, O2 all but what is known to "
+        "need float32 (default: O1)",
+    )
+    parser.add_argument(
+        "--data_format",
+        choices=("NCHW", "NHWC"),
+        default="NCHW",
+        help="PaddleSeg's flag; the models compute in NCHW, and NHWC is refused (default: NCHW)",
     )
     parser.add_argument(
         "--to_static_training",
@@ -237,8 +243,8 @@ def add_computing_flags(parser):
         const=10,
         type=positive,
         metavar="N",
-        help="time N iterations (10 if not said) after three others, write their trace to save_dir/profile.json, "
-        "print the dearest operators, and end",
+        help="time N iterations (10 if not said) after three others, write their trace to "
+        "save_dir/profile.json, print the dearest operators, and end",
     )
 
 

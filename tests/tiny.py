@@ -122,6 +122,7 @@ def arguments(**given):
         "max_bad_samples": 0,
         "precision": "fp32",
         "amp_level": "O1",
+        "data_format": "NCHW",
         "to_static_training": False,
         "profile": None,
         "iters": None,

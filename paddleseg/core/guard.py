@@ -54,8 +54,8 @@ class Guard:
 
         Returns:
             float32 tensor of four flags. 1 for good and 0 for bad: the step, on which all ranks agree; the
-            losses of all ranks; this rank's own loss. And 1 where the step was bad since the loss scale was too
-            large, which is then smaller.
+            losses of all ranks; this rank's own loss. And 1 where the step was bad since the loss scale was
+            too large, which is then smaller.
         """
         if loss_scale is not None:
             loss_scale.unscale(self._parameters)
@@ -145,7 +145,9 @@ class BadSteps:
         self._pending = []
         for iteration, (ok, losses_ok, own_ok, overflow) in zip(iterations, flags):
             if overflow:  # which is how the scale is found, and no fault of the training's
-                logger.info(f"iter {iteration}: the scaled gradients overflow; not applied, half the scale now")
+                logger.info(
+                    f"iter {iteration}: the scaled gradients overflow; not applied, half the scale now"
+                )
                 continue
             self.in_a_row = 0 if ok else self.in_a_row + 1
             # A loss is named by the rank whose batch it is of; gradients are the same on all ranks.

@@ -1,4 +1,4 @@
-"""Mixed precision: which operators compute in 16 bits, and the scale that keeps small gradients from vanishing."""
+"""Mixed precision: which operators compute in 16 bits, and the scale that saves small gradients."""
 
 import contextlib
 import functools
@@ -37,8 +37,8 @@ def check_precision(precision, level):
         return
     if parallel.on_cpu():
         raise UserError(
-            f"--precision {precision}: Paddle {paddle.__version__} computes mixed precision on GPUs alone, and "
-            f"this run is on the CPU; use --precision fp32"
+            f"--precision {precision}: Paddle {paddle.__version__} computes mixed precision on GPUs alone, "
+            f"and this run is on the CPU; use --precision fp32"
         )
     asked, needed = _SUPPORTED[precision]
     if not getattr(paddle.amp, asked)():
@@ -72,9 +72,10 @@ def loss_scale(precision, state=None):
 class LossScale:
     """A factor on the loss by which float16 gradients do not vanish, as large as they bear; on the device.
 
-    Micikevicius et al., "Mixed Precision Training", ICLR 2018, https://arxiv.org/abs/1710.03740: it is halved,
-    to 1 at the least, where the gradients overflow, and doubled, to 2^24 at the most, after 2000 good steps in
-    a row. By powers of two nothing is rounded. Paddle's own `GradScaler` is off on a CPU, and reads the device in each step.
+    Micikevicius et al., "Mixed Precision Training", ICLR 2018, https://arxiv.org/abs/1710.03740: it is
+    halved, to 1 at the least, where the gradients overflow, and doubled, to 2^24 at the most, after 2000 good
+    steps in a row. By powers of two nothing is rounded. Paddle's own `GradScaler` is off on a CPU, and reads
+    the device in each step.
 
     Args:
         scale: to begin with.

@@ -97,6 +97,11 @@ def _training_config(path, args):
 
 def _prepare(cfg, args):
     """Choose the device, seed, log the config and return its builder."""
+    if args.data_format != "NCHW":
+        raise UserError(
+            f"--data_format {args.data_format}: the models compute in NCHW alone; leave it out. Weights are "
+            f"the same in both, so those that PaddleSeg trained in NHWC load as they are"
+        )
     make_save_dir(args.save_dir)
     parallel.set_device(args.device)
     check_precision(args.precision, args.amp_level)

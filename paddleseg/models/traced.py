@@ -11,8 +11,8 @@ class Traced:
     """A function of one tensor, traced at its first call and anew for each other shape of the tensor.
 
     Args:
-        function: a method or a function with a name, whose source Paddle reads; maps a tensor to tensors, in lists and dicts of texts if it likes; hooks on its layers run
-            while it is traced.
+        function: a method, or a function with a name, whose source Paddle reads. It maps a tensor to tensors,
+            in lists if it likes; hooks on its layers run while it is traced.
         model: the layer that it runs, for messages.
     """
 

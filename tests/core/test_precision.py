@@ -177,7 +177,9 @@ def test_a_level_without_a_precision_is_refused(tmp_path, root, capsys):
     assert "--precision is fp32" in told
 
 
-@pytest.mark.parametrize("other, offered", [(True, "use --precision fp16 or fp32"), (False, "use --precision fp32")])
+@pytest.mark.parametrize(
+    ("other", "offered"), [(True, "use --precision fp16 or fp32"), (False, "use --precision fp32")]
+)
 def test_a_gpu_that_cannot_is_told_what_it_can(monkeypatch, capsys, other, offered):
     monkeypatch.setattr(precision.parallel, "on_cpu", lambda: False)
     monkeypatch.setattr(paddle.amp, "is_bfloat16_supported", lambda: False)

@@ -88,7 +88,7 @@ def test_a_training_too_short_to_profile_is_refused(tmp_path, root, capsys):
     assert told.startswith("--profile 10: with 3 iterations to warm up it takes 13, and the training has 6;")
 
 
-@pytest.mark.parametrize("device, waits", [("gpu:0", 1), ("cpu", 0)])
+@pytest.mark.parametrize(("device", "waits"), [("gpu:0", 1), ("cpu", 0)])
 def test_a_part_waits_for_a_gpu_only_while_profiling(monkeypatch, device, waits):
     waited = []
     monkeypatch.setattr(paddle, "get_device", lambda: device)

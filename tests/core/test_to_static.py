@@ -102,7 +102,12 @@ def test_distillation_with_taps_of_all_kinds_is_the_same(tmp_path, root, lines, 
 
 
 def test_a_model_that_is_no_static_graph_is_refused(tmp_path, root, capsys):
-    dic = small(root, distill=False, model={"type": "UntraceableNet", "num_classes": 2}, loss=tiny.config(root)["loss"])
+    dic = small(
+        root,
+        distill=False,
+        model={"type": "UntraceableNet", "num_classes": 2},
+        loss=tiny.config(root)["loss"],
+    )
     dic["imports"] = ["tiny", "test_to_static"]
     told = refusal(capsys, lambda: train(tmp_path, dic, to_static_training=True))
     assert told.startswith(

@@ -44,7 +44,9 @@ def trained(block, optimizer="Momentum", **given):
     return {"train": y.numpy(), "eval": evaluated.numpy(), "gradient": x.grad.numpy(), **state}
 
 
-@pytest.mark.parametrize("given", [{}, {"groups": 8}, {"stride": 2, "padding": 1}, {"dilation": 3, "padding": 3}])
+@pytest.mark.parametrize(
+    "given", [{}, {"groups": 8}, {"stride": 2, "padding": 1}, {"dilation": 3, "padding": 3}]
+)
 def test_it_comes_to_the_same_as_with_the_bias(given):
     expected, got = trained(Plain, **given), trained(ConvBN, **given)
     assert list(expected) == list(got)
@@ -96,7 +98,9 @@ def test_the_bias_is_added_wherever_it_is_seen():
 def test_an_export_keeps_the_two_layers():
     layer = made(ConvBN)
     layer.eval()
-    traced = paddle.jit.to_static(layer, input_spec=[paddle.static.InputSpec([None, 8, 9, 9])], full_graph=True)
+    traced = paddle.jit.to_static(
+        layer, input_spec=[paddle.static.InputSpec([None, 8, 9, 9])], full_graph=True
+    )
     seen = []
     layer._conv.register_forward_post_hook(lambda *_: seen.append(1))
     with paddle.no_grad():

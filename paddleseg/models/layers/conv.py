@@ -9,8 +9,8 @@ class ConvBN(nn.Layer):
     """A convolution followed by batch norm: N x in x H x W to N x out x H' x W'.
 
     The bias that published checkpoints give the convolution is what batch norm takes away again. It is not
-    added to the map, which takes longer than some convolutions do, but only accounted for in the running mean,
-    so that weights, statistics and output come to the same.
+    added to the map, which takes longer than some convolutions do, but only accounted for in the running
+    mean, so that weights, statistics and output come to the same.
 
     Args:
         in_channels, out_channels, kernel_size: as in `paddle.nn.Conv2D`.
