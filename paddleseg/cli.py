@@ -193,6 +193,7 @@ def add_training_flags(parser):
         help="go on without up to N samples per process that cannot be read, each of which is named and "
         "replaced by another (default: 0)",
     )
+    add_computing_flags(parser)
     parser.add_argument("--iters", type=positive, help="iterations; overrides the config")
     parser.add_argument("--batch_size", type=positive, help="samples per process; overrides the config")
     parser.add_argument("--learning_rate", type=float, help="at the start; overrides the config")
@@ -270,6 +271,44 @@ def add_engine_flag(parser):
         default="auto",
         help="what computes the teachers: Paddle or, on the CPU, an export under onnxruntime; auto takes the "
         "faster one if it agrees with Paddle, and with --resume_model the same as before (default: auto)",
+    )
+
+
+def add_computing_flags(parser):
+    """Add the flags that say how a training step is computed."""
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "bf16"),
+        default="fp32",
+        help="fp16 or bf16 trains in mixed precision, which needs a GPU; weights, losses and evaluations "
+        "stay float32 (default: fp32)",
+    )
+    parser.add_argument(
+        "--amp_level",
+        choices=("O1", "O2"),
+        default="O1",
+        help="of mixed precision: O1 lowers convolutions and matrix products, O2 all but what is known to "
+        "need float32 (default: O1)",
+    )
+    parser.add_argument(
+        "--data_format",
+        choices=("NCHW", "NHWC"),
+        default="NCHW",
+        help="PaddleSeg's flag; the models compute in NCHW, and NHWC is refused (default: NCHW)",
+    )
+    parser.add_argument(
+        "--to_static_training",
+        action="store_true",
+        help="compute the forward pass of the model that is trained as a static graph",
+    )
+    parser.add_argument(
+        "--profile",
+        nargs="?",
+        const=10,
+        type=positive,
+        metavar="N",
+        help="time N iterations (10 if not said) after three others, write their trace to "
+        "save_dir/profile.json, print the dearest operators, and end",
     )
 
 

@@ -123,7 +123,7 @@ def teacher_configs(args, weights_needed=True):
     return configs
 
 
-def distill_step(builder, teacher_cfgs, plan, seed):
+def distill_step(builder, teacher_cfgs, plan, seed, to_static=False):
     """Build student and teachers, try them on some images, and return the `DistillStep`.
 
     Args:
@@ -131,6 +131,7 @@ def distill_step(builder, teacher_cfgs, plan, seed):
         teacher_cfgs: a `Config` of each teacher.
         plan: a `Plan`.
         seed: of the run.
+        to_static: whether the student's forward pass is a static graph.
 
     Raises:
         UserError: something that was declared does not exist in the models, or does not fit.
@@ -156,7 +157,7 @@ def distill_step(builder, teacher_cfgs, plan, seed):
     ignore_index = _ignore_index(builder.cfg)
     losses = feature_losses(plan.features, seen, counts[0][1] if counts else None, ignore_index)
     losses = [parallel.with_sync_batch_norm(loss) for loss in losses]
-    net = DistillNet(student, taps, builder.loss, builder.distill_loss, losses, at)
+    net = DistillNet(student, taps, builder.loss, builder.distill_loss, losses, at, to_static)
     weighting = None if builder.distill_loss is None else plan.weighting
     return DistillStep(
         parallel.parallel_model(net, find_unused_parameters=net.may_rest),

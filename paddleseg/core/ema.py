@@ -2,6 +2,7 @@
 
 import paddle
 
+from paddleseg.core import parallel
 from paddleseg.core.statistics import averaged_over_ranks, holding, untrained
 
 DECAY = 0.999
@@ -38,10 +39,15 @@ class Ema:
         taken = ok * max(1 / (iteration + 1), 1 - self.decay)
         kept = 1 - taken
         own = self.model.state_dict()
+        if parallel.on_cpu():
+            # Reading costs nothing there, and a tensor is scaled by a number faster than by another tensor.
+            taken, kept = float(taken), float(kept)
+            for key, average in self._average.items():
+                average.scale_(kept).add_(own[key].scale(taken))
+            return
         for key, average in self._average.items():
-            value = own[key]
-            mixed = average * kept.astype(average.dtype) + value * taken.astype(value.dtype)
-            paddle.assign(mixed, output=average)
+            dtype = average.dtype
+            average.multiply_(kept.astype(dtype)).add_(own[key] * taken.astype(dtype))
 
     def holding(self):
         """Return a context in which the model holds the average, its statistics averaged over the ranks."""

@@ -11,6 +11,8 @@ from paddleseg.core.checkpoint import Checkpoints
 from paddleseg.core.ema import Ema
 from paddleseg.core.guard import BadSteps, Guard, batch_files
 from paddleseg.core.loading import load_batches, stack
+from paddleseg.core.precision import autocast, loss_scale
+from paddleseg.core.profile import check_length, profile
 from paddleseg.core.progress import Progress
 from paddleseg.core.record import open_record
 from paddleseg.core.resume import AUTO, find_checkpoint, listed_files, outcome
@@ -61,6 +63,11 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, t
     checkpoints = Checkpoints(args.save_dir, args.keep_checkpoint_max, keep_from=start_iter)
     checkpoints.last_good = folder
     iterations = _iterations(step, builder, args, snapshot, state, unlabeled_per_batch)
+    if args.profile:
+        check_length(args.profile, builder.cfg.iters - start_iter)
+        with contextlib.closing(iterations["batches"]) as batches:
+            profile(iterations["update"], batches, start_iter, args.profile, args.save_dir)
+        return {}
     record = open_record(step, builder, args, iterations["progress"], state, about, evaluate is not None)
     with StopRequest() as stop, Watchdog(stop), record:
         best = None
@@ -143,7 +150,15 @@ def _iterations(step, builder, args, snapshot, state, unlabeled_per_batch):
     )
     files_of = batch_files(samples, lambda iteration: next(iter(drawn_from(iteration - 1)[0])))
     return {
-        "update": Update(step, snapshot.optimizer, guard, snapshot.ema, args.seed),
+        "update": Update(
+            step,
+            snapshot.optimizer,
+            guard,
+            snapshot.ema,
+            args.seed,
+            autocast(args.precision, args.amp_level),
+            loss_scale(args.precision, state.get("loss_scale")),
+        ),
         "batches": _grouped(loader, accumulate),
         "iters": cfg.iters,
         "progress": progress,

@@ -45,16 +45,20 @@ class Guard:
             memory.begin_step()
 
     @paddle.no_grad()
-    def step(self, loss):
+    def step(self, loss, loss_scale=None):
         """Step the optimizer, or do not, and clear the gradients.
 
         Args:
             loss: scalar tensor that the gradients are of.
+            loss_scale: the `LossScale` that the gradients, not `loss`, are multiplied by; None for none.
 
         Returns:
-            float32 tensor of three flags, 1 for good and 0 for bad: the step, on which all ranks agree; the
-            losses of all ranks; this rank's own loss.
+            float32 tensor of four flags. 1 for good and 0 for bad: the step, on which all ranks agree; the
+            losses of all ranks; this rank's own loss. And 1 where the step was bad since the loss scale was
+            too large, which is then smaller.
         """
+        if loss_scale is not None:
+            loss_scale.unscale(self._parameters)
         own = paddle.isfinite(loss.detach().astype("float32")).reshape([])
         gradients = [p.grad.astype("float32").sum() for p in self._parameters if p.grad is not None]
         # What is not finite anywhere is not finite in the sum.
@@ -81,7 +85,10 @@ class Guard:
             if id(parameter) not in self._stepped:
                 # A gradient of zeros would count as one: weight decay and the steps of Adam would begin.
                 parameter.clear_gradient(False)
-        return paddle.stack([ok, agreed[0], own.astype("float32")])
+        overflow = paddle.zeros([])
+        if loss_scale is not None:
+            overflow = loss_scale.update(*agreed.astype("bool"))
+        return paddle.stack([ok, agreed[0], own.astype("float32"), overflow])
 
     def _apply(self, good):
         if good:
@@ -136,7 +143,12 @@ class BadSteps:
         iterations = [iteration for iteration, _ in self._pending]
         flags = paddle.stack([flags for _, flags in self._pending]).numpy() > 0
         self._pending = []
-        for iteration, (ok, losses_ok, own_ok) in zip(iterations, flags):
+        for iteration, (ok, losses_ok, own_ok, overflow) in zip(iterations, flags):
+            if overflow:  # which is how the scale is found, and no fault of the training's
+                logger.info(
+                    f"iter {iteration}: the scaled gradients overflow; not applied, half the scale now"
+                )
+                continue
             self.in_a_row = 0 if ok else self.in_a_row + 1
             # A loss is named by the rank whose batch it is of; gradients are the same on all ranks.
             if not own_ok or (losses_ok and not ok):

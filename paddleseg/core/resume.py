@@ -40,6 +40,8 @@ def outcome(cfg, args, also=None):
         "--early_stop_intervals": args.early_stop_intervals,
         "processes": parallel.num_ranks(),
     }
+    if args.precision != "fp32":
+        flags.update({"--precision": args.precision, "--amp_level": args.amp_level})
     if args.early_stop_intervals is not None:
         # How often it is evaluated decides when it stops, otherwise only which weights are looked at.
         flags.update({"--save_interval": args.save_interval, "--no_eval": args.no_eval})

@@ -10,6 +10,7 @@ from paddleseg.core import distillation, parallel, teacher_cache
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
 from paddleseg.core.folder import make_save_dir
+from paddleseg.core.precision import check_precision
 from paddleseg.core.resume import recorded
 from paddleseg.core.step import SupervisedStep
 from paddleseg.core.teacher_engine import choose_engines
@@ -20,6 +21,7 @@ from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.datasets.image_cache import cache_images
 from paddleseg.errors import UserError
+from paddleseg.models.traced import TracedModel
 from paddleseg.utils.logger import logger
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
@@ -37,7 +39,8 @@ def train(args):
     cfg = _training_config(args.config, args)
     builder = _prepare(cfg, args)
     model = parallel.with_sync_batch_norm(builder.model)
-    step = SupervisedStep(parallel.parallel_model(model), builder.loss)
+    net = TracedModel(model) if args.to_static_training else model
+    step = SupervisedStep(parallel.parallel_model(net), builder.loss)
     return fit(step, builder, args, _evaluation(builder, args))
 
 
@@ -58,7 +61,7 @@ def distill(args):
         return distillation.print_taps(SegBuilder(cfg), teacher_cfgs, args.seed)
     plan = distillation.make_plan(cfg, args.distill_config, len(teacher_cfgs))
     builder = _prepare(cfg, args)
-    step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
+    step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed, args.to_static_training)
     decided_by = {
         **distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers),
         **_engines(step, builder, args),
@@ -120,8 +123,14 @@ def _training_config(path, args):
 
 def _prepare(cfg, args):
     """Choose the device, seed, log the config and return its builder."""
+    if args.data_format != "NCHW":
+        raise UserError(
+            f"--data_format {args.data_format}: the models compute in NCHW alone; leave it out. Weights are "
+            f"the same in both, so those that PaddleSeg trained in NHWC load as they are"
+        )
     make_save_dir(args.save_dir)
     parallel.set_device(args.device)
+    check_precision(args.precision, args.amp_level)
     logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
     logger.info(f"config {cfg.path}:\n{cfg}")
     parallel.seed_everything(args.seed)

@@ -1,6 +1,7 @@
 """What plain training does with a batch."""
 
 from paddleseg.models.losses.combine import output_list, weighted_losses
+from paddleseg.utils.parts import part
 
 
 class SupervisedStep:
@@ -21,6 +22,8 @@ class SupervisedStep:
         Args:
             batch: {'img': float32 N x 3 x H x W, 'label': int64 N x H x W}.
         """
-        outputs = [(logits,) for logits in output_list(self.net(batch["img"]))]
-        parts = weighted_losses(self.loss, outputs, batch["label"])
+        with part("student"):
+            outputs = [(logits,) for logits in output_list(self.net(batch["img"]))]
+        with part("losses"):
+            parts = weighted_losses(self.loss, outputs, batch["label"])
         return {"loss": sum(parts.values()), **parts}

@@ -140,6 +140,7 @@ class Trainer:
             "best": None if self.best is None else self.best.state(),
             "progress": self.progress.state(),
             "bad_in_a_row": self.bad_steps.in_a_row,
+            "loss_scale": self.update.loss_scale_state(),
             "curves": self.record.position(),
         }
 

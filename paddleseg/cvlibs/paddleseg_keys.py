@@ -25,8 +25,8 @@ TOP_LEVEL = {
         "power: 0.9, end_lr: 0}"
     ),
     "to_static_training": Refused(
-        "the model is trained as it is written, not compiled, since distillation reads its sublayers as they "
-        "run; leave the key out",
+        "it is a flag (--to_static_training), since it changes how a training is computed and not what it "
+        "comes to; leave the key out",
         (False,),
     ),
     "global": Refused(

@@ -9,7 +9,6 @@ from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.distill.outputs import at_smallest, smallest_size
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import compare, takes_label
-from paddleseg.models.losses.common import full_precision
 from paddleseg.models.losses.labels import resize_label
 from paddleseg.utils.logger import logger
 
@@ -100,7 +99,6 @@ class FeatureLoss(nn.Layer):
                 )
         return student, teacher
 
-    @full_precision
     def compared(self, student, teacher, label=None):
         """Return what the loss, without its weight, says of two tensors that are `connected`."""
         takes = takes_label(self.loss, 2)

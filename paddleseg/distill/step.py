@@ -5,6 +5,8 @@ import paddle.nn as nn
 from paddleseg.distill.features import label_at
 from paddleseg.distill.outputs import at_smallest, counterparts, left_at_head
 from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
+from paddleseg.models.traced import Traced
+from paddleseg.utils.parts import part
 
 
 class DistillNet(nn.Layer):
@@ -18,12 +20,13 @@ class DistillNet(nn.Layer):
         feature_losses: list of `FeatureLoss`.
         at: where `distill_loss` compares: "full", at the size of the images, or "head", at that at which the
             heads give their logits (the smaller of the two), before the last upsampling. Default "full".
+        to_static: whether the student's forward pass is a static graph. Default False.
 
     Attributes:
         extra: what is trained or has a state beside the student, as one layer; None if nothing has.
     """
 
-    def __init__(self, student, taps, loss, distill_loss=None, feature_losses=(), at="full"):
+    def __init__(self, student, taps, loss, distill_loss=None, feature_losses=(), at="full", to_static=False):
         super().__init__()
         self.student = student
         self.taps = taps
@@ -35,6 +38,7 @@ class DistillNet(nn.Layer):
         layers = {id(item): item for item in (*feature_losses, *distilling) if isinstance(item, nn.Layer)}
         with_state = [item for item in layers.values() if item.state_dict()]
         self.extra = nn.LayerList(with_state) if with_state else None
+        self._answers = Traced(self._answer, student) if to_static else self._answer
 
     @property
     def may_rest(self):
@@ -49,16 +53,28 @@ class DistillNet(nn.Layer):
             teacher_logits: list of N x C x H x W, or what the head gives; unused without `distill_loss`.
             teacher_features: [{name: tensor} of each teacher].
         """
-        label = batch.get("label")
-        self.taps.clear()
-        logits = output_list(self.student(batch["img"]))
-        features = self.taps.read()
+        with part("student"):
+            logits, heads, tensors = self._answers(batch["img"])
+            features = dict(zip(self._names, tensors))
+        with part("losses"):
+            return self._losses(logits, heads, features, batch, teacher_logits, teacher_features)
 
+    def _answer(self, images):
+        """Return the student's lists of logits, in full and to be distilled, and its taps as `_names` lists them."""
+        self.taps.clear()
+        logits = output_list(self.student(images))
+        features = self.taps.read()
+        self._names = list(features)
+        heads = logits if self.at == "full" else left_at_head(self.student, logits)
+        return logits, heads, list(features.values())
+
+    def _losses(self, logits, heads, features, batch, teacher_logits, teacher_features):
+        label = batch.get("label")
         parts = {}
         if label is not None:
             parts = weighted_losses(self.loss, [(output,) for output in logits], label)
         if self.distill_loss is not None:
-            merge_parts(parts, self._between_logits(logits, teacher_logits, label), "distill_")
+            merge_parts(parts, self._between_logits(heads, teacher_logits, label), "distill_")
         for loss in self.feature_losses:
             # A teacher that rests answers nothing, but then the loss does not look.
             theirs = teacher_features[loss.feature.teacher_index].get(loss.feature.teacher)
@@ -69,8 +85,7 @@ class DistillNet(nn.Layer):
     def _between_logits(self, logits, teacher_logits, label):
         if self.at == "full":
             return weighted_losses(self.distill_loss, counterparts(logits, teacher_logits), label)
-        heads = counterparts(left_at_head(self.student, logits), teacher_logits)
-        pairs = [at_smallest(*pair) for pair in heads]
+        pairs = [at_smallest(*pair) for pair in counterparts(logits, teacher_logits)]
         return weighted_losses(self.distill_loss, pairs, [label_at(label, student) for student, _ in pairs])
 
 
@@ -103,7 +118,9 @@ class DistillStep:
         """
         batch = dict(batch)
         keys = batch.pop("keys", None)
-        answers = self.teachers(batch["img"], batch.get("label"), self._resting(batch["iteration"]), keys)
+        resting = self._resting(batch["iteration"])
+        with part("teacher"):
+            answers = self.teachers(batch["img"], batch.get("label"), resting, keys)
         parts = self.net(batch, *answers)
         return {"loss": sum(parts.values()), **parts}
 

@@ -7,6 +7,7 @@ import paddle
 import pytest
 import tiny
 
+from paddleseg.core import ema as ema_module
 from paddleseg.core.ema import Ema
 
 GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "ema.json")
@@ -43,6 +44,22 @@ def test_the_average_against_numpy(decay):
         d = min(1 - 1 / (i + 1), decay)
         expected = d * expected + (1 - d) * value
     assert averages(paddle.nn.Linear(1, 1), weights, decay) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_a_gpu_which_reads_nothing_gives_the_same_to_the_bit(monkeypatch):
+    states = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr(ema_module.parallel, "on_cpu", lambda answer=on_cpu: answer)
+        paddle.seed(2)
+        model = tiny.TinyNet()
+        ema = Ema(model)
+        for iteration in (1, 2, 700):
+            for parameter in model.parameters():
+                parameter.set_value(parameter * 1.3 + 0.1)
+            ema.update(iteration, ok())
+        states.append({key: value.numpy() for key, value in ema.state_dict().items()})
+    for key, value in states[0].items():
+        np.testing.assert_array_equal(states[1][key], value, err_msg=key)
 
 
 def test_a_bad_step_leaves_the_average_to_the_bit():

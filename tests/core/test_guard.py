@@ -38,9 +38,9 @@ def step(guard, model, poison=1.0, seed=0):
 def test_a_bad_step_changes_nothing_to_the_bit(name, on_device):
     model, optimizer = made(name)
     guard = Guard([model], optimizer, on_device)
-    assert step(guard, model) == [1, 1, 1]
+    assert step(guard, model) == [1, 1, 1, 0]
     before = state_of(model, optimizer)
-    assert step(guard, model, float("nan"), seed=1) == [0, 0, 0]
+    assert step(guard, model, float("nan"), seed=1) == [0, 0, 0, 0]
     after = state_of(model, optimizer)
     assert set(before) == set(after)
     for key, value in before.items():
@@ -70,7 +70,7 @@ def test_a_bad_first_step_is_not_applied_either():
     model, optimizer = made("Adam")
     guard = Guard([model], optimizer, on_device=True)
     before = state_of(model, optimizer)
-    assert step(guard, model, float("nan")) == [0, 0, 0]
+    assert step(guard, model, float("nan")) == [0, 0, 0, 0]
     for key, value in state_of(model, optimizer).items():
         np.testing.assert_array_equal(value, before[key])
 
@@ -84,7 +84,7 @@ def test_a_gradient_that_is_not_finite_is_a_bad_step_too(on_device):
     guard.begin()
     loss = paddle.sqrt(model(paddle.zeros([2, 3, 8, 8]))[0] * 0).sum()  # 0, whose gradient is not finite
     loss.backward()
-    assert guard.step(loss).numpy().tolist() == [0, 1, 1]
+    assert guard.step(loss).numpy().tolist() == [0, 1, 1, 0]
     for key, value in state_of(model, optimizer).items():
         np.testing.assert_array_equal(value, before[key])
 
@@ -128,22 +128,22 @@ def flags(*values):
 def test_bad_steps_are_named_with_their_files_and_counted_in_a_row(warnings):
     bad = BadSteps(3, lambda iteration: f"batch {iteration}")
     for iteration, ok in enumerate([1, 0, 0, 1, 0], 1):
-        bad.add(iteration, flags(ok, ok, ok))
+        bad.add(iteration, flags(ok, ok, ok, 0))
     bad.check("run/iter_2")
     assert [line.split(":")[0] for line in warnings] == ["iter 2", "iter 3", "iter 5"]
     assert warnings[0].endswith("its batch: batch 2")
     assert bad.in_a_row == 1
-    bad.add(6, flags(0, 0, 0))
+    bad.add(6, flags(0, 0, 0, 0))
     bad.check("run/iter_2")
-    bad.add(7, flags(0, 0, 0))
+    bad.add(7, flags(0, 0, 0, 0))
     with pytest.raises(UserError, match="3 steps in a row, the last one iter 7.*checkpoint is run/iter_2"):
         bad.check("run/iter_2")
 
 
 def test_a_rank_names_its_own_losses_alone_and_all_ranks_a_gradient(warnings):
     bad = BadSteps(9, str)
-    bad.add(1, flags(0, 0, 1))  # another rank's loss
-    bad.add(2, flags(0, 1, 1))
+    bad.add(1, flags(0, 0, 1, 0))  # another rank's loss
+    bad.add(2, flags(0, 1, 1, 0))
     bad.check(None)
     assert len(warnings) == 1
     assert "iter 2: the gradient is not finite" in warnings[0]
@@ -151,7 +151,7 @@ def test_a_rank_names_its_own_losses_alone_and_all_ranks_a_gradient(warnings):
 
 def test_a_run_without_a_checkpoint_is_told_so(warnings):
     bad = BadSteps(1, str)
-    bad.add(1, flags(0, 0, 0))
+    bad.add(1, flags(0, 0, 0, 0))
     with pytest.raises(UserError, match="there is no checkpoint yet"):
         bad.check(None)
 
@@ -181,11 +181,11 @@ def test_queues_undo_a_bad_step_without_being_copied(on_device):
         return guard.step(value * poison).numpy().tolist()
 
     queues = loss_of.pixels, loss_of.regions
-    assert go() == [1, 1, 1]
+    assert go() == [1, 1, 1, 0]
     before = state_of(loss_of, optimizer)
-    assert go(float("nan")) == [0, 0, 0]
+    assert go(float("nan")) == [0, 0, 0, 0]
     for key, value in state_of(loss_of, optimizer).items():
         np.testing.assert_array_equal(value, before[key], err_msg=key)
-    assert go() == [1, 1, 1]
+    assert go() == [1, 1, 1, 0]
     for key in ("pixels.vectors", "pixels.cursor", "regions.vectors"):
         assert (state_of(loss_of, optimizer)[key] != before[key]).any(), key

@@ -311,3 +311,9 @@ def test_test_config_is_used_while_training_too(tmp_path, root, lines):
     assert f"mIoU: {scores.miou:.4f} " in line
     other = tiny.write_yaml(tmp_path / "other.yml", tiny.config(root))
     assert runs.validate(tiny.arguments(config=other, model_path=path)).miou != scores.miou
+
+
+def test_another_layout_is_refused_before_anything_is_written(tmp_path, root):
+    with pytest.raises(UserError, match="--data_format NHWC: the models compute in NCHW alone"):
+        train(tmp_path, tiny.config(root, distill=False), data_format="NHWC")
+    assert not (tmp_path / "run").exists()

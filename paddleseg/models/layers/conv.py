@@ -1,11 +1,16 @@
 """Convolution blocks whose sublayer names are those of PaddleSeg's published checkpoints."""
 
+import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 
 
 class ConvBN(nn.Layer):
     """A convolution followed by batch norm: N x in x H x W to N x out x H' x W'.
+
+    The bias that published checkpoints give the convolution is what batch norm takes away again. It is not
+    added to the map, which takes longer than some convolutions do, but only accounted for in the running
+    mean, so that weights, statistics and output come to the same.
 
     Args:
         in_channels, out_channels, kernel_size: as in `paddle.nn.Conv2D`.
@@ -19,7 +24,44 @@ class ConvBN(nn.Layer):
         self._batch_norm = nn.BatchNorm2D(out_channels)
 
     def forward(self, x):
-        return self._batch_norm(self._conv(x))
+        conv, norm = self._conv, self._batch_norm
+        if not _bias_cancels(conv, norm):
+            return norm(conv(x))
+        x = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups)
+        return _normalized(x, conv.bias, norm)
+
+
+def _bias_cancels(conv, norm):
+    """Tell whether batch norm undoes a convolution's bias, and nobody else sees what is between the two."""
+    if conv.bias is None or type(conv) is not nn.Conv2D or type(norm) is not nn.BatchNorm2D:
+        return False
+    if norm._use_global_stats or not (norm.training or not paddle.is_grad_enabled()):
+        return False  # normalised by other figures than this batch's, through which the bias has a gradient
+    seen = any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm))
+    # An export keeps the layers as they are, for those who fuse them.
+    return not seen and conv._padding_mode == "zeros" and paddle.in_dynamic_mode()
+
+
+def _normalized(x, bias, norm):
+    """Return `norm(x + bias)`, N x C x H x W, of a batch norm in training mode, or without gradients."""
+    # Running statistics are kept of x + bias, so those of x lie beside.
+    mean = (norm._mean - bias).detach()
+    # The gradient that reaches the bias is 0; without one, an optimizer would not decay it.
+    shift = norm.bias + 0 * bias
+    x = F.batch_norm(
+        x,
+        mean,
+        norm._variance,
+        norm.weight,
+        shift,
+        training=norm.training,
+        momentum=norm._momentum,
+        epsilon=norm._epsilon,
+    )
+    if norm.training:
+        with paddle.no_grad():
+            paddle.assign(mean + bias, output=norm._mean)
+    return x
 
 
 class ConvBNReLU(ConvBN):

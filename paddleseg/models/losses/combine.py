@@ -5,6 +5,7 @@ import inspect
 import paddle
 
 from paddleseg.errors import UserError
+from paddleseg.models.losses.common import full_precision, widen
 
 
 def weighted_losses(section, outputs, label=None):
@@ -48,8 +49,11 @@ def check_count(types, outputs):
         )
 
 
+@full_precision
 def compare(loss, tensors, label=None):
-    """Return what a loss says of some tensors, and of the label if it takes one.
+    """Return what a loss, a user's own as well, says of some tensors, and of the label if it takes one.
+
+    It computes in float32 under any precision.
 
     A batch may hold images without labels behind the labelled ones. A loss of one tensor, or one with the
     attribute `needs_label`, sees the labelled part alone. Any other sees all; if it takes a label, by which
@@ -60,6 +64,7 @@ def compare(loss, tensors, label=None):
         tensors: each N x ...
         label: M x ..., int64, of the first M <= N samples; None if there is none.
     """
+    tensors = [widen(tensor) for tensor in tensors]
     if not takes_label(loss, len(tensors)):
         return loss(*tensors)
     count = tensors[0].shape[0]
