@@ -84,7 +84,7 @@ def open_record(step, builder, args, progress, state, about, evaluated):
         terminal = Lines(progress.line)
     first = parallel.rank() == 0
     if first and args.log_style == "bar" and not bar_wanted("bar"):
-        logger.warning("--log_style bar: stderr is no terminal, so there are log lines instead")
+        logger.warning("--log_style bar: stderr is no terminal of some width, so there are log lines instead")
     history = History(args.save_dir if first else None, start_iter)
     if not (first and args.use_vdl):
         return Record(terminal, history, Board())

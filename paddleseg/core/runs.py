@@ -1,6 +1,7 @@
 """A command's arguments to a whole run: plain training, distillation, validation."""
 
 import functools
+import math
 
 import paddle
 
@@ -17,6 +18,7 @@ from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
+from paddleseg.utils.progress_bar import ProgressLines
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
 
@@ -56,7 +58,16 @@ def distill(args):
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
     decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
     evaluation = _evaluation(builder, args)
-    return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
+    return fit(
+        step,
+        builder,
+        args,
+        evaluation,
+        decided_by,
+        num_unlabeled(cfg.dic),
+        teacher_cfgs,
+        plan.distill_file,
+    )
 
 
 def validate(args):
@@ -135,9 +146,23 @@ def _num_classes(builder):
 
 def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None):
     dataset, config = builder.val_dataset, builder.eval_config
+    if not with_bar:
+        batches = math.ceil(len(dataset) / (config.batch_size * parallel.num_ranks()))
+        on_batch = _counting(on_batch, ProgressLines("evaluating", batches))
     result = evaluate(
         builder.model, dataset, num_classes, config.batch_size, num_workers, config, on_batch, with_bar
     )
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     return result
+
+
+def _counting(on_batch, lines):
+    """Return `on_batch`, if there is one, as a function that counts its calls in `ProgressLines`, too."""
+
+    def called():
+        if on_batch is not None:
+            on_batch()
+        lines.advance()
+
+    return called

@@ -10,9 +10,10 @@ from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.report.examples import compare, extremes, mask_of
-from paddleseg.report.pictures import class_color, data_uri, masked
+from paddleseg.report.pictures import data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of
 from paddleseg.utils.logger import logger
+from paddleseg.utils.pictures import class_colors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +161,10 @@ class _Picturing:
 def _colors(num_classes):
     if num_classes <= 2:
         return []
-    return [(str(k), "rgb({}, {}, {})".format(*class_color(k))) for k in range(num_classes)]
+    colors = class_colors(num_classes)[:num_classes]
+    # Black leaves a photograph as it is.
+    css = ["rgb({}, {}, {})".format(*color) if color.any() else "transparent" for color in colors]
+    return [(str(k), color) for k, color in enumerate(css)]
 
 
 def _explained(plain, distilled, examples, count):

@@ -48,7 +48,8 @@ class Run:
     @property
     def command(self):
         """The command that trained it, as it would be typed."""
-        return shlex.join(str(word) for word in self.about.get("command") or [])
+        words = [str(word) for word in self.about.get("command") or []]
+        return shlex.join(["python", *words] if words else [])
 
     @property
     def origin(self):
