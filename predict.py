@@ -15,7 +15,8 @@ def main():
         "--image_path",
         nargs="+",
         required=True,
-        help="images, folders (without the masks beside photographs), or .txt lists of one 'image' or 'image mask' a line",
+        help="images, folders (without masks that lie beside photographs), or .txt lists of one 'image' or "
+        "'image mask' a line",
     )
     parser.add_argument(
         "--save_dir", default="./output/result", help="where pictures go (default: %(default)s)"

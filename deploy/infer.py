@@ -83,7 +83,7 @@ def read_deploy_file(path):
             deploy = yaml.safe_load(file)["Deploy"]
         missing = [key for key in ("model", "transforms") if key not in deploy]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no deploy.yaml as export.py writes it: {error!r}") from None
+        raise UserError(f"{path} is no deploy.yaml as export.py writes it: {repr(error)[:200]}") from None
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}")
     return deploy

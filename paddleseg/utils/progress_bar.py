@@ -23,7 +23,7 @@ def shows_bars(stream):
 
 
 def bar(iterable, total=None, label=""):
-    """Yield the items of an iterable; on a terminal stderr shows a progress bar, else there are `ProgressLines`.
+    """Yield the items of an iterable, with a progress bar on stderr if that is a terminal, else with lines.
 
     What the logger says meanwhile appears above the bar.
 
@@ -33,9 +33,8 @@ def bar(iterable, total=None, label=""):
         label: what is being done, before the bar.
     """
     if not shows_bars(sys.stderr):
-        lines = ProgressLines(
-            label, len(iterable) if total is None and hasattr(iterable, "__len__") else total
-        )
+        known = len(iterable) if total is None and hasattr(iterable, "__len__") else total
+        lines = ProgressLines(label, known)
         for item in iterable:
             yield item
             lines.advance()

@@ -100,7 +100,7 @@ def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False):
     weights = {k: v for k, v in weights.items() if k not in left_out and k not in skipped}
     mismatches = _mismatches({k: v for k, v in own.items() if k not in skipped}, weights)
     if any(mismatches.values()):
-        another = _another_model(own, weights, mismatches)
+        another = _another_model(own, weights)
         most = 2 if another else 8
         told = "; ".join(f"{what} keys: {_listed(keys, most)}" for what, keys in mismatches.items() if keys)
         only_shapes = not another and [what for what, keys in mismatches.items() if keys] == [SHAPES]
@@ -131,15 +131,12 @@ def _mismatches(own, weights):
     }
 
 
-def _another_model(own, weights, mismatches):
+def _another_model(own, weights):
     """Return what to say first where so little fits that the file must be of another model, else ""."""
-    wrong = sum(len(keys) for what, keys in mismatches.items() if what not in ("missing", "unexpected"))
-    fitting = sum(key in weights for key in own) - wrong
+    fitting = sum(k in weights for k in own) - len(_wrongly_shaped(own, weights))
     if fitting >= SAME_MODEL * max(len(own), len(weights)):
         return ""
-    return (
-        f"they look like another model's, as {fitting} of {len(own)} weights fit, of {len(weights)} there; "
-    )
+    return f"they look like another model's ({fitting} of its {len(own)} keys fit, of {len(weights)} there); "
 
 
 def _wrongly_shaped(own, weights):

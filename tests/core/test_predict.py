@@ -176,6 +176,13 @@ def test_one_model_leaves_masks_and_overlays_under_the_images_names(tmp_path, co
     )
 
 
+def test_of_two_classes_the_second_is_green_as_everywhere(tmp_path, columns):
+    photograph(tmp_path / "a.png")
+    predict_images(flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out"))
+    mask = cv2.imread(str(tmp_path / "out/pseudo_color_prediction/a.png"))
+    assert mask[0, -1].tolist() == [80, 220, 60]
+
+
 def test_a_format_that_cannot_be_written_becomes_png(tmp_path, columns):
     photograph(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "frame")

@@ -9,10 +9,12 @@ import paddle
 import pytest
 import tiny
 import tutorial_model  # noqa: F401  registers Model and Digits
+import yaml
 
 from paddleseg.core import evaluate as core_evaluate
 from paddleseg.core import runs
 from paddleseg.errors import UserError
+from paddleseg.utils import progress_bar
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,15 @@ def test_no_eval_does_not_evaluate(tmp_path, root, lines):
     folder = train(tmp_path, tiny.config(root), no_eval=True)
     assert sorted(os.listdir(folder)) == ["history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert not any("[EVAL]" in line for line in lines)
+    assert lines[-1] == f"training is over, without evaluations; its weights are in {folder}/iter_4"
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_slow_evaluation_says_every_so_often_how_far_it_is(tmp_path, root, lines, monkeypatch, seconds):
+    monkeypatch.setattr(progress_bar, "SECONDS_BETWEEN_LINES", seconds)
+    train(tmp_path, tiny.config(root))
+    told = [line.partition(",")[0] for line in lines if line.startswith("evaluating")]
+    assert told == ([] if seconds else [f"evaluating: {i}/5" for i in (1, 2, 3, 4)] * 2)
 
 
 def test_the_number_of_workers_changes_nothing(tmp_path, root, lines):
@@ -311,3 +322,15 @@ def test_test_config_is_used_while_training_too(tmp_path, root, lines):
     assert f"mIoU: {scores.miou:.4f} " in line
     other = tiny.write_yaml(tmp_path / "other.yml", tiny.config(root))
     assert runs.validate(tiny.arguments(config=other, model_path=path)).miou != scores.miou
+
+
+def test_a_run_file_names_a_distill_file_only_where_it_declares_something(tmp_path, root, teacher, lines):
+    features = {"none": [], "one": [tiny.feature()]}
+    told = {}
+    for name, declared in features.items():
+        folder = distill(tmp_path, tiny.config(root), teacher, declared, name, no_eval=True)
+        with open(os.path.join(folder, "run.yml"), encoding="utf-8") as file:
+            told[name] = yaml.safe_load(file).get("distill_config")
+    assert told == {"none": None, "one": str(tmp_path / "d.py")}
+    config = str(tmp_path / "teacher.yml")
+    assert sum(line.startswith(f"model of teacher 0, {config}:\n{{type: TinyNet") for line in lines) == 2

@@ -110,3 +110,11 @@ def test_a_run_given_twice_is_refused(made_up):
     folder = made_up("a")
     with pytest.raises(UserError, match="given 2 times"):
         read_runs([folder, folder + "/"])
+
+
+def test_a_command_is_told_as_it_is_typed(made_up):
+    with_command, without = read_runs(
+        [made_up("a", command=["train.py", "--config", "my c.yml"]), made_up("b")]
+    )
+    assert with_command.command == "python train.py --config 'my c.yml'"
+    assert without.command == ""
