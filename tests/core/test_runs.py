@@ -333,4 +333,4 @@ def test_a_run_file_names_a_distill_file_only_where_it_declares_something(tmp_pa
             told[name] = yaml.safe_load(file).get("distill_config")
     assert told == {"none": None, "one": str(tmp_path / "d.py")}
     config = str(tmp_path / "teacher.yml")
-    assert sum(line.startswith(f"model of teacher 0, {config}:\n{{type: TinyNet") for line in lines) == 2
+    assert sum(line.startswith(f"model of teacher 0, {config}:\n{{num_classes: 2,") for line in lines) == 2
