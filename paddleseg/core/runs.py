@@ -15,6 +15,7 @@ from paddleseg.core.terminal import bar_wanted
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.datasets.class_names import class_names
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
@@ -154,6 +155,9 @@ def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None
     )
     for line in result.log_lines(len(dataset)):
         logger.info(line)
+    named = [f"{name} {iou:.4f}" for name, iou in zip(class_names(dataset), result.class_iou)]
+    if named:
+        logger.info(f"[EVAL] IoU by name: {', '.join(named)}")
     return result
 
 

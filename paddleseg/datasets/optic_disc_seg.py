@@ -33,6 +33,7 @@ class OpticDiscSeg(Dataset):
     """
 
     NUM_CLASSES = 2
+    CLASS_NAMES = ("background", "optic disc")
 
     def __init__(
         self,

@@ -10,6 +10,9 @@ from typing import List, Optional
 import yaml
 
 from paddleseg.core.run_files import HISTORY_FILE, RUN_FILE, read_history
+from paddleseg.cvlibs import manager
+from paddleseg.cvlibs.said import component_of
+from paddleseg.datasets.class_names import class_names
 from paddleseg.errors import UserError
 
 WEIGHTS = os.path.join("best_model", "model.pdparams")
@@ -39,6 +42,11 @@ class Run:
     def config(self):
         """The merged config, a dict."""
         return self.about["config"]
+
+    @property
+    def class_names(self):
+        """The names of the classes that it was evaluated on, () where they have none."""
+        return class_names(component_of(self.config.get("val_dataset"), manager.DATASETS))
 
     @property
     def distilled(self):

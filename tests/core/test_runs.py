@@ -13,6 +13,7 @@ import yaml
 
 from paddleseg.core import evaluate as core_evaluate
 from paddleseg.core import runs
+from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
 from paddleseg.utils import progress_bar
 
@@ -105,6 +106,14 @@ def test_no_eval_does_not_evaluate(tmp_path, root, lines):
     assert sorted(os.listdir(folder)) == ["history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert not any("[EVAL]" in line for line in lines)
     assert lines[-1] == f"training is over, without evaluations; its weights are in {folder}/iter_4"
+
+
+def test_classes_with_names_are_logged_by_them(tmp_path, root, lines, monkeypatch):
+    train(tmp_path, tiny.config(root))
+    assert re.fullmatch(r"\[EVAL\] IoU by name: background 0\.\d{4}, optic disc 0\.\d{4}", lines[-2])
+    monkeypatch.setattr(OpticDiscSeg, "CLASS_NAMES", ())
+    train(tmp_path, tiny.config(root), "nameless")
+    assert "by name" not in lines[-2]
 
 
 @pytest.mark.parametrize("seconds", [0, 60])
