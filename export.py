@@ -2,7 +2,7 @@
 
 import argparse
 
-from paddleseg import cli, runtime
+from paddleseg import cli
 
 
 def main():
@@ -20,14 +20,15 @@ def main():
         "--output_op",
         choices=("argmax", "softmax", "none"),
         default="argmax",
-        help="give classes, probabilities or logits (default: %(default)s)",
+        help="give classes, probabilities or logits (default: %(default)s); only of the latter two does "
+        "deploy/infer.py make the very masks of predict.py at a photograph's own size",
     )
     parser.add_argument(
         "--input_shape",
         type=int,
         nargs=4,
         metavar=("N", "C", "H", "W"),
-        help="-1 is any; default: -1 3 -1 -1",
+        help="-1 is any; default: -1 C -1 -1 with the C of the config's images",
     )
     parser.add_argument(
         "--images",
@@ -35,11 +36,11 @@ def main():
         help="images, folders or lists to compare the ONNX file on; default: the config's validation images",
     )
     parser.add_argument(
-        "--max_images", type=int, default=20, help="how many of them at most (default: %(default)s)"
+        "--max_images", type=cli.positive, default=20, help="how many of them at most (default: %(default)s)"
     )
     cli.add_config_flag(parser)
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     from paddleseg.core.export import export
 
     export(args)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from paddleseg import cli, runtime
+from paddleseg import cli
 
 
 def main():
@@ -15,7 +15,8 @@ def main():
         "--image_path",
         nargs="+",
         required=True,
-        help="images, folders, or .txt lists of one 'image' or 'image mask' a line",
+        help="images, folders (without masks that lie beside photographs), or .txt lists of one 'image' or "
+        "'image mask' a line",
     )
     parser.add_argument(
         "--save_dir", default="./output/result", help="where pictures go (default: %(default)s)"
@@ -29,14 +30,14 @@ def main():
         type=cli.count,
         metavar="N",
         help="red, green and blue of the first classes, 0..255, one after the other; black is not shown on "
-        "overlays (default: PASCAL VOC's)",
+        "overlays (default: of two classes the second is green, more are PASCAL VOC's)",
     )
     cli.add_device_flag(parser)
     cli.add_config_flag(parser)
     group = parser.add_argument_group("how images are inferred; wins over test_config")
     cli.add_inference_flags(group, "--aug_pred", "--aug_eval")
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     from paddleseg.core.predict import predict_images
 
     predict_images(args)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from paddleseg import cli, runtime
+from paddleseg import cli
 
 
 def main():
@@ -10,7 +10,7 @@ def main():
     parser.add_argument("--config", required=True, help="YAML file")
     cli.add_training_flags(parser)
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     from paddleseg.core import runs
 
     runs.train(args)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from paddleseg import cli, runtime
+from paddleseg import cli
 
 
 def main():
@@ -13,7 +13,7 @@ def main():
     cli.add_evaluation_flags(parser)
     cli.add_log_flag(parser)
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     from paddleseg.core import runs
 
     runs.validate(args)

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import warnings
 
 import cv2
 import numpy as np
@@ -44,12 +45,13 @@ def main():
 
 
 def infer(args):
-    """Write a mask for each image, the classes' indices in the colours of PASCAL VOC, and print latency."""
+    """Write a mask for each image and print latency."""
     deploy = read_deploy_file(args.config)
     prepare = [step(spec) for spec in deploy["transforms"]]
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
+    colors = palette(deploy.get("num_classes"))
     files = image_files(args.image_path)
-    os.makedirs(args.save_dir, exist_ok=True)
+    make_folder(args.save_dir)
     seconds, unreadable = [], []
     for number, (file, name) in enumerate(zip(files, mask_names(files))):
         image = cv2.imread(file, cv2.IMREAD_COLOR)
@@ -63,7 +65,7 @@ def infer(args):
         started = time.perf_counter()
         output = run(batch)
         seconds.append(time.perf_counter() - started)
-        write_mask(os.path.join(args.save_dir, name), mask_of(output, image.shape[:2]))
+        write_mask(os.path.join(args.save_dir, name), mask_of(output, image.shape[:2]), colors)
     if seconds:
         spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
         print(f"{len(seconds)} image(s), masks in {args.save_dir}")
@@ -80,8 +82,8 @@ def read_deploy_file(path):
         with open(path, encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]
         missing = [key for key in ("model", "transforms") if key not in deploy]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no deploy.yaml as export.py writes it: {error!r}") from None
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no deploy.yaml as export.py writes it: {repr(error)[:200]}") from None
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}")
     return deploy
@@ -188,6 +190,9 @@ def open_onnx(path, args):
 
 
 def open_paddle(path, params, args):
+    # What Paddle remarks at its start asks nothing of the user.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
     from paddle import inference
 
     config = inference.Config(path, params)
@@ -220,20 +225,34 @@ def mask_of(output, size):
     return np.argmax(planes, axis=0).astype(np.uint8)
 
 
-def write_mask(path, mask):
+def write_mask(path, mask, colors):
     """Write a mask as a grey PNG of class indices, and beside it `*_color.png` for people."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    cv2.imwrite(path, mask)
-    cv2.imwrite(os.path.splitext(path)[0] + "_color.png", palette()[mask][..., ::-1])
+    make_folder(os.path.dirname(path))
+    pictures = {path: mask, os.path.splitext(path)[0] + "_color.png": colors[mask][..., ::-1]}
+    for file, picture in pictures.items():
+        if not cv2.imwrite(file, picture):
+            raise UserError(f"cannot write {file}")
 
 
-def palette():
-    """Return the 256 colours of PASCAL VOC, uint8 256 x 3, RGB: a class's bits dealt out to the channels."""
+def make_folder(path):
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
+
+
+def palette(num_classes):
+    """Return the colours of predict.py, uint8 256 x 3, RGB: green for the second of two classes, else VOC's.
+
+    PASCAL VOC deals the bits of a class out to the channels.
+    """
     classes = np.arange(256)
     colors = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
             colors[:, channel] |= ((classes >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
+    if num_classes == 2:
+        colors[1] = 60, 220, 80
     return colors
 
 

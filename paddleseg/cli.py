@@ -4,8 +4,11 @@ Imports nothing heavy, so that `--help` answers at once.
 """
 
 import argparse
+import os
+import signal
 import sys
 
+from paddleseg import runtime
 from paddleseg.errors import Stopped, UserError, one_line
 from paddleseg.utils.sizes import size_of_text
 
@@ -13,7 +16,7 @@ from paddleseg.utils.sizes import size_of_text
 def run(main):
     """Run `main()`; a mistake of the user's, or too little memory, becomes one message and exit status 2.
 
-    A training that a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT).
+    What a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT).
     """
     try:
         main()
@@ -28,6 +31,23 @@ def run(main):
         sys.exit(130)
     except Stopped as stop:
         sys.exit(128 + stop.signum)
+
+
+def prepare():
+    """Import Paddle as `runtime.prepare` does, and take SIGTERM from it, which would print a trace.
+
+    Until a training asks for it, the signal ends the process, once what it has begun is cleaned up.
+    """
+    runtime.prepare()
+    process = os.getpid()
+
+    def stop(signum, frame):
+        if os.getpid() != process:  # a data worker that has only just been forked
+            return
+        signal.signal(signum, signal.SIG_IGN)  # launchers send it several times
+        raise Stopped(signum)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def add_device_flag(parser):

@@ -15,3 +15,12 @@ def refusal(capsys, call):
     assert message.startswith("error: ")
     assert "Traceback" not in message
     return message[len("error: ") :].rstrip("\n")
+
+
+def refused(result, *told):
+    """Assert exit status 2, each text in the message, and no traceback."""
+    status, error = result
+    assert status == 2, error
+    for text in told:
+        assert text in error
+    assert "Traceback" not in error

@@ -57,6 +57,30 @@ def test_a_signal_becomes_its_exit_status(error, status):
     assert exit_.value.code == status
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_sigterm_ends_a_command_quietly_and_what_it_has_begun_is_cleaned_up(repository, tmp_path):
+    code = """
+import tempfile, time
+from paddleseg import cli
+
+def main():
+    cli.prepare()
+    with tempfile.TemporaryDirectory(dir="."):
+        print("ready", flush=True)
+        time.sleep(60)
+
+cli.run(main)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, **pipes)
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (143, "", "")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_run_that_succeeds_returns(capsys):
     assert cli.run(lambda: None) is None
     assert capsys.readouterr().err == ""

@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg import cli  # noqa: E402
 
 
 def main():
@@ -23,7 +23,7 @@ def main():
     parser.add_argument("--num_threads", type=cli.positive, default=4, help="files read at once (default: 4)")
     cli.add_config_flag(parser)
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     from paddleseg.core import check_data
     from paddleseg.cvlibs import Config
 

@@ -7,7 +7,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg import cli  # noqa: E402
+from paddleseg.errors import UserError, one_line  # noqa: E402
 
 
 def main():
@@ -17,19 +18,16 @@ def main():
         "--input_shape",
         type=cli.positive,
         nargs=4,
-        default=(1, 3, 512, 512),
         metavar=("N", "C", "H", "W"),
-        help="default: 1 3 512 512",
+        help="default: 1 C 512 512 with the C of the config's images",
     )
     parser.add_argument(
         "--repeats", type=cli.count, default=10, help="timed passes; 0 times none (default: 10)"
     )
     cli.add_device_flag(parser)
     args = parser.parse_args()
-    runtime.prepare()
-    print(
-        f"input {' x '.join(map(str, args.input_shape))}; one multiplication and one addition are two FLOPs"
-    )
+    cli.prepare()
+    print("one multiplication and one addition are two FLOPs")
     for config in args.config:
         print("\n".join(report(config, args)), flush=True)
 
@@ -40,14 +38,22 @@ def report(config, args):
 
     from paddleseg.core import parallel
     from paddleseg.cvlibs import Config, SegBuilder
+    from paddleseg.cvlibs.said import image_channels
     from paddleseg.utils.cost import measure
 
     cfg = Config(config, opts=["model.pretrained=null"], sections=("model",), required=("model",))
     parallel.set_device(args.device)
-    costs = measure(SegBuilder(cfg).model, list(args.input_shape), args.repeats)
+    shape = list(args.input_shape or (1, image_channels(cfg.dic), 512, 512))
+    model = SegBuilder(cfg).model
+    try:
+        costs = measure(model, shape, args.repeats)
+    except ValueError as error:  # what Paddle raises of shapes
+        raise UserError(
+            f"{config}: the model does not run on an input of {shape}: {one_line(error)[:300]}"
+        ) from error
     lines = [
         "",
-        f"{config} ({paddle.get_device()})",
+        f"{config}, input {' x '.join(map(str, shape))} ({paddle.get_device()})",
         f"{'part':<14} {'parameters':>12} {'GFLOPs':>10} {'ms':>10}",
     ]
     total = costs.pop("total")

@@ -13,7 +13,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg import cli  # noqa: E402
 from paddleseg.errors import UserError  # noqa: E402
 
 TEACHER = os.path.join(ROOT, "configs/demo/teacher.yml")
@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--device", default="auto", choices=("auto", "gpu", "cpu"))
     parser.add_argument("--iters", type=int, help="of all three; for a quick look")
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     started = time.time()
     if not os.path.isdir(args.data):
         call([os.path.join(ROOT, "tools/make_optic_disc.py"), "--out", args.data])

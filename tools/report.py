@@ -7,7 +7,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg import cli  # noqa: E402
 
 
 def main():
@@ -31,7 +31,7 @@ def main():
     )
     cli.add_device_flag(parser)
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     from paddleseg.report.page import write_report
 
     write_report(args)

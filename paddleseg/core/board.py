@@ -10,6 +10,7 @@ import time
 import paddle
 
 from paddleseg.core import parallel
+from paddleseg.datasets.class_names import labelled
 from paddleseg.utils.logger import logger
 
 try:
@@ -29,10 +30,12 @@ class Board:
         position: what `position()` returned, to go on from; what was written later is cut off.
         hparams: {name: number, text or None}, the hyperparameters of the run.
         metrics: the tags of the curves whose last values stand beside them.
+        class_names: for the tags of the classes, as far as they have names.
     """
 
-    def __init__(self, folder=None, position=None, hparams=None, metrics=()):
+    def __init__(self, folder=None, position=None, hparams=None, metrics=(), class_names=()):
         self._writer = None
+        self._class_names = class_names
         if folder is None:
             return
         from visualdl import LogWriter  # slow to import, so only where it is asked for
@@ -58,12 +61,12 @@ class Board:
         if self._writer is None:
             return
         values = {"mIoU": scores.miou, "Acc": scores.acc, "Kappa": scores.kappa, "Dice": scores.mdice}
-        values.update(_of_classes("IoU", scores.class_iou))
+        values.update(self._of_classes("IoU", scores.class_iou))
         if scores.auc_roc is not None:
             values["Auc_roc"] = scores.auc_roc
         if scores.class_boundary_iou is not None:
             values["Boundary_mIoU"] = scores.mean_boundary_iou
-            values.update(_of_classes("Boundary_IoU", scores.class_boundary_iou))
+            values.update(self._of_classes("Boundary_IoU", scores.class_boundary_iou))
         prefix = "Ema_" if ema else ""
         self._add("Evaluate", {prefix + name: value for name, value in values.items()}, iteration)
 
@@ -94,6 +97,10 @@ class Board:
         except OSError as error:
             logger.warning(f"{self._writer.file_name} cannot be written: {error}; the curves have a gap")
 
+    def _of_classes(self, name, values):
+        labels = labelled(self._class_names, len(values))
+        return {f"{name}/class_{label.replace(' ', '_')}": value for label, value in zip(labels, values)}
+
     def _add(self, group, values, iteration):
         for name, value in values.items():
             self._writer.add_scalar(f"{group}/{name}", float(value), iteration)
@@ -114,10 +121,6 @@ def peak_memory():
 def _number_or_text(value):
     # VisualDL knows no others, and takes a bool for an int, which it then refuses.
     return value if type(value) in (int, float) else str(value)
-
-
-def _of_classes(name, values):
-    return {f"{name}/class_{i}": value for i, value in enumerate(values)}
 
 
 def _old_log(folder, position):

@@ -19,7 +19,7 @@ def deployed_transforms(cfg, sections=("export", "val_dataset")):
     return [{"type": "Normalize"}]
 
 
-def write_deploy_file(folder, names, cfg, output_op, shape):
+def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
     """Write `deploy.yaml` to a folder.
 
     Args:
@@ -28,6 +28,7 @@ def write_deploy_file(folder, names, cfg, output_op, shape):
         cfg: the model's config.
         output_op: a key of `OUTPUT_DTYPES`.
         shape: the input's [N, C, H, W], -1 where it may be anything.
+        num_classes: that the model tells apart.
     """
     deploy = {
         **names,
@@ -35,6 +36,7 @@ def write_deploy_file(folder, names, cfg, output_op, shape):
         "input_shape": shape,
         "output_op": output_op,
         "output_dtype": OUTPUT_DTYPES[output_op],
+        "num_classes": num_classes,
     }
     with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
         yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Optional
 
 import paddle
 
@@ -10,7 +11,7 @@ from paddleseg.core.loading import stack
 from paddleseg.core.resume import digest, flattened
 from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.cvlibs.check_distill import logits_at, num_unlabeled
-from paddleseg.cvlibs.config import SECTIONS
+from paddleseg.cvlibs.config import SECTIONS, as_yaml
 from paddleseg.cvlibs.said import class_counts, ignore_indices, normalizations
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.distill.declared import declared_taps, features_of_config
@@ -36,12 +37,14 @@ class Plan:
         student_adaptor, teacher_adaptor: classes derived from `AdaptorBase`; of teachers, the first's.
         features: list of `Feature`, of the distill_config.py and of the config.
         weighting: how several teachers' logits are joined.
+        distill_file: the path of the distill_config.py, None if it declares no feature.
     """
 
     student_adaptor: type
     teacher_adaptor: type
     features: list
     weighting: str
+    distill_file: Optional[str]
 
 
 def make_plan(cfg, distill_file, num_teachers):
@@ -67,7 +70,8 @@ def make_plan(cfg, distill_file, num_teachers):
         raise UserError(f"{place}: confidence weighs logits, and without distill_loss none are compared")
     _check_use(cfg, features, num_teachers)
     check_batch_size(features, cfg.batch_size)
-    return Plan(student_adaptor, teacher_adaptor, features, weighting)
+    used = distill_file if from_file else None
+    return Plan(student_adaptor, teacher_adaptor, features, weighting, used)
 
 
 def _check_use(cfg, features, num_teachers):
@@ -136,6 +140,8 @@ def distill_step(builder, teacher_cfgs, plan, seed, to_static=False):
     Raises:
         UserError: something that was declared does not exist in the models, or does not fit.
     """
+    for k, cfg in enumerate(teacher_cfgs):
+        logger.info(f"model of teacher {k}, {cfg.path}:\n{as_yaml(cfg['model'])}")
     # The student first: its weights are then those of plain training with the same seed.
     student = parallel.with_sync_batch_norm(builder.model)
     taps = Taps(student, "student", plan.student_adaptor, declared_taps(plan.features, "student"))

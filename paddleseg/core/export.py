@@ -10,7 +10,8 @@ from paddleseg.core.deploy_file import write_deploy_file
 from paddleseg.core.folder import make_save_dir
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.errors import UserError
+from paddleseg.cvlibs.said import image_channels
+from paddleseg.errors import UserError, one_line
 from paddleseg.utils.logger import logger
 
 
@@ -51,8 +52,9 @@ def export(args):
         onnx_file.check_installed()
     cfg = Config(args.config, opts=args.opts, sections=("model", "val_dataset"), required=("model",))
     parallel.set_device("cpu")
+    shape = _shape(args.input_shape or (-1, image_channels(cfg.dic), -1, -1))
     model = trained_model(SegBuilder(cfg), args.model_path, "export")
-    shape = _shape(args.input_shape)
+    num_classes = _num_classes(model, shape)
     exported = ExportedModel(model, args.output_op)
     exported.eval()
     make_save_dir(args.save_dir)
@@ -62,7 +64,7 @@ def export(args):
         if args.format == "onnx":
             names = {"model": onnx_file.convert(scratch, names)}
             onnx_file.compare(os.path.join(scratch, names["model"]), exported, cfg, args, shape)
-        write_deploy_file(scratch, names, cfg, args.output_op, shape)
+        write_deploy_file(scratch, names, cfg, args.output_op, shape, num_classes)
         for name in [*names.values(), "deploy.yaml"]:
             os.replace(os.path.join(scratch, name), os.path.join(args.save_dir, name))
     logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
@@ -70,13 +72,29 @@ def export(args):
 
 def _shape(given):
     """Return the input's [N, C, H, W], -1 where it may be anything."""
-    shape = list(given or (-1, 3, -1, -1))
+    shape = list(given)
     if len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1:
         raise UserError(
             f"--input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
             f"-1 for any N, H, W"
         )
     return shape
+
+
+def _num_classes(model, shape):
+    """Run a model on zeros, which making a graph of it does not, and return how many classes it has.
+
+    Raises:
+        UserError: it does not take such an input.
+    """
+    tried = [size if size != -1 else free for size, free in zip(shape, (1, None, *onnx_file.NOISE_SIZES[0]))]
+    try:
+        with paddle.no_grad():
+            outputs = model(paddle.zeros(tried))
+    except (ValueError, TypeError, AssertionError, RuntimeError) as error:
+        told = one_line(error)[:300]
+        raise UserError(f"--input_shape: the model does not run on an input of {tried}: {told}") from error
+    return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).shape[1]
 
 
 def save_graph(exported, folder, shape):
@@ -95,7 +113,7 @@ def save_graph(exported, folder, shape):
         graph = paddle.jit.to_static(exported, input_spec=[spec], full_graph=True)
         paddle.jit.save(graph, os.path.join(folder, "model"))
     except (ValueError, TypeError, AssertionError) as error:
-        told = " ".join(str(error).split())[-300:]
+        told = one_line(error)[-300:]
         raise UserError(f"the model cannot be made a static graph for the input {shape}: {told}") from error
     # Paddle 3 writes its graph as JSON, Paddle 2 as .pdmodel.
     model = next(n for n in ("model.json", "model.pdmodel") if os.path.isfile(os.path.join(folder, n)))

@@ -29,7 +29,16 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 
-def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, teacher_cfgs=()):
+def fit(
+    step,
+    builder,
+    args,
+    evaluate,
+    decided_by=None,
+    unlabeled_per_batch=0,
+    teacher_cfgs=(),
+    distill_file=None,
+):
     """Train, from the beginning or from a checkpoint.
 
     Args:
@@ -41,6 +50,7 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, t
         decided_by: {key: value} of what decides the outcome beside config and flags.
         unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.
         teacher_cfgs: the `Config` of each teacher.
+        distill_file: the path of the distill_config.py, where it declares anything.
 
     Returns:
         {'best_miou': ..., 'best_iter': ...}.
@@ -90,7 +100,6 @@ def fit(step, builder, args, evaluate, decided_by=None, unlabeled_per_batch=0, t
             )
             if trainer.over() and folder is not None:
                 _say_over(args, folder, trainer)
-            distill_file = getattr(args, "distill_config", None)
             write_run_file(args.save_dir, builder.cfg, args.seed, teacher_cfgs, distill_file)
             return trainer.fit()
 

@@ -1,6 +1,9 @@
 """A static graph as an ONNX file, and the proof that it computes what the model does."""
 
+import contextlib
 import os
+import sys
+import tempfile
 
 import numpy as np
 import paddle
@@ -8,7 +11,7 @@ import paddle
 from paddleseg.core.deploy_file import deployed_transforms
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, one_line
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import image_files
 from paddleseg.utils.logger import logger
@@ -54,11 +57,31 @@ def convert(folder, names):
     target = os.path.join(folder, "model.onnx")
     paths = [os.path.join(folder, names[key]) for key in ("model", "params")]
     try:
-        # Its default optimizer, Polygraphy, installs packages while it runs; "None" is no optimizer.
-        paddle2onnx.export(*paths, target, opset_version=OPSET, optimize_tool="None")
-    except Exception as error:  # it raises whatever its C++ part and its own error handling come to
-        raise UserError(f"paddle2onnx cannot convert this model: {' '.join(str(error).split())}") from error
+        # It remarks on its steps, and names the scratch folder as where the model lies.
+        with _silenced():
+            # Its default optimizer, Polygraphy, installs packages while it runs; "None" is no optimizer.
+            paddle2onnx.export(*paths, target, opset_version=OPSET, optimize_tool="None")
+    except (Exception, SystemExit) as error:  # whatever its C++ part and its own error handling come to
+        raise UserError(f"paddle2onnx cannot convert this model: {one_line(error)}") from error
     return "model.onnx"
+
+
+@contextlib.contextmanager
+def _silenced():
+    """Keep what Python and C++ write to stdout; it goes to stderr if something fails."""
+    sys.stdout.flush()
+    with tempfile.TemporaryFile("w+") as said, contextlib.redirect_stdout(said):
+        screen = os.dup(1)
+        os.dup2(said.fileno(), 1)
+        try:
+            yield
+        except (Exception, SystemExit):
+            said.seek(0)
+            sys.stderr.write(said.read())
+            raise
+        finally:
+            os.dup2(screen, 1)
+            os.close(screen)
 
 
 def compare(path, exported, cfg, args, shape):

@@ -13,12 +13,14 @@ from paddleseg.core.prediction_files import PredictionFiles
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
+from paddleseg.cvlibs.config import SECTIONS
+from paddleseg.cvlibs.said import class_counts
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
 from paddleseg.utils.image_files import named_images
 from paddleseg.utils.logger import logger
-from paddleseg.utils.pictures import palette
+from paddleseg.utils.pictures import class_colors
 from paddleseg.utils.progress_bar import bar
 
 MAX_CLASSES = 256  # of a mask, whose pixels are bytes
@@ -33,10 +35,11 @@ def predict_images(args):
     Raises:
         UserError: a flag or a config is wrong; or, after all others are done, some images could not be read.
     """
-    colors = palette(args.custom_color)
     images = named_images(args.image_path)
     names, weights = _names_and_weights(args.config, args.model_path)
     configs = [_config(path, args) for path in args.config]
+    counts = class_counts(configs[0].dic, SECTIONS)
+    colors = class_colors(counts[0][1] if counts else None, args.custom_color)
     files = PredictionFiles(args.save_dir, names, colors)
     files.refuse_inputs(images)
     parallel.set_device(args.device)

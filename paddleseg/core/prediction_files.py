@@ -30,7 +30,7 @@ class PredictionFiles:
     Args:
         folder: made if it is missing.
         models: the models' names, in the order of a sheet.
-        colors: of the classes, as `pictures.palette` gives them.
+        colors: of the classes, as `pictures.class_colors` gives them.
 
     Raises:
         UserError: the folder cannot be made.

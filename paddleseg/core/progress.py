@@ -5,6 +5,8 @@ import time
 
 import paddle
 
+from paddleseg.utils.progress_bar import clock
+
 
 class Progress:
     """Sums what happens between two log lines; the host reads the device only when one is due.
@@ -99,9 +101,3 @@ class Progress:
             f"reader_cost: {figures['reader_cost']:.5f}, ips: {figures['ips']:.4f} samples/sec{hits} "
             f"| ETA {clock(figures['eta'])}"
         )
-
-
-def clock(seconds):
-    """Return seconds as HH:MM:SS."""
-    seconds = int(seconds)
-    return f"{seconds // 3600:02}:{seconds % 3600 // 60:02}:{seconds % 60:02}"

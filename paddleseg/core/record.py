@@ -7,6 +7,7 @@ from paddleseg.core.board import Board
 from paddleseg.core.run_files import History
 from paddleseg.core.terminal import Bar, Lines, bar_wanted
 from paddleseg.core.validation_pictures import ValidationPictures
+from paddleseg.datasets.class_names import class_names
 from paddleseg.utils.logger import logger
 
 _DATA = ("train_dataset", "unlabeled_dataset", "val_dataset", "test_config.")
@@ -84,12 +85,13 @@ def open_record(step, builder, args, progress, state, about, evaluated):
         terminal = Lines(progress.line)
     first = parallel.rank() == 0
     if first and args.log_style == "bar" and not bar_wanted("bar"):
-        logger.warning("--log_style bar: stderr is no terminal, so there are log lines instead")
+        logger.warning("--log_style bar: stderr is no terminal of some width, so there are log lines instead")
     history = History(args.save_dir if first else None, start_iter)
     if not (first and args.use_vdl):
         return Record(terminal, history, Board())
     metrics = ["Evaluate/mIoU", "Evaluate/Acc", "Evaluate/Kappa", "Train/loss"][0 if evaluated else 3 :]
-    board = Board(args.save_dir, state.get("curves"), _hyperparameters(about), metrics)
+    names = class_names(builder.val_dataset)
+    board = Board(args.save_dir, state.get("curves"), _hyperparameters(about), metrics, names)
     pictures = None
     if evaluated and args.vdl_images:
         pictures = ValidationPictures(

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 
 import paddle
 
@@ -18,11 +19,13 @@ from paddleseg.core.terminal import bar_wanted
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.datasets.class_names import class_names
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.datasets.image_cache import cache_images
 from paddleseg.errors import UserError
 from paddleseg.models.traced import TracedModel
 from paddleseg.utils.logger import logger
+from paddleseg.utils.progress_bar import ProgressLines
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
 
@@ -73,7 +76,16 @@ def distill(args):
             teacher_cache.attach(step, builder, plan, args, decided_by)
         if step.cache is not None:
             end.callback(step.cache.log_total)
-        return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
+        return fit(
+            step,
+            builder,
+            args,
+            evaluation,
+            decided_by,
+            num_unlabeled(cfg.dic),
+            teacher_cfgs,
+            plan.distill_file,
+        )
 
 
 def _engines(step, builder, args):
@@ -187,9 +199,26 @@ def _num_classes(builder):
 
 def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None):
     dataset, config = builder.val_dataset, builder.eval_config
+    if not with_bar:
+        batches = math.ceil(len(dataset) / (config.batch_size * parallel.num_ranks()))
+        on_batch = _counting(on_batch, ProgressLines("evaluating", batches))
     result = evaluate(
         builder.model, dataset, num_classes, config.batch_size, num_workers, config, on_batch, with_bar
     )
     for line in result.log_lines(len(dataset)):
         logger.info(line)
+    named = [f"{name} {iou:.4f}" for name, iou in zip(class_names(dataset), result.class_iou)]
+    if named:
+        logger.info(f"[EVAL] IoU by name: {', '.join(named)}")
     return result
+
+
+def _counting(on_batch, lines):
+    """Return `on_batch`, if there is one, as a function that counts its calls in `ProgressLines`, too."""
+
+    def called():
+        if on_batch is not None:
+            on_batch()
+        lines.advance()
+
+    return called

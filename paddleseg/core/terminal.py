@@ -6,19 +6,20 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from paddleseg.core import parallel
-from paddleseg.core.progress import clock
 from paddleseg.utils.logger import logger
+from paddleseg.utils.progress_bar import clock, shows_bars
 
 
 def bar_wanted(style):
     """Tell whether this process shows progress bars, which go to stderr.
 
     Args:
-        style: "auto", a bar if stdout and stderr are terminals; "bar", if stderr is one; or "plain".
+        style: "auto", a bar if stdout and stderr are terminals; "bar", if stderr is one; or "plain". A
+            terminal without a width counts as none.
     """
     if style == "plain" or parallel.rank() != 0:
         return False
-    return sys.stderr.isatty() and (style == "bar" or sys.stdout.isatty())
+    return shows_bars(sys.stderr) and (style == "bar" or sys.stdout.isatty())
 
 
 class Lines:

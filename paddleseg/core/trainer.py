@@ -84,7 +84,12 @@ class Trainer:
         if self.checkpoints.failed:
             told = "; ".join(self.checkpoints.failed.values())
             raise UserError(f"training is over, but its last weights are not saved: {told}")
-        return {} if self.best is None else self.best.result()
+        if self.best is None:
+            logger.info(
+                f"training is over, without evaluations; its weights are in {self.checkpoints.last_good}"
+            )
+            return {}
+        return self.best.result()
 
     def over(self):
         """Tell whether there is nothing left to train or to evaluate."""

@@ -10,7 +10,7 @@ from paddleseg.core.inference import WHOLE
 from paddleseg.core.predict import predict
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.utils.pictures import GREEN, VOC, overlay, palette, sheet
+from paddleseg.utils.pictures import class_colors, overlay, palette, sheet
 
 LONGEST = 240  # pixels; larger pictures would make the log grow by megabytes at each evaluation
 CAPTION_SCALE = 2  # VisualDL shows a row at a third of its size
@@ -22,8 +22,7 @@ class ValidationPictures:
     """Draws rows of pictures: the image, its truth, what each teacher and the model say, where that is wrong.
 
     Args:
-        dataset: in evaluation mode. Of two classes the second is drawn in green; more are in the colours of
-            PASCAL VOC.
+        dataset: in evaluation mode; its classes are drawn in their `class_colors`.
         model: what is trained.
         teachers: {name: model in eval mode}, frozen: each is asked once.
         count: the number of images, evenly spread over the data set.
@@ -34,7 +33,7 @@ class ValidationPictures:
         self._dataset = dataset
         self._model = model
         self._teachers = teachers
-        self._colors = GREEN if getattr(dataset, "num_classes", None) == 2 else VOC
+        self._colors = class_colors(getattr(dataset, "num_classes", None))
         self._indices = spread_indices(len(dataset), count)
         self._config = config
         self._samples = SeededSamples(dataset, seed=0, keep=("trans_info",))

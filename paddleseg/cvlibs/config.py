@@ -124,7 +124,7 @@ class Config:
         return default if value is None else value
 
     def __str__(self):
-        return yaml.safe_dump(self.dic, sort_keys=False, default_flow_style=None)
+        return as_yaml(self.dic)
 
     def place(self, *path):
         """Return "file:line: a.b.0", where a key path was written and its dotted name, for messages."""
@@ -226,6 +226,11 @@ class Config:
         for name in STEPS:
             if name in parameters(component) and schedule.get(name) is None:
                 schedule[name] = max(self.dic["iters"] - schedule.get("warmup_iters", 0), 1)
+
+
+def as_yaml(value):
+    """Return a config, or a part of it, as a YAML text."""
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=None)
 
 
 def _is_module_name(name):

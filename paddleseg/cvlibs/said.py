@@ -73,6 +73,12 @@ def channel_counts(dic, sections):
     return [(path, count) for path, count in said if signature.fits(count, int)]
 
 
+def image_channels(dic):
+    """Return the channels of the images that a config's model takes: 3 where nothing is said of them."""
+    counts = channel_counts(dic, (*DATA_SECTIONS, "model"))
+    return counts[-1][1] if counts else 3  # the backbone's, if it says so, stands last
+
+
 def ignore_indices(dic, sections):
     """Return [(key path, ignored label)] for every place of the config that says one."""
     said = []

@@ -11,7 +11,8 @@ from paddleseg.datasets.published import PublishedDataset
 class CamVid(PublishedDataset):
     """CamVid with the 11 classes that are commonly used, 255 for what belongs to none.
 
-    Their order: sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist.
+    Their order is that of `CLASS_NAMES`: sky, building, pole, road, pavement, tree, sign, fence, car,
+    pedestrian, bicyclist.
 
     Args:
         transforms: a list of transforms.
@@ -25,6 +26,10 @@ class CamVid(PublishedDataset):
     """
 
     NUM_CLASSES = 11
+    CLASS_NAMES = (
+        *("sky", "building", "pole", "road", "pavement", "tree"),
+        *("sign", "fence", "car", "pedestrian", "bicyclist"),
+    )
     MODES = {"train": "train", "val": "val", "test": "test"}
     SOURCE = "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid"
     LAYOUT = "{train,val,test}_list.txt, one 'image mask' a line, masks of 0..10 and 255 for void"

@@ -6,12 +6,14 @@ from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, read_ids
 from paddleseg.errors import UserError
 
-# The label ids that are trained on, in the order of their classes ("train ids"), as in
+# The label ids that are trained on and their names, in the order of their classes ("train ids"), as in
 # https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py
-CLASSES = {
-    id_: index
-    for index, id_ in enumerate((7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33))
+NAMES = {
+    **{7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole"},
+    **{19: "traffic light", 20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person"},
+    **{25: "rider", 26: "car", 27: "truck", 28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle"},
 }
+CLASSES = {id_: index for index, id_ in enumerate(NAMES)}
 NUM_IDS = 34
 _IMAGE = "_leftImg8bit.png"
 _MASKS = ("_gtFine_labelTrainIds.png", "_gtFine_labelIds.png")
@@ -35,6 +37,7 @@ class Cityscapes(PublishedDataset):
     """
 
     NUM_CLASSES = 19
+    CLASS_NAMES = tuple(NAMES.values())
     MODES = {"train": "train", "val": "val", "test": "test"}
     SOURCE = "https://www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip)"
     LAYOUT = (

@@ -33,6 +33,7 @@ class OpticDiscSeg(Dataset):
     """
 
     NUM_CLASSES = 2
+    CLASS_NAMES = ("background", "optic disc")
 
     def __init__(
         self,
@@ -61,16 +62,17 @@ def _missing(root):
 
 
 def _provide(root, download):
-    why = "and download is False"
+    why = "download is False"
     if download:
         try:
             _fetch(URL, root)
             return
         except (UserError, OSError) as error:
-            why = f"and the download failed ({error})"
+            why = f"the download failed: {error}"
+    # The remedy first: what a library says of a connection is long.
     raise UserError(
-        f"OpticDiscSeg: there is no data set in {str(root)!r}, {why}; "
-        f"a synthetic one is made by `python tools/make_optic_disc.py --out {root}`"
+        f"OpticDiscSeg: there is no data set in {str(root)!r}; a synthetic one is made by "
+        f"`python tools/make_optic_disc.py --out {root}` ({why})"
     )
 
 

@@ -32,6 +32,23 @@ class PascalVOC(PublishedDataset):
     """
 
     NUM_CLASSES = 21
+    CLASS_NAMES = (
+        *(
+            "background",
+            "aeroplane",
+            "bicycle",
+            "bird",
+            "boat",
+            "bottle",
+            "bus",
+            "car",
+            "cat",
+            "chair",
+            "cow",
+        ),
+        *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train"),
+        "tvmonitor",
+    )
     MODES = {"train": "train", "trainval": "train", "trainaug": "train", "val": "val"}
     SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
     LAYOUT = (

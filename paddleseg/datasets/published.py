@@ -28,6 +28,7 @@ class PublishedDataset(Dataset):
     """
 
     NUM_CLASSES: int
+    CLASS_NAMES: Sequence[str] = ()  # for logs, curves and reports
     # From the modes that a user may name to the one of `Dataset` that it is.
     MODES = {"train": "train", "val": "val"}
     SOURCE: str

@@ -60,7 +60,7 @@ class DistillNet(nn.Layer):
             return self._losses(logits, heads, features, batch, teacher_logits, teacher_features)
 
     def _answer(self, images):
-        """Return the student's lists of logits, in full and to be distilled, and its taps as `_names` lists them."""
+        """Return the lists of logits, in full and to be distilled, and the taps as `_names` lists them."""
         self.taps.clear()
         logits = output_list(self.student(images))
         features = self.taps.read()

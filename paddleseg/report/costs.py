@@ -1,5 +1,6 @@
 """What each run's model costs, and on which input."""
 
+from paddleseg.cvlibs.said import image_channels
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.report.measure import measure
@@ -7,7 +8,7 @@ from paddleseg.report.rebuild import builder_of
 from paddleseg.report.runs import without_pretrained
 from paddleseg.utils.logger import logger
 
-WITHOUT_DATA = (3, 512, 512)
+WITHOUT_DATA = (512, 512)
 
 
 def costs(runs, repeats, device):
@@ -28,7 +29,7 @@ def costs(runs, repeats, device):
         shape, problem = input_shape(run)
         key = str((without_pretrained(run.config.get("model")), shape))
         if problem:
-            size = " × ".join(map(str, WITHOUT_DATA[1:]))
+            size = " × ".join(map(str, WITHOUT_DATA))
             notes.append(f"{run.name} was measured on an input of {size}: {problem}.")
         if key not in known:
             logger.info(f"measuring the model of {run.folder}")
@@ -38,14 +39,14 @@ def costs(runs, repeats, device):
 
 
 def input_shape(run):
-    """Return the (C, H, W) of the run's first validation image, and None or why it is `WITHOUT_DATA`."""
+    """Return the (C, H, W) of the run's first validation image, and None or why it is of `WITHOUT_DATA`."""
     try:
         dataset = builder_of(
             run.config, ("val_dataset",), run.run_file, run.about.get("config_path")
         ).val_dataset
         return tuple(SeededSamples(dataset, seed=0, labeled=False)[0, 0]["img"].shape), None
     except UserError as error:
-        return WITHOUT_DATA, _one_line(error)
+        return (image_channels(run.config), *WITHOUT_DATA), _one_line(error)
 
 
 def _measured(run, shape, repeats, device, notes):
@@ -67,7 +68,8 @@ def _explained(measured, repeats):
         f"Memory is the most that a process with the model held, of which {before:.0f} MB without it.",
     ]
     if repeats:
-        told.insert(1, f"Latency is the median of {repeats} forward passes.")
+        of = "that of one forward pass" if repeats == 1 else f"the median of {repeats} forward passes"
+        told.insert(1, f"Latency is {of}.")
     uncounted = sorted({name for cost in measured for name in cost["uncounted"]})
     if uncounted:
         told.append(f"Without the operations of {', '.join(uncounted)}, for which there is no formula.")

@@ -3,6 +3,8 @@
 import collections
 import re
 
+import yaml
+
 ABSENT = "–"
 _TEACHERS_MODEL = re.compile(r"teacher( \d+)?\.model\b")
 # Sections that training without a teacher passes over.
@@ -38,8 +40,6 @@ def texts_by_key(value, prefix=""):
             if len(item) > 1
         ]
         return {prefix: ", ".join(names), **_joined(parts)}
-    if isinstance(value, (list, tuple)):
-        return {prefix: "[" + ", ".join(_text(item) for item in value) + "]"}
     return {prefix: _text(value)}
 
 
@@ -83,6 +83,10 @@ def _joined(parts):
 
 
 def _text(value):
+    """Return a value as a config would say it, on one line."""
     if value is None:
         return "null"
+    if isinstance(value, (dict, list, tuple)):
+        flow = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True}
+        return yaml.safe_dump(value, width=float("inf"), **flow).strip()
     return str(value).lower() if isinstance(value, bool) else str(value)

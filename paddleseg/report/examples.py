@@ -9,6 +9,7 @@ from paddleseg.core.predict import predict
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.utils.metrics import confusion_matrix, scores
+from paddleseg.utils.progress_bar import bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ def compare(plain, distilled, dataset, num_classes, indices, config):
     samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
     ignore_index = ignored_label(dataset)
     examples = []
-    for index in indices:
+    for index in bar(indices, label="comparing"):
         sample = samples[0, index]
         found = [
             image_miou(mask_of(model, sample, config), sample["label"], num_classes, ignore_index)

@@ -6,13 +6,15 @@ import os
 from typing import List, Optional, Tuple
 
 from paddleseg.core.validation_pictures import photograph, spread_indices
+from paddleseg.datasets.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.report.examples import compare, extremes, mask_of
-from paddleseg.report.pictures import class_color, data_uri, masked
+from paddleseg.report.pictures import data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of
 from paddleseg.utils.logger import logger
+from paddleseg.utils.pictures import class_colors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _gallery(comparison, distilled, plain, images, compared):
     return Gallery(
         [show(example) for example in helped],
         [show(example) for example in hurt],
-        _colors(num_classes),
+        _colors(num_classes, class_names(dataset)),
         [*_explained(plain, distilled, examples, len(dataset)), *([note] if note else [])],
     )
 
@@ -157,10 +159,13 @@ class _Picturing:
         return Shown(title, f"{example.gain:+.4f}", pictures)
 
 
-def _colors(num_classes):
+def _colors(num_classes, names):
     if num_classes <= 2:
         return []
-    return [(str(k), "rgb({}, {}, {})".format(*class_color(k))) for k in range(num_classes)]
+    colors = class_colors(num_classes)[:num_classes]
+    # Black leaves a photograph as it is.
+    css = ["rgb({}, {}, {})".format(*color) if color.any() else "transparent" for color in colors]
+    return list(zip(labelled(names, num_classes), css))
 
 
 def _explained(plain, distilled, examples, count):

@@ -1,29 +1,20 @@
 """Pictures as they stand in a page."""
 
 import base64
-import colorsys
 
 import cv2
 import numpy as np
 
-from paddleseg.utils.pictures import overlay, palette
+from paddleseg.utils.pictures import class_colors, overlay
 
 LONGEST = 360  # pixels
-ONE_CLASS = palette([0, 0, 0, 20, 170, 255])  # a blue, which little in photographs of bodies and streets is
-# Of one turn of hue: neighbouring classes are then far from each other, and none is met again soon.
-GOLDEN = 0.618034
-
-
-def class_color(index):
-    """Return the colour of a class, (red, green, blue) of 0..255."""
-    value = (0.95, 0.65, 0.8)[index % 3]
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(GOLDEN * index % 1, 0.85, value))
+IGNORED = 255
 
 
 def masked(picture, mask, num_classes, ignore_index=255):
-    """Return a picture of at most `LONGEST` pixels a side with the classes of its pixels tinted.
+    """Return a picture of at most `LONGEST` pixels a side, its classes tinted in their `class_colors`.
 
-    Of two classes the second alone is; what is ignored never is.
+    What is ignored is left as it is.
 
     Args:
         picture: uint8 H x W x 3, BGR.
@@ -37,11 +28,8 @@ def masked(picture, mask, num_classes, ignore_index=255):
     if mask is None:
         return picture
     mask = cv2.resize(np.asarray(mask, np.int32), size, interpolation=cv2.INTER_NEAREST)
-    if num_classes <= 2:
-        return overlay(picture, np.where(mask == ignore_index, 0, mask), ONE_CLASS)
-    colors = np.array([class_color(k)[::-1] for k in range(num_classes)])
-    tinted = 0.4 * picture + 0.6 * colors[np.clip(mask, 0, num_classes - 1)]
-    return np.where((mask == ignore_index)[..., None], picture, tinted).astype("uint8")
+    mask[mask == ignore_index] = IGNORED
+    return overlay(picture, mask, class_colors(num_classes), ignore_index=IGNORED)
 
 
 def data_uri(picture):

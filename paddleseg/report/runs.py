@@ -10,6 +10,9 @@ from typing import List, Optional
 import yaml
 
 from paddleseg.core.run_files import HISTORY_FILE, RUN_FILE, read_history
+from paddleseg.cvlibs import manager
+from paddleseg.cvlibs.said import component_of
+from paddleseg.datasets.class_names import class_names
 from paddleseg.errors import UserError
 
 WEIGHTS = os.path.join("best_model", "model.pdparams")
@@ -41,6 +44,11 @@ class Run:
         return self.about["config"]
 
     @property
+    def class_names(self):
+        """The names of the classes that it was evaluated on, () where they have none."""
+        return class_names(component_of(self.config.get("val_dataset"), manager.DATASETS))
+
+    @property
     def distilled(self):
         """Whether a teacher took part."""
         return self.about["role"] == "distill"
@@ -48,7 +56,8 @@ class Run:
     @property
     def command(self):
         """The command that trained it, as it would be typed."""
-        return shlex.join(str(word) for word in self.about.get("command") or [])
+        words = [str(word) for word in self.about.get("command") or []]
+        return shlex.join(["python", *words] if words else [])
 
     @property
     def origin(self):

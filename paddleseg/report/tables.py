@@ -5,6 +5,7 @@ from typing import List, Optional
 
 import numpy as np
 
+from paddleseg.datasets.class_names import labelled
 from paddleseg.report.gap import share_of_gap, spread, why_no_share
 from paddleseg.report.runs import part_of
 
@@ -114,9 +115,12 @@ def class_scores(runs):
     if not scored:
         return Table(missing="None of these runs was evaluated.")
     columns = [run.best["class_iou"] for run in scored]
+    labels = labelled(
+        next((run.class_names for run in scored if run.class_names), ()), max(map(len, columns))
+    )
     rows = [
-        [str(k), *(f"{column[k]:.4f}" if k < len(column) else UNKNOWN for column in columns)]
-        for k in range(max(map(len, columns)))
+        [label, *(f"{column[k]:.4f}" if k < len(column) else UNKNOWN for column in columns)]
+        for k, label in enumerate(labels)
     ]
     return Table(["class", *(run.name for run in scored)], rows)
 

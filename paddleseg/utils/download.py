@@ -130,8 +130,8 @@ def cached_file(url):
     """Return the local copy of the weights at `url`, downloaded the first time.
 
     `url` is a .pdparams or .safetensors file, or an archive that holds exactly one of either; a digest at its
-    end is compared as `download` does. Copies are kept below `home_folder()`; of several processes one downloads and
-    the others wait for it.
+    end is compared as `download` does. Copies are kept below `home_folder()`; of several processes one
+    downloads and the others wait for it.
 
     Raises:
         UserError: it cannot be downloaded or extracted, or does not hold exactly one such file.

@@ -6,6 +6,8 @@ import os
 from typing import Optional
 
 from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+from paddleseg.utils.mask_folders import mask_folders
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -32,8 +34,8 @@ def image_files(paths):
 
     Args:
         paths: one or several paths: of an image, of a folder (its images, and those of the folders in it,
-            sorted), or of a list, a text file (.txt) with one path a line, relative to the list's folder,
-            and perhaps a mask after it, separated by a space.
+            sorted, without `mask_folders`), or of a list, a text file (.txt) with one path a line, relative
+            to the list's folder, and perhaps a mask after it, separated by a space.
 
     Raises:
         UserError: a path does not exist, or there is no image.
@@ -69,11 +71,22 @@ def named_images(paths):
 def _found(path):
     """Return the folder that a path's images are relative to, and [image, mask or None] of each."""
     if os.path.isdir(path):
-        return path, [[file, None] for file in in_folder(path)]
+        return path, [[file, None] for file in _without_masks(path, in_folder(path))]
     if not os.path.isfile(path):
         raise UserError(f"there is no image, folder or list {path}")
     folder = os.path.dirname(path)
     return folder, _in_list(path) if path.lower().endswith(".txt") else [[path, None]]
+
+
+def _without_masks(path, files):
+    """Return a folder's images without the masks beside them, and say how many were left out."""
+    masks = mask_folders(files)
+    for folder, count in masks.items():
+        logger.warning(
+            f"{count} image(s) in {folder} look like the masks of others in {path} and are left out; to take "
+            f"them for images, name their folder itself"
+        )
+    return [file for file in files if os.path.dirname(file) not in masks]
 
 
 def in_folder(path):

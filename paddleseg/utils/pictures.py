@@ -41,6 +41,16 @@ VOC = palette()
 GREEN = palette([0, 0, 0, 60, 220, 80])
 
 
+def class_colors(num_classes, custom=None):
+    """Return the colours in which all pictures show so many classes: `GREEN` for two, else `palette`'s.
+
+    Args:
+        num_classes: None if it is not known.
+        custom: as `palette` takes it; wins.
+    """
+    return GREEN if num_classes == 2 and not custom else palette(custom)
+
+
 def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):
     """Return the photograph with each class tinted in its colour and outlined; black leaves it as it is.
 

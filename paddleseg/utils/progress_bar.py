@@ -1,15 +1,29 @@
-"""A bar that moves on a terminal, and nothing elsewhere."""
+"""How far something has come: a bar that moves on a terminal, a log line every so often elsewhere."""
 
+import os
 import sys
+import time
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from paddleseg.utils.logger import logger
 
+SECONDS_BETWEEN_LINES = 20
+
+
+def shows_bars(stream):
+    """Tell whether a stream is a terminal that has room for a bar; one without a width shows none of it."""
+    if not stream.isatty():
+        return False
+    try:
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError):  # no file of the system's, as in a notebook: tqdm then assumes a width
+        return True
+
 
 def bar(iterable, total=None, label=""):
-    """Yield the items of an iterable, with a progress bar on stderr if that is a terminal.
+    """Yield the items of an iterable, with a progress bar on stderr if that is a terminal, else with lines.
 
     What the logger says meanwhile appears above the bar.
 
@@ -18,9 +32,47 @@ def bar(iterable, total=None, label=""):
         total: number of items; default: the iterable's length, if it has one.
         label: what is being done, before the bar.
     """
-    if not sys.stderr.isatty():
-        yield from iterable
+    if not shows_bars(sys.stderr):
+        known = len(iterable) if total is None and hasattr(iterable, "__len__") else total
+        lines = ProgressLines(label, known)
+        for item in iterable:
+            yield item
+            lines.advance()
         return
     with logging_redirect_tqdm([logger]):
         # One below another bar goes away when it is done; left there, it would overwrite that one.
         yield from tqdm(iterable, total=total, desc=label, dynamic_ncols=True, leave=None)
+
+
+class ProgressLines:
+    """Logs how far something has come, every `SECONDS_BETWEEN_LINES`; what is faster logs nothing.
+
+    Args:
+        label: what is being done.
+        total: number of steps; None if it is not known.
+    """
+
+    def __init__(self, label, total=None):
+        self._label = label
+        self._total = total
+        self._done = 0
+        self._start = self._told = time.monotonic()
+
+    def advance(self):
+        """A step is done."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told < SECONDS_BETWEEN_LINES or self._done == self._total:
+            return
+        self._told = now
+        speed = self._done / (now - self._start)
+        of, left = "", ""
+        if self._total is not None:
+            of, left = f"/{self._total}", f", ETA {clock((self._total - self._done) / speed)}"
+        logger.info(f"{self._label}: {self._done}{of}, {speed:.3g} a second{left}")
+
+
+def clock(seconds):
+    """Return seconds as HH:MM:SS."""
+    seconds = int(seconds)
+    return f"{seconds // 3600:02}:{seconds % 3600 // 60:02}:{seconds % 60:02}"

@@ -21,6 +21,7 @@ SAFETENSORS_DTYPES = {
 # What the published ImageNet weights of a backbone hold beyond the backbone: its classifier.
 CLASSIFIER_PREFIXES = ("fc.", "out.", "classifier.", "_fc.")
 SHAPES = "wrongly shaped"
+SAME_MODEL = 0.5  # share of the weights that fit, below which a file is called another model's
 HOW_TO_SKIP = "; with skip_mismatched_weights: True in the config, model.pretrained leaves such ones out"
 
 
@@ -99,11 +100,12 @@ def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False):
     weights = {k: v for k, v in weights.items() if k not in left_out and k not in skipped}
     mismatches = _mismatches({k: v for k, v in own.items() if k not in skipped}, weights)
     if any(mismatches.values()):
-        told = "; ".join(f"{what} keys: {_listed(keys)}" for what, keys in mismatches.items() if keys)
-        only_shapes = [what for what, keys in mismatches.items() if keys] == [SHAPES]
-        raise UserError(
-            f"the weights in {source} are not those of {name}: {told}{HOW_TO_SKIP if only_shapes else ''}"
-        )
+        another = _another_model(own, weights)
+        most = 2 if another else 8
+        told = "; ".join(f"{what} keys: {_listed(keys, most)}" for what, keys in mismatches.items() if keys)
+        only_shapes = not another and [what for what, keys in mismatches.items() if keys] == [SHAPES]
+        remedy = HOW_TO_SKIP if only_shapes else ""
+        raise UserError(f"the weights in {source} are not those of {name}: {another}{told}{remedy}")
     layer.set_state_dict({**own, **{k: v.astype(_dtype(own[k])) for k, v in weights.items()}})
     without = f" (without its {', '.join(left_out)})" if left_out else ""
     logger.info(f"{name}: {len(weights)} weights loaded from {source}{without}")
@@ -127,6 +129,14 @@ def _mismatches(own, weights):
             if weights[k].dtype != _dtype(own[k]) and not _both_floating(weights[k].dtype, _dtype(own[k]))
         ],
     }
+
+
+def _another_model(own, weights):
+    """Return what to say first where so little fits that the file must be of another model, else ""."""
+    fitting = sum(k in weights for k in own) - len(_wrongly_shaped(own, weights))
+    if fitting >= SAME_MODEL * max(len(own), len(weights)):
+        return ""
+    return f"they look like another model's ({fitting} of its {len(own)} keys fit, of {len(weights)} there); "
 
 
 def _wrongly_shaped(own, weights):

@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Run as a file, this sees its own folder alone; the package stands two above.
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg import cli  # noqa: E402
 
 
 def main():
@@ -52,7 +52,7 @@ def main():
     cli.add_engine_flag(parser)
     cli.add_training_flags(parser)
     args = parser.parse_args()
-    runtime.prepare()
+    cli.prepare()
     from paddleseg.core import runs
 
     runs.distill(args)

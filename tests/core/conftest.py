@@ -2,6 +2,7 @@ import os
 
 import pytest
 import tiny
+from predicting import Columns
 
 from paddleseg.core import loading
 from paddleseg.utils.logger import logger
@@ -47,3 +48,24 @@ def read(monkeypatch):
 
     monkeypatch.setattr("paddleseg.core.fit.load_batches", counting)
     return keys
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory):
+    """Make a config of `Columns` and its weights: columns(name, num_classes, **val_dataset)."""
+    folder = tmp_path_factory.mktemp("columns")
+
+    def make(name, num_classes=2, channels=3, **val_dataset):
+        model = {"type": "Columns", "num_classes": num_classes, "channels": channels}
+        dataset = {
+            "type": "Dataset",
+            "dataset_root": "nowhere",
+            "num_classes": num_classes,
+            "val_path": "nowhere",
+            "transforms": [{"type": "Normalize", "mean": [0.5] * channels, "std": [0.5] * channels}],
+            **val_dataset,
+        }
+        path = tiny.write_yaml(folder / f"{name}.yml", {"model": model, "val_dataset": dataset})
+        return path, tiny.save_weights(folder / f"{name}.pdparams", Columns(num_classes, channels))
+
+    return make

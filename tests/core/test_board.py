@@ -33,6 +33,13 @@ def test_visualdl_reads_back_what_was_written(tmp_path):
     assert "Evaluate/IoU/class_1" in tags
 
 
+def test_a_class_with_a_name_has_it_in_its_tag(tmp_path):
+    with Board(str(tmp_path), class_names=("road", "traffic sign")) as board:
+        board.add_evaluation(scores(np.diag([1, 2, 3])), 7)
+    tags = {f"Evaluate/IoU/class_{label}" for label in ("0_road", "1_traffic_sign", "2")}
+    assert tags <= set(tiny.curves(str(tmp_path)))
+
+
 def test_no_folder_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     board = Board(None)

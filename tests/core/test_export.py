@@ -110,6 +110,7 @@ def test_the_deploy_file_says_what_a_deployment_needs(tmp_path, trained):
     assert deploy["transforms"] == [{"type": "Normalize"}]
     assert deploy["input_shape"] == [1, 3, 64, 32]
     assert (deploy["output_op"], deploy["output_dtype"]) == ("softmax", "float32")
+    assert deploy["num_classes"] == 2
     assert sorted(os.listdir(tmp_path / "out")) == sorted(["deploy.yaml", deploy["model"], deploy["params"]])
 
 
@@ -123,6 +124,23 @@ class TestOnnx:
         for n, height, width in ((1, 33, 65), (3, 64, 48)):
             image = np.zeros((n, 3, height, width), "float32")
             assert session.run(None, {session.get_inputs()[0].name: image})[0].shape == (n, 2, height, width)
+
+    def test_the_converter_is_not_heard_unless_it_fails(self, tmp_path, trained, capfd, monkeypatch):
+        import paddle2onnx
+
+        export(flags(trained, tmp_path / "out", format="onnx"))
+        told = capfd.readouterr().out.splitlines()
+        assert len(told) == 3
+        assert all("\t" in line and ".export" not in line for line in told)
+
+        def failing(*args, **kwargs):
+            print("no converter for Frobnicate")
+            sys.exit(-1)
+
+        monkeypatch.setattr(paddle2onnx, "export", failing)
+        with pytest.raises(UserError, match="paddle2onnx cannot convert this model"):
+            export(flags(trained, tmp_path / "out", format="onnx"))
+        assert "no converter for Frobnicate" in capfd.readouterr().err
 
     def test_what_it_was_compared_on_is_said(self, tmp_path, trained, capsys):
         _, _, root = trained
@@ -170,6 +188,24 @@ def test_a_missing_converter_is_named(tmp_path, trained, monkeypatch):
 def test_a_shape_that_cannot_be_is_refused(tmp_path, trained, shape):
     with pytest.raises(UserError, match="--input_shape"):
         export(flags(trained, tmp_path / "out", input_shape=shape))
+
+
+def test_a_shape_that_the_model_does_not_take_is_refused(tmp_path, trained):
+    with pytest.raises(
+        UserError, match=r"--input_shape: the model does not run on an input of \[1, 1, 48, 40\]"
+    ):
+        export(flags(trained, tmp_path / "out", input_shape=[-1, 1, 48, 40]))
+    assert not os.path.exists(tmp_path / "out")
+
+
+def test_a_grey_model_takes_grey_images_unless_told_otherwise(tmp_path):
+    model = {**MODEL, "backbone": {**MODEL["backbone"], "in_channels": 1}}
+    config = tiny.write_yaml(tmp_path / "grey.yml", {"model": model})
+    network = SegBuilder(Config(config, sections=("model",))).model
+    weights = tiny.save_weights(tmp_path / "grey.pdparams", network)
+    export(flags((config, weights, None), tmp_path / "out"))
+    with open(tmp_path / "out" / "deploy.yaml", encoding="utf-8") as file:
+        assert yaml.safe_load(file)["Deploy"]["input_shape"] == [-1, 1, -1, -1]
 
 
 def test_weights_are_needed(tmp_path, trained):
@@ -227,6 +263,29 @@ def test_a_broken_image_is_passed_over_and_said(tmp_path, trained, repository, c
     assert stop.value.code == 2
     assert "a.jpg" in capsys.readouterr().err
     assert sorted(os.listdir(tmp_path / "masks")) == ["b.png", "b_color.png"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--save_dir", "{file}/masks", "cannot make the folder"),
+        ("--config", "{file}", "no deploy.yaml as export.py writes it"),
+    ],
+)
+def test_what_a_deployment_refuses(tmp_path, trained, repository, capsys, monkeypatch, flag, value, told):
+    export(flags(trained, tmp_path / "out"))
+    (tmp_path / "file").write_bytes(b"\xff\x00")
+    given = {
+        "--config": str(tmp_path / "out" / "deploy.yaml"),
+        "--image_path": os.path.join(trained[2], "JPEGImages"),
+        "--save_dir": str(tmp_path / "masks"),
+        flag: value.format(file=tmp_path / "file"),
+    }
+    monkeypatch.setattr(sys, "argv", ["infer.py", *(word for pair in given.items() for word in pair)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_masks_of_equal_names_are_kept_apart(repository):

@@ -1,4 +1,4 @@
-"""Masks of photographs, and the files that predict.py leaves."""
+"""Masks of photographs, and what predict.py refuses."""
 
 import os
 import subprocess
@@ -11,13 +11,13 @@ import paddle.nn as nn
 import pytest
 import tiny
 from PIL import Image
+from predicting import flags, indices, photograph, written
 from refusal import refusal
 
 from paddleseg.core import evaluate as evaluation
 from paddleseg.core.predict import model_names, predict, predict_images
-from paddleseg.cvlibs import Config, SegBuilder, manager
+from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
-from paddleseg.utils.pictures import CAPTION_HEIGHT, VOC
 
 SLIDE = {"is_slide": True, "crop_size": [24, 16], "stride": [16, 16]}
 FLIPS = {"aug_eval": True, "scales": [0.75, 1.25], "flip_horizontal": True, "flip_vertical": True}
@@ -29,22 +29,6 @@ class Halves(nn.Layer):
     def forward(self, x):
         right = paddle.arange(x.shape[3]).astype("float32") - x.shape[3] / 2 + 0.5
         return [paddle.stack([-right, right]).reshape([1, 2, 1, -1]).expand([1, 2, x.shape[2], x.shape[3]])]
-
-
-@manager.MODELS.add_component
-class Columns(nn.Layer):
-    """Classes 0, 1, 2, ... from left to right, each as wide; of images with `channels`."""
-
-    def __init__(self, num_classes: int = 2, channels: int = 3):
-        super().__init__()
-        self.num_classes, self.channels = num_classes, channels
-        self.scale = self.create_parameter([1], default_initializer=nn.initializer.Constant(9.0))
-
-    def forward(self, x):
-        assert x.shape[1] == self.channels
-        owner = paddle.arange(x.shape[3]) * self.num_classes // x.shape[3]
-        logits = nn.functional.one_hot(owner, self.num_classes).transpose([1, 0]) * self.scale
-        return [logits.reshape([1, self.num_classes, 1, -1]).expand([1, -1, x.shape[2], -1])]
 
 
 @pytest.fixture(scope="module")
@@ -61,61 +45,6 @@ def trained(tmp_path_factory):
     model.eval()
     tiny.balance(model, model.heads[0].bias, builder.val_dataset[0]["img"])
     return config, tiny.save_weights(folder / "small.pdparams", model), root
-
-
-@pytest.fixture(scope="module")
-def columns(tmp_path_factory):
-    """Make a config of `Columns` and its weights: columns(name, num_classes, **val_dataset)."""
-    folder = tmp_path_factory.mktemp("columns")
-
-    def make(name, num_classes=2, channels=3, **val_dataset):
-        model = {"type": "Columns", "num_classes": num_classes, "channels": channels}
-        dataset = {
-            "type": "Dataset",
-            "dataset_root": "nowhere",
-            "num_classes": num_classes,
-            "val_path": "nowhere",
-            "transforms": [{"type": "Normalize", "mean": [0.5] * channels, "std": [0.5] * channels}],
-            **val_dataset,
-        }
-        path = tiny.write_yaml(folder / f"{name}.yml", {"model": model, "val_dataset": dataset})
-        return path, tiny.save_weights(folder / f"{name}.pdparams", Columns(num_classes, channels))
-
-    return make
-
-
-def flags(models, images, save_dir, **given):
-    """Return the parsed flags for models, (config, weights, ...) each, and images."""
-    configs, weights, *_ = zip(*models)
-    return tiny.arguments(
-        **{
-            "config": list(configs),
-            "model_path": list(weights),
-            "image_path": [str(path) for path in images],
-            "save_dir": str(save_dir),
-            "save_probabilities": False,
-            "custom_color": None,
-            **given,
-        }
-    )
-
-
-def indices(path):
-    with Image.open(path) as image:
-        assert image.mode == "P"
-        return np.array(image)
-
-
-def written(folder):
-    found = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
-    return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
-
-
-def photograph(path, height=12, width=16, **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype("uint8")
-    assert cv2.imwrite(str(path), picture, **options)
-    return picture
 
 
 def test_the_mask_has_the_size_that_was_asked_for():
@@ -151,55 +80,6 @@ def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, 
         np.testing.assert_array_equal(found, expected)
 
 
-def test_one_model_leaves_masks_and_overlays_under_the_images_names(tmp_path, columns):
-    shown = photograph(tmp_path / "photos/a.png")
-    photograph(tmp_path / "photos/sub/a.png", 9, 8)
-    photograph(tmp_path / "photos/sub/a.jpg", 9, 8)
-    model = columns("four", 4)
-    predict_images(flags([model], [tmp_path / "photos"], tmp_path / "out"))
-    assert written(tmp_path / "out") == [
-        "added_prediction/a.png",
-        "added_prediction/sub/a.jpg",
-        "added_prediction/sub/a.png",
-        "pseudo_color_prediction/a.png",
-        "pseudo_color_prediction/sub/a.jpg.png",
-        "pseudo_color_prediction/sub/a.png.png",
-    ]
-    path = tmp_path / "out/pseudo_color_prediction/a.png"
-    mask = indices(path)
-    np.testing.assert_array_equal(mask, np.tile(np.repeat(np.arange(4), 4), (12, 1)))
-    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], VOC[mask])
-    added = cv2.imread(str(tmp_path / "out/added_prediction/a.png"))
-    np.testing.assert_array_equal(added[:, :4], shown[:, :4])  # black tints nothing
-    np.testing.assert_array_equal(
-        added[5, 9], (0.55 * shown[5, 9] + 0.45 * np.array([0, 128, 0])).astype("uint8")
-    )
-
-
-def test_a_format_that_cannot_be_written_becomes_png(tmp_path, columns):
-    photograph(tmp_path / "a.png")
-    (tmp_path / "a.png").rename(tmp_path / "frame")
-    predict_images(flags([columns("two")], [tmp_path / "frame"], tmp_path / "out"))
-    assert written(tmp_path / "out") == ["added_prediction/frame.png", "pseudo_color_prediction/frame.png"]
-
-
-def test_a_disk_that_refuses_is_said(tmp_path, columns):
-    photograph(tmp_path / "a.png")
-    (tmp_path / "out/pseudo_color_prediction/a.png").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"cannot write .*a\.png: Is a directory"):
-        predict_images(flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out"))
-
-
-def test_colours_may_be_chosen(tmp_path, columns):
-    photograph(tmp_path / "a.png")
-    predict_images(
-        flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out", custom_color=[9, 8, 7, 250, 0, 1])
-    )
-    mask = cv2.imread(str(tmp_path / "out/pseudo_color_prediction/a.png"))
-    assert mask[0, 0].tolist() == [7, 8, 9]
-    assert mask[0, -1].tolist() == [1, 0, 250]
-
-
 def test_a_mask_tells_256_classes_apart_and_no_more(tmp_path, columns):
     photograph(tmp_path / "a.png", 4, 257)
     predict_images(flags([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out"))
@@ -207,19 +87,6 @@ def test_a_mask_tells_256_classes_apart_and_no_more(tmp_path, columns):
     assert (mask[0, 0], mask[0, -1], len(np.unique(mask))) == (0, 255, 256)
     with pytest.raises(UserError, match="tells 257 classes apart, but a mask holds 256"):
         predict_images(flags([columns("more", 257)], [tmp_path / "a.png"], tmp_path / "out"))
-
-
-def test_probabilities_are_those_of_the_logits(tmp_path, columns):
-    photograph(tmp_path / "a.png")
-    predict_images(
-        flags([columns("three", 3)], [tmp_path / "a.png"], tmp_path / "out", save_probabilities=True)
-    )
-    found = np.load(tmp_path / "out/probabilities/a.npz")["probabilities"]
-    mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
-    high = np.exp(9) / (np.exp(9) + 2)
-    expected = np.where(np.arange(3)[:, None, None] == mask, high, (1 - high) / 2)
-    assert (found.shape, found.dtype) == ((3, 12, 16), np.float16)
-    np.testing.assert_allclose(found, expected, atol=5e-4)
 
 
 def test_grey_images_go_to_a_model_of_one_channel(tmp_path, columns):
@@ -240,46 +107,10 @@ def test_a_photograph_that_lies_on_its_side_is_set_upright_as_in_training(tmp_pa
     assert cv2.imread(str(tmp_path / "out/added_prediction/a.jpg")).shape == (30, 10, 3)
 
 
-def test_several_models_stand_side_by_side_with_the_truth_where_there_is_one(tmp_path, columns):
-    shown = photograph(tmp_path / "a.png", 300, 360)
-    photograph(tmp_path / "b.png", 30, 20)
-    truth = np.zeros((300, 360), "uint8")
-    truth[150:], truth[:20] = 2, 255
-    cv2.imwrite(str(tmp_path / "a_mask.png"), truth)
-    (tmp_path / "list.txt").write_text("a.png a_mask.png\nb.png\n")
-    models = [columns("two"), columns("four", 4)]
-    predict_images(flags(models, [tmp_path / "list.txt"], tmp_path / "out"))
-    kinds = ["added_prediction", "pseudo_color_prediction"]
-    assert written(tmp_path / "out") == [
-        *(f"four/{kind}/{i}.png" for kind in kinds for i in "ab"),
-        "sheets/a.png",
-        "sheets/b.png",
-        *(f"two/{kind}/{i}.png" for kind in kinds for i in "ab"),
-    ]
-    sheet = cv2.imread(str(tmp_path / "out/sheets/a.png"))
-    assert sheet.shape == (300 + CAPTION_HEIGHT, 4 * 360 + 3 * 6, 3)
-    image, truth_shown, two, four = (sheet[CAPTION_HEIGHT:, x : x + 360] for x in (0, 366, 732, 1098))
-    np.testing.assert_array_equal(image, shown)
-    np.testing.assert_array_equal(truth_shown[:148], shown[:148])  # class 0 and what is ignored
-    assert (truth_shown[200] != shown[200]).any(axis=-1).mean() > 0.9
-    for model, picture in (("two", two), ("four", four)):
-        added = cv2.imread(str(tmp_path / "out" / model / "added_prediction/a.png"))
-        np.testing.assert_array_equal(picture, added)
-    # A small picture is enlarged, to be seen and to have room for its caption.
-    assert cv2.imread(str(tmp_path / "out/sheets/b.png")).shape == (240 + CAPTION_HEIGHT, 3 * 160 + 2 * 6, 3)
-
-
 def test_one_model_has_a_sheet_where_there_is_a_truth(tmp_path, trained):
     root = trained[2]
     predict_images(flags([trained], [os.path.join(root, "val_list.txt")], tmp_path))
     assert written(tmp_path / "sheets") == [f"JPEGImages/val_{i}.png" for i in range(5)]
-
-
-def test_a_large_photograph_is_shrunk_on_a_sheet_alone(tmp_path, columns):
-    photograph(tmp_path / "a.png", 250, 1000)
-    predict_images(flags([columns("two"), columns("four", 4)], [tmp_path / "a.png"], tmp_path / "out"))
-    assert cv2.imread(str(tmp_path / "out/sheets/a.png")).shape == (120 + CAPTION_HEIGHT, 3 * 480 + 2 * 6, 3)
-    assert indices(tmp_path / "out/two/pseudo_color_prediction/a.png").shape == (250, 1000)
 
 
 @pytest.mark.parametrize(

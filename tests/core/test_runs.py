@@ -9,10 +9,13 @@ import paddle
 import pytest
 import tiny
 import tutorial_model  # noqa: F401  registers Model and Digits
+import yaml
 
 from paddleseg.core import evaluate as core_evaluate
 from paddleseg.core import runs
+from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
+from paddleseg.utils import progress_bar
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,23 @@ def test_no_eval_does_not_evaluate(tmp_path, root, lines):
     folder = train(tmp_path, tiny.config(root), no_eval=True)
     assert sorted(os.listdir(folder)) == ["history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert not any("[EVAL]" in line for line in lines)
+    assert lines[-1] == f"training is over, without evaluations; its weights are in {folder}/iter_4"
+
+
+def test_classes_with_names_are_logged_by_them(tmp_path, root, lines, monkeypatch):
+    train(tmp_path, tiny.config(root))
+    assert re.fullmatch(r"\[EVAL\] IoU by name: background 0\.\d{4}, optic disc 0\.\d{4}", lines[-2])
+    monkeypatch.setattr(OpticDiscSeg, "CLASS_NAMES", ())
+    train(tmp_path, tiny.config(root), "nameless")
+    assert "by name" not in lines[-2]
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_slow_evaluation_says_every_so_often_how_far_it_is(tmp_path, root, lines, monkeypatch, seconds):
+    monkeypatch.setattr(progress_bar, "SECONDS_BETWEEN_LINES", seconds)
+    train(tmp_path, tiny.config(root))
+    told = [line.partition(",")[0] for line in lines if line.startswith("evaluating")]
+    assert told == ([] if seconds else [f"evaluating: {i}/5" for i in (1, 2, 3, 4)] * 2)
 
 
 def test_the_number_of_workers_changes_nothing(tmp_path, root, lines):
@@ -317,3 +337,15 @@ def test_another_layout_is_refused_before_anything_is_written(tmp_path, root):
     with pytest.raises(UserError, match="--data_format NHWC: the models compute in NCHW alone"):
         train(tmp_path, tiny.config(root, distill=False), data_format="NHWC")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_file_names_a_distill_file_only_where_it_declares_something(tmp_path, root, teacher, lines):
+    features = {"none": [], "one": [tiny.feature()]}
+    told = {}
+    for name, declared in features.items():
+        folder = distill(tmp_path, tiny.config(root), teacher, declared, name, no_eval=True)
+        with open(os.path.join(folder, "run.yml"), encoding="utf-8") as file:
+            told[name] = yaml.safe_load(file).get("distill_config")
+    assert told == {"none": None, "one": str(tmp_path / "d.py")}
+    config = str(tmp_path / "teacher.yml")
+    assert sum(line.startswith(f"model of teacher 0, {config}:\n{{num_classes: 2,") for line in lines) == 2

@@ -31,6 +31,12 @@ def test_a_transform_put_in_shifts_no_other():
     }
 
 
+def test_what_has_no_type_is_shown_as_yaml():
+    features = [{"student": "a.b", "loss": {"type": "L", "temperature": 4.0}, "weight": None}]
+    text = "[{student: a.b, loss: {type: L, temperature: 4.0}, weight: null}]"
+    assert texts_by_key({"features": features}) == {"features": text}
+
+
 def test_teachers_and_the_distill_file_count_too(made_up):
     def distilled(name, weights, sha, width=4):
         model = {"type": "T", "width": width}

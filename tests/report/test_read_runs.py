@@ -7,6 +7,7 @@ import pytest
 
 from paddleseg.errors import UserError
 from paddleseg.report.runs import comparisons, part_of, read_runs
+from paddleseg.report.tables import class_scores
 
 STUDENT = {"type": "TinyNet", "width": 4}
 TEACHER = {"type": "TinyNet", "width": 6}
@@ -110,3 +111,27 @@ def test_a_run_given_twice_is_refused(made_up):
     folder = made_up("a")
     with pytest.raises(UserError, match="given 2 times"):
         read_runs([folder, folder + "/"])
+
+
+def test_a_command_is_told_as_it_is_typed(made_up):
+    with_command, without = read_runs(
+        [made_up("a", command=["train.py", "--config", "my c.yml"]), made_up("b")]
+    )
+    assert with_command.command == "python train.py --config 'my c.yml'"
+    assert without.command == ""
+
+
+def test_classes_have_the_names_of_the_data_set(made_up):
+    folders = [
+        made_up("a", config={"val_dataset": {"type": "OpticDiscSeg"}}),
+        made_up("b", config={"val_dataset": {"type": "NoSuchSet"}}),
+        made_up("c"),
+    ]
+    names = [run.class_names for run in read_runs(folders)]
+    assert names == [("background", "optic disc"), (), ()]
+
+
+def test_the_table_of_classes_names_them(made_up):
+    named = made_up("a", miou=0.5, config={"val_dataset": {"type": "OpticDiscSeg"}})
+    rows = class_scores(read_runs([made_up("b", miou=0.25), named])).rows
+    assert rows == [["0 background", "0.2500", "0.5000"], ["1 optic disc", "0.2500", "0.5000"]]

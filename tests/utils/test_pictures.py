@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from paddleseg.errors import UserError
-from paddleseg.utils.pictures import CAPTION_HEIGHT, overlay, palette, sheet
+from paddleseg.utils.pictures import CAPTION_HEIGHT, class_colors, overlay, palette, sheet
 
 
-def test_the_palette_is_that_of_pascal_voc(repository):
+def test_the_palette_is_that_of_pascal_voc():
     # The first colours of the VOC 2012 development kit.
     expected = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128], [0, 128, 128]]
     colors = palette()
@@ -15,8 +15,18 @@ def test_the_palette_is_that_of_pascal_voc(repository):
     assert colors[20].tolist() == [0, 64, 128]
     assert colors[255].tolist() == [224, 224, 192]
     assert len(np.unique(colors, axis=0)) == 256
-    # deploy/infer.py runs without this package, and so has its own.
-    np.testing.assert_array_equal(colors, runpy.run_path(str(repository / "deploy/infer.py"))["palette"]())
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 21, None])
+def test_a_deployment_has_the_same_colours_though_it_runs_without_this_package(repository, num_classes):
+    alone = runpy.run_path(str(repository / "deploy/infer.py"))["palette"]
+    np.testing.assert_array_equal(class_colors(num_classes), alone(num_classes))
+
+
+def test_of_two_classes_the_second_is_green_unless_colours_are_chosen():
+    assert class_colors(2)[:2].tolist() == [[0, 0, 0], [60, 220, 80]]
+    assert class_colors(2, [9, 9, 9])[:2].tolist() == [[9, 9, 9], [128, 0, 0]]
+    assert class_colors(3)[1].tolist() == [128, 0, 0]
 
 
 def test_custom_colours_replace_the_first_ones():

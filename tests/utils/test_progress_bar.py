@@ -1,12 +1,15 @@
-"""A bar on a terminal, nothing elsewhere."""
+"""A bar on a terminal, lines elsewhere."""
 
 import io
+import os
+import struct
 import sys
 
 import pytest
 
+from paddleseg.utils import progress_bar
 from paddleseg.utils.logger import logger
-from paddleseg.utils.progress_bar import bar
+from paddleseg.utils.progress_bar import ProgressLines, bar, shows_bars
 
 
 class Terminal(io.StringIO):
@@ -14,9 +17,48 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_nothing_is_written_where_there_is_no_terminal(capsys):
+@pytest.fixture
+def seconds(monkeypatch):
+    """A list whose only item is the time, to be set."""
+    now = [100.0]
+    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_what_is_quick_says_nothing_where_there_is_no_terminal(capsys):
     assert list(bar(range(3), label="predicting")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_slow_says_every_so_often_how_far_it_is(capsys, seconds):
+    for _ in bar(range(10), label="predicting"):
+        seconds[0] += progress_bar.SECONDS_BETWEEN_LINES / 4
+    lines = [line.partition("\t")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "predicting: 4/10, 0.2 a second, ETA 00:00:30",
+        "predicting: 8/10, 0.2 a second, ETA 00:00:10",
+    ]
+
+
+def test_a_number_that_is_not_known_is_left_out(capsys, seconds):
+    lines = ProgressLines("reading")
+    seconds[0] += 40
+    lines.advance()
+    assert capsys.readouterr().out.endswith("reading: 1, 0.025 a second\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="pseudo-terminals are POSIX's")
+@pytest.mark.parametrize(("columns", "shown"), [(80, True), (0, False)])
+def test_a_terminal_without_a_width_shows_no_bar(columns, shown):
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    main, side = os.openpty()
+    try:
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        with open(side, "w", closefd=False) as stream:
+            assert shows_bars(stream) is shown
+    finally:
+        os.close(main)
+        os.close(side)
 
 
 def test_a_terminal_shows_how_far_it_is(monkeypatch):

@@ -82,23 +82,40 @@ def test_paddles_table_of_names_is_no_weight(saved):
 
 def test_everything_that_does_not_match_is_named(saved, capsys):
     weights = fitting()
-    del weights["0.bias"], weights["1._mean"]
+    del weights["1._mean"]
     weights["1.weight"] = weights["1.weight"][:2]
-    weights["0.weight"] = weights["0.weight"].T
     weights["head.weight"] = np.zeros(1, "float32")
     weights["1.bias"] = np.zeros(3, "int64")
     path = saved(weights)
     assert refused(capsys, path) == (
-        f"the weights in {path} are not those of Sequential: missing keys: 0.bias, 1._mean; unexpected keys: "
-        "head.weight; wrongly shaped keys: 0.weight [3, 2] instead of [2, 3], 1.weight [2] instead of [3]; "
+        f"the weights in {path} are not those of Sequential: missing keys: 1._mean; unexpected keys: "
+        "head.weight; wrongly shaped keys: 1.weight [2] instead of [3]; "
         "wrongly typed keys: 1.bias int64 instead of float32"
     )
 
 
 def test_many_keys_are_counted(saved, capsys):
-    path = saved({**fitting(), **{f"more.{i}": np.zeros(1, "float32") for i in range(20)}})
-    listed = ", ".join(f"more.{i}" for i in range(8))
-    assert refused(capsys, path).endswith(f"unexpected keys: {listed} and 12 more")
+    target = nn.LayerList([nn.Linear(1, 1) for _ in range(20)])
+    path = saved({f"{i}.weight": np.zeros((1, 1), "float32") for i in range(20)})
+    listed = ", ".join(f"{i}.bias" for i in range(8))
+    told = refusal(capsys, lambda: load_weights(target, path))
+    assert told.endswith(f"LayerList: missing keys: {listed} and 12 more")
+
+
+def test_weights_of_another_model_are_called_so_first(saved, capsys):
+    weights = {**fitting(), **{f"more.{i}": np.zeros(1, "float32") for i in range(7)}}
+    assert refused(capsys, saved(weights)).endswith(
+        "are not those of Sequential: they look like another model's (6 of its 6 keys fit, of 13 there); "
+        "unexpected keys: more.0, more.1 and 5 more"
+    )
+    weights = {**fitting(), "0.weight": np.zeros((5, 3), "float32")}
+    del weights["1.weight"], weights["1.bias"], weights["1._mean"]
+    told = refused(capsys, saved(weights))
+    assert (
+        "they look like another model's (2 of its 6 keys fit, of 3 there); missing keys: 1.weight, 1.bias"
+        in told
+    )
+    assert "and 1 more; wrongly shaped" in told
 
 
 def test_bfloat16_is_no_float32(tmp_path, capsys):

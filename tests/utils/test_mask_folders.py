@@ -1,0 +1,81 @@
+"""Masks beside photographs are told from photographs."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from paddleseg.utils.image_files import named_images
+from paddleseg.utils.mask_folders import mask_folders
+
+RNG = np.random.default_rng(0)
+
+
+def photograph(path):
+    cv2.imwrite(str(path), RNG.integers(0, 256, (32, 32, 3), dtype="uint8"))
+
+
+def grey_mask(path):
+    cv2.imwrite(str(path), RNG.integers(0, 5, (32, 32), dtype="uint8"))
+
+
+def palette_mask(path):
+    mask = Image.fromarray(RNG.integers(0, 5, (32, 32), dtype="uint8"))
+    mask.putpalette(RNG.integers(0, 256, 768, dtype="uint8").tobytes())
+    mask.save(path)
+
+
+def grey_photograph(path):
+    cv2.imwrite(str(path), RNG.integers(0, 256, (32, 32), dtype="uint8"))
+
+
+def made(root, **kinds):
+    """Write four files of a kind into each folder; return all paths."""
+    files = []
+    for folder, (write, suffix) in kinds.items():
+        os.makedirs(root / folder)
+        for i in range(4):
+            files.append(str(root / folder / f"{i}{suffix}"))
+            write(files[-1])
+    return files
+
+
+@pytest.mark.parametrize("write", [grey_mask, palette_mask])
+def test_masks_beside_photographs_are_found(tmp_path, write):
+    files = made(tmp_path, images=(photograph, ".jpg"), masks=(write, ".png"))
+    assert mask_folders(files) == {str(tmp_path / "masks"): 4}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [(grey_photograph, ".png"), (photograph, ".png"), (grey_mask, ".bmp")],
+    ids=["grey", "png", "bmp"],
+)
+def test_other_images_beside_photographs_are_none(tmp_path, other):
+    assert mask_folders(made(tmp_path, images=(photograph, ".jpg"), others=other)) == {}
+
+
+def test_a_folder_of_which_one_file_is_in_colour_holds_no_masks(tmp_path):
+    files = made(tmp_path, images=(photograph, ".jpg"), masks=(grey_mask, ".png"))
+    photograph(files[-1])
+    assert mask_folders(files) == {}
+
+
+def test_masks_alone_are_what_was_asked_for(tmp_path):
+    assert mask_folders(made(tmp_path, masks=(grey_mask, ".png"))) == {}
+
+
+def test_a_broken_file_is_no_mask(tmp_path):
+    files = made(tmp_path, images=(photograph, ".jpg"), masks=(grey_mask, ".png"))
+    (tmp_path / "masks" / "0.png").write_bytes(b"no image")
+    assert mask_folders(files) == {}
+
+
+def test_a_data_sets_root_means_its_photographs_and_says_so(tmp_path, capsys):
+    files = made(tmp_path, images=(photograph, ".jpg"), masks=(grey_mask, ".png"))
+    assert [image.path for image in named_images(str(tmp_path))] == files[:4]
+    told = capsys.readouterr().out
+    assert f"4 image(s) in {tmp_path / 'masks'} look like the masks" in told
+    assert len(named_images(str(tmp_path / "masks"))) == 4
