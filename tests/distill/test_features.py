@@ -65,7 +65,8 @@ def test_rkd_equals_its_formula():
 
     s, t = rows(S), rows(T)
     expected = huber(distances(s), distances(t)) + huber(angles(s), angles(t))
-    assert value("RKDLoss") == pytest.approx(expected, rel=1e-4)
+    # PaddleSlim takes distances by |a|^2 + |b|^2 - 2ab in float32, whose last digits hang on MKL's code path.
+    assert value("RKDLoss") == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(
