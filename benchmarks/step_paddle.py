@@ -31,8 +31,8 @@ def main():
 def plain(folder, batch, turns):
     """Make the steps of the plain loop, which is what PaddleSeg's distillation amounts to.
 
-    The teacher is in eval mode, but with its graph; the losses are at full resolution; five losses are read by
-    the host at every step. A fixed batch is read beforehand.
+    The teacher is in eval mode, but with its graph; the losses are at full resolution; the host reads five
+    losses at every step. The batch is always the same, read beforehand.
     """
     runtime.prepare()
     import paddle

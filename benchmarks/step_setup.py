@@ -2,7 +2,7 @@
 
 python benchmarks/step_setup.py FOLDER --size 128 --batch 4
 
-The configs of the quick start with drawn images of this size, a teacher whose running statistics are those of
+The configs of the quick start with drawn images of this size, a teacher whose running statistics suit
 the images, and the same weights and images as an archive for those who do without Paddle.
 """
 
@@ -89,7 +89,11 @@ def first_batch(builder):
 
 
 def fit_statistics(model, images):
-    """Make the running statistics those of the images: with random ones, logits of 50 layers would overflow."""
+    """Take the running statistics half way to those of the images.
+
+    With the first ones, the logits of 50 random layers would grow without bounds; with the images' alone, a
+    branch of one pixel an image, of which there are few, would magnify what two frameworks round differently.
+    """
     import paddle
 
     layers = [layer for layer in model.sublayers() if isinstance(layer, paddle.nn.BatchNorm2D)]
@@ -105,7 +109,7 @@ def fit_statistics(model, images):
 
 
 def write_arrays(path, student, teacher, images, labels):
-    """Write weights, a batch, and what the models say of it in eval mode, under names with their role before."""
+    """Write both models' weights, a batch, and the logits that the models give for it in eval mode."""
     import numpy as np
     import paddle
 

@@ -1,20 +1,23 @@
-"""The variants of a distillation step that `step.py` and `memory.py` compare, each as a command and an environment."""
+"""The ways to make a distillation step that `step.py` and `memory.py` compare: commands in environments."""
 
-import functools
+import dataclasses
 import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 
 from turns import Worker
 
+from paddleseg import cli
+from paddleseg.errors import UserError
+from paddleseg.utils.cpu import usable_cores
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-# What decides how fast Paddle computes; a variant gets none of it from who runs the benchmark.
-SETTINGS = ("MKL_DEBUG_CPU_TYPE", "OMP_NUM_THREADS", "PADDLESEG_TUNE", "FLAGS_use_mkldnn", "PYTHONPATH")
+# What decides how fast Paddle computes; a way gets none of it from who runs the benchmark.
+SETTINGS = ("MKL_DEBUG_CPU_TYPE", "OMP_NUM_THREADS", "PADDLESEG_TUNE", "PYTHONPATH")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Variant:
     """One way to make the step.
 
@@ -22,39 +25,44 @@ class Variant:
         name: in the table.
         role: "plain", "ours" or "torch".
         flags: of the toolkit's command, or the memory format.
-        tuned: whether Paddle's settings are the toolkit's, or its defaults.
+        tuned: whether Paddle's settings are the toolkit's, or Paddle's own.
+        environment: pairs of variables and values that it has beside.
     """
 
     name: str
     role: str
     flags: tuple = ()
     tuned: bool = True
+    environment: tuple = ()
 
 
 PLAIN = "plain loop, Paddle's defaults"
-CHANNELS_LAST = "PyTorch, channels_last"
 ENGINE = ("--teacher_engine", "onnxruntime")
 AT_HEAD = ("--opts", "distill_loss.at=head")
-CACHE = ("--teacher_cache", "{cache}", "--cache_views", "1")
+CACHE = ("--teacher_engine", "paddle", "--teacher_cache", "{cache}", "--cache_views", "1")
 VARIANTS = {
     "plain_default": Variant(PLAIN, "plain", tuned=False),
     "plain": Variant("plain loop, tuned", "plain"),
-    "ours": Variant("distill_train.py, Paddle's teacher", "ours"),
-    "onnx": Variant("+ onnxruntime's teacher", "ours", ENGINE),
-    "head": Variant("+ distill_loss.at: head", "ours", (*ENGINE, *AT_HEAD)),
-    "cache": Variant("teacher cache, all hits", "ours", CACHE),
-    "cache_head": Variant("+ distill_loss.at: head", "ours", (*CACHE, *AT_HEAD)),
-    "torch": Variant("PyTorch", "torch", ("contiguous",)),
-    "torch_last": Variant(CHANNELS_LAST, "torch", ("channels_last",)),
+    "ours": Variant("distill_train.py, Paddle's teacher", "ours", ("--teacher_engine", "paddle")),
+    "onnx": Variant("distill_train.py, onnxruntime's teacher", "ours", ENGINE),
+    "head": Variant("the same, distill_loss.at: head", "ours", (*ENGINE, *AT_HEAD)),
+    "cache": Variant("distill_train.py, teacher cache (all hits)", "ours", CACHE),
+    "cache_head": Variant("the same, distill_loss.at: head", "ours", (*CACHE, *AT_HEAD)),
+    "torch": Variant("PyTorch, contiguous", "torch", ("contiguous",)),
+    "torch_last": Variant("PyTorch, channels_last", "torch", ("channels_last",)),
 }
+# Those that the others are told in shares of.
+BASES = ("plain_default", "torch", "torch_last")
+# At the end of the key of a variant that --try adds.
+TRIED = " with --try"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Case:
-    """What is computed: a folder of `step_setup.py` and how.
+    """What is computed.
 
     Attributes:
-        folder: where configs, images and weights are.
+        folder: an existing one, for configs, images and weights; see `set_up`.
         size, batch, threads: pixels a side, images a step, threads of a process.
         clock: as in `timing.timed`.
         torch_python: the interpreter that can import PyTorch; None for none.
@@ -68,31 +76,89 @@ class Case:
     torch_python: str = None
 
 
+def add_case_flags(parser):
+    """Add the flags that say what is computed, and by which ways."""
+    parser.add_argument(
+        "--size", type=cli.positive, default=128, help="pixels a side, from 64 (default: 128)"
+    )
+    parser.add_argument("--batch", type=cli.positive, default=4, help="images a step (default: 4)")
+    parser.add_argument(
+        "--threads", type=cli.positive, default=usable_cores(), help="default: the usable cores"
+    )
+    parser.add_argument("--only", nargs="+", choices=tuple(VARIANTS), help="ways to compare (default: all)")
+    parser.add_argument(
+        "--torch_python",
+        metavar="PYTHON",
+        default=sys.executable if importlib.util.find_spec("torch") else None,
+        help="an interpreter that has PyTorch (default: this one if it has)",
+    )
+    parser.add_argument(
+        "--try",
+        nargs="+",
+        dest="tried",
+        default=[],
+        metavar="NAME=VALUE",
+        help="compare the toolkit's ways once more with these in their environment, all together",
+    )
+
+
+def environment_flags(args):
+    """Return the pairs of --try.
+
+    Raises:
+        UserError: one has no "=".
+    """
+    wrong = [text for text in args.tried if "=" not in text]
+    if wrong:
+        raise UserError(f"--try: {wrong[0]!r} is not of the form NAME=VALUE")
+    return tuple(tuple(text.split("=", 1)) for text in args.tried)
+
+
+def chosen(args, tried=()):
+    """Return {key: `Variant`} of what is compared; the toolkit's ways twice if there is something to try."""
+    wanted = {key: VARIANTS[key] for key in VARIANTS if key in (args.only or VARIANTS)}
+    if args.torch_python is None:
+        wanted = {key: variant for key, variant in wanted.items() if variant.role != "torch"}
+    more = {
+        key + TRIED: dataclasses.replace(variant, environment=tried)
+        for key, variant in wanted.items()
+        if tried and variant.role == "ours"
+    }
+    return {**wanted, **more}
+
+
+def variant_name(key):
+    """Return what a variant of `chosen` is called in a table."""
+    base = key[: -len(TRIED)] if key.endswith(TRIED) else key
+    return VARIANTS[base].name + key[len(base) :]
+
+
+def case_name(size, batch, threads):
+    """Return what a case is called."""
+    return f"{size} x {size}, batch {batch}, {threads} thread(s)"
+
+
 def set_up(case):
-    """Write what all variants share."""
+    """Write what all ways share to the case's folder."""
     command = [sys.executable, os.path.join(HERE, "step_setup.py"), case.folder]
     command += ["--size", str(case.size), "--batch", str(case.batch)]
-    subprocess.run(command, check=True, env=environment(case, tuned=True), stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, env=environment(case, Variant("", "")), stdout=subprocess.DEVNULL)
 
 
-def environment(case, tuned):
-    """Return the environment of a process: without any setting, or with the number of threads alone."""
+def environment(case, variant):
+    """Return the environment of a variant's process: of Paddle's settings at most the number of threads."""
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    return {**kept, "OMP_NUM_THREADS": str(case.threads)} if tuned else {**kept, "PADDLESEG_TUNE": "0"}
+    settings = {"OMP_NUM_THREADS": str(case.threads)} if variant.tuned else {"PADDLESEG_TUNE": "0"}
+    return {**kept, **settings, **dict(variant.environment)}
 
 
 def start(variant, case):
     """Return the `Worker` of a variant."""
     if variant.role == "torch":
         command = [case.torch_python, os.path.join(HERE, "step_torch.py"), case.folder, case.clock]
-        return Worker([*command, str(case.threads), *variant.flags], environment(case, variant.tuned))
-    command = [sys.executable, os.path.join(HERE, "step_paddle.py"), variant.role, case.folder]
-    cache = os.path.join(case.folder, "cache")
-    flags = [flag.format(cache=cache) for flag in variant.flags]
-    return Worker([*command, str(case.batch), case.clock, *flags], environment(case, variant.tuned))
-
-
-@functools.lru_cache
-def find_torch(python=None):
-    """Return the interpreter to run PyTorch by: the one named, or this one if it has PyTorch; None for none."""
-    return python or (sys.executable if importlib.util.find_spec("torch") else None)
+        command += [str(case.threads), *variant.flags]
+    else:
+        command = [sys.executable, os.path.join(HERE, "step_paddle.py"), variant.role, case.folder]
+        cache = os.path.join(case.folder, "cache")
+        command += [str(case.batch), case.clock, *(flag.format(cache=cache) for flag in variant.flags)]
+    return Worker(command, environment(case, variant))

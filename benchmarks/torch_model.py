@@ -1,4 +1,4 @@
-"""DeepLabV3P on ResNet_vd in PyTorch, for comparison alone: layer for layer the toolkit's, under the same names."""
+"""DeepLabV3P on ResNet_vd in PyTorch, for comparison alone: the toolkit's layers, by the same names."""
 
 import torch
 import torch.nn.functional as F

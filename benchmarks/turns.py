@@ -1,4 +1,4 @@
-"""Variants in processes of their own, kept alive and asked turn by turn, so that their environments can differ.
+"""Processes that are kept alive and asked turn by turn, so that what takes turns can differ in environment.
 
 `Worker` is the end that asks, `Turns` the end that works: a line on stdin asks for a turn, a line of JSON
 answers it. Whatever else the working process prints goes to a file, which is told if the process dies.
@@ -24,7 +24,7 @@ class Worker:
 
     def __init__(self, command, environment):
         self._command = command
-        self._said = tempfile.TemporaryFile("w+")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  it lives as long as the process
         self._process = subprocess.Popen(
             command,
             env=environment,

@@ -1,0 +1,75 @@
+"""The most memory that a process of each way to distil needs, one after the other:
+
+python benchmarks/memory.py [--steps 6] [--torch_python PYTHON] [--json FILE]
+
+The ways are those of step.py. Told is the most resident memory (VmHWM) after the imports, when models and
+data are ready, and after the last step; over the first few it may still grow.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
+
+import timing  # noqa: E402
+from step_variants import (  # noqa: E402
+    PLAIN,
+    Case,
+    add_case_flags,
+    case_name,
+    chosen,
+    environment_flags,
+    set_up,
+    start,
+    variant_name,
+)
+
+from paddleseg import cli  # noqa: E402
+
+STAGES = ("imported", "prepared", "trained")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_case_flags(parser)
+    parser.add_argument("--steps", type=cli.positive, default=6, help="of each way (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        case = Case(folder, args.size, args.batch, args.threads, torch_python=args.torch_python)
+        set_up(case)
+        peaks = {
+            key: peak(variant, case, args.steps)
+            for key, variant in chosen(args, environment_flags(args)).items()
+        }
+    name = case_name(args.size, args.batch, args.threads)
+    print(f"{name}, {args.steps} steps\n\n{table(peaks)}")
+    timing.write_json(args.json, {**timing.machine(), "case": name}, {}, bytes=peaks)
+
+
+def peak(variant, case, steps):
+    """Return {stage: most resident bytes so far} of a process that makes some steps."""
+    with contextlib.closing(start(variant, case)) as worker:
+        last = [worker.turn() for _ in range(steps)][-1]
+        return {**worker.about["memory"], "trained": last["peak"]}
+
+
+def table(peaks):
+    """Return a Markdown table of {variant's key: {stage: bytes}}."""
+    base = peaks.get("plain_default")
+    head = ["peak of memory, MiB", *STAGES, *([f"of {PLAIN}"] if base else [])]
+    rows = []
+    for key, told in peaks.items():
+        share = [f"{told['trained'] / base['trained']:.2f}"] if base else []
+        rows.append([variant_name(key), *(f"{told[stage] / 2**20:.0f}" for stage in STAGES), *share])
+    return timing.markdown(head, rows)
+
+
+if __name__ == "__main__":
+    cli.run(main)
