@@ -10,11 +10,11 @@ import numpy as np
 import paddle
 import pytest
 import tiny
+from distilling import Both
 
 from paddleseg import models
 from paddleseg.core import runs, teacher_engine, teacher_export
 from paddleseg.core.teacher_engine import choose_engines
-from paddleseg.distill import AdaptorBase
 from paddleseg.distill.engines import OnnxEngine, PaddleEngine
 from paddleseg.distill.taps import Tap
 from paddleseg.distill.teacher import Teacher
@@ -43,14 +43,6 @@ def faster(monkeypatch, engine):
     """Let an engine be the faster one, whatever the machine does."""
     times = {"paddle": 2.0, "onnxruntime": 2.0, engine: 1.0}
     monkeypatch.setattr(teacher_engine, "_timed", lambda of, images: times[of.name])
-
-
-class Both(AdaptorBase):
-    def mapping_layers(self):
-        mapping = {"hidden_0": "body.0"}
-        if self.add_tensor:
-            mapping["hidden_1"] = self.model.mixed
-        return mapping
 
 
 def relative(ours, theirs):
