@@ -155,6 +155,10 @@ def test_the_classes_of_free_sizes_are_counted_when_it_runs(tmp_path):
         ({"outputs": {"taps": {}}}, "`logits` must name the output"),
         ({"outputs": {"logits": "logits", "tap": {}}}, "unknown key 'tap'"),
         ({"outputs": {"logits": "logits", "taps": ["body"]}}, "taps must hold `name: name of an output`"),
+        (
+            {"outputs": {"logits": "logits", "taps": {"logit_list": "body"}}},
+            "'logit_list' cannot be the name",
+        ),
         ({"mean": (0.5, 0.5)}, "mean must hold 1 or 3 numbers"),
         ({"std": (0.2, 0.0, 0.2)}, "std must hold no 0"),
     ],
