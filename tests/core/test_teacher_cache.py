@@ -123,6 +123,17 @@ def test_twenty_steps_are_those_without_a_cache(distill, data, computed, case):
         np.testing.assert_allclose(arrays(cached, "iter_20")[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
 
 
+def test_float16_changes_little(distill):
+    given = {"model": "StridedNet", "dic": {"iters": 20}}
+    plain, cached = (
+        distill("plain", **given),
+        distill("cached", cache="cache", cache_dtype="float16", **given),
+    )
+    for name, values in losses(plain).items():
+        np.testing.assert_allclose(losses(cached)[name], values, rtol=1e-3, err_msg=name)
+    assert losses(cached)["KLLoss"] != losses(plain)["KLLoss"]
+
+
 def test_a_second_run_computes_nothing_and_comes_to_the_same(distill, tmp_path, lines, computed):
     first = distill("first", cache="cache", cache_dtype="float16")
     assert sum(computed) == 20  # ten images in two views, though twelve iterations show more
