@@ -105,6 +105,11 @@ def test_defaults_are_paddlesegs():
         "accumulate_steps": 1,
         "max_bad_steps": 10,
         "max_bad_samples": 0,
+        "precision": "fp32",
+        "amp_level": "O1",
+        "data_format": "NCHW",
+        "to_static_training": False,
+        "profile": None,
         "iters": None,
         "batch_size": None,
         "learning_rate": None,
@@ -124,7 +129,8 @@ def test_every_flag_reaches_its_name():
         "--device cpu --num_workers 2 --opts a=1 b=2 --save_dir out --do_eval --use_vdl "
         "--resume_model out/iter_1 --iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 "
         "--log_iters 8 --keep_checkpoint_max 9 --seed 10 --resume_anyway --use_ema "
-        "--early_stop_intervals 11 --accumulate_steps 12 --max_bad_steps 13 --cache_views 14"
+        "--early_stop_intervals 11 --accumulate_steps 12 --max_bad_steps 13 --cache_views 14 "
+        "--precision bf16 --amp_level O2 --to_static_training --profile"
     )
     flags = training_flags(*line.split())
     assert (flags.device, flags.num_workers, flags.opts) == ("cpu", 2, ["a=1", "b=2"])
@@ -134,6 +140,8 @@ def test_every_flag_reaches_its_name():
     assert (flags.keep_checkpoint_max, flags.seed) == (9, 10)
     assert (flags.resume_anyway, flags.use_ema, flags.early_stop_intervals) == (True, True, 11)
     assert (flags.accumulate_steps, flags.max_bad_steps, flags.cache_views) == (12, 13, 14)
+    assert (flags.precision, flags.amp_level, flags.to_static_training) == ("bf16", "O2", True)
+    assert flags.profile == 10
 
 
 def test_opts_said_twice_are_joined():
@@ -157,7 +165,10 @@ def test_opts_said_twice_are_joined():
         (["--device", "tpu"], "'auto', 'gpu', 'cpu'"),
         (["--do_eval", "--no_eval"], "not allowed with argument"),
         (["--opts"], "--opts: expected at least one argument"),
-        (["--precision", "fp16"], "unrecognized arguments: --precision"),
+        (["--precision", "fp64"], "--precision"),
+        (["--amp_level", "O3"], "--amp_level"),
+        (["--profile", "0"], "--profile: must be above 0"),
+        (["--repeats", "2"], "unrecognized arguments: --repeats"),
     ],
 )
 def test_a_flag_that_cannot_act_is_refused(arguments, told, capsys):
