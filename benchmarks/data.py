@@ -3,9 +3,9 @@
 python benchmarks/data.py [--chain resize crop scale] [--workers 0 1 2] [--data FOLDER] [--json FILE]
 
 Without --data the photographs are drawn here. "plain" is the chain that PaddleSeg's amounts to, in float32
-from the file to the normalised image; all others are the toolkit's, whose samples are the same to the last bit,
-which is checked first. A turn reads every image once and makes tensors of the batches; that what is kept is
-written once is no part of it.
+from the file to the normalised image; all others are the toolkit's, whose samples are the same to the last
+bit, which is checked first. A turn reads every image once and makes tensors of the batches; what is kept was
+written before.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
 python benchmarks/eval.py [--size 512 256 128] [--classes 2 19] [--model deeplab liteseg] [--json FILE]
 
-"plain" is the loop that PaddleSeg's evaluation amounts to: one image at a time, read when it is due, its logits
-upsampled and reduced to classes, the areas of each class counted by comparisons, gathered and read by the host
-three times an image. Both see the same images by the same model; their counts are compared. Each is a process of
-its own, so that "plain, default" may have the environment that Paddle is imported in unless somebody tunes it;
+"plain" is the loop that PaddleSeg's evaluation amounts to: one image at a time, read when it is due, its
+logits upsampled and reduced to classes, the areas of each class counted by comparisons and read by the host
+three times an image. All see the same images by the same model, and their counts are compared. Each is a
+process of its own, so that "plain, default" has the environment that Paddle finds unless somebody tunes it;
 "plain, tuned" has the one that the toolkit's commands set.
 """
 
