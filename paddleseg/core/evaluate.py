@@ -37,7 +37,7 @@ def evaluate(
         num_workers: processes that read.
         config: an `EvalConfig`: how images are inferred, and what is measured beside the confusion.
         on_batch: called before each batch, equally often on all ranks; what it raises ends the evaluation.
-        with_bar: show a progress bar on a terminal.
+        with_bar: show a progress bar on a terminal, instead of a log line every so often.
 
     Raises:
         UserError: the dataset is empty, or the model's output is no map of logits.
@@ -55,7 +55,7 @@ def evaluate(
     counts = _Counts(num_classes, ignore_index, config)
     with paddle.no_grad(), contextlib.closing(loader):
         announced = _announced(loader, on_batch, batches.most)
-        shown = bar(announced, batches.most, "evaluating") if with_bar else announced
+        shown = bar(announced, batches.most, "evaluating", with_bar)
         with contextlib.closing(shown):
             for groups in shown:
                 for group in groups:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import math
 
 import paddle
 
@@ -25,7 +24,6 @@ from paddleseg.datasets.image_cache import cache_images
 from paddleseg.errors import UserError
 from paddleseg.models.traced import TracedModel
 from paddleseg.utils.logger import logger
-from paddleseg.utils.progress_bar import ProgressLines
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
 
@@ -199,9 +197,6 @@ def _num_classes(builder):
 
 def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None):
     dataset, config = builder.val_dataset, builder.eval_config
-    if not with_bar:
-        batches = math.ceil(len(dataset) / (config.batch_size * parallel.num_ranks()))
-        on_batch = _counting(on_batch, ProgressLines("evaluating", batches))
     result = evaluate(
         builder.model, dataset, num_classes, config.batch_size, num_workers, config, on_batch, with_bar
     )
@@ -211,14 +206,3 @@ def _evaluate_and_log(builder, num_classes, num_workers, with_bar, on_batch=None
     if named:
         logger.info(f"[EVAL] IoU by name: {', '.join(named)}")
     return result
-
-
-def _counting(on_batch, lines):
-    """Return `on_batch`, if there is one, as a function that counts its calls in `ProgressLines`, too."""
-
-    def called():
-        if on_batch is not None:
-            on_batch()
-        lines.advance()
-
-    return called

@@ -15,7 +15,7 @@ from paddleseg.core.resume import digest
 from paddleseg.distill.engines import OnnxEngine
 from paddleseg.distill.outputs import head_logits
 from paddleseg.errors import UserError, one_line
-from paddleseg.utils.download import home_folder
+from paddleseg.utils.download import home
 from paddleseg.utils.logger import logger
 
 # Goes up when the same teacher comes to be exported otherwise.
@@ -58,7 +58,7 @@ def exported_engine(teacher, num_logits, keys, fits):
     Raises:
         UserError: it cannot be exported, run or kept.
     """
-    path = home_folder() / "teachers" / f"{_name(teacher, keys)}.onnx"
+    path = home() / "teachers" / f"{_name(teacher, keys)}.onnx"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):

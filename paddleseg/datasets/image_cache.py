@@ -13,7 +13,7 @@ import numpy as np
 from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError, one_line
 from paddleseg.transforms import Compose
-from paddleseg.utils.download import home_folder
+from paddleseg.utils.download import home
 from paddleseg.utils.logger import logger
 from paddleseg.utils.shared_store import Room, Store
 from paddleseg.utils.sizes import available_memory, told_size
@@ -33,7 +33,7 @@ def cache_images(datasets, place, limit=None, folder=None, processes=1):
         place: "ram", shared with worker processes and gone with them; or "disk", files that later runs find
             again.
         limit: bytes for all of them together; half of what is free if None.
-        folder: where "disk" keeps its files; "images" below `home_folder()` if None.
+        folder: where "disk" keeps its files; "images" below `home()` if None.
         processes: how many of them share this machine's memory, and each keeps its own.
 
     Raises:
@@ -52,7 +52,7 @@ def cache_images(datasets, place, limit=None, folder=None, processes=1):
         stores, limit = (
             _in_memory(caching, flag, limit, processes)
             if place == "ram"
-            else _on_disk(caching, flag, limit, Path(folder or home_folder() / "images"))
+            else _on_disk(caching, flag, limit, Path(folder or home() / "images"))
         )
     except OSError as error:
         raise UserError(f"{flag}: {one_line(error)}; --cache_images_dir names another folder") from error

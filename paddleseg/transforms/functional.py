@@ -45,12 +45,19 @@ def resize(image, size, interp="LINEAR"):
 
 def horizontal_flip(image):
     """Mirror left and right."""
-    return np.ascontiguousarray(image[:, ::-1])
+    return _flipped(image, 1)
 
 
 def vertical_flip(image):
     """Mirror top and bottom."""
-    return np.ascontiguousarray(image[::-1])
+    return _flipped(image, 0)
+
+
+def _flipped(image, axis):
+    if image.dtype.name not in _OPENCV_DTYPES:
+        return np.ascontiguousarray(np.flip(image, axis))
+    # OpenCV drops the axis of a single channel.
+    return cv2.flip(image, axis).reshape(image.shape)
 
 
 def _widened(image, value):
@@ -157,14 +164,16 @@ def normalize(image, mean, std):
 
 
 def normalized_planes(image, mean, std):
-    """Return `normalize` of an image as contiguous C x H x W, in a quarter of the time; the same numbers."""
-    planes = image[np.newaxis] if image.ndim == 2 else [image[..., c] for c in range(image.shape[2])]
+    """Return `normalize` of an image as contiguous C x H x W, in a fraction of the time: the same numbers."""
+    planes = (
+        cv2.split(image) if image.dtype.name in _OPENCV_DTYPES else np.moveaxis(np.atleast_3d(image), 2, 0)
+    )
     mean, std = (np.broadcast_to(values, len(planes)) for values in (mean, std))
     result = np.empty((len(planes), *image.shape[:2]), np.float32)
     bytes_ = np.arange(256, dtype=np.float32)
     for plane, place, m, s in zip(planes, result, mean, std):
         if image.dtype == np.uint8:
-            cv2.LUT(np.ascontiguousarray(plane), normalize(bytes_, m, s), place)
+            cv2.LUT(plane, normalize(bytes_, m, s), place)
         else:
             np.divide(plane, np.float32(255), out=place, dtype=np.float32)
             place -= m

@@ -121,8 +121,8 @@ def _compare(url, path, checksum):
         raise UserError(f"refused what came from {url}: its {algorithm} is {hashed.hexdigest()}")
 
 
-def home_folder():
-    """Return the folder of what is kept from run to run: PADDLESEG_HOME, ~/.paddleseg by default."""
+def home():
+    """Return the folder of what is kept for later runs: the environment's PADDLESEG_HOME, or ~/.paddleseg."""
     return Path(os.environ.get("PADDLESEG_HOME") or "~/.paddleseg").expanduser()
 
 
@@ -130,15 +130,15 @@ def cached_file(url):
     """Return the local copy of the weights at `url`, downloaded the first time.
 
     `url` is a .pdparams or .safetensors file, or an archive that holds exactly one of either; a digest at its
-    end is compared as `download` does. Copies are kept below `home_folder()`; of several processes one
-    downloads and the others wait for it.
+    end is compared as `download` does. Copies are kept below `home()`; of several processes one downloads and
+    the others wait for it.
 
     Raises:
         UserError: it cannot be downloaded or extracted, or does not hold exactly one such file.
     """
     name = _file_name(url)
     # Many published files are called model.pdparams, so the folder tells them apart.
-    folder = home_folder() / "weights" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = home() / "weights" / hashlib.sha256(url.encode()).hexdigest()[:16]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
@@ -146,7 +146,7 @@ def cached_file(url):
                 _fill_cache(url, name, folder)
     except OSError as error:
         raise UserError(
-            f"cannot keep {url} below {home_folder()}: {error}; PADDLESEG_HOME names another folder"
+            f"cannot keep {url} below {home()}: {error}; PADDLESEG_HOME names another folder"
         ) from error
     return _weight_files(folder)[0]
 

@@ -22,7 +22,7 @@ def shows_bars(stream):
         return True
 
 
-def bar(iterable, total=None, label=""):
+def bar(iterable, total=None, label="", wanted=True):
     """Yield the items of an iterable, with a progress bar on stderr if that is a terminal, else with lines.
 
     What the logger says meanwhile appears above the bar.
@@ -31,8 +31,9 @@ def bar(iterable, total=None, label=""):
         iterable: what to go through.
         total: number of items; default: the iterable's length, if it has one.
         label: what is being done, before the bar.
+        wanted: if false, there are lines on a terminal, too.
     """
-    if not shows_bars(sys.stderr):
+    if not (wanted and shows_bars(sys.stderr)):
         known = len(iterable) if total is None and hasattr(iterable, "__len__") else total
         lines = ProgressLines(label, known)
         for item in iterable:

@@ -6,9 +6,12 @@ import pytest
 import tiny
 from sklearn.metrics import roc_auc_score
 
-from paddleseg.core.evaluate import _SharedBatches, evaluate, group_by_size
+from paddleseg.core import parallel
+from paddleseg.core.evaluate import _SharedBatches, evaluate, fitting_batch_size, group_by_size
 from paddleseg.cvlibs.eval_config import EvalConfig
+from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
+from paddleseg.transforms import Normalize, Resize
 
 
 class Ragged:
@@ -183,3 +186,34 @@ def test_an_empty_dataset_is_refused():
 
     with pytest.raises(UserError, match="holds no image"):
         evaluate(Linear(), Empty(), 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "on_cpu", "expected"),
+    [
+        ((64, 64), True, 16),
+        ((128, 128), True, 4),
+        ((512, 512), True, 1),
+        ((512, 512), False, 4),
+        ((9, 9), 1, 16),
+    ],
+)
+def test_the_batch_size_follows_the_first_image(monkeypatch, size, on_cpu, expected):
+    monkeypatch.setattr(parallel, "on_cpu", lambda: on_cpu)
+    assert fitting_batch_size({"img": np.zeros((3, *size), "float32")}) == expected
+    assert fitting_batch_size({"img": np.zeros((*size, 3), "uint8")}) == expected
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, 3, None])
+def test_what_is_normalised_on_the_device_scores_the_same(tmp_path, monkeypatch, batch_size, num_workers):
+    root = tiny.write_optic_disc(tmp_path / "data")
+    dataset = OpticDiscSeg([Resize([24, 40]), Normalize()], root, "val")
+    paddle.seed(0)
+    model = tiny.TinyNet()
+    expected = evaluate(model, dataset, 2, 1)
+    for on_cpu in (True, False):
+        monkeypatch.setattr(parallel, "on_cpu", lambda on_cpu=on_cpu: on_cpu)
+        got = evaluate(model, dataset, 2, batch_size, num_workers)
+        np.testing.assert_array_equal(got.class_iou, expected.class_iou)
+        assert got.kappa == expected.kappa

@@ -1,12 +1,16 @@
 import subprocess
 import sys
+import threading
 
+import cv2
 import numpy as np
 import pytest
 
 from paddleseg.core.loading import load_batches, stack
+from paddleseg.datasets import Dataset
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.errors import SampleError, UserError
+from paddleseg.transforms import Normalize, RandomPaddingCrop
 
 
 class Squares:
@@ -117,3 +121,125 @@ def test_damage_beyond_the_limit_arrives_whole(num_workers, capsys):
     with pytest.raises(UserError, match="'7 dé.*more than --max_bad_samples 1$"):
         read_all(num_workers, 1, 3, 7)
     assert capsys.readouterr().out.count("'3 dé") == 1
+
+
+MEAN, STD = np.float32([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
+
+
+def two_sources(root, **more):
+    """Samples of bytes, and of floats, as their paddings are whole numbers or not."""
+    path = str(root / "list.txt")
+    chains = [
+        [RandomPaddingCrop([60, 60], im_padding_value=value), Normalize(MEAN.tolist(), STD.tolist())]
+        for value in (3, 127.5)
+    ]
+    datasets = [Dataset(str(root), chain, 3, train_path=path) for chain in chains]
+    return [SeededSamples(dataset, 0, **more) for dataset in datasets]
+
+
+def write_list(root):
+    rng = np.random.default_rng(1)
+    for i in range(2):
+        cv2.imwrite(str(root / f"{i}.png"), rng.integers(0, 256, (50, 70, 3), dtype=np.uint8))
+        cv2.imwrite(str(root / f"{i}_mask.png"), rng.integers(0, 3, (50, 70), dtype=np.uint8))
+    (root / "list.txt").write_text("0.png 0_mask.png\n1.png 1_mask.png\n")
+
+
+class Joined:
+    """Samples of several sources; the key says which."""
+
+    def __init__(self, *sources):
+        self.sources = sources
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, key):
+        source, index = key
+        return self.sources[source][0, index]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_the_device_normalises_to_the_same_bits(tmp_path, num_workers):
+    """Bytes alone, floats alone, both, and beside a sample that is finished already."""
+    write_list(tmp_path)
+    left = two_sources(tmp_path, unfinished=True)
+    whole = two_sources(tmp_path)
+    assert left[0][0, 0]["img"].dtype == left[0][0, 0]["label"].dtype == np.uint8
+    assert left[1][0, 0]["img"].dtype == np.float32
+    keys = [[(0, 0), (0, 1)], [(1, 0), (1, 1)], [(0, 0), (1, 1)], [(0, 1), (2, 0), (1, 1)]]
+    got = load_batches(Joined(*left, whole[0]), keys, num_workers, stack)
+    expected = load_batches(Joined(*whole, whole[0]), keys, 0, stack)
+    for one, other in zip(got, expected):
+        assert set(one) == set(other) == {"img", "label"}
+        for key in one:
+            assert one[key].dtype == other[key].dtype
+            assert one[key].numpy().tobytes() == other[key].numpy().tobytes()
+
+
+def test_a_users_data_set_is_never_left_unfinished(tmp_path):
+    class Own(Dataset):
+        def sample(self, index, rng=None):
+            return super().sample(index, rng)
+
+    write_list(tmp_path)
+    own = Own(str(tmp_path), [Normalize()], 3, train_path=str(tmp_path / "list.txt"))
+    assert SeededSamples(own, 0, unfinished=True)[0, 0]["img"].shape == (3, 50, 70)
+    assert set(SeededSamples(Photographs(), 0, unfinished=True)[0, 0]) == {"img", "label"}
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
+
+
+def test_a_thread_reads_one_batch_ahead():
+    read = []
+
+    class Noted(Squares):
+        def __getitem__(self, key):
+            read.append(threading.current_thread() is threading.main_thread())
+            return super().__getitem__(key)
+
+    batches = load_batches(Noted(), KEYS, 0, stack, ahead=True)
+    assert [batch["label"].tolist() for batch in batches] == KEYS
+    assert read == [False] * 6
+    assert threads() == []
+
+
+def test_an_error_of_the_reading_thread_arrives_at_its_batch_and_ends_it():
+    batches = load_batches(Squares(broken=7), KEYS, 0, stack, ahead=True)
+    assert next(batches)["label"].tolist() == [3, 1]
+    with pytest.raises(UserError, match="^sample 7 is broken: dé$"):
+        next(batches)
+    assert threads() == []
+
+
+def test_a_reading_thread_ends_with_its_generator():
+    batches = load_batches(Squares(), KEYS, 0, stack, ahead=True)
+    next(batches)
+    assert len(threads()) == 1
+    batches.close()
+    assert threads() == []
+
+
+UNREAD = """
+import numpy as np, time
+from paddleseg.core.loading import load_batches, stack
+
+class Late:
+    def __len__(self):
+        return 2
+    def __getitem__(self, key):
+        time.sleep(key)
+        return {"img": np.zeros(2, "float32")}
+
+batches = load_batches(Late(), [[0], [1], [1], [1]], 0, stack, ahead=True)
+next(batches)
+raise SystemExit(3)
+"""
+
+
+def test_a_reading_thread_does_not_keep_the_process():
+    command = [sys.executable, "-W", "ignore", "-c", UNREAD]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 3, ended.stderr

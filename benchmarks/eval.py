@@ -1,0 +1,214 @@
+"""Images per second of an evaluation, the toolkit's and a plain one:
+
+python benchmarks/eval.py [--size 512 256 128] [--classes 2 19] [--model deeplab liteseg] [--json FILE]
+
+"plain" is the loop that PaddleSeg's evaluation amounts to: one image at a time, read when it is due, its
+logits upsampled and reduced to classes, the areas of each class counted by comparisons and read by the host
+three times an image. All see the same images by the same model, and their counts are compared. Each is a
+process of its own, so that "plain, default" has the environment that Paddle finds unless somebody tunes it;
+"plain, tuned" has the one that the toolkit's commands set.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
+
+import timing  # noqa: E402
+
+from paddleseg import cli, runtime  # noqa: E402
+
+DEFAULT, TUNED, OURS = "plain, default", "plain, tuned", "toolkit"
+# What `runtime.prepare` may set; taken away for the default environment.
+_TUNED_BY = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE", "FLAGS_use_mkldnn", "FLAGS_use_onednn")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", nargs="+", type=cli.positive, default=[512, 256, 128])
+    parser.add_argument("--classes", nargs="+", type=cli.positive, default=[2, 19])
+    parser.add_argument("--model", nargs="+", choices=("deeplab", "liteseg"), default=["deeplab", "liteseg"])
+    parser.add_argument("--images", type=cli.positive, default=16, help="a turn (default: %(default)s)")
+    parser.add_argument("--workers", type=cli.count, default=0, help="of the toolkit (default: 0)")
+    parser.add_argument("--serve", nargs=2, metavar=("VARIANT", "JSON"), help=argparse.SUPPRESS)
+    timing.add_timing_flags(parser, repeats=5)
+    args = parser.parse_args()
+    if args.serve:
+        serve(args.serve[0], **json.loads(args.serve[1]))
+        return
+    figures, rows = {}, []
+    cases = [(m, s, c) for m in args.model for s in args.size for c in args.classes]
+    for model, size, classes in cases:
+        name = f"{model}, {size} x {size}, {classes} classes"
+        figures[name] = seconds = measure(model, size, classes, args)
+        speeds = {key: [args.images / second for second in all_] for key, all_ in seconds.items()}
+        ratios = [f"{timing.ratio(speeds, OURS, base):.2f}" for base in (DEFAULT, TUNED)]
+        rows.append([name, *(timing.figure(values, 2) for values in speeds.values()), *ratios])
+        print(timing.markdown(["case", *speeds, "times default", "times tuned"], rows[-1:]), flush=True)
+    head = ["images/s (quartiles)", DEFAULT, TUNED, OURS, "times default", "times tuned"]
+    print(f"\n{timing.machine(args.clock)}\n\n{timing.markdown(head, rows)}", flush=True)
+    flat = {f"{case}, {name}": all_ for case, seconds in figures.items() for name, all_ in seconds.items()}
+    timing.write_json(args.json, {**timing.machine(args.clock), **vars(args)}, flat)
+
+
+def measure(model, size, classes, args):
+    """Return {variant: [seconds of each turn]}, after comparing what the variants count."""
+    with tempfile.TemporaryDirectory() as folder:
+        case = {"model": model, "size": size, "classes": classes, "images": args.images}
+        case.update(workers=args.workers, folder=folder, clock=args.clock)
+        servers = {name: Server(name, case) for name in (DEFAULT, TUNED, OURS)}
+        try:
+            counted = {name: server.turn()["matrix"] for name, server in servers.items()}
+            total = sum(map(sum, counted[TUNED]))
+            for name, matrix in counted.items():
+                # Another order of additions may turn ties of the logits.
+                differing = sum(abs(a - b) for r, o in zip(matrix, counted[TUNED]) for a, b in zip(r, o))
+                if differing > 1e-4 * total:
+                    raise SystemExit(
+                        f"{name!r} counts {differing} of {total} pixels otherwise than {TUNED!r}"
+                    )
+                print(f"{model} {size} {classes}: {name!r} counts {differing} of {total} pixels otherwise")
+            turns = {name: lambda server=server: server.turn()["seconds"] for name, server in servers.items()}
+            return timing.interleaved(turns, args.repeats, max(args.warmup - 1, 0))
+        finally:
+            for server in servers.values():
+                server.end()
+
+
+class Server:
+    """A variant in a process of its own, which evaluates once for each line that it is sent."""
+
+    def __init__(self, variant, case):
+        environment = {key: value for key, value in os.environ.items() if key not in _TUNED_BY}
+        kept = os.environ if variant != DEFAULT else environment
+        command = [sys.executable, "-W", "ignore", os.path.abspath(__file__), "--serve", variant]
+        self._process = subprocess.Popen(
+            [*command, json.dumps(case)],
+            env={**kept},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def turn(self):
+        """Return {'seconds': of one evaluation, 'matrix': what it counted}."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise SystemExit(f"a variant ended with {self._process.wait()}")
+
+    def end(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(variant, model, size, classes, images, workers, folder, clock):
+    """Answer each line of stdin with the seconds and the counts of an evaluation."""
+    if variant != DEFAULT:
+        runtime.prepare()
+    import numpy as np
+    import paddle
+
+    from paddleseg.core import evaluate as module
+
+    paddle.seed(0)
+    network, dataset = build(model, classes), photographs(size, classes, images, folder)
+    network.eval()
+    now = timing.CLOCKS[clock]
+    matrices = []
+    original = module.scores
+    module.scores = lambda matrix, *more: (matrices.append(matrix), original(matrix, *more))[1]
+    for _ in sys.stdin:
+        started = now()
+        if variant == OURS:
+            module.evaluate(network, dataset, classes, num_workers=workers)
+            counted = matrices.pop()
+            matrix = np.stack([counted.sum(1), counted.sum(0), np.diag(counted)])
+        else:
+            matrix = plain(network, dataset, classes)
+        print(json.dumps({"seconds": now() - started, "matrix": matrix.tolist()}), flush=True)
+
+
+def build(model, classes):
+    """Return a model with random weights, and logits that are no ties."""
+    from paddleseg.models import DeepLabV3P, PPLiteSeg
+    from paddleseg.models.backbones import STDC1, ResNet18_vd
+
+    return DeepLabV3P(classes, ResNet18_vd()) if model == "deeplab" else PPLiteSeg(classes, STDC1())
+
+
+def photographs(size, classes, count, folder):
+    """Return a data set in evaluation mode of textured JPEGs, whose masks show squares of all classes."""
+    import cv2
+    import numpy as np
+
+    from paddleseg import transforms as T
+    from paddleseg.datasets import Dataset
+
+    lines = []
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        names = [os.path.join(folder, f"{i}{end}") for end in (".jpg", ".png")]
+        coarse = rng.integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8)
+        image = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+        image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+        mask = np.kron(rng.integers(0, classes, (size // 32, size // 32)), np.ones((32, 32)))
+        mask[:4] = 255
+        if not os.path.exists(names[1]):
+            for name, array in zip(names, (image, mask.astype(np.uint8))):
+                ending = os.path.splitext(name)[1]
+                beside = f"{name}.{os.getpid()}{ending}"
+                cv2.imwrite(beside, array)
+                os.replace(beside, name)
+        lines.append(" ".join(names))
+    path = os.path.join(folder, f"list.{os.getpid()}.txt")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+    return Dataset(folder, [T.Normalize()], classes, "val", val_path=path)
+
+
+def plain(network, dataset, classes):
+    """Return the pixels of each class that are true, predicted and both, int64 3 x classes."""
+    import numpy as np
+    import paddle
+    import paddle.nn.functional as F
+
+    totals = np.zeros((3, classes), np.int64)
+    with paddle.no_grad():
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            label = paddle.to_tensor(sample["label"][np.newaxis].astype("int64"))
+            logits = network(paddle.to_tensor(sample["img"][np.newaxis]))[0]
+            logits = F.interpolate(logits, label.shape[1:], mode="bilinear")
+            pred = paddle.argmax(logits, axis=1)
+            for total, area in zip(totals, areas(pred, label, classes)):
+                total += area.numpy()
+    return totals
+
+
+def areas(pred, label, classes):
+    """Return the pixels of each class that are true, that are predicted, and that are both."""
+    import paddle
+
+    kept = label != 255
+    found = {"true": [], "predicted": [], "both": []}
+    for c in range(classes):
+        is_true = paddle.logical_and(label == c, kept)
+        is_predicted = paddle.logical_and(pred == c, kept)
+        both = paddle.logical_and(is_true, is_predicted)
+        for key, one in (("true", is_true), ("predicted", is_predicted), ("both", both)):
+            found[key].append(paddle.sum(paddle.cast(one, "int64")))
+    return [paddle.stack(one) for one in found.values()]
+
+
+if __name__ == "__main__":
+    cli.run(main)
