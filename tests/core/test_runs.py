@@ -119,7 +119,7 @@ def test_classes_with_names_are_logged_by_them(tmp_path, root, lines, monkeypatc
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_a_slow_evaluation_says_every_so_often_how_far_it_is(tmp_path, root, lines, monkeypatch, seconds):
     monkeypatch.setattr(progress_bar, "SECONDS_BETWEEN_LINES", seconds)
-    train(tmp_path, tiny.config(root))
+    train(tmp_path, tiny.config(root, test_config={"batch_size": 1}))
     told = [line.partition(",")[0] for line in lines if line.startswith("evaluating")]
     assert told == ([] if seconds else [f"evaluating: {i}/5" for i in (1, 2, 3, 4)] * 2)
 

@@ -81,9 +81,12 @@ def with_frozen_statistics(model):
 
 
 def same_but_for_rounding(got, expected):
-    """Whether two arrays of the same shape differ by less than 1e-5 of the largest absolute value."""
+    """Whether two arrays of the same shape differ by less than 3e-5 of the largest absolute value.
+
+    MKL's code paths, AVX2 and the one for processors it does not know, are up to 2e-5 apart after 50 layers.
+    """
     assert got.shape == expected.shape
-    return np.abs(got - expected).max() < 1e-5 * np.abs(expected).max()
+    return np.abs(got - expected).max() < 3e-5 * np.abs(expected).max()
 
 
 def digest_of(shapes):
