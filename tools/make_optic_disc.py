@@ -10,7 +10,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from paddleseg.cli import run  # noqa: E402
-from paddleseg.datasets.synthetic import make_optic_disc  # noqa: E402
 
 
 def main():
@@ -21,6 +20,8 @@ def main():
     parser.add_argument("--size", type=int, default=256, help="pixels a side (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of every picture (default: %(default)s)")
     args = parser.parse_args()
+    from paddleseg.datasets.synthetic import make_optic_disc
+
     made = make_optic_disc(**vars(args))
     print(f"{args.out}: {'synthetic set written' if made else 'already whole, left as it is'}")
 

@@ -1,0 +1,103 @@
+"""Which ways a distillation step is timed by, and how their processes are asked; no time is asserted."""
+
+import argparse
+import os
+import sys
+
+import pytest
+
+BENCHMARKS = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "benchmarks"
+)
+sys.path.insert(0, BENCHMARKS)
+
+import step  # noqa: E402
+import step_variants as variants  # noqa: E402
+import turns  # noqa: E402
+
+from paddleseg.errors import UserError  # noqa: E402
+
+
+def flags(*arguments):
+    parser = argparse.ArgumentParser()
+    variants.add_case_flags(parser)
+    return parser.parse_args(arguments)
+
+
+def worker(code):
+    """Start a process that runs `code` with `Turns` in reach."""
+    return turns.Worker(
+        [sys.executable, "-c", f"from turns import Turns\nt = Turns()\n{code}"],
+        {**os.environ, "PYTHONPATH": BENCHMARKS},
+    )
+
+
+def test_a_process_works_when_it_is_asked_and_its_own_words_do_not_disturb():
+    asked = worker("t.note('imported')\nwhile True:\n    t.take(lambda: print('noise'))")
+    answers = [asked.turn() for _ in range(2)]
+    asked.close()
+    assert set(asked.about["memory"]) == {"imported", "prepared"}
+    assert all(answer["seconds"] >= 0 for answer in answers)
+    assert answers[1]["peak"] >= asked.about["memory"]["imported"] > 0
+
+
+def test_a_process_that_dies_is_told_with_its_last_words():
+    asked = worker("raise SystemExit('no such model')")
+    with pytest.raises(RuntimeError, match=r"status 1:\nno such model"):
+        asked.turn()
+    asked.close()
+
+
+def test_memory_is_unknown_without_the_kernels_word(tmp_path):
+    path = tmp_path / "status"
+    path.write_text("Name:\tpython\nVmHWM:\t    2048 kB\n")
+    assert turns.peak_memory(path) == 2048 * 1024
+    path.write_text("Name:\tpython\n")
+    assert turns.peak_memory(path) is None
+    assert turns.peak_memory(tmp_path / "none") is None
+
+
+def test_a_way_gets_no_setting_of_who_measures(monkeypatch):
+    for name in ("MKL_DEBUG_CPU_TYPE", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "9")
+    case = variants.Case("folder", 128, 4, threads=3)
+    default = variants.environment(case, variants.VARIANTS["plain_default"])
+    tuned = variants.environment(case, variants.VARIANTS["ours"])
+    assert default["PADDLESEG_TUNE"] == "0"
+    assert "OMP_NUM_THREADS" not in default
+    assert tuned["OMP_NUM_THREADS"] == "3"
+    assert "PADDLESEG_TUNE" not in tuned
+    assert not any("MKL_DEBUG_CPU_TYPE" in environment for environment in (default, tuned))
+
+
+def test_without_pytorch_only_paddles_ways_are_left():
+    args = flags("--only", "plain", "torch")
+    args.torch_python = None
+    assert list(variants.chosen(args)) == ["plain"]
+
+
+def test_what_is_tried_stands_beside_the_toolkits_ways_as_they_are():
+    args = flags("--only", "plain", "ours", "--try", "A=1", "B=x=y")
+    tried = variants.environment_flags(args)
+    assert tried == (("A", "1"), ("B", "x=y"))
+    chosen = variants.chosen(args, tried)
+    assert list(chosen) == ["plain", "ours", "ours with --try"]
+    environment = variants.environment(variants.Case("folder", 128, 4, 1), chosen["ours with --try"])
+    assert (environment["A"], environment["B"]) == ("1", "x=y")
+    assert variants.variant_name("ours with --try") == variants.VARIANTS["ours"].name + " with --try"
+
+
+def test_something_to_try_without_a_value_is_refused():
+    with pytest.raises(UserError, match=r"--try: 'A' is not of the form NAME=VALUE"):
+        variants.environment_flags(flags("--try", "A"))
+
+
+def test_a_sweep_changes_one_number_at_a_time():
+    args = argparse.Namespace(size=128, batch=4, threads=2)
+    assert step.swept(args) == [(128, 4, 2), (128, 8, 2), (256, 4, 2), (128, 4, 1)]
+
+
+def test_the_table_tells_shares_of_the_plain_loop_and_of_pytorch():
+    told = step.table({"plain_default": [8.0, 8.0], "ours": [2.0, 2.0], "torch": [4.0, 4.0]})
+    assert told.splitlines()[0].endswith("| of plain loop, Paddle's defaults | of PyTorch, contiguous |")
+    assert told.splitlines()[3].endswith("| 2.000 (2.000 to 2.000) | 0.250 | 0.500 |")
