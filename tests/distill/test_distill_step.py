@@ -286,9 +286,9 @@ def test_a_teacher_that_nobody_asks_is_not_run(models):
             assert (float(parts["hidden_0_L2Loss"]) > 0) == (iteration > 2)
 
 
-def head_step(student, teachers, weighting="mean"):
+def head_step(student, teachers, weighting="mean", distilling_loss=None):
     loss = {"types": [CrossEntropyLoss()], "coef": [1]}
-    distill_loss = {"types": [KLLoss()], "coef": [3]}
+    distill_loss = {"types": [distilling_loss or KLLoss()], "coef": [3]}
     net = DistillNet(student, Taps(student, "student"), loss, distill_loss, at="head")
     return DistillStep(net, Teachers([Teacher(teacher) for teacher in teachers], weighting, at="head"))
 
@@ -344,6 +344,12 @@ def test_logits_at_the_head_are_compared_at_the_smaller_of_both(strides):
     parts["loss"].backward()
     assert student.classify.weight.grad is not None
     assert teacher.classify.weight.grad is None
+
+
+def test_any_loss_gets_the_label_at_the_heads_size():
+    loss = distilling.MaskedGap()
+    head_step(tiny.StridedNet(stride=2), [tiny.StridedNet()], distilling_loss=loss)(HEAD_BATCH)
+    np.testing.assert_array_equal(loss.label.numpy(), nearest(HEAD_LABEL, [4, 5]))
 
 
 def test_a_teacher_at_the_head_does_not_upsample(monkeypatch):
