@@ -45,7 +45,9 @@ def test_a_distillation_that_goes_on_keeps_its_curves_pictures_and_hyperparamete
         f"Train/{name}" for name in ("loss", "CrossEntropyLoss", "KLLoss", "lr", "ips", "host_memory_MB")
     }
     scored = {
-        f"Evaluate/{prefix}{name}" for prefix in ("", "Ema_") for name in ("mIoU", "Auc_roc", "IoU/class_1_optic_disc")
+        f"Evaluate/{prefix}{name}"
+        for prefix in ("", "Ema_")
+        for name in ("mIoU", "Auc_roc", "IoU/class_1_optic_disc")
     }
     assert parts | scored <= set(scalars)
     assert sum(tag.startswith("Train/feature_") or "Channelwise" in tag for tag in scalars) == 1
