@@ -70,17 +70,6 @@ def export(args):
     logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
 
 
-def _shape(given):
-    """Return the input's [N, C, H, W], -1 where it may be anything."""
-    shape = list(given)
-    if len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1:
-        raise UserError(
-            f"--input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
-            f"-1 for any N, H, W"
-        )
-    return shape
-
-
 def _num_classes(model, shape):
     """Run a model on zeros, which making a graph of it does not, and return how many classes it has.
 
