@@ -86,6 +86,17 @@ def _num_classes(model, shape):
     return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).shape[1]
 
 
+def _shape(given):
+    """Return the input's [N, C, H, W], -1 where it may be anything."""
+    shape = list(given)
+    if len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1:
+        raise UserError(
+            f"--input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
+            f"-1 for any N, H, W"
+        )
+    return shape
+
+
 def save_graph(exported, folder, shape):
     """Write the static graph of a layer to a folder and return its files, {'model': ..., 'params': ...}.
 
