@@ -262,6 +262,17 @@ def add_teacher_cache_flags(parser):
     )
 
 
+def add_engine_flag(parser):
+    """Add the flag that says what computes the teachers."""
+    parser.add_argument(
+        "--teacher_engine",
+        choices=("auto", "paddle", "onnxruntime"),
+        default="auto",
+        help="what computes the teachers: Paddle or, on the CPU, an export under onnxruntime; auto takes the "
+        "faster one if it agrees with Paddle, and with --resume_model the same as before (default: auto)",
+    )
+
+
 def positive(text):
     """Return a flag's text as a whole number above 0."""
     value = count(text)

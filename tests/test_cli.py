@@ -100,7 +100,7 @@ def test_every_flag_reaches_its_name():
         "--device cpu --num_workers 2 --opts a=1 b=2 --save_dir out --do_eval --use_vdl "
         "--resume_model out/iter_1 --iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 "
         "--log_iters 8 --keep_checkpoint_max 9 --seed 10 --resume_anyway --use_ema "
-        "--early_stop_intervals 11 --accumulate_steps 12 --max_bad_steps 13"
+        "--early_stop_intervals 11 --accumulate_steps 12 --max_bad_steps 13 --cache_views 14"
     )
     flags = training_flags(*line.split())
     assert (flags.device, flags.num_workers, flags.opts) == ("cpu", 2, ["a=1", "b=2"])
@@ -109,7 +109,7 @@ def test_every_flag_reaches_its_name():
     assert (flags.learning_rate, flags.save_interval, flags.log_iters) == (0.001, 7, 8)
     assert (flags.keep_checkpoint_max, flags.seed) == (9, 10)
     assert (flags.resume_anyway, flags.use_ema, flags.early_stop_intervals) == (True, True, 11)
-    assert (flags.accumulate_steps, flags.max_bad_steps) == (12, 13)
+    assert (flags.accumulate_steps, flags.max_bad_steps, flags.cache_views) == (12, 13, 14)
 
 
 def test_opts_said_twice_are_joined():
@@ -123,6 +123,7 @@ def test_opts_said_twice_are_joined():
         (["--iters", "-5"], "--iters: '-5' is not a whole number of 0 or above"),
         (["--batch_size", "2.5"], "--batch_size: '2.5' is not a whole number"),
         (["--batch_size", "²"], "--batch_size"),
+        (["--cache_views", "0"], "--cache_views: must be above 0"),
         (["--save_interval", "0"], "--save_interval: must be above 0"),
         (["--log_iters", "0"], "--log_iters: must be above 0"),
         (["--keep_checkpoint_max", "0"], "--keep_checkpoint_max: must be above 0"),

@@ -12,6 +12,7 @@ import yaml
 
 from paddleseg import cli
 from paddleseg.cvlibs import manager
+from paddleseg.models.base import SegmentationModel
 
 SIZE = 32
 
@@ -60,6 +61,22 @@ class BareNet(TinyNet):
 
     def forward(self, x):
         return super().forward(x)[0]
+
+
+@manager.MODELS.add_component
+class StridedNet(SegmentationModel):
+    """`SegmentationModel` whose head gives its logits at 1/`stride` of the size of the images."""
+
+    def __init__(self, num_classes: int = 2, width: int = 4, stride: int = 4, align_corners: bool = False):
+        super().__init__(None, align_corners)
+        conv = nn.Conv2D(3, width, 3, stride=stride, padding=1)
+        self.body = nn.Sequential(conv, nn.BatchNorm2D(width), nn.ReLU())
+        self.classify = nn.Conv2D(width, num_classes, 1)
+
+    def head_logits(self, x):
+        self.mixed = self.body(x)
+        self.head_logit_list = [self.classify(self.mixed)]
+        return list(self.head_logit_list)
 
 
 def config(root, model="TinyNet", distill=True, **changes):
@@ -136,6 +153,7 @@ def arguments(**given):
         "teacher_opts": None,
         "allow_random_teacher": False,
         "list_taps": False,
+        "teacher_engine": "paddle",
     }
     return argparse.Namespace(**{**dict.fromkeys(cli.EVALUATION_FLAGS), **flags, **given})
 

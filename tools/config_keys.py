@@ -58,7 +58,7 @@ TOP_LEVEL = {
     "lr_scheduler": ("a learning-rate schedule", NEEDED, "The learning rate over the iterations."),
     "loss": ("`types` and `coef`", NEEDED, "The task's losses: the model's outputs against the label."),
     "distill_loss": (
-        "`types` and `coef`",
+        "`types`, `coef` and `at`",
         "none",
         "Losses between the logits of student and teachers, for `distill_train.py`.",
     ),
@@ -78,6 +78,12 @@ LOSSES = {
         "One for each output of the model, the main one first; a single one serves all outputs.",
     ),
     "coef": ("a list of numbers of 0 or above", NEEDED, "The weight of each output's loss."),
+    "at": (
+        "`full` or `head`",
+        "full",
+        "Of `distill_loss`: whether it compares logits at the size of the images or as the heads give them. "
+        "See [Logits at the head](distillation.md#logits-at-the-head).",
+    ),
 }
 
 DISTILL = {

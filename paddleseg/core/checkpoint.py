@@ -111,7 +111,7 @@ def mend(save_dir):
     parallel.most_over_ranks(0)  # the others wait
 
 
-def newest(save_dir):
+def newest(save_dir, warn=True):
     """Return the path of the newest sound `iter_N` folder, None if there is none; warn of damaged ones."""
     found = 0
     if parallel.rank() == 0:
@@ -121,7 +121,8 @@ def newest(save_dir):
             if fault is None:
                 found = number
                 break
-            logger.warning(f"the checkpoint {folder} is damaged and passed over: {fault}")
+            if warn:
+                logger.warning(f"the checkpoint {folder} is damaged and passed over: {fault}")
     found = parallel.most_over_ranks(found)
     return os.path.join(save_dir, f"iter_{found}") if found else None
 

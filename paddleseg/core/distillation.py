@@ -8,15 +8,16 @@ import paddle
 from paddleseg.core import parallel
 from paddleseg.core.loading import stack
 from paddleseg.core.resume import digest, flattened
-from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.cvlibs.check_distill import logits_at, num_unlabeled
 from paddleseg.cvlibs.config import SECTIONS
-from paddleseg.cvlibs.said import class_counts, ignore_indices
+from paddleseg.cvlibs.said import class_counts, ignore_indices, normalizations
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.distill.declared import declared_taps, features_of_config
 from paddleseg.distill.distill_file import load_distill_file
 from paddleseg.distill.features import check_batch_size
 from paddleseg.distill.list_taps import find_taps, table
+from paddleseg.distill.onnx_teacher import ONNXTeacher
 from paddleseg.distill.outputs import counterparts
 from paddleseg.distill.probe import check_logits, feature_losses, observe
 from paddleseg.distill.step import DistillNet, DistillStep
@@ -107,11 +108,13 @@ def teacher_configs(args, weights_needed=True):
             f"each, in their order (nothing behind it changes nothing)"
         )
     configs = [
-        Config(path, opts=opts, sections=("model",), required=("model",))
+        Config(path, opts=opts, sections=("model",), required=("model",), as_teacher=True)
         for path, opts in zip(paths, groups or [[]] * len(paths))
     ]
     for cfg in configs:
-        if weights_needed and not cfg["model"].get("pretrained") and not args.allow_random_teacher:
+        of_a_file = getattr(manager.MODELS[cfg["model"]["type"]], "teacher_only", False)
+        random = not of_a_file and not cfg["model"].get("pretrained")
+        if weights_needed and random and not args.allow_random_teacher:
             raise UserError(
                 f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the "
                 f"teacher's model.pdparams (in the file or by --teacher_opts model.pretrained=PATH), or "
@@ -137,7 +140,7 @@ def distill_step(builder, teacher_cfgs, plan, seed):
     taps = Taps(student, "student", plan.student_adaptor, declared_taps(plan.features, "student"))
     teachers = [
         Teacher(
-            SegBuilder(cfg).model,
+            teacher_model(cfg, builder.cfg),
             plan.teacher_adaptor if k == 0 else None,
             declared_taps(plan.features, "teacher", k),
         )
@@ -161,6 +164,38 @@ def distill_step(builder, teacher_cfgs, plan, seed):
         net.extra,
         plan.features,
     )
+
+
+def teacher_model(cfg, student_cfg):
+    """Return the model of a teacher's `Config`, told how the student's images are normalised if it must know.
+
+    Raises:
+        UserError: the model cannot be built, or the student's config does not say it, or says two things.
+    """
+    model = SegBuilder(cfg).model
+    if isinstance(model, ONNXTeacher):
+        model.normalized_by(*_normalization(student_cfg))
+    return model
+
+
+def _normalization(cfg):
+    """Return the mean and std by which a student's config normalises what it trains on."""
+    share = num_unlabeled(cfg.dic)
+    sections = ["train_dataset"] if share < cfg.batch_size else []
+    sections += ["unlabeled_dataset"] if share else []
+    said = normalizations(cfg.dic, sections)
+    for path, mean, std in said:
+        if mean is None:
+            raise UserError(
+                f"{cfg.place(*path)}: an ONNXTeacher must know how images are normalised, and there are no "
+                f"transforms here that say it"
+            )
+        if (mean, std) != said[0][1:]:
+            raise UserError(
+                f"{cfg.place(*path)}: it normalises otherwise than {'.'.join(map(str, said[0][0]))}, and an "
+                f"ONNXTeacher can undo one"
+            )
+    return said[0][1:]
 
 
 def _check_logits(builder, seen, at):
@@ -190,13 +225,20 @@ def first_batch(builder, seed):
     return {key: paddle.to_tensor(value) for key, value in batch.items()}
 
 
+def images_of_a_batch(builder, seed):
+    """Return N x 3 x H x W of the training's batch size, made of the images of `first_batch`."""
+    images = first_batch(builder, seed)["img"]
+    copies = -(-builder.cfg.batch_size // images.shape[0])
+    return paddle.concat([images] * copies)[: builder.cfg.batch_size]
+
+
 def print_taps(builder, teacher_cfgs, seed):
     """Print the taps of student and teachers, with their shapes for one image of the training set."""
     image = first_batch(builder, seed)["img"][:1]
     configs = [builder.cfg, *teacher_cfgs]
     for cfg in configs:
         _without_weights(cfg["model"])
-    models = [builder.model, *(SegBuilder(cfg).model for cfg in teacher_cfgs)]
+    models = [builder.model, *(teacher_model(cfg, builder.cfg) for cfg in teacher_cfgs)]
     roles = [
         "student",
         *(f"teacher {k}" if len(teacher_cfgs) > 1 else "teacher" for k in range(len(teacher_cfgs))),
@@ -233,7 +275,10 @@ def decided_by(distill_file, teacher_cfgs, teachers):
     with open(distill_file, "rb") as file:
         decided = {"--distill_config (SHA-256)": hashlib.sha256(file.read()).hexdigest()}
     for k, (cfg, teacher) in enumerate(zip(teacher_cfgs, teachers.teachers)):
-        model = {key: value for key, value in cfg["model"].items() if key != "pretrained"}
+        of_a_file = isinstance(teacher.model, ONNXTeacher)
+        where = "path" if of_a_file else "pretrained"
+        model = {key: value for key, value in cfg["model"].items() if key != where}
         decided.update(flattened(model, f"teacher {k}: model"))
-        decided[f"teacher {k}: weights (SHA-256)"] = digest(teacher.model)
+        weights = teacher.model.digest if of_a_file else digest(teacher.model)
+        decided[f"teacher {k}: weights (SHA-256)"] = weights
     return decided

@@ -58,7 +58,7 @@ def export(args):
     make_save_dir(args.save_dir)
     # Written beside, so that what stands in the folder in the end is whole and was compared.
     with tempfile.TemporaryDirectory(dir=args.save_dir, prefix=".export.") as scratch:
-        names = _save_graph(exported, scratch, shape)
+        names = save_graph(exported, scratch, shape)
         if args.format == "onnx":
             names = {"model": onnx_file.convert(scratch, names)}
             onnx_file.compare(os.path.join(scratch, names["model"]), exported, cfg, args, shape)
@@ -79,8 +79,17 @@ def _shape(given):
     return shape
 
 
-def _save_graph(exported, folder, shape):
-    """Write the static graph and return its files, {'model': ..., 'params': ...}."""
+def save_graph(exported, folder, shape):
+    """Write the static graph of a layer to a folder and return its files, {'model': ..., 'params': ...}.
+
+    Args:
+        exported: a layer of one argument `x`, in eval mode.
+        folder: where to.
+        shape: the input's [N, C, H, W], -1 where it may be anything.
+
+    Raises:
+        UserError: it cannot be made one.
+    """
     spec = paddle.static.InputSpec([None if size == -1 else size for size in shape], "float32", name="x")
     try:
         graph = paddle.jit.to_static(exported, input_spec=[spec], full_graph=True)

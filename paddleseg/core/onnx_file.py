@@ -12,6 +12,7 @@ from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import image_files
 from paddleseg.utils.logger import logger
+from paddleseg.utils.onnx_session import open_session
 
 OPSET = 17
 # Share of pixels whose class must be the model's: two libraries round differently where classes nearly tie.
@@ -19,23 +20,26 @@ AGREEMENT = 0.9999
 NOISE_SIZES = ((64, 96), (97, 65))
 
 
-def check_installed():
+def check_installed(asked="--format onnx"):
     """Refuse what cannot convert: Paddle 2, or a missing converter.
+
+    Args:
+        asked: the flag that needs it, for messages.
 
     Raises:
         UserError: with the command that mends it.
     """
     if int(paddle.__version__.split(".")[0]) < 3:
         raise UserError(
-            f"--format onnx needs Paddle 3, and this is {paddle.__version__}: paddle2onnx 2.1 reads no "
-            f"other's graphs; export with --format paddle, or install paddlepaddle 3"
+            f"{asked} needs Paddle 3, and this is {paddle.__version__}: paddle2onnx 2.1 reads no other's "
+            f"graphs; do without it, or install paddlepaddle 3"
         )
     try:
         import onnxruntime  # noqa: F401
         import paddle2onnx  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"--format onnx: {error.name} is not installed: pip install paddle2onnx==2.1.0 onnxruntime"
+            f"{asked}: {error.name} is not installed: pip install paddle2onnx==2.1.0 onnxruntime"
         ) from None
 
 
@@ -70,11 +74,7 @@ def compare(path, exported, cfg, args, shape):
     Raises:
         UserError: fewer than `AGREEMENT` of the pixels have the model's class, or there is no such image.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # below errors it remarks on constants that the converter left over
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     name = session.get_inputs()[0].name
     source, images = _images(cfg, args, shape)
     equal = total = 0

@@ -97,13 +97,10 @@ def find_checkpoint(args, now):
                 f"each run apart"
             )
         return None, {}
-    mend(args.save_dir)
-    folder = args.resume_model
-    if folder == AUTO:
-        folder = newest(args.save_dir)
-        if folder is None:
-            logger.info(f"--resume_model auto: no checkpoint in {args.save_dir}, so this is the beginning")
-            return None, {}
+    folder = _meant(args)
+    if folder is None:
+        logger.info(f"--resume_model auto: no checkpoint in {args.save_dir}, so this is the beginning")
+        return None, {}
     state = read_state(folder)
     _check_same(folder, state.get("outcome", {}), now, args.resume_anyway)
     if not _same_place(os.path.dirname(os.path.abspath(folder)), args.save_dir):
@@ -116,6 +113,23 @@ def find_checkpoint(args, now):
         )
     logger.info(f"going on from {folder}, iteration {state['iter']}")
     return folder, state
+
+
+def recorded(args):
+    """Return the `outcome` of the checkpoint that the flags mean; {} for a beginning.
+
+    For what is chosen once, at the beginning, and kept: whatever is asked for anew is compared with it later.
+
+    Args:
+        args: the parsed flags of `cli.add_training_flags`.
+    """
+    folder = _meant(args, warn=False) if args.resume_model else None
+    return {} if folder is None else read_state(folder).get("outcome", {})
+
+
+def _meant(args, warn=True):
+    mend(args.save_dir)
+    return newest(args.save_dir, warn) if args.resume_model == AUTO else args.resume_model
 
 
 def _forget_lost_best(folder, save_dir, state):

@@ -10,7 +10,9 @@ from paddleseg.core import distillation, parallel, teacher_cache
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
 from paddleseg.core.folder import make_save_dir
+from paddleseg.core.resume import recorded
 from paddleseg.core.step import SupervisedStep
+from paddleseg.core.teacher_engine import choose_engines
 from paddleseg.core.terminal import bar_wanted
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
@@ -57,14 +59,30 @@ def distill(args):
     plan = distillation.make_plan(cfg, args.distill_config, len(teacher_cfgs))
     builder = _prepare(cfg, args)
     step = distillation.distill_step(builder, teacher_cfgs, plan, args.seed)
-    decided_by = distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers)
-    decided_by.update(teacher_cache.decided_by(args))
+    decided_by = {
+        **distillation.decided_by(args.distill_config, teacher_cfgs, step.teachers),
+        **_engines(step, builder, args),
+        **teacher_cache.decided_by(args),
+    }
     evaluation = _evaluation(builder, args)
     with contextlib.ExitStack() as end:
         if args.teacher_cache:
-            teacher_cache.attach(step, builder, teacher_cfgs, plan, args)
+            teacher_cache.attach(step, builder, plan, args, decided_by)
+        if step.cache is not None:
             end.callback(step.cache.log_total)
         return fit(step, builder, args, evaluation, decided_by, num_unlabeled(cfg.dic), teacher_cfgs)
+
+
+def _engines(step, builder, args):
+    """Give the teachers their engines; return which, for what decides the outcome."""
+    cfg = builder.cfg
+    return choose_engines(
+        step.teachers.teachers,
+        distillation.images_of_a_batch(builder, args.seed),
+        cfg.iters * args.accumulate_steps,
+        args.teacher_engine,
+        recorded(args),
+    )
 
 
 def validate(args):

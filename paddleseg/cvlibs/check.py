@@ -63,17 +63,19 @@ class Checker:
     Args:
         dic: the config.
         where: function from key path (a tuple) to the place that it was written at.
+        as_teacher: whether the model may be one that only teaches. Default False.
 
     Attributes:
         problems: one line each.
         idle: key paths of PaddleSeg's that ask for what is done anyway; nothing takes them, so they must go.
     """
 
-    def __init__(self, dic, where):
+    def __init__(self, dic, where, as_teacher=False):
         self.dic = dic
         self.problems = []
         self.idle = []
         self._where = where
+        self._as_teacher = as_teacher
         self._others = {"test_config": self._test_config, "export": self._export, "distill": self._distill}
 
     def check(self, sections, required=()):
@@ -143,6 +145,8 @@ class Checker:
             self._add((*path, "type"), f"unknown {registry.name} {name!r}; {options}")
             return
         component, before = registry[spec["type"]], len(self.problems)
+        if getattr(component, "teacher_only", False) and not self._as_teacher:
+            self._add((*path, "type"), f"{name} is a teacher alone: of distill_train.py, in --teacher_config")
         self._arguments(spec, component, path, supplied)
         if len(self.problems) == before:
             self._ask(component, spec, path)

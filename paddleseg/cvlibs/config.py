@@ -32,6 +32,7 @@ BUILT_IN = (
     "paddleseg.transforms",
     "paddleseg.optimizers",
     "paddleseg.distill.connectors",
+    "paddleseg.distill.onnx_teacher",
 )
 SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", *OTHER_SECTIONS)
 # Of the data sets' modes, the one whose samples need no mask.
@@ -59,6 +60,7 @@ class Config:
         sections: which sections are read and checked; the others are left alone. Default: all.
         required: keys without which the config is of no use to the caller.
         test_config: flags that win over the keys of `test_config`, a dict, None for what was not given.
+        as_teacher: whether it is a teacher's, whose model may be one that only teaches.
 
     Attributes:
         path: the file.
@@ -80,6 +82,7 @@ class Config:
         sections=SECTIONS,
         required=(),
         test_config=None,
+        as_teacher=False,
     ):
         self.path = path
         self.dic, self._origins = load_config(path)
@@ -94,7 +97,7 @@ class Config:
         self._apply_test_flags(test_config or {})
         paddleseg_keys.translate(self.dic)
         problems += self._import_components()
-        checker = Checker(self.dic, self._where)
+        checker = Checker(self.dic, self._where, as_teacher)
         checker.check(sections, required)
         problems += checker.problems
         if problems:

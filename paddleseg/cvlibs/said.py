@@ -88,6 +88,31 @@ def ignore_indices(dic, sections):
     return said
 
 
+def normalizations(dic, sections):
+    """Return [(key path, mean, std)] for the images of each dataset, as `Normalize` takes them.
+
+    Without a `Normalize` they are of values from 0 to 255, which is a mean of 0 and a std of 1 / 255.
+
+    Args:
+        dic: a checked config.
+        sections: names of datasets; one that lists no transforms says nothing, and None stands for both.
+    """
+    said = []
+    for section in sections:
+        specs = dic[section].get("transforms")
+        if specs is None:
+            said.append(((section,), None, None))
+            continue
+        found = [i for i, spec in enumerate(specs) if spec["type"] == "Normalize"]
+        if not found:
+            said.append(((section, "transforms"), (0.0,), (1 / 255,)))
+        for i in found:
+            known = signature.parameters(manager.TRANSFORMS["Normalize"])
+            mean, std = (tuple(specs[i].get(key, known[key].default)) for key in ("mean", "std"))
+            said.append(((section, "transforms", i), mean, std))
+    return said
+
+
 def ignoring_components(dic, sections):
     """Yield (key path, spec) of each dataset and loss whose constructor takes `ignore_index`."""
     for section in DATA_SECTIONS:

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from paddleseg.errors import UserError, one_line
+from paddleseg.utils.sizes import told_size
 
 ABOUT, INDEX = "cache.json", "index.bin"
 # What a row is of, the CRC-32 of its bytes, the CRC-32 of both and of its number; nothing.
@@ -37,6 +38,7 @@ class CacheFiles:
     Attributes:
         row_bytes: size of a row of all tensors together.
         size: bytes of the folder when it is full.
+        mistaken: how many of the rows that `read` found were of something else.
 
     Raises:
         UserError: the folder cannot be made, or holds something else, or damaged files.
@@ -50,6 +52,7 @@ class CacheFiles:
         self._bytes = {n: int(np.prod(s)) * self._dtypes[n].itemsize for n, s in self._shapes.items()}
         self.row_bytes = sum(self._bytes.values())
         self.size = num_rows * (self.row_bytes + _RECORD.size)
+        self.mistaken = 0
         # The checksum of a row that was found right once is not computed again.
         self._checked = np.zeros(num_rows, np.uint32)
         with self._told_as_users():
@@ -81,7 +84,10 @@ class CacheFiles:
         with self._told_as_users():
             record = self._record(row)
             found, checksum, check, _ = _RECORD.unpack(record)
-            if record == _EMPTY or found != of or check != _check(row, found, checksum):
+            if check != _check(row, found, checksum):
+                return False
+            if found != of:
+                self.mistaken += 1
                 return False
             for name, array in into.items():
                 array[...] = self._maps[name][row]
@@ -173,15 +179,6 @@ class CacheFiles:
             f"({self.num_rows} rows of {told_size(self.row_bytes)}), and {told_size(free)} are free; what is "
             f"written stays good. Make room, name a folder on another disk, or lower --cache_views"
         )
-
-
-def told_size(size):
-    """Return a number of bytes in words."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    return f"{size:.4g} GiB"
 
 
 def _check(row, of, checksum):

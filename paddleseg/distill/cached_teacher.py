@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 
 from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
 
 
 class CachedTeacher:
@@ -39,6 +40,7 @@ class CachedTeacher:
         self._num_logits = num_logits
         self._taps = list(taps)
         self._names = tensor_names(num_logits, len(self._taps))
+        self._warned = False
         self.hits = self.asked = 0
 
     def __call__(self, images):
@@ -65,10 +67,35 @@ class CachedTeacher:
         missing = [i for i, key in enumerate(keys) if not self.files.read(rows[i], key[2], into[i])]
         self.asked += len(keys)
         self.hits += len(keys) - len(missing)
+        if self.files.mistaken and not self._warned:
+            self._warned = True
+            logger.warning(
+                f"{self.files.folder}: a row is of another image than this one of its number, and is "
+                f"computed anew; unless image files have changed, a transform draws what no seed decides"
+            )
         if missing:
             self._compute(images, [(i, rows[i], keys[i][2], into[i]) for i in missing])
         tensors = [paddle.to_tensor(answers[name]).astype("float32") for name in self._names]
         return tensors[: self._num_logits], dict(zip(self._taps, tensors[self._num_logits :]))
+
+    def check(self, answers, keys):
+        """Raise `UserError` where a row is not what the teacher answers now.
+
+        Args:
+            answers: {name: array N x ...} of the tensors that are kept.
+            keys: as in `at_head`.
+        """
+        for i, (view, index, of) in enumerate(keys):
+            kept = {name: array[0] for name, array in self.files.empty(1).items()}
+            if not self.files.read(index * self._views + view, of, kept):
+                continue
+            for name, row in kept.items():
+                now = answers[name][i]
+                if not np.allclose(row, now, rtol=1e-2, atol=1e-2 * np.abs(now).max()):
+                    raise UserError(
+                        f"--teacher_cache: {self.files.folder} holds other {name} than the teacher gives "
+                        f"now; was its code changed? Remove the folder, and it is filled anew"
+                    )
 
     def _compute(self, images, missing):
         # At full precision under any: what is kept serves later trainings, too.

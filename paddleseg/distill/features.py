@@ -2,11 +2,11 @@
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager, signature
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
+from paddleseg.distill.outputs import at_smallest, smallest_size
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import compare, takes_label
 from paddleseg.models.losses.common import full_precision
@@ -45,7 +45,7 @@ class FeatureLoss(nn.Layer):
         if min(len(student_shape), len(teacher_shape)) < 2:
             told = told_shapes(feature, student_shape, teacher_shape)
             raise UserError(f"{feature.place()}: {self.name}: {told}; a feature is N x C, or N x C x ...")
-        size = smaller_size(student_shape, teacher_shape)
+        size = smallest_size(student_shape, teacher_shape)
         if size is not None:
             logger.info(
                 f"{self.name}: the student's {student_shape[2]} x {student_shape[3]} and the teacher's "
@@ -88,7 +88,7 @@ class FeatureLoss(nn.Layer):
         Raises:
             UserError: the connector does not give what the teacher's tensor is like.
         """
-        student, teacher = at_smaller_size(student, teacher.detach())
+        student, teacher = at_smallest(student, teacher.detach())
         if self.connector is not None:
             student = self.connector(student)
             shape = list(student.shape) if isinstance(student, paddle.Tensor) else type(student).__name__
@@ -108,25 +108,6 @@ class FeatureLoss(nn.Layer):
         if takes and label is None and getattr(self.loss, "needs_label", False):
             raise UserError("it needs labels N x H x W, and none reach it here")
         return compare(self.loss, (student, teacher), label)
-
-
-def smaller_size(student_shape, teacher_shape):
-    """Return the smaller (height, width) of two maps N x C x H x W; None if they agree, or are no maps."""
-    if not len(student_shape) == len(teacher_shape) == 4 or student_shape[2:] == teacher_shape[2:]:
-        return None
-    return [min(pair) for pair in zip(student_shape[2:], teacher_shape[2:])]
-
-
-def at_smaller_size(student, teacher):
-    """Return two tensors, maps resized bilinearly to the `smaller_size` of both."""
-    size = smaller_size(student.shape, teacher.shape)
-    return _resized(student, size), _resized(teacher, size)
-
-
-def _resized(tensor, size):
-    if size is None or tensor.shape[2:] == size:
-        return tensor
-    return F.interpolate(tensor, size, mode="bilinear", align_corners=False)
 
 
 def label_at(label, tensor):

@@ -1,5 +1,7 @@
 """A model's logits at both of their sizes, and which outputs of several models are counterparts."""
 
+import paddle.nn.functional as F
+
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.losses.combine import output_list
 
@@ -48,3 +50,21 @@ def counterparts(*models):
     if len({len(outputs) for outputs in models}) > 1:
         return [tuple(outputs[0] for outputs in models)]
     return list(zip(*models))
+
+
+def smallest_size(*shapes):
+    """Return the smallest (height, width) of maps N x C x H x W; None if they agree, or are no maps."""
+    if any(len(shape) != 4 for shape in shapes) or all(shape[2:] == shapes[0][2:] for shape in shapes):
+        return None
+    return [min(lengths) for lengths in zip(*(shape[2:] for shape in shapes))]
+
+
+def at_smallest(*tensors):
+    """Return tensors as a tuple, maps resized bilinearly to the `smallest_size` of all."""
+    size = smallest_size(*(tensor.shape for tensor in tensors))
+    return tuple(
+        tensor
+        if size is None or tensor.shape[2:] == size
+        else F.interpolate(tensor, size, mode="bilinear", align_corners=False)
+        for tensor in tensors
+    )

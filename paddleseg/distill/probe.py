@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import paddle
 
-from paddleseg.distill.features import FeatureLoss, smaller_size, told_shapes, unique_names
-from paddleseg.distill.outputs import counterparts, left_at_head
+from paddleseg.distill.features import FeatureLoss, told_shapes, unique_names
+from paddleseg.distill.outputs import counterparts, left_at_head, smallest_size
 from paddleseg.errors import UserError, suggestion
 from paddleseg.models.losses.combine import output_list
 from paddleseg.utils.logger import logger
@@ -89,7 +89,7 @@ def _compare(i, ours, theirs, which, at):
             f"output {i} of the student has {ours.shape[1]} classes and the {which}'s {theirs.shape[1]}; "
             f"give both models the same num_classes"
         )
-    size = smaller_size(ours.shape, theirs.shape) if at == "head" else None
+    size = smallest_size(ours.shape, theirs.shape) if at == "head" else None
     if size is not None:
         logger.info(
             f"distill_loss at the head: output {i}: the student's {ours.shape[2]} x {ours.shape[3]} and the "

@@ -2,8 +2,8 @@
 
 import paddle.nn as nn
 
-from paddleseg.distill.features import at_smaller_size, label_at
-from paddleseg.distill.outputs import counterparts, left_at_head
+from paddleseg.distill.features import label_at
+from paddleseg.distill.outputs import at_smallest, counterparts, left_at_head
 from paddleseg.models.losses.combine import merge_parts, output_list, weighted_losses
 
 
@@ -70,7 +70,7 @@ class DistillNet(nn.Layer):
         if self.at == "full":
             return weighted_losses(self.distill_loss, counterparts(logits, teacher_logits), label)
         heads = counterparts(left_at_head(self.student, logits), teacher_logits)
-        pairs = [at_smaller_size(*pair) for pair in heads]
+        pairs = [at_smallest(*pair) for pair in heads]
         return weighted_losses(self.distill_loss, pairs, [label_at(label, student) for student, _ in pairs])
 
 

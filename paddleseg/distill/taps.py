@@ -1,5 +1,6 @@
 """Taps: where in a model the tensors to distil are found, and what fetches them after each forward pass."""
 
+import copy
 from dataclasses import dataclass
 from typing import Optional
 
@@ -59,11 +60,13 @@ class Taps:
 
     def __init__(self, model, role, adaptor_class=None, declared=()):
         self._model = model
+        self._asked = role, adaptor_class, declared
         self._adaptor = None if adaptor_class is None else AdaptorMapping(adaptor_class, model, role)
         # By name from the adaptor, by Tap from the config: the two never meet.
         self._taps = {}
         self._where = {}
         self._found = {}
+        self._hooks = []
         for name, layer_name in self._adaptor.layers().items() if self._adaptor else ():
             self._add(name, Tap("output_of", layer_name), self._adaptor.where(name))
         for tap, where in declared:
@@ -71,6 +74,7 @@ class Taps:
                 self._add(tap, tap, where)
         self._has_attributes = any(tap.kind == "attr" for tap in self._taps.values())
         self.of_forward = self._has_attributes or self._adaptor is not None
+        self._hook()
 
     def read(self):
         """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and let go of them.
@@ -99,6 +103,17 @@ class Taps:
         """Let go of the tensors of forward passes that nobody has read, such as an evaluation's."""
         self._found = {}
 
+    def of_copy(self):
+        """Return (a copy of the model, the same `Taps` of the copy)."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        try:
+            model = copy.deepcopy(self._model)
+        finally:
+            self._hook()
+        return model, Taps(model, *self._asked)
+
     def _add(self, key, tap, where):
         self._taps[key], self._where[key] = tap, where
         if tap.kind == "attr":
@@ -109,11 +124,20 @@ class Taps:
                 f"{where}: {type(self._model).__name__} has no sublayer {tap.name!r}; "
                 f"{suggestion(tap.name, layers)}"
             )
-        layer = layers[tap.name]
-        if tap.kind == "input_of":
-            layer.register_forward_pre_hook(lambda _, inputs: self._keep(key, inputs[0] if inputs else None))
-        else:
-            layer.register_forward_post_hook(lambda _, inputs, output: self._keep(key, output))
+
+    def _hook(self):
+        layers = dict(self._model.named_sublayers())
+        for key, tap in self._taps.items():
+            if tap.kind == "attr":
+                continue
+            self._hooks.append(self._hook_of(layers[tap.name], tap.kind, key))
+
+    def _hook_of(self, layer, kind, key):
+        if kind == "input_of":
+            return layer.register_forward_pre_hook(
+                lambda _, inputs: self._keep(key, inputs[0] if inputs else None)
+            )
+        return layer.register_forward_post_hook(lambda _, inputs, output: self._keep(key, output))
 
     def _keep(self, key, value):
         self._found[key] = value
@@ -141,7 +165,7 @@ def one_tensor(value, index, where):
         value = value[index]
     elif isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
-    if not isinstance(value, paddle.Tensor):
+    if not paddle.is_tensor(value):  # also one of a static graph
         kind = f"a list of {len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
         raise UserError(f"{where}: {kind} instead of one tensor; name one of its items")
     return value

@@ -3,7 +3,7 @@
 import paddle
 
 from paddleseg.distill.engines import PaddleEngine
-from paddleseg.distill.outputs import counterparts, upsampled
+from paddleseg.distill.outputs import at_smallest, counterparts, upsampled
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.weighting import confidence_weights, weighted_logits
 from paddleseg.models.losses.labels import resize_label
@@ -19,6 +19,7 @@ class Teacher:
 
     Attributes:
         model: the same.
+        taps: its `Taps`.
         engine: what computes, `engine(images) -> (list of logits, {name or Tap: tensor})`.
     """
 
@@ -27,7 +28,8 @@ class Teacher:
         model.eval()
         for parameter in model.parameters():
             parameter.stop_gradient = True
-        self.engine = PaddleEngine(model, Taps(model, "teacher", adaptor_class, declared))
+        self.taps = Taps(model, "teacher", adaptor_class, declared)
+        self.engine = PaddleEngine(model, self.taps)
 
     def __call__(self, images):
         """Return (list of logits, {name: tensor}) for images N x 3 x H x W, none with a gradient."""
@@ -104,7 +106,7 @@ class Teachers:
 
     def _joined(self, outputs, label):
         if self._at == "head":
-            outputs = self._at_smallest(outputs)
+            outputs = at_smallest(*outputs)
         logits = paddle.stack(outputs)
         weights = None
         if self._weighting == "confidence" and label is not None:
@@ -112,11 +114,3 @@ class Teachers:
                 label = resize_label(label, logits.shape[3:])
             weights = confidence_weights(logits, label, self._ignore_index)
         return weighted_logits(logits, weights)
-
-    def _at_smallest(self, outputs):
-        """Return the counterparts of several heads at the size of the smallest of them."""
-        size = [min(output.shape[axis] for output in outputs) for axis in (2, 3)]
-        return [
-            output if output.shape[2:] == size else teacher.upsampled([output], size)[0]
-            for teacher, output in zip(self.teachers, outputs)
-        ]

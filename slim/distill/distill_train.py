@@ -49,6 +49,7 @@ def main():
         help="print every tensor of the models that can be distilled, with its shape, and end",
     )
     cli.add_teacher_cache_flags(parser)
+    cli.add_engine_flag(parser)
     cli.add_training_flags(parser)
     args = parser.parse_args()
     runtime.prepare()

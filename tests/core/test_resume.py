@@ -50,6 +50,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_by_auto_and_refused_by_name(
     ("flags", "told"),
     [
         ({"seed": 3}, "--seed: 0 then, 3 now"),
+        ({"cache_views": 3}, "--cache_views: None then, 3 now"),
         ({"learning_rate": 0.1}, "lr_scheduler.learning_rate: 0.05 then, 0.1 now"),
         ({"batch_size": 1}, "batch_size: 2 then, 1 now"),
         ({"iters": 8}, "iters: 6 then, 8 now"),

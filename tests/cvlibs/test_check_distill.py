@@ -3,7 +3,7 @@
 import pytest
 
 from paddleseg.cvlibs import Config
-from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.cvlibs.check_distill import logits_at, num_unlabeled
 
 HEAD = "imports: [components, distilling]\nbatch_size: 4\nnum_classes: 2\n"
 FEATURE = "distill:\n  features:\n  - {student: a.b, teacher: a.b, loss: {type: L2Loss}, %s}\n"
@@ -31,6 +31,13 @@ distill:
   unlabeled_share: 0.25
 """
     assert problems(HEAD + UNLABELED + text) == []
+
+
+def test_where_logits_are_compared():
+    assert [logits_at(dic) for dic in ({}, {"distill_loss": None}, {"distill_loss": {"coef": [1]}})] == [
+        "full"
+    ] * 3
+    assert logits_at({"distill_loss": {"at": "head"}}) == "head"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +121,18 @@ def test_a_wrong_tap(problems, tap, told):
         (
             "distill: {feature: []}",
             "config.yml:4: distill.feature: unknown key 'feature'; did you mean 'feat",
+        ),
+        (
+            "distill_loss: {types: [{type: KLLoss}], coef: [1], at: heads}",
+            "config.yml:4: distill_loss.at: must be full or head, not 'heads'",
+        ),
+        (
+            "distill_loss: {types: [{type: KLLoss}], coef: [1], at: [head]}",
+            "must be full or head, not ['head",
+        ),
+        (
+            "loss: {types: [{type: CrossEntropyLoss}], coef: [1], at: head}",
+            "loss.at: unknown key 'at'; there",
         ),
         ("distill: {features: {}}", "config.yml:4: distill.features: must be a list, not {}"),
         ("distill: {features: [x]}", "config.yml:4: distill.features.0: must hold `student`, `teacher` and"),

@@ -70,6 +70,13 @@ def test_ranks_share_what_one_rank_sees_and_resuming_needs_no_replay():
     assert keys(4, 2, start_iter=5) == one[5:]
 
 
+def test_each_of_the_two_sets_has_its_own_views():
+    anew, again = (list(mixed(LABELED, UNLABELED, 6, 4, iters=21, seed=3, views=k)[0]) for k in (None, 3))
+    for keys, expected in zip(again, anew):
+        assert keys == [(epoch % 3, index) for epoch, index in expected]
+    assert {view for keys in again for view, index in keys if index < 8} == {0, 1, 2}
+
+
 def test_the_parts_of_an_iteration_are_mixed_alike():
     (keys,) = mixed(LABELED, UNLABELED, 3, 2, iters=1, seed=1, parts=2)[0]
     assert [index >= 8 for _, index in keys] == [False, True, True, False, True, True]

@@ -61,6 +61,16 @@ def test_unshuffled_order():
     ]
 
 
+def test_views_come_round_and_the_order_does_not():
+    anew, again = (list(EpochBatches(10, 3, iters=15, seed=5, views=views)) for views in (None, 2))
+    for i, (keys, expected) in enumerate(zip(again, anew)):
+        assert [index for _, index in keys] == [index for _, index in expected]
+        assert {view for view, _ in keys} == {i // 3 % 2}
+    assert [view for view, _ in list(EpochBatches(4, 4, iters=3, seed=0, views=1))[2]] == [0] * 4
+    rest = EpochBatches(10, 3, iters=15, seed=5, start_iter=8, views=2)
+    assert list(rest) == again[8:]
+
+
 def test_too_few_samples():
     EpochBatches(8, 4, iters=1, seed=0, nranks=2)
     with pytest.raises(UserError, match="7 samples.*batch_size 4 x 2 processes = 8"):
@@ -210,6 +220,15 @@ def test_what_takes_the_place_of_a_damaged_sample_is_a_function_of_the_key(capsy
     assert len(set(chosen.values())) > 1
     assert {int(replaced(4, most=1, seed=seed)[0, 4]["label"][0, 0]) for seed in range(9)} > {chosen[0]}
     capsys.readouterr()
+
+
+def test_a_sample_says_its_own_key():
+    samples = ReplacedSamples(SeededSamples(Damaged(4), 0), 0, 1, with_keys=True)
+    assert samples[1, 3]["key"] == (1, 3)
+    view, index = samples[1, 4]["key"]
+    assert view == 1
+    assert index == int(samples[1, 4]["label"][0, 0]) != 4
+    assert "key" not in replaced(4, most=1)[1, 4]
 
 
 def test_each_damaged_sample_is_named_once_and_counted_once(capsys):

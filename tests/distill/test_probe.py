@@ -143,3 +143,21 @@ def test_a_bug_of_our_own_loss_is_none_of_the_users(monkeypatch):
     monkeypatch.setattr(manager.LOSSES["SegChannelwiseLoss"], "forward", broken)
     with pytest.raises(TypeError, match="a bug"):
         run(tiny.TinyNet(), tiny.TinyNet(), [tiny.feature()])
+
+
+def at_head(student, teacher):
+    taps = Taps(student, "student")
+    seen = observe(student, taps, [Teacher(teacher)], {"img": paddle.randn([2, 3, 8, 12])}, "head")
+    check_logits(seen, "head")
+    return seen
+
+
+def test_heads_of_other_sizes_are_told_and_other_classes_refused(capsys):
+    seen = at_head(tiny.StridedNet(stride=2), tiny.StridedNet(stride=4))
+    assert [answers[0][0].shape for answers in (seen.student, *seen.teachers)] == [[2, 2, 4, 6], [2, 2, 2, 3]]
+    told = "output 0: the student's 4 x 6 and the teacher's 2 x 3 are resized bilinearly to 2 x 3"
+    assert capsys.readouterr().out.count(told) == 1
+    at_head(tiny.StridedNet(), tiny.StridedNet())
+    assert "resized" not in capsys.readouterr().out
+    with pytest.raises(UserError, match="output 0 of the student has 2 classes and the teacher's 3"):
+        at_head(tiny.StridedNet(stride=2), tiny.StridedNet(3))

@@ -33,7 +33,7 @@ def hits(tried):
     return sum(killed for _, killed in tried)
 
 
-@pytest.mark.parametrize(("kind", "calls"), [("train", [14, 45]), ("distill", [60])])
+@pytest.mark.parametrize(("kind", "calls"), [("train", [14, 45]), ("distill", [60]), ("cached", [30])])
 def test_a_few_kills(tmp_path, kind, calls):
     report = trials(tmp_path, kind, 2, calls, stops=1)
     assert report["wrong"] == {}
@@ -42,7 +42,7 @@ def test_a_few_kills(tmp_path, kind, calls):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["train", "distill"])
+@pytest.mark.parametrize("kind", ["train", "distill", "cached"])
 def test_thirty_random_kills(tmp_path, kind):
     report = trials(tmp_path, kind, 30, [])
     assert report["wrong"] == {}

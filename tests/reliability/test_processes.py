@@ -7,6 +7,7 @@ import time
 
 import noisy
 import pytest
+import tiny
 from processes import INT, TERM, Job, children, ends, gone
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
@@ -113,3 +114,30 @@ def test_ranks_whose_launcher_dies_save_and_end(given, tmp_path):
     assert gone(ranks, seconds=30)
     assert "the launcher has died" in job.log(0) + job.log(1)
     assert re.search(r"stopped at iteration \d+ with the checkpoint run/iter_\d+", job.log())
+
+
+def test_two_ranks_fill_a_teacher_cache_and_find_it_full(tmp_path):
+    given = noisy.write(tmp_path, iters=6)
+    config, nothing = given["config"], tiny.write_distill_file(tmp_path / "none.py", [])
+    flags = [
+        "--student_config",
+        config,
+        "--teacher_config",
+        given["teacher_config"],
+        "--distill_config",
+        nothing,
+    ]
+    flags += ["--device", "cpu", "--save_interval", 6, "--log_iters", 6, "--no_eval", "--cache_views", 2]
+    flags += ["--teacher_cache", tmp_path / "cache"]
+    rows, hits = [], []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        job = Job(tmp_path / name, "slim/distill/distill_train.py", flags, ranks=2)
+        assert job.statuses() == [0, 0], job.log() + job.log(1)
+        rows.append(int(re.search(r"; (\d+) rows are there", job.log())[1]))
+        hits.append(re.search(r"cache_hits: (\S+) ", job.log())[1])
+    assert rows[0] == 0
+    # Each epoch of ten samples shows eight, not always the same.
+    assert 16 <= rows[1] <= 20
+    assert hits[0] != hits[1] == "100.0%"
+    assert ends(tmp_path / "first" / "output", 6) == ends(tmp_path / "second" / "output", 6)

@@ -31,7 +31,7 @@ class Trials:
 
     Args:
         folder: a `pathlib.Path` to work in.
-        kind: "train" or "distill", of `paddleseg.core.runs`.
+        kind: "train" or "distill", of `paddleseg.core.runs`, or "cached", which distils with a teacher cache.
     """
 
     def __init__(self, folder, kind):
@@ -39,6 +39,8 @@ class Trials:
         self.kind = kind
         self.begun = None
         self.given = noisy.write(folder, seconds=0.002, iters=LAST)
+        if kind == "cached":  # the other feature is one of the whole batch
+            self.given["distill_config"] = tiny.write_distill_file(folder / "one.py", [tiny.feature()])
         pid = self.start("whole")
         self.wait_for_training()
         started = time.monotonic()
@@ -64,8 +66,10 @@ class Trials:
                 before()
             flags = {**noisy.FLAGS, **flags}
             save_dir = str(self.folder / name)
+            if self.kind == "cached":
+                flags.update(cache_views=2, teacher_cache=save_dir + "_cache")
             args = tiny.arguments(**self.given, **flags, save_dir=save_dir, resume_model="auto")
-            getattr(runs, self.kind)(args)
+            (runs.train if self.kind == "train" else runs.distill)(args)
         except Stopped as stopped:
             os._exit(128 + stopped.signum)
         except BaseException:

@@ -6,10 +6,15 @@ from paddleseg.distill.outputs import head_logits
 class PaddleEngine:
     """A frozen model in eval mode, run as it is.
 
+    Batch norm stays a layer of its own. Folded into its convolution it leaves a bias, and Paddle's eager mode
+    adds that in a pass of its own, which on the CPU takes longer than batch norm does.
+
     Args:
         model: a `paddle.nn.Layer`.
         taps: its `Taps`.
     """
+
+    name = "paddle"
 
     def __init__(self, model, taps):
         self._model = model

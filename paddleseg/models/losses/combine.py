@@ -97,7 +97,7 @@ def output_list(outputs):
         UserError: the model returns something else.
     """
     listed = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    wrong = [type(item).__name__ for item in listed if not isinstance(item, paddle.Tensor)]
+    wrong = [type(item).__name__ for item in listed if not paddle.is_tensor(item)]
     if wrong or not listed:
         told = wrong[0] if wrong else "an empty list"
         raise UserError(f"a model must return a tensor or a list of tensors of logits, not {told}")
