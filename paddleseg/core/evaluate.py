@@ -129,8 +129,8 @@ def fitting_batch_size(sample):
     On a GPU that is what has 2**20 pixels, half a photograph of Cityscapes; on a CPU, whose caches more would
     only spoil, 2**16; at least one image, and at most 16.
     """
-    _, height, width = sorted(sample["img"].shape)
-    return min(max((_PIXELS_ON_CPU if parallel.on_cpu() else _PIXELS_ON_GPU) // (height * width), 1), _MOST)
+    pixels = max(sample["img"].size // 3, 1)
+    return min(max((_PIXELS_ON_CPU if parallel.on_cpu() else _PIXELS_ON_GPU) // pixels, 1), _MOST)
 
 
 def _check_logits(logits, num_classes):

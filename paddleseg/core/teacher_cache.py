@@ -13,10 +13,11 @@ from paddleseg.core.loading import stack
 from paddleseg.cvlibs.check_distill import num_unlabeled
 from paddleseg.datasets.mixing import mixed
 from paddleseg.datasets.sampling import ReplacedSamples
-from paddleseg.distill.cache_files import CacheFiles, told_size
+from paddleseg.distill.cache_files import CacheFiles
 from paddleseg.distill.cached_teacher import CachedTeacher, image_checksum
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
+from paddleseg.utils.sizes import told_size
 
 # Changes with what a row is, so that folders of an earlier form are not read.
 _FORM = 1

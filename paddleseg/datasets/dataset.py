@@ -131,14 +131,14 @@ class Dataset(FileSamples):
         """Return the mask as `Compose` takes it, a path or classes; for files that hold others."""
         return path
 
-    def given(self, index):
+    def unread_sample(self, index):
         image, mask = self.file_list[index]
         if mask is None:
             return {"img": image}
         fields = ["label"] if self.mode == "train" else []
         return {"img": image, "label": self.read_label(mask), "gt_fields": fields}
 
-    def check(self, data, index):
+    def check_sample(self, data, index):
         mask = self.file_list[index][1]
         if mask is not None:
             self._check_classes(data["label"], mask)

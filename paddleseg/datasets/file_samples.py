@@ -10,7 +10,7 @@ from paddleseg.transforms.compose import described
 class FileSamples:
     """A data set whose samples are read from files and changed by `transforms`.
 
-    A derived class sets `file_list` and `transforms`, a `Compose`, and defines `given`.
+    A derived class sets `file_list` and `transforms`, a `Compose`, and defines `unread_sample`.
 
     Attributes:
         image_cache: an `ImageCache`, which keeps the part that is the same each time; None reads it anew.
@@ -24,11 +24,11 @@ class FileSamples:
     def __getitem__(self, index):
         return self.sample(index)
 
-    def given(self, index):
+    def unread_sample(self, index):
         """Return what `Compose` begins a sample with, a dict."""
         raise NotImplementedError
 
-    def check(self, data, index):
+    def check_sample(self, data, index):
         """Raise `UserError` if something is wrong with a sample that is transformed."""
 
     def sample(self, index, rng=None):
@@ -46,8 +46,8 @@ class FileSamples:
         """
         if type(self.transforms) is Compose:
             return self.transforms.finished(self._drawn(index, rng))
-        data = self.transforms(self.given(index), rng)
-        self.check(data, index)
+        data = self.transforms(self.unread_sample(index), rng)
+        self.check_sample(data, index)
         return data
 
     def unfinished_sample(self, index, rng=None):
@@ -59,7 +59,7 @@ class FileSamples:
         where = described(dict(zip(("img", "label"), self.file_list[index])))
         data, start = self._led(index, where)
         data = self.transforms.drawn(data, where, rng, start)
-        self.check(data, index)
+        self.check_sample(data, index)
         return data
 
     def _led(self, index, where):
@@ -69,7 +69,7 @@ class FileSamples:
         return self.image_cache.led(index, read, where)
 
     def _read(self, index, where):
-        return self.transforms.read(self.given(index), where)
+        return self.transforms.read(self.unread_sample(index), where)
 
 
 def leaves_end(dataset):

@@ -149,14 +149,18 @@ class SeededSamples:
                 sample = self.dataset.sample(index, sample_rng(self.seed, view, index))
             else:
                 sample = self.dataset[index]
-        if self._unfinished:
-            wanted = ("img", "normalize", *(("label", *self.keep) if self.labeled else ()))
-            return {name: sample[name] for name in wanted if name in sample}
+        left = {"normalize": sample["normalize"]} if self._unfinished else {}
         if not self.labeled:
-            return {"img": np.asarray(_image(sample), np.float32)}
+            return {"img": self._as(np.float32, _image(sample), np.uint8), **left}
         image, label = _image_and_label(sample, self.dataset)
         kept = {name: sample[name] for name in self.keep if isinstance(sample, dict) and name in sample}
-        return {"img": np.asarray(image, np.float32), "label": np.asarray(label, np.int64), **kept}
+        image = self._as(np.float32, image, np.uint8)
+        return {"img": image, "label": self._as(np.int64, label, np.uint8, np.int32), **kept, **left}
+
+    def _as(self, dtype, array, *unfinished):
+        """Return an array as `dtype`; of those that are left to the device, others may stay what they are."""
+        array = np.asarray(array)
+        return array if self._unfinished and array.dtype in unfinished else array.astype(dtype, copy=False)
 
 
 def _image(sample):

@@ -46,7 +46,7 @@ class UnlabeledImages(FileSamples):
             there = dataset_root if image_list is None else image_list
             raise UserError(f"UnlabeledImages: there is no image in {str(there)!r}")
 
-    def given(self, index):
+    def unread_sample(self, index):
         return {"img": self.file_list[index][0]}
 
 

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 
 from paddleseg.errors import UserError, one_line
+from paddleseg.utils.sizes import told_size
 
 ABOUT, INDEX = "cache.json", "index.bin"
 # What a row is of, the CRC-32 of its bytes, the CRC-32 of both and of its number; nothing.
@@ -178,15 +179,6 @@ class CacheFiles:
             f"({self.num_rows} rows of {told_size(self.row_bytes)}), and {told_size(free)} are free; what is "
             f"written stays good. Make room, name a folder on another disk, or lower --cache_views"
         )
-
-
-def told_size(size):
-    """Return a number of bytes in words."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    return f"{size:.4g} GiB"
 
 
 def _check(row, of, checksum):

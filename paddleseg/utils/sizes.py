@@ -2,12 +2,19 @@
 
 import contextlib
 import re
+from pathlib import Path
 
+_GROUPS = "/sys/fs/cgroup"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-# What a container may take and what it takes, for both versions of control groups.
+# Of both versions of control groups: what a container may take, what it takes, and what that consists of.
 _CONTAINER = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
 )
 
 
@@ -38,7 +45,10 @@ def available_memory():
     free = []
     with contextlib.suppress(OSError, ValueError), open("/proc/meminfo", encoding="ascii") as file:
         free += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
-    for limit, used in _CONTAINER:
-        with contextlib.suppress(OSError, ValueError), open(limit) as limits, open(used) as uses:
-            free.append(int(limits.read()) - int(uses.read()))  # "max" is no number
+    for *names, key in _CONTAINER:
+        with contextlib.suppress(OSError, ValueError):  # of "max", which is no number
+            limit, used, parts = (Path(_GROUPS, name).read_text() for name in names)
+            # Files that were read count as used, but give way.
+            cached = dict(line.split() for line in parts.splitlines()).get(key, 0)
+            free.append(int(limit) - int(used) + int(cached))
     return max(min(free), 0) if free else None

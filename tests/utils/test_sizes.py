@@ -32,16 +32,19 @@ def test_sizes_in_words(size, told):
     assert told_size(size) == told
 
 
-def test_a_container_may_have_less_memory_than_its_machine(monkeypatch, tmp_path):
-    limit, used = tmp_path / "max", tmp_path / "current"
-    monkeypatch.setattr(sizes, "_CONTAINER", ((str(limit), str(used)),))
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_may_have_less_memory_than_its_machine(monkeypatch, tmp_path, version):
+    names = ("memory.max", "memory.current", "memory.stat")
+    if version == 1:
+        names = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat")
+        (tmp_path / "memory").mkdir()
+    monkeypatch.setattr(sizes, "_GROUPS", str(tmp_path))
     whole = available_memory()
-    for text, expected in (("max", None), ("5000", 2000), ("1000", 0)):
+    limit, used, parts = (tmp_path / name for name in names)
+    used.write_text("3000\n")
+    parts.write_text(f"anon 9\n{'total_' if version == 1 else ''}inactive_file 500\n")
+    for text, expected in (("5000\n", 2500), ("1000\n", 0)):
         limit.write_text(text)
-        used.write_text("3000")
-        got = available_memory()
-        if expected is None:
-            # Nothing but what others of the machine do meanwhile.
-            assert (got is None) == (whole is None)
-        else:
-            assert got == expected
+        assert available_memory() == expected
+    limit.write_text("max\n")
+    assert (available_memory() is None) == (whole is None)
