@@ -6,9 +6,20 @@ import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
+from paddleseg.distill import AdaptorBase
 from paddleseg.distill.connectors import ConvConnector
 
 built = []
+
+
+class Both(AdaptorBase):
+    """Names a layer of a `TinyNet`, and a tensor that its `forward` leaves."""
+
+    def mapping_layers(self):
+        mapping = {"hidden_0": "body.0"}
+        if self.add_tensor:
+            mapping["hidden_1"] = self.model.mixed
+        return mapping
 
 
 @manager.LOSSES.add_component

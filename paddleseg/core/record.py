@@ -112,4 +112,6 @@ def _teachers(step):
     """Return {name: model} of a step's teachers, if it has any."""
     teachers = step.teachers.teachers if hasattr(step, "teachers") else []
     names = ["teacher"] if len(teachers) == 1 else [f"teacher {k}" for k in range(len(teachers))]
-    return dict(zip(names, (teacher.model for teacher in teachers)))
+    named = zip(names, (teacher.model for teacher in teachers))
+    # Validation images may be of any size.
+    return {name: model for name, model in named if getattr(model, "of_any_size", True)}

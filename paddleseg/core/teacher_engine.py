@@ -9,7 +9,7 @@ import paddle
 from paddleseg.core import onnx_file, parallel
 from paddleseg.core.teacher_export import exported_engine
 from paddleseg.distill.onnx_teacher import ONNXTeacher
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, one_line
 from paddleseg.utils.logger import logger
 
 AUTO, PADDLE, ONNX = "auto", "paddle", "onnxruntime"
@@ -41,7 +41,11 @@ def choose_engines(teachers, images, passes, wanted=AUTO, recorded=None):
         key = f"teacher {k}: engine"
         asked, why = wanted, f"--teacher_engine {ONNX}"
         if asked == AUTO and (recorded or {}).get(key) in (PADDLE, ONNX):
-            asked, why = recorded[key], f"{role} was computed by {recorded[key]} until now"
+            asked = recorded[key]
+            why = (
+                f"until now {ONNX} computed the {role}, and it cannot any more (--teacher_engine {PADDLE} "
+                f"--resume_anyway does without)"
+            )
         if asked == AUTO:
             _take_faster(teacher, images, passes, role)
         elif asked == ONNX:
@@ -119,20 +123,27 @@ def _candidate(teacher, images):
     expected = _run(teacher.engine, images)
     logits, taps = expected
     difference = functools.partial(_difference, expected, images)
-    engine = exported_engine(teacher, len(logits), list(taps), lambda kept: difference(kept) <= AGREEMENT)
+
+    def fits(kept):
+        try:
+            return difference(kept) <= AGREEMENT
+        except UserError:
+            return False
+
+    engine = exported_engine(teacher, len(logits), list(taps), fits)
     return engine, difference(engine)
 
 
 def _difference(expected, images, engine):
     """Return the largest relative difference of an engine from the expected answers; infinite of shapes."""
+    ours = _tensors(expected)
     try:
-        given = _run(engine, images)
+        theirs = _tensors(_run(engine, images))
     except Exception as error:  # onnxruntime's errors share no class
-        raise UserError(f"{ONNX} cannot run the export: {' '.join(str(error).split())[-300:]}") from error
-    pairs = list(zip(_tensors(expected), _tensors(given)))
-    if any(ours.shape != theirs.shape for ours, theirs in pairs):
+        raise UserError(f"{ONNX} cannot run the export: {one_line(error)[-300:]}") from error
+    if [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
         return float("inf")
-    return max(_relative(ours, theirs) for ours, theirs in pairs)
+    return max(map(_relative, ours, theirs))
 
 
 def _relative(ours, theirs):

@@ -37,6 +37,9 @@ class ONNXTeacher(SegmentationModel):
         std: what that was divided by; likewise.
         channel_order: of its images.
 
+    Attributes:
+        of_any_size: whether it takes images of any height and width.
+
     Raises:
         UserError: onnxruntime or the file is missing, or the file has no such input and outputs.
     """
@@ -61,6 +64,7 @@ class ONNXTeacher(SegmentationModel):
         self._num_classes = num_classes
         self._session = open_session(path, on_gpu=not paddle.get_device().startswith("cpu"))
         self._input, self._sizes = _input(self._session, path)
+        self.of_any_size = self._sizes[2:] == [None, None]
         self._outputs = _outputs(self._session, path, outputs, num_classes)
         # The first of them is the logits.
         self._taps = list((outputs or {}).get("taps") or {})
@@ -88,6 +92,9 @@ class ONNXTeacher(SegmentationModel):
         taps = outputs.get("taps") or {}
         if not isinstance(taps, dict) or not all(isinstance(x, str) for pair in taps.items() for x in pair):
             raise UserError(f"outputs: taps must hold `name: name of an output`, not {taps!r}")
+        taken = [name for name in taps if name in ("", "logit_list", "head_logit_list")]
+        if taken:
+            raise UserError(f"outputs: taps: {taken[0]!r} cannot be the name of a tap; choose another")
 
     def normalized_by(self, mean=(0.5,), std=(0.5,)):
         """Say by which `mean` and `std` of `Normalize` the RGB images that come are normalised."""

@@ -22,6 +22,8 @@ def open_session(path, on_gpu=False):
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # below errors it remarks on constants that the converter left over
+    # An arena would keep the memory of the largest run while others, such as a student's training, need it.
+    options.enable_cpu_mem_arena = False
     threads = os.environ.get("OMP_NUM_THREADS", "")
     options.intra_op_num_threads = int(threads) if threads.isdigit() else 0  # of 0 it takes every core
     wanted = ["CUDAExecutionProvider"] if on_gpu else []

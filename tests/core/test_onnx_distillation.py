@@ -4,12 +4,15 @@ import os
 import pathlib
 import re
 import shutil
+from types import SimpleNamespace
 
 import distilling
 import pytest
 import tiny
 
 from paddleseg.core import runs
+from paddleseg.core.record import _teachers
+from paddleseg.distill.onnx_teacher import ONNXTeacher
 from paddleseg.errors import UserError
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
@@ -37,13 +40,12 @@ def distill(tmp_path, root):
         arguments = {
             "student_config": tiny.write_yaml(tmp_path / f"{name}.yml", dic),
             "teacher_config": [tiny.write_yaml(tmp_path / "teacher.yml", {"model": model})],
-            "distill_config": tiny.write_distill_file(tmp_path / "d.py", [], teacher_tensor="logit_list"),
+            "distill_config": str(GOLDEN.parent.parent / "slim/distill/distill_config.py"),
             "save_dir": folder,
             "no_eval": True,
             "teacher_engine": "auto",
             **(flags or {}),
         }
-        arguments["distill_config"] = str(GOLDEN.parent.parent / "slim/distill/distill_config.py")
         runs.distill(tiny.arguments(**arguments))
         return folder
 
@@ -93,9 +95,9 @@ def normalize(root, **arguments):
 
 def test_how_the_student_normalizes_changes_nothing_for_the_teacher(distill, root, monkeypatch):
     seen = []
-    original = runs.distillation.ONNXTeacher._run
+    original = ONNXTeacher._run
     monkeypatch.setattr(
-        runs.distillation.ONNXTeacher,
+        ONNXTeacher,
         "_run",
         lambda self, images: seen.append(images) or original(self, images),
     )
@@ -117,3 +119,11 @@ def test_what_cannot_be_undone_is_refused(distill, root, tmp_path):
     told = r"unlabeled_dataset.transforms.0: it normalises otherwise than train_dataset.transforms.1"
     with pytest.raises(UserError, match=told):
         distill(unlabeled_dataset=unlabeled)
+
+
+def test_a_teacher_of_one_size_is_left_out_of_the_pictures():
+    model = ONNXTeacher(str(GOLDEN / "torch_teacher.onnx"), 2, {"logits": "logits"})
+    step = SimpleNamespace(teachers=SimpleNamespace(teachers=[SimpleNamespace(model=model)]))
+    assert _teachers(step) == {"teacher": model}
+    model.of_any_size = False
+    assert _teachers(step) == {}

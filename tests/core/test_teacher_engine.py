@@ -10,11 +10,11 @@ import numpy as np
 import paddle
 import pytest
 import tiny
+from distilling import Both
 
 from paddleseg import models
 from paddleseg.core import runs, teacher_engine, teacher_export
 from paddleseg.core.teacher_engine import choose_engines
-from paddleseg.distill import AdaptorBase
 from paddleseg.distill.engines import OnnxEngine, PaddleEngine
 from paddleseg.distill.taps import Tap
 from paddleseg.distill.teacher import Teacher
@@ -43,14 +43,6 @@ def faster(monkeypatch, engine):
     """Let an engine be the faster one, whatever the machine does."""
     times = {"paddle": 2.0, "onnxruntime": 2.0, engine: 1.0}
     monkeypatch.setattr(teacher_engine, "_timed", lambda of, images: times[of.name])
-
-
-class Both(AdaptorBase):
-    def mapping_layers(self):
-        mapping = {"hidden_0": "body.0"}
-        if self.add_tensor:
-            mapping["hidden_1"] = self.model.mixed
-        return mapping
 
 
 def relative(ours, theirs):
@@ -128,7 +120,7 @@ def test_an_export_is_kept_for_the_same_teacher_alone(exports, tmp_path):
 
 
 @converts
-@pytest.mark.parametrize("damage", ["cut", "stale"])
+@pytest.mark.parametrize("damage", ["cut", "stale", "of another form"])
 def test_a_kept_file_that_is_damaged_or_stale_is_made_anew(exports, tmp_path, damage):
     teacher, images = Teacher(tiny.TinyNet()), paddle.randn([2, 3, 8, 8])
     teacher_engine._candidate(teacher, images)
@@ -136,7 +128,7 @@ def test_a_kept_file_that_is_damaged_or_stale_is_made_anew(exports, tmp_path, da
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:200])
     else:  # as if the user's code had changed and the weights had not
-        other = Teacher(tiny.TinyNet())
+        other = Teacher(tiny.TinyNet(outputs=1 if damage == "stale" else 2))
         teacher_export._export(other, path)
         exports.clear()
         exports.append(None)
@@ -302,5 +294,5 @@ def test_an_engine_that_is_gone_is_missed_by_a_run_that_goes_on(tmp_path, root, 
     run = prepare(tmp_path, root)
     whole = run("whole", teacher_engine="onnxruntime")
     monkeypatch.setitem(sys.modules, "paddle2onnx", None)
-    with pytest.raises(UserError, match="teacher was computed by onnxruntime until now: .* not installed"):
+    with pytest.raises(UserError, match="until now onnxruntime computed the teacher, .*: paddle2onnx is not"):
         run("rest", teacher_engine="auto", resume_model=os.path.join(whole, "iter_2"))

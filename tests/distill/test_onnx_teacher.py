@@ -83,7 +83,7 @@ def test_the_content_of_the_file_is_its_identity(tmp_path):
 def graph(path, shape=("N", 3, "H", "W"), out=("N", 2, "H", "W"), inputs=1, kind=1, external=False):
     """Write an ONNX file that adds a constant to the first two channels of its input; return its path."""
     onnx = pytest.importorskip("onnx")
-    from onnx import helper, numpy_helper
+    from onnx import external_data_helper, helper, numpy_helper
 
     images = [helper.make_tensor_value_info(f"image{i}", kind, shape) for i in range(inputs)]
     given = [helper.make_tensor_value_info("logits", kind, out)]
@@ -100,8 +100,9 @@ def graph(path, shape=("N", 3, "H", "W"), out=("N", 2, "H", "W"), inputs=1, kind
         helper.make_graph(nodes, "g", images, given, tensors), opset_imports=[helper.make_opsetid("", 13)]
     )
     model.ir_version = 8
-    more = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 8} if external else {}
-    onnx.save_model(model, str(path), **more)
+    if external:
+        external_data_helper.set_external_data(model.graph.initializer[-1], "weights.bin")
+    onnx.save_model(model, str(path))
     return str(path)
 
 
@@ -154,6 +155,10 @@ def test_the_classes_of_free_sizes_are_counted_when_it_runs(tmp_path):
         ({"outputs": {"taps": {}}}, "`logits` must name the output"),
         ({"outputs": {"logits": "logits", "tap": {}}}, "unknown key 'tap'"),
         ({"outputs": {"logits": "logits", "taps": ["body"]}}, "taps must hold `name: name of an output`"),
+        (
+            {"outputs": {"logits": "logits", "taps": {"logit_list": "body"}}},
+            "'logit_list' cannot be the name",
+        ),
         ({"mean": (0.5, 0.5)}, "mean must hold 1 or 3 numbers"),
         ({"std": (0.2, 0.0, 0.2)}, "std must hold no 0"),
     ],

@@ -2,6 +2,7 @@ import numpy as np
 import paddle
 import pytest
 import tiny
+from distilling import Both
 
 from paddleseg import models
 from paddleseg.distill import AdaptorBase
@@ -14,14 +15,6 @@ def segmentation_model(index=-1, num_classes=3):
     """Return a small FCN whose head gives logits at a stride of 8 or, with index 0, of 4."""
     paddle.seed(index % 5)
     return models.FCN(num_classes, models.backbones.MobileNetV2_x0_25(), (index,), channels=4)
-
-
-class Both(AdaptorBase):
-    def mapping_layers(self):
-        mapping = {"hidden_0": "body.0"}
-        if self.add_tensor:
-            mapping["hidden_1"] = self.model.mixed
-        return mapping
 
 
 def test_a_teacher_answers_without_gradient_and_never_changes():
