@@ -45,9 +45,9 @@ VARIANTS = {
     "plain": Variant("plain loop, tuned", "plain"),
     "ours": Variant("distill_train.py, Paddle's teacher", "ours", ("--teacher_engine", "paddle")),
     "onnx": Variant("distill_train.py, onnxruntime's teacher", "ours", ENGINE),
-    "head": Variant("the same, distill_loss.at: head", "ours", (*ENGINE, *AT_HEAD)),
-    "cache": Variant("distill_train.py, teacher cache (all hits)", "ours", CACHE),
-    "cache_head": Variant("the same, distill_loss.at: head", "ours", (*CACHE, *AT_HEAD)),
+    "head": Variant("onnxruntime's teacher, distill_loss.at: head", "ours", (*ENGINE, *AT_HEAD)),
+    "cache": Variant("distill_train.py, teacher cache, all hits", "ours", CACHE),
+    "cache_head": Variant("teacher cache, distill_loss.at: head", "ours", (*CACHE, *AT_HEAD)),
     "torch": Variant("PyTorch, contiguous", "torch", ("contiguous",)),
     "torch_last": Variant("PyTorch, channels_last", "torch", ("channels_last",)),
 }

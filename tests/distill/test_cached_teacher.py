@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import paddle
 import pytest
@@ -147,11 +149,20 @@ def test_an_image_of_another_size_is_refused(cached):
         answers(cached(shape=(2, 6, 4)), keys((0, 0)))
 
 
-def test_what_is_kept_is_computed_at_full_precision(cached, model):
-    of = keys((0, 0))
-    with paddle.amp.auto_cast(level="O1", dtype="bfloat16"):
-        lowered = answers(cached("float32"), of)[0]
-    np.testing.assert_array_equal(lowered, model(paddle.to_tensor(IMAGES[:1]))[0].numpy())
+def test_what_is_kept_is_computed_at_full_precision(cached, model, monkeypatch):
+    enabled = []  # on a CPU nothing is lowered in any case
+
+    @contextlib.contextmanager
+    def auto_cast(enable=True):
+        enabled.append(enable)
+        yield
+        enabled.pop()
+
+    seen = []
+    model.register_forward_pre_hook(lambda *_: seen.append(list(enabled)))
+    monkeypatch.setattr(paddle.amp, "auto_cast", auto_cast)
+    answers(cached(), keys((0, 0)))
+    assert seen == [[False]]
 
 
 def test_the_checksum_is_of_numbers_and_shape():
