@@ -11,8 +11,8 @@ from paddleseg.models.losses.combine import output_list
 def run_and_forget(model, x):
     """Return what a model gives in evaluation, and take from its layers the tensors that this left on them.
 
-    Paddle registers a tensor that `forward` sets as an attribute as a buffer. A graph that is traced then reads
-    that buffer where `forward` reads what it has just set: it answers any input as it did the last one.
+    Paddle registers a tensor that `forward` sets as an attribute as a buffer. A graph that is traced then
+    reads that buffer where `forward` reads what it has just set: it answers any input as it did the last.
 
     Args:
         model: a layer; whether it trains, and each of its layers, stays as it was.
