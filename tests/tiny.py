@@ -50,7 +50,7 @@ class TinyNet(nn.Layer):
 
     def forward(self, x):
         y = self.body(x)
-        self.mixed = y + x.mean()
+        self.mixed = y + x.mean([0, 1, 2, 3], keepdim=True)  # as the ONNX converter knows it
         self.logit_list = [head(self.dropout(y)) for head in self.heads]
         return self.logit_list
 

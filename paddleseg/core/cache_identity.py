@@ -32,8 +32,9 @@ def about_data(builder):
 
 def _about_source(cfg, section, dataset):
     spec = {key: value for key, value in cfg[section].items() if key not in _PATHS}
-    root = str(cfg[section].get("dataset_root", ""))
-    names = "\n".join(os.fspath(image).removeprefix(root) for image, _ in pairs_of(dataset))
+    # Whatever way it is written: with a slash at its end, from here or from the top.
+    root = os.path.abspath(cfg[section].get("dataset_root") or os.curdir)
+    names = "\n".join(os.path.relpath(image, root) for image, _ in pairs_of(dataset))
     listed = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
     return {**flattened(spec, section), "number of images": len(dataset), "their names (SHA-256)": listed}
 

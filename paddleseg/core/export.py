@@ -12,6 +12,7 @@ from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.said import image_channels
 from paddleseg.errors import UserError, one_line
+from paddleseg.models.traced import run_and_forget
 from paddleseg.utils.logger import logger
 
 
@@ -78,8 +79,7 @@ def _num_classes(model, shape):
     """
     tried = [size if size != -1 else free for size, free in zip(shape, (1, None, *onnx_file.NOISE_SIZES[0]))]
     try:
-        with paddle.no_grad():
-            outputs = model(paddle.zeros(tried))
+        outputs = run_and_forget(model, paddle.zeros(tried))
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
         told = one_line(error)[:300]
         raise UserError(f"--input_shape: the model does not run on an input of {tried}: {told}") from error

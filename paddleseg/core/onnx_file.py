@@ -1,9 +1,8 @@
 """A static graph as an ONNX file, and the proof that it computes what the model does."""
 
-import contextlib
 import os
+import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import paddle
@@ -21,6 +20,11 @@ OPSET = 17
 # Share of pixels whose class must be the model's: two libraries round differently where classes nearly tie.
 AGREEMENT = 0.9999
 NOISE_SIZES = ((64, 96), (97, 65))
+# Its default optimizer, Polygraphy, installs packages while it runs; "None" is no optimizer.
+_CONVERSION = (
+    "import sys, paddle2onnx as p; "
+    "p.export(*sys.argv[1:4], opset_version=int(sys.argv[4]), optimize_tool='None')"
+)
 
 
 def check_installed(asked="--format onnx"):
@@ -52,36 +56,22 @@ def convert(folder, names):
     Raises:
         UserError: the graph has an operation that the converter does not know.
     """
-    import paddle2onnx
-
     target = os.path.join(folder, "model.onnx")
     paths = [os.path.join(folder, names[key]) for key in ("model", "params")]
-    try:
-        # It remarks on its steps, and names the scratch folder as where the model lies.
-        with _silenced():
-            # Its default optimizer, Polygraphy, installs packages while it runs; "None" is no optimizer.
-            paddle2onnx.export(*paths, target, opset_version=OPSET, optimize_tool="None")
-    except (Exception, SystemExit) as error:  # whatever its C++ part and its own error handling come to
-        raise UserError(f"paddle2onnx cannot convert this model: {one_line(error)}") from error
+    # In a process of its own: its C++ part aborts the one that it runs in at some operations.
+    done = subprocess.run(
+        [sys.executable, "-c", _CONVERSION, *paths, target, str(OPSET)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode or not os.path.isfile(target):
+        told = [line for line in done.stdout.splitlines() if line.strip()] or [f"status {done.returncode}"]
+        why = next((line for line in told if "[ERROR]" in line), told[-1])
+        raise UserError(f"paddle2onnx cannot convert this model: {one_line(why)[-300:]}")
     return "model.onnx"
-
-
-@contextlib.contextmanager
-def _silenced():
-    """Keep what Python and C++ write to stdout; it goes to stderr if something fails."""
-    sys.stdout.flush()
-    with tempfile.TemporaryFile("w+") as said, contextlib.redirect_stdout(said):
-        screen = os.dup(1)
-        os.dup2(said.fileno(), 1)
-        try:
-            yield
-        except (Exception, SystemExit):
-            said.seek(0)
-            sys.stderr.write(said.read())
-            raise
-        finally:
-            os.dup2(screen, 1)
-            os.close(screen)
 
 
 def compare(path, exported, cfg, args, shape):

@@ -16,8 +16,8 @@ class Progress:
         iters_per_epoch: of the training set.
         samples_per_iter: images per iteration, all ranks together.
         state: what `state()` returned, to go on from.
-        cache_hits: `cache_hits()` is which share of its rows a teacher cache had since the last call; None
-            without one.
+        cache_hits: `cache_hits()` is which share of its rows a teacher cache had since the last call, None
+            where none were wanted; None without one.
     """
 
     def __init__(self, iters, iters_per_epoch, samples_per_iter, state=None, cache_hits=None):
@@ -71,7 +71,7 @@ class Progress:
         Returns:
             dict with `iteration`, `epoch`, `losses` (name to float, NaN if no step was applied), `lr`,
             `batch_cost` and `reader_cost` (seconds), `ips` (images per second, all ranks together),
-            `eta` (seconds) and, with a teacher cache, `cache_hits` (0 to 1).
+            `eta` (seconds) and, with a teacher cache that was asked, `cache_hits` (0 to 1).
         """
         good = float(self._good)
         losses = {name: float(v) / good if good else math.nan for name, v in self._sums.items()}
@@ -86,8 +86,9 @@ class Progress:
             "ips": self._samples_per_iter / batch_cost,
             "eta": (self._iters - iteration) * batch_cost,
         }
-        if self._cache_hits is not None:
-            figures["cache_hits"] = self._cache_hits()
+        hits = None if self._cache_hits is None else self._cache_hits()
+        if hits is not None:
+            figures["cache_hits"] = hits
         self._reset()
         return figures
 

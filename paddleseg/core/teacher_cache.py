@@ -61,11 +61,11 @@ class CacheRecord:
         self._told = (0, 0)
 
     def share_of_hits(self):
-        """Return which part, 0 to 1, of the rows that were wanted since the last call was there."""
+        """Return which part, 0 to 1, of the rows wanted since the last call was there; None if none was."""
         hits, asked = self._sums()
         new = hits - self._told[0], asked - self._told[1]
         self._told = hits, asked
-        return new[0] / new[1] if new[1] else 0.0
+        return new[0] / new[1] if new[1] else None
 
     def log_total(self):
         """Log it for the whole run."""

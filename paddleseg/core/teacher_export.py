@@ -15,11 +15,12 @@ from paddleseg.core.resume import digest
 from paddleseg.distill.engines import OnnxEngine
 from paddleseg.distill.outputs import head_logits
 from paddleseg.errors import UserError, one_line
+from paddleseg.models.traced import run_and_forget
 from paddleseg.utils.download import home
 from paddleseg.utils.logger import logger
 
 # Goes up when the same teacher comes to be exported otherwise.
-LAYOUT = 1
+LAYOUT = 2
 # Any N, H and W: onnxruntime was no faster for a file of fixed ones.
 SHAPE = (-1, 3, -1, -1)
 
@@ -43,13 +44,14 @@ class Answers(paddle.nn.Layer):
         return [paddle.assign(tensor) for tensor in (*logits, *self._taps.read().values())]
 
 
-def exported_engine(teacher, num_logits, keys, fits):
+def exported_engine(teacher, images, num_logits, keys, fits):
     """Return the `OnnxEngine` of a teacher, from the file that is kept or else from a new one.
 
     Of several processes one exports and the others wait for it.
 
     Args:
         teacher: a `Teacher`.
+        images: some that it takes.
         num_logits: how many logits it gives.
         keys: of its taps, in their order.
         fits: `fits(engine) -> bool`; a file that was kept and does not fit is made anew. It may be stale,
@@ -65,7 +67,7 @@ def exported_engine(teacher, num_logits, keys, fits):
             kept = _kept(path, num_logits, keys)
             if kept is not None and fits(kept):
                 return kept
-            _export(teacher, path)
+            _export(teacher, images, path)
             return OnnxEngine(path, num_logits, keys)
     except OSError as error:
         raise UserError(f"cannot be kept as {path}: {error}; PADDLESEG_HOME names another folder") from error
@@ -97,13 +99,15 @@ def _name(teacher, keys):
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
 
 
-def _export(teacher, path):
+def _export(teacher, images, path):
     """Write the file beside and rename it."""
     try:
         # Conversion rewrites the methods of the layers that it has met.
         model, taps = teacher.taps.of_copy()
     except Exception as error:  # whatever stands on a user's model
         raise UserError(f"{type(teacher.model).__name__} cannot be copied: {one_line(error)}") from error
+    run_and_forget(model, images)
+    taps.clear()
     answers = Answers(model, taps)
     answers.eval()
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as scratch:

@@ -123,7 +123,8 @@ class ONNXTeacher(SegmentationModel):
         images = x.numpy() * self._scale + self._shift
         if self._flipped:
             images = images[:, ::-1]
-        logits, *taps = (paddle.to_tensor(output) for output in self._run(np.ascontiguousarray(images)))
+        outputs = self._run(np.ascontiguousarray(images))
+        logits, *taps = (paddle.to_tensor(output).astype("float32") for output in outputs)
         if logits.ndim != 4 or logits.shape[1] != self._num_classes:
             raise UserError(
                 f"{self._path}: its logits are {list(logits.shape)}, where N x {self._num_classes} x h x w "
@@ -131,7 +132,7 @@ class ONNXTeacher(SegmentationModel):
             )
         for name, tap in zip(self._taps, taps):
             self._sub_layers[name](tap)
-        self.head_logit_list = [logits.astype("float32")]
+        self.head_logit_list = [logits]
         return list(self.head_logit_list)
 
     def _run(self, images):

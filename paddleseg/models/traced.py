@@ -7,6 +7,30 @@ from paddleseg.errors import UserError, one_line
 from paddleseg.models.losses.combine import output_list
 
 
+@paddle.no_grad()
+def run_and_forget(model, x):
+    """Return what a model gives in evaluation, and take from its layers the tensors that this left on them.
+
+    Paddle registers a tensor that `forward` sets as an attribute as a buffer. A graph that is traced then
+    reads that buffer where `forward` reads what it has just set: it answers any input as it did the last.
+
+    Args:
+        model: a layer; whether it trains, and each of its layers, stays as it was.
+        x: its input.
+    """
+    layers = model.sublayers(include_self=True)
+    held = [(layer.training, dict(layer._buffers)) for layer in layers]
+    model.eval()
+    try:
+        return model(x)
+    finally:
+        for layer, (training, buffers) in zip(layers, held):
+            layer.training = training
+            for name in layer._non_persistable_buffer_names_set & set(layer._buffers):
+                if layer._buffers[name] is not buffers.get(name):
+                    delattr(layer, name)
+
+
 class Traced:
     """A function of one tensor, traced at its first call and anew for each other shape of the tensor.
 
@@ -19,7 +43,7 @@ class Traced:
     def __init__(self, function, model):
         self._function = paddle.jit.to_static(function, full_graph=True)
         self._model = model
-        self._works = False
+        self._shapes = set()
 
     def __call__(self, x):
         """Return what the function gives.
@@ -27,8 +51,10 @@ class Traced:
         Raises:
             UserError: it cannot be traced.
         """
-        if self._works:
+        shape = tuple(x.shape)
+        if shape in self._shapes:
             return self._function(x)
+        run_and_forget(self._model, x)
         try:
             outputs = self._function(x)
         except (UserError, MemoryError):
@@ -38,7 +64,7 @@ class Traced:
                 f"--to_static_training: Paddle {paddle.__version__} cannot make a static graph of "
                 f"{type(self._model).__name__}: {one_line(error)}; train without that flag"
             ) from error
-        self._works = True
+        self._shapes.add(shape)
         return outputs
 
 

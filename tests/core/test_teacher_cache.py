@@ -14,6 +14,7 @@ from running import arrays, assert_same
 
 from paddleseg.core import runs
 from paddleseg.cvlibs import manager
+from paddleseg.distill.cache_files import CacheFiles
 from paddleseg.distill.cached_teacher import CachedTeacher
 from paddleseg.distill.teacher import Teacher
 from paddleseg.errors import UserError
@@ -394,3 +395,63 @@ def test_too_small_a_disk_is_told_at_once(distill, monkeypatch, lines):
 def test_a_teacher_who_gives_nothing_keeps_nothing(distill, tmp_path, lines):
     distill(cache="cache", opts=["distill_loss=null"], dic={"iters": 1})
     assert not os.path.exists(tmp_path / "cache")
+
+
+def _scheduled(teacher_index, **schedule):
+    feature = distilling.feature("body.0", "SegChannelwiseLoss", connector="auto")
+    return {**feature, "teacher_index": teacher_index, "schedule": schedule}
+
+
+COMBINED = {
+    "two teachers at the head, unlabeled, accumulated": {
+        "teachers": 2,
+        "accumulate_steps": 2,
+        "dic": {
+            "distill_loss": {"types": [{"type": "KLLoss"}], "coef": [3], "at": "head"},
+            "unlabeled_dataset": UNLABELED["unlabeled_dataset"],
+            "distill": {"teacher_weighting": "confidence", "unlabeled_share": 0.5},
+        },
+    },
+    "teachers that rest": {
+        "teachers": 2,
+        "features": [_scheduled(0, end_iter=6), _scheduled(1, start_iter=9, warmup_iters=3)],
+        "opts": ["distill_loss=null"],
+    },
+    "under onnxruntime": {"teacher_engine": "onnxruntime", "cache_dtype": "float16", "num_workers": 1},
+}
+
+
+@pytest.mark.parametrize("case", COMBINED)
+def test_filling_that_is_killed_and_resumed_comes_to_the_same(
+    distill, data, lines, case, monkeypatch, tmp_path
+):
+    if case == "under onnxruntime" and int(paddle.__version__.split(".")[0]) < 3:
+        pytest.skip("the converter needs Paddle 3")
+    monkeypatch.setenv("PADDLESEG_HOME", str(tmp_path / "home"))
+    given = {"model": "StridedNet", "cache_views": 1, **COMBINED[case]}
+    dic = given["dic"] = {"iters": 20, **given.get("dic", {})}
+    if "unlabeled_dataset" in dic:
+        dic["unlabeled_dataset"] = {
+            **dic["unlabeled_dataset"],
+            "dataset_root": os.path.join(data, "JPEGImages"),
+        }
+    whole, plain = distill("whole", cache="one", **given), distill("plain", **given)
+    tolerance = 1e-4 if given.get("cache_dtype") is None else 1e-3
+    for name, values in losses(plain).items():
+        np.testing.assert_allclose(losses(whole)[name], values, rtol=tolerance, err_msg=name)
+    asked = sum("[TRAIN]" in line and "cache_hits" in line for line in lines)
+    assert asked == (17 if case == "teachers that rest" else 20)
+    write, left = CacheFiles.write, [7]
+
+    def killed(self, *row):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        write(self, *row)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CacheFiles, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            distill("broken", cache="other", save_interval=1, **given)
+    distill("broken", cache="other", save_interval=1, resume_model="auto", **given)
+    assert_same(arrays(whole, "iter_20"), arrays(str(tmp_path / "broken"), "iter_20"))

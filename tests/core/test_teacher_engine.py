@@ -99,8 +99,38 @@ def test_names_of_an_adaptor_and_several_outputs_are_exported_too():
     teacher = Teacher(tiny.TinyNet(outputs=2), Both)
     images = paddle.randn([2, 3, 16, 12])
     engine, _ = teacher_engine._candidate(teacher, images)
-    assert_agree(teacher, engine, images)
+    assert_agree(teacher, engine, paddle.randn([3, 3, 9, 14]))
     assert list(engine(images)[1]) == ["hidden_0", "hidden_1"]
+
+
+@converts
+def test_what_a_layer_left_on_itself_in_the_last_pass_is_no_part_of_the_export():
+    teacher = Teacher(tiny.StridedNet(), None, [(Tap("attr", "mixed"), "c.yml")])
+    engine, _ = teacher_engine._candidate(teacher, paddle.randn([2, 3, 16, 12]))
+    assert_agree(teacher, engine, paddle.randn([2, 3, 16, 12]))
+
+
+@converts
+def test_an_export_that_answers_as_to_the_first_batch_disagrees(monkeypatch):
+    teacher, images = Teacher(tiny.StridedNet()), paddle.randn([2, 3, 16, 12])
+    with paddle.no_grad():
+        first = teacher.engine(images)
+    monkeypatch.setattr(OnnxEngine, "__call__", lambda self, images: first)
+    assert not teacher_engine._candidate(teacher, images)[1] <= teacher_engine.AGREEMENT
+
+
+class Mean(tiny.TinyNet):
+    def forward(self, x):
+        return super().forward(x - x.mean())
+
+
+@converts
+def test_a_teacher_at_which_the_converter_aborts_stays_with_paddle(monkeypatch, lines):
+    faster(monkeypatch, "onnxruntime")
+    assert choose_engines([Teacher(Mean())], paddle.randn([2, 3, 8, 8]), MANY) == {
+        "teacher 0: engine": "paddle"
+    }
+    assert "computed by Paddle; onnxruntime: paddle2onnx cannot convert this model: " in lines[-1]
 
 
 @converts
@@ -129,7 +159,7 @@ def test_a_kept_file_that_is_damaged_or_stale_is_made_anew(exports, tmp_path, da
         path.write_bytes(path.read_bytes()[:200])
     else:  # as if the user's code had changed and the weights had not
         other = Teacher(tiny.TinyNet(outputs=1 if damage == "stale" else 2))
-        teacher_export._export(other, path)
+        teacher_export._export(other, images, path)
         exports.clear()
         exports.append(None)
     _, difference = teacher_engine._candidate(teacher, images)

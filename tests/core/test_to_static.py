@@ -101,6 +101,28 @@ def test_distillation_with_taps_of_all_kinds_is_the_same(tmp_path, root, lines, 
     assert len(told[0][0]) >= 7
 
 
+@pytest.mark.parametrize("at", ["full", "head"])
+def test_what_a_layer_left_on_itself_before_is_no_part_of_the_graph(tmp_path, root, lines, losses, at):
+    dic = tiny.config(root, model="StridedNet", iters=6)
+    dic["distill_loss"]["at"] = at
+    dic["distill"] = {"features": [distilling.feature({"attr": "mixed"})]}
+    told = []
+    for static in (False, True):
+        runs.distill(
+            tiny.arguments(
+                student_config=tiny.write_yaml(tmp_path / "student.yml", dic),
+                teacher_config=[tiny.write_yaml(tmp_path / "teacher.yml", {"model": dic["model"]})],
+                distill_config=tiny.write_distill_file(tmp_path / "distill_config.py", []),
+                allow_random_teacher=True,
+                save_dir=str(tmp_path / f"run_{static}"),
+                to_static_training=static,
+            )
+        )
+        told.append(losses())
+    assert_equal_losses(*told)
+    assert len(told[0]) == 6
+
+
 def test_a_model_that_is_no_static_graph_is_refused(tmp_path, root, capsys):
     dic = small(
         root,
