@@ -10,9 +10,9 @@ process of its own, so that "plain, default" has the environment that Paddle fin
 """
 
 import argparse
+import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -20,12 +20,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
 import timing  # noqa: E402
+from step_variants import SETTINGS  # noqa: E402
+from turns import Turns, Worker  # noqa: E402
 
 from paddleseg import cli, runtime  # noqa: E402
 
 DEFAULT, TUNED, OURS = "plain, default", "plain, tuned", "toolkit"
-# What `runtime.prepare` may set; taken away for the default environment.
-_TUNED_BY = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE", "FLAGS_use_mkldnn", "FLAGS_use_onednn")
 
 
 def main():
@@ -60,61 +60,37 @@ def main():
 
 def measure(model, size, classes, args):
     """Return {variant: [seconds of each turn]}, after comparing what the variants count."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
         case = {"model": model, "size": size, "classes": classes, "images": args.images}
         case.update(workers=args.workers, folder=folder, clock=args.clock)
-        servers = {name: Server(name, case) for name in (DEFAULT, TUNED, OURS)}
-        try:
-            counted = {name: server.turn()["matrix"] for name, server in servers.items()}
-            total = sum(map(sum, counted[TUNED]))
-            for name, matrix in counted.items():
-                # Another order of additions may turn ties of the logits.
-                differing = sum(abs(a - b) for r, o in zip(matrix, counted[TUNED]) for a, b in zip(r, o))
-                if differing > 1e-4 * total:
-                    raise SystemExit(
-                        f"{name!r} counts {differing} of {total} pixels otherwise than {TUNED!r}"
-                    )
-                print(f"{model} {size} {classes}: {name!r} counts {differing} of {total} pixels otherwise")
-            turns = {name: lambda server=server: server.turn()["seconds"] for name, server in servers.items()}
-            return timing.interleaved(turns, args.repeats, max(args.warmup - 1, 0))
-        finally:
-            for server in servers.values():
-                server.end()
+        ways = {}
+        for name in (DEFAULT, TUNED, OURS):
+            ways[name] = end.enter_context(contextlib.closing(started(name, case)))
+        counted = {name: way.turn()["matrix"] for name, way in ways.items()}
+        total = sum(map(sum, counted[TUNED]))
+        for name, matrix in counted.items():
+            # Another order of additions may turn ties of the logits.
+            differing = sum(abs(a - b) for r, o in zip(matrix, counted[TUNED]) for a, b in zip(r, o))
+            if differing > 1e-4 * total:
+                raise SystemExit(f"{name!r} counts {differing} of {total} pixels otherwise than {TUNED!r}")
+            print(f"{model} {size} {classes}: {name!r} counts {differing} of {total} pixels otherwise")
+        turns = {name: lambda way=way: way.turn()["seconds"] for name, way in ways.items()}
+        return timing.interleaved(turns, args.repeats, max(args.warmup - 1, 0))
 
 
-class Server:
-    """A variant in a process of its own, which evaluates once for each line that it is sent."""
-
-    def __init__(self, variant, case):
-        environment = {key: value for key, value in os.environ.items() if key not in _TUNED_BY}
-        kept = os.environ if variant != DEFAULT else environment
-        command = [sys.executable, "-W", "ignore", os.path.abspath(__file__), "--serve", variant]
-        self._process = subprocess.Popen(
-            [*command, json.dumps(case)],
-            env={**kept},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def turn(self):
-        """Return {'seconds': of one evaluation, 'matrix': what it counted}."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise SystemExit(f"a variant ended with {self._process.wait()}")
-
-    def end(self):
-        self._process.stdin.close()
-        self._process.wait()
+def started(variant, case):
+    """Return the `Worker` of a variant."""
+    environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
+    if variant == DEFAULT:
+        environment["PADDLESEG_TUNE"] = "0"
+    command = [sys.executable, os.path.abspath(__file__), "--serve", variant, json.dumps(case)]
+    return Worker(command, environment)
 
 
 def serve(variant, model, size, classes, images, workers, folder, clock):
-    """Answer each line of stdin with the seconds and the counts of an evaluation."""
-    if variant != DEFAULT:
-        runtime.prepare()
+    """Let each turn be an evaluation, which answers its counts as well."""
+    turns = Turns(clock)
+    runtime.prepare()
     import numpy as np
     import paddle
 
@@ -123,19 +99,19 @@ def serve(variant, model, size, classes, images, workers, folder, clock):
     paddle.seed(0)
     network, dataset = build(model, classes), photographs(size, classes, images, folder)
     network.eval()
-    now = timing.CLOCKS[clock]
     matrices = []
     original = module.scores
     module.scores = lambda matrix, *more: (matrices.append(matrix), original(matrix, *more))[1]
-    for _ in sys.stdin:
-        started = now()
-        if variant == OURS:
-            module.evaluate(network, dataset, classes, num_workers=workers)
-            counted = matrices.pop()
-            matrix = np.stack([counted.sum(1), counted.sum(0), np.diag(counted)])
-        else:
-            matrix = plain(network, dataset, classes)
-        print(json.dumps({"seconds": now() - started, "matrix": matrix.tolist()}), flush=True)
+
+    def evaluated():
+        if variant != OURS:
+            return plain(network, dataset, classes)
+        module.evaluate(network, dataset, classes, num_workers=workers)
+        counted = matrices.pop()
+        return np.stack([counted.sum(1), counted.sum(0), np.diag(counted)])
+
+    while True:
+        turns.take(evaluated, lambda matrix: {"matrix": matrix.tolist()})
 
 
 def build(model, classes):

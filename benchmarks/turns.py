@@ -82,8 +82,12 @@ class Turns:
         """Note the peak of memory at the end of a stage of the preparations."""
         self._memory[stage] = peak_memory()
 
-    def take(self, call):
+    def take(self, call, tell=lambda result: {}):
         """Wait until asked, call, answer with the seconds, and return what the call returned.
+
+        Args:
+            call: takes nothing.
+            tell: `tell(result) -> dict` of what the answer says beside, of what the call returned.
 
         Raises:
             SystemExit: nobody asks any more.
@@ -96,7 +100,8 @@ class Turns:
             raise SystemExit(0)
         started = self._now()
         result = call()
-        self._say({"seconds": self._now() - started, "peak": peak_memory()})
+        seconds = self._now() - started
+        self._say({"seconds": seconds, "peak": peak_memory(), **tell(result)})
         return result
 
     def _say(self, answer):

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from importlib import metadata
+from pathlib import Path
 
 from paddleseg.errors import UserError
 from paddleseg.utils.cpu import slow_in_mkl, usable_cores
@@ -56,9 +57,9 @@ def check_installation():
 def tune():
     """Choose what Paddle reads once, as it is imported, and tell what was chosen.
 
-    What the environment says already stays, and with `PADDLESEG_TUNE=0` in it nothing is chosen. Paddle
-    computes on one thread unless told. All cores are for it: processes that read data (--num_workers) need
-    little of one beside a step on a CPU, and with a GPU these threads have little to do.
+    What the user's environment says already stays, and with `PADDLESEG_TUNE=0` in it nothing is chosen.
+    Paddle computes on one thread unless told. All cores are for it: processes that read data (--num_workers)
+    need little of one beside a step on a CPU, and with a GPU these threads have little to do.
     """
     if os.environ.get("PADDLESEG_TUNE") == "0":
         return
@@ -69,11 +70,31 @@ def tune():
     maker = slow_in_mkl()
     if maker:
         settings.append(("MKL_DEBUG_CPU_TYPE", "5", f"else MKL would not use AVX2 on a processor of {maker}"))
-    chosen = [setting for setting in settings if setting[0] not in os.environ]
+    chosen = [setting for setting in settings if setting[0] not in os.environ or _set_by_launcher(setting[0])]
     os.environ.update({name: value for name, value, _ in chosen})
     if chosen:
         told = ", ".join(f"{name}={value} ({why})" for name, value, why in chosen)
         logger.info(f"set for Paddle's speed: {told}; PADDLESEG_TUNE=0 sets nothing")
+
+
+def _set_by_launcher(name, process=f"/proc/{PARENT}"):
+    """Tell whether a variable came into the environment by `paddle.distributed.launch`, not by the user.
+
+    The launcher imports Paddle, which writes OMP_NUM_THREADS=1 where nothing is said, and its ranks inherit
+    that. What the launcher itself was started with tells.
+
+    Args:
+        name: a variable.
+        process: what Linux tells of the process that started this one.
+    """
+    if "PADDLE_TRAINER_ID" not in os.environ:
+        return False
+    try:
+        command, environment = (Path(process, file).read_bytes() for file in ("cmdline", "environ"))
+    except OSError:
+        return False
+    launched = b"paddle.distributed.launch" in command or b"fleetrun" in command
+    return launched and not any(pair.startswith(f"{name}=".encode()) for pair in environment.split(b"\0"))
 
 
 def hush():

@@ -89,6 +89,21 @@ def test_what_the_environment_says_stays(environment, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process was started with")
+@pytest.mark.parametrize(("said", "threads"), [({}, "3"), ({"OMP_NUM_THREADS": "1"}, "1")])
+def test_a_rank_has_the_cores_that_the_launcher_of_paddle_would_deny_it(environment, said, threads, tmp_path):
+    script = tmp_path / "rank.py"
+    script.write_text(
+        "import os\nfrom paddleseg import runtime\nruntime.usable_cores = lambda: 6\nruntime.tune()\n"
+        "open('threads' + os.environ['PADDLE_TRAINER_ID'], 'w').write(os.environ['OMP_NUM_THREADS'])\n"
+    )
+    launch = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2", str(script)]
+    path = os.pathsep.join([os.path.dirname(os.path.dirname(runtime.__file__)), *sys.path])
+    outside = {**os.environ, "PYTHONPATH": path, **said}
+    subprocess.run(launch, cwd=tmp_path, env=outside, check=True, capture_output=True)
+    assert [(tmp_path / f"threads{rank}").read_text() for rank in (0, 1)] == [threads] * 2
+
+
 def test_what_is_set_once_is_neither_set_nor_told_again(environment, capsys):
     runtime.tune()
     capsys.readouterr()
@@ -192,7 +207,8 @@ def test_a_training_says_what_is_ours_and_nothing_else(repository, tmp_path, scr
     before, *records = re.split(r"(?m)^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[)", process.stdout)
     assert before == ""
     assert re.search(r"\tPaddle [\d.]+ on cpu", next(r for r in records if "set for Paddle" not in r))
-    # The config has many lines, and the scores of the classes are on a second one.
-    longer = [record for record in records if record.count("\n") > 1 and "]\tconfig " not in record]
+    # Configs have many lines, and the scores of the classes are on a second one.
+    shown = r"\]\t(config|model of teacher 0,) "
+    longer = [record for record in records if record.count("\n") > 1 and not re.search(shown, record)]
     assert all("[EVAL] Class " in record for record in longer)
     assert [record for record in records if "[INFO]" not in record] == []

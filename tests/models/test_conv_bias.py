@@ -1,5 +1,7 @@
 """The bias before a batch norm is not added, and everything comes to the same."""
 
+import contextlib
+
 import numpy as np
 import paddle
 import paddle.nn as nn
@@ -73,6 +75,20 @@ def test_two_passes_before_one_backward():
         results.append([layer._conv.weight.grad.numpy(), layer._batch_norm._mean.numpy()])
     for one, other in zip(*results):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "times"), [("float16", 2), ("float32", 0)])
+def test_beside_a_map_of_16_bits_the_sums_of_statistics_and_biases_stay_out_of_autocast(
+    monkeypatch, dtype, times
+):
+    asked = []
+    monkeypatch.setattr(
+        paddle.amp, "auto_cast", lambda **given: asked.append(given) or contextlib.nullcontext()
+    )
+    monkeypatch.setattr(conv.F, "conv2d", lambda x, *_: x.astype(dtype))
+    monkeypatch.setattr(conv.F, "batch_norm", lambda x, *_, **__: x)
+    made(ConvBN)(paddle.to_tensor(IMAGES))
+    assert asked == [{"enable": False}] * times
 
 
 def not_added(layer):

@@ -1,5 +1,7 @@
 """Convolution blocks whose sublayer names are those of PaddleSeg's published checkpoints."""
 
+import contextlib
+
 import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
@@ -44,10 +46,12 @@ def _bias_cancels(conv, norm):
 
 def _normalized(x, bias, norm):
     """Return `norm(x + bias)`, N x C x H x W, of a batch norm in training mode, or without gradients."""
-    # Running statistics are kept of x + bias, so those of x lie beside.
-    mean = (norm._mean - bias).detach()
-    # The gradient that reaches the bias is 0; without one, an optimizer would not decay it.
-    shift = norm.bias + 0 * bias
+    # Sums of two numbers, too, are lowered to 16 bits at level O2 of mixed precision.
+    with _as_it_is(norm, x):
+        # Running statistics are kept of x + bias, so those of x lie beside.
+        mean = (norm._mean - bias).detach()
+        # The gradient that reaches the bias is 0; without one, an optimizer would not decay it.
+        shift = norm.bias + 0 * bias
     x = F.batch_norm(
         x,
         mean,
@@ -59,9 +63,15 @@ def _normalized(x, bias, norm):
         epsilon=norm._epsilon,
     )
     if norm.training:
-        with paddle.no_grad():
+        with paddle.no_grad(), _as_it_is(norm, x):
             paddle.assign(mean + bias, output=norm._mean)
     return x
+
+
+def _as_it_is(norm, x):
+    """Return a context without mixed precision; where the map shows that there is none, entering is saved."""
+    lowered = x.dtype != norm._mean.dtype
+    return paddle.amp.auto_cast(enable=False) if lowered else contextlib.nullcontext()
 
 
 class ConvBNReLU(ConvBN):
