@@ -10,7 +10,7 @@ from paddleseg.cvlibs.yaml_file import load_config
 
 PLAN = "benchmarks/plans/camvid.yml"
 RECIPE = "configs/recipes/deeplabv3p_resnet18_fitnet_camvid.yml"
-RECIPES_METHOD = "FitNetLoss on four stages"
+RECIPES_METHOD = "FitNetLoss on five maps and KLLoss per pixel, coef 3"
 
 
 @pytest.fixture(scope="module")
