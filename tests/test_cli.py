@@ -74,7 +74,7 @@ def main():
 
 cli.run(main)
 """
-    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    environment = {**os.environ, "PYTHONPATH": str(repository), "PADDLESEG_TUNE": "0"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, **pipes)
     assert process.stdout.readline() == "ready\n"

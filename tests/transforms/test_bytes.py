@@ -36,7 +36,8 @@ def plain(files, transforms, seed, normalize=True):
 
 
 CHAINS = [
-    *([name] for name in manager.TRANSFORMS),
+    # Not those that other tests have registered.
+    *([name] for name in manager.TRANSFORMS if manager.TRANSFORMS[name].__module__.startswith("paddleseg.")),
     ["RandomPaddingCrop", "RandomHorizontalFlip", "RandomVerticalFlip"],
     ["RandomHorizontalFlip", "RandomDistort", "RandomNoise", "RandomBlur"],
     ["RandomCenterCrop", "RandomHorizontalFlip", "ResizeStepScaling", "RandomPaddingCrop"],
