@@ -15,11 +15,10 @@ from paddleseg.errors import UserError, one_line
 from paddleseg.transforms import Compose
 from paddleseg.utils.download import home
 from paddleseg.utils.logger import logger
-from paddleseg.utils.shared_store import Room, Store
+from paddleseg.utils.shared_store import Room, Store, aligned
 from paddleseg.utils.sizes import available_memory, told_size
 
 _FORM = 1  # of what is kept of a sample
-_ALIGNED = 64
 
 
 def cache_images(datasets, place, limit=None, folder=None, processes=1):
@@ -189,7 +188,7 @@ def _packed(data, done, stamp):
     }
     text = json.dumps(about).encode()
     parts = [len(text).to_bytes(4, "little") + text, *(array.tobytes() for array in arrays.values())]
-    return b"".join(part.ljust(_aligned(len(part)), b"\0") for part in parts)
+    return b"".join(part.ljust(aligned(len(part)), b"\0") for part in parts)
 
 
 def _unpacked(content):
@@ -197,17 +196,13 @@ def _unpacked(content):
     about = _about(content)
     data = about["rest"]
     data["trans_info"] = [(kind, tuple(size)) for kind, size in data["trans_info"]]
-    offset = _aligned(4 + int.from_bytes(content[:4], "little"))
+    offset = aligned(4 + int.from_bytes(content[:4], "little"))
     for key, (dtype, shape) in about["arrays"].items():
         count = int(np.prod(shape))
         data[key] = np.frombuffer(content, dtype, count, offset).reshape(shape)
-        offset += _aligned(data[key].nbytes)
+        offset += aligned(data[key].nbytes)
     return data, about["done"]
 
 
 def _about(content):
     return json.loads(bytes(content[4 : 4 + int.from_bytes(content[:4], "little")]))
-
-
-def _aligned(size):
-    return -(-size // _ALIGNED) * _ALIGNED

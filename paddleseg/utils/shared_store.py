@@ -92,7 +92,7 @@ class Store:
             self._data, index = _new_files(None, count) if path is None else _files(path, count)
             self._index = np.frombuffer(mmap.mmap(index, _head(count).nbytes), "<i8").reshape(-1, 4)
             # What was written before a loss of power may be there without the index knowing.
-            self._index[0, 2] = max(self.used, _aligned(os.fstat(self._data).st_size))
+            self._index[0, 2] = max(self.used, aligned(os.fstat(self._data).st_size))
         if path is None:
             os.ftruncate(self._data, room.limit)  # takes no memory yet
             self._mapped = memoryview(mmap.mmap(self._data, room.limit, access=mmap.ACCESS_READ))
@@ -135,7 +135,7 @@ class Store:
 
     def put(self, number, content):
         """Keep a byte string if there is room for it, and none that is known to be good."""
-        size = _aligned(len(content))
+        size = aligned(len(content))
         with self._room.locked():
             if self._seen[number]:
                 return
@@ -213,7 +213,8 @@ def _pwrite(file, offset, content):
         left, offset = left[written:], offset + written
 
 
-def _aligned(size):
+def aligned(size):
+    """Return a number of bytes, rounded up to where an array may begin."""
     return -(-size // _ALIGNED) * _ALIGNED
 
 
