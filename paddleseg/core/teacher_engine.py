@@ -123,7 +123,8 @@ def _candidate(teacher, images):
     # On other images, too: a graph may have kept what a layer left on itself in the last pass.
     tried = [(some, _run(teacher.engine, some)) for some in (images, images.flip([3]))]
     logits, taps = tried[0][1]
-    difference = functools.partial(_largest_difference, tried)
+    # Each takes two passes of the teacher; a file that was kept and fits is asked about twice.
+    difference = functools.cache(functools.partial(_largest_difference, tried))
 
     def fits(kept):
         try:
