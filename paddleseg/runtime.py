@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from paddleseg.errors import UserError
-from paddleseg.utils.cpu import slow_in_mkl, usable_cores
+from paddleseg.utils.cpu import local_ranks, slow_in_mkl, usable_cores
 from paddleseg.utils.logger import logger
 
 # The process that started this one, noted before Paddle, models and data are loaded: it may die meanwhile.
@@ -64,7 +64,7 @@ def tune():
     if os.environ.get("PADDLESEG_TUNE") == "0":
         return
     cores = usable_cores()
-    ranks = int(os.environ.get("PADDLE_LOCAL_SIZE") or os.environ.get("PADDLE_TRAINERS_NUM") or 1)
+    ranks = local_ranks()
     among = f" among {ranks} processes" if ranks > 1 else ""
     settings = [("OMP_NUM_THREADS", str(max(1, cores // ranks)), f"{cores} usable core(s){among}")]
     maker = slow_in_mkl()

@@ -43,11 +43,6 @@ def num_ranks():
     return dist.get_world_size()
 
 
-def ranks_here():
-    """Return how many of these processes run on this machine, as the launcher says."""
-    return int(os.environ.get("PADDLE_LOCAL_SIZE") or num_ranks())
-
-
 def on_cpu():
     """Tell whether this process computes on the CPU, where the host reads a tensor without waiting."""
     return paddle.get_device().startswith("cpu")

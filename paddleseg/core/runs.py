@@ -23,6 +23,7 @@ from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.datasets.image_cache import cache_images
 from paddleseg.errors import UserError
 from paddleseg.models.traced import TracedModel
+from paddleseg.utils.cpu import local_ranks
 from paddleseg.utils.logger import logger
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
@@ -166,9 +167,7 @@ def _cache_images(builder, args):
         "val_dataset": None if args.no_eval else builder.val_dataset,
         "unlabeled_dataset": builder.unlabeled_dataset if num_unlabeled(builder.cfg.dic) else None,
     }
-    cache_images(
-        datasets, args.cache_images, args.cache_images_limit, args.cache_images_dir, parallel.ranks_here()
-    )
+    cache_images(datasets, args.cache_images, args.cache_images_limit, args.cache_images_dir, local_ranks())
 
 
 def _evaluation(builder, args):

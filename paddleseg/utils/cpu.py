@@ -17,6 +17,11 @@ def usable_cores():
     return cores if granted is None else max(1, min(cores, int(granted)))
 
 
+def local_ranks():
+    """Return how many processes of this training share the machine, as the launcher says, or all."""
+    return int(os.environ.get("PADDLE_LOCAL_SIZE") or os.environ.get("PADDLE_TRAINERS_NUM") or 1)
+
+
 def granted_cores(cgroup="/proc/self/cgroup", root="/sys/fs/cgroup"):
     """Return how many cores' time the cgroups of this process grant it, a float; None for no limit.
 
