@@ -93,7 +93,7 @@ def image_files(path):
     """Return the images that a path means: itself, those of a folder, or those that a list names."""
     if os.path.isdir(path):
         found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        files = sorted(file for file in found if file.lower().endswith(SUFFIXES))
+        files = without_masks(sorted(file for file in found if file.lower().endswith(SUFFIXES)))
     elif path.lower().endswith(".txt") and os.path.isfile(path):
         with open(path, encoding="utf-8-sig") as file:
             names = [line.split()[0] for line in file if line.strip()]
@@ -103,6 +103,39 @@ def image_files(path):
     if not files:
         raise UserError(f"there is no image at {path}")
     return files
+
+
+def without_masks(files):
+    """Return a folder's images without the folders of masks in it, by the rule of predict.py; say how many.
+
+    A folder's files are masks if all are PNG with a palette or in grey, the first three hold 64 values at
+    most, and other folders hold other images.
+    """
+    folders = {}
+    for file in files:
+        folders.setdefault(os.path.dirname(file), []).append(file)
+    masks = [f for f, inside in folders.items() if all(map(is_flat, inside)) and all(map(is_few, inside[:3]))]
+    if len(masks) == len(folders):
+        return files
+    for folder in masks:
+        print(f"left out, as masks: {len(folders[folder])} image(s) in {folder}", file=sys.stderr)
+    return [file for file in files if os.path.dirname(file) not in masks]
+
+
+def is_flat(file):
+    """Tell whether a file is a PNG with a palette or in grey, as the 26th byte of it says."""
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(26)
+    except OSError:
+        return False
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and head[25:] in (b"\x00", b"\x03")
+
+
+def is_few(file):
+    """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
+    image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
+    return image is not None and len(np.unique(image.reshape(-1, *image.shape[2:]), axis=0)) <= 64
 
 
 def mask_names(files):

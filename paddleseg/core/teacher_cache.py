@@ -116,10 +116,15 @@ def attach(step, builder, plan, args, decided_by):
     per_iteration = builder.cfg.batch_size * args.accumulate_steps * parallel.num_ranks()
     _check_room(args.teacher_cache, [teacher.files for teacher in cached], iters * per_iteration)
     if iters <= args.cache_views * batches.iters_per_epoch:
+        lower = "; a lower --cache_views would use it now" if args.cache_views > 1 else ""
         logger.warning(
-            f"--teacher_cache: {iters} iterations show none of the {args.cache_views} views of an image "
-            f"twice, so what is kept serves later trainings alone; a lower --cache_views would use it now"
+            f"--teacher_cache: {iters} iterations show no view twice ({_told_views(args.cache_views)}), so "
+            f"what is kept serves later trainings alone{lower}"
         )
+
+
+def _told_views(views):
+    return "1 view of each image" if views == 1 else f"{views} views of each image"
 
 
 def _drawn(builder, args):
@@ -169,7 +174,7 @@ def _cached(teacher, about, seen, num_logits, taps, num_samples, parent):
     files = CacheFiles(os.path.join(parent, name), about, num_samples * about["views"], layout)
     logger.info(
         f"teacher cache {files.folder}: {told_size(files.size)} when full, of {files.num_rows} rows "
-        f"({about['views']} views of each image) of {told_size(files.row_bytes)} in {about['dtype']}; "
+        f"({_told_views(about['views'])}) of {told_size(files.row_bytes)} in {about['dtype']}; "
         f"{files.filled()} rows are there"
     )
     cached = CachedTeacher(teacher, files, about["views"], num_logits, taps)

@@ -5,6 +5,22 @@ from paddleseg.datasets.published import PublishedDataset, pair_by_stem, read_id
 
 _FOLDERS = {"train": "training", "val": "validation"}
 _CLASSES = {id_: id_ - 1 for id_ in range(1, 151)}
+# The first of the words that objectInfo150.txt, published with the benchmark, has for each class.
+_NAMES = """
+wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person,
+earth, door, table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea,
+mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub, railing, cushion, base,
+box, column, signboard, chest of drawers, counter, sand, sink, skyscraper, fireplace, refrigerator,
+grandstand, path, stairs, runway, case, pool table, pillow, screen door, stairway, river, bridge,
+bookcase, blind, coffee table, toilet, flower, book, hill, bench, countertop, stove, palm, kitchen
+island, computer, swivel chair, boat, bar, arcade machine, hovel, bus, towel, light, truck, tower,
+chandelier, awning, streetlight, booth, television receiver, airplane, dirt track, apparel, pole, land,
+bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship, fountain, conveyer belt,
+canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent, bag, minibike, cradle,
+oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher, screen,
+blanket, sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate,
+monitor, bulletin board, shower, radiator, glass, clock, flag
+"""
 
 
 @manager.DATASETS.add_component
@@ -25,6 +41,7 @@ class ADE20K(PublishedDataset):
     """
 
     NUM_CLASSES = len(_CLASSES)
+    CLASS_NAMES = tuple(" ".join(name.split()) for name in _NAMES.split(","))
     SOURCE = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
     LAYOUT = "images/{training,validation}/*.jpg and annotations/{training,validation}/*.png"
 

@@ -6,6 +6,7 @@ from typing import Callable, Optional, Sequence
 import numpy as np
 
 from paddleseg.cvlibs import manager
+from paddleseg.datasets.class_names import check_class_names
 from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
@@ -81,6 +82,8 @@ class Dataset(FileSamples):
         ignore_index: the mask value that no loss and no metric counts. Default: the class's `IGNORE_INDEX`,
             255 where it has none.
         img_channels: 3, or 1 for grey images.
+        class_names: what the classes are called in logs, curves and reports, in their order. Default: the
+            class's `CLASS_NAMES`, numbers alone where it has none.
 
     Attributes:
         file_list: a list of [image path, mask path or None].
@@ -101,12 +104,16 @@ class Dataset(FileSamples):
         separator: str = " ",
         ignore_index: Optional[int] = None,
         img_channels: int = 3,
+        class_names: Optional[Sequence[str]] = None,
     ):
         name = type(self).__name__
         if mode not in MODES:
             raise UserError(f"{name}: mode must be one of {', '.join(MODES)}, not {mode!r}")
         if num_classes < 1:
             raise UserError(f"{name}: num_classes must be 1 or more, not {num_classes!r}")
+        if class_names is not None:
+            check_class_names(class_names, num_classes, name)
+            self.class_names = tuple(class_names)
         if not separator:
             raise UserError(f"{name}: separator must not be empty")
         if not os.path.isdir(dataset_root):

@@ -46,7 +46,9 @@ class Run:
     @property
     def class_names(self):
         """The names of the classes that it was evaluated on, () where they have none."""
-        return class_names(component_of(self.config.get("val_dataset"), manager.DATASETS))
+        section = self.config.get("val_dataset")
+        said = section.get("class_names") if isinstance(section, dict) else None
+        return tuple(said or class_names(component_of(section, manager.DATASETS)))
 
     @property
     def distilled(self):

@@ -201,7 +201,7 @@ def test_what_is_told_of_the_folder(distill, tmp_path, lines):
 
 def test_where_no_view_comes_twice_it_is_said(distill, lines):
     distill(cache="cache", dic={"iters": 4})
-    assert any("4 iterations show none of the 2 views of an image twice" in line for line in lines)
+    assert any("4 iterations show no view twice (2 views of each image), so" in line for line in lines)
 
 
 NORMALIZED = [{"type": "Normalize"}]

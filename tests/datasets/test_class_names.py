@@ -1,10 +1,11 @@
 import pytest
 
 from paddleseg import datasets
-from paddleseg.datasets.class_names import class_names, labelled
+from paddleseg.datasets.class_names import check_class_names, class_names, labelled
+from paddleseg.errors import UserError
 
 
-@pytest.mark.parametrize("name", ["CamVid", "Cityscapes", "OpticDiscSeg", "PascalVOC"])
+@pytest.mark.parametrize("name", ["ADE20K", "CamVid", "Cityscapes", "OpticDiscSeg", "PascalVOC"])
 def test_each_class_of_a_published_set_has_a_name_of_its_own(name):
     dataset = getattr(datasets, name)
     names = class_names(dataset)
@@ -24,3 +25,17 @@ def test_names_may_be_the_objects_or_its_classes_or_missing():
 
 def test_a_class_without_a_name_is_its_number():
     assert labelled(("road", "pole"), 3) == ["0 road", "1 pole", "2"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["road"], r"Own: class_names holds 1 name\(s\), but num_classes is 2"),
+        (["road", "pole", "sky"], "holds 3 name"),
+        (["road", "road"], "holds 'road' more than once"),
+    ],
+)
+def test_names_that_do_not_fit_the_classes_are_refused(names, told):
+    with pytest.raises(UserError, match=told):
+        check_class_names(names, 2, "Own")
+    check_class_names(["road", "pole"], 2, "Own")

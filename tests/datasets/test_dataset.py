@@ -4,6 +4,7 @@ from PIL import Image
 
 from paddleseg.cvlibs import manager
 from paddleseg.datasets import Dataset
+from paddleseg.datasets.class_names import class_names
 from paddleseg.errors import UserError
 from paddleseg.transforms import RandomHorizontalFlip, Resize
 
@@ -51,6 +52,13 @@ def test_a_class_may_say_which_label_is_ignored(root):
     assert Own(str(root), [], ignore_index=7, **listed).ignore_index == 7
     with pytest.raises(UserError, match="holds 255 .* hold 0..0, or 1 for what is ignored"):
         Own(str(root), [], **listed)[0]
+
+
+def test_a_config_may_name_the_classes(root):
+    assert class_names(make(root)) == ()
+    assert class_names(make(root, class_names=["soil", "leaf"])) == ("soil", "leaf")
+    with pytest.raises(UserError, match="Dataset: class_names holds 1 name"):
+        make(root, class_names=["soil"])
 
 
 def test_train_transforms_the_mask_too(root):

@@ -1,6 +1,7 @@
 """Masks beside photographs are told from photographs."""
 
 import os
+import runpy
 
 import cv2
 import numpy as np
@@ -79,3 +80,26 @@ def test_a_data_sets_root_means_its_photographs_and_says_so(tmp_path, capsys):
     told = capsys.readouterr().out
     assert f"4 image(s) in {tmp_path / 'masks'} look like the masks" in told
     assert len(named_images(str(tmp_path / "masks"))) == 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (grey_mask, ".png"),
+        (palette_mask, ".png"),
+        (grey_photograph, ".png"),
+        (photograph, ".png"),
+        (grey_mask, ".bmp"),
+    ],
+    ids=["grey mask", "palette mask", "grey", "photograph", "bmp"],
+)
+def test_a_deployment_leaves_out_the_same_masks(tmp_path, repository, capsys, other):
+    alone = runpy.run_path(str(repository / "deploy/infer.py"))["without_masks"]
+    files = made(tmp_path, images=(photograph, ".jpg"), others=other)
+    (tmp_path / "images" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    files.append(str(tmp_path / "images" / "gone.png"))
+    ours = mask_folders(files)
+    assert alone(files) == [file for file in files if os.path.dirname(file) not in ours]
+    assert ("left out, as masks: 4 image(s) in" in capsys.readouterr().err) == bool(ours)
+    masks = [file for file in files if "others" in file]
+    assert alone(masks) == masks
