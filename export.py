@@ -2,7 +2,7 @@
 
 import argparse
 
-from paddleseg import cli
+from paddleseg import cli, flags
 
 
 def main():
@@ -36,9 +36,12 @@ def main():
         help="images, folders or lists to compare the ONNX file on; default: the config's validation images",
     )
     parser.add_argument(
-        "--max_images", type=cli.positive, default=20, help="how many of them at most (default: %(default)s)"
+        "--max_images",
+        type=flags.positive,
+        default=20,
+        help="how many of them at most (default: %(default)s)",
     )
-    cli.add_config_flag(parser)
+    flags.add_config_flag(parser)
     args = parser.parse_args()
     cli.prepare()
     from paddleseg.core.export import export

@@ -2,7 +2,7 @@
 
 import argparse
 
-from paddleseg import cli
+from paddleseg import cli, flags
 
 
 def main():
@@ -27,15 +27,15 @@ def main():
     parser.add_argument(
         "--custom_color",
         nargs="+",
-        type=cli.count,
+        type=flags.count,
         metavar="N",
         help="red, green and blue of the first classes, 0..255, one after the other; black is not shown on "
         "overlays (default: of two classes the second is green, more are PASCAL VOC's)",
     )
-    cli.add_device_flag(parser)
-    cli.add_config_flag(parser)
+    flags.add_device_flag(parser)
+    flags.add_config_flag(parser)
     group = parser.add_argument_group("how images are inferred; wins over test_config")
-    cli.add_inference_flags(group, "--aug_pred", "--aug_eval")
+    flags.add_inference_flags(group, "--aug_pred", "--aug_eval")
     args = parser.parse_args()
     cli.prepare()
     from paddleseg.core.predict import predict_images

@@ -2,13 +2,13 @@
 
 import argparse
 
-from paddleseg import cli
+from paddleseg import cli, training_flags
 
 
 def main():
     parser = argparse.ArgumentParser(description="Train a segmentation model.")
     parser.add_argument("--config", required=True, help="YAML file")
-    cli.add_training_flags(parser)
+    training_flags.add_training_flags(parser)
     args = parser.parse_args()
     cli.prepare()
     from paddleseg.core import runs

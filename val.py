@@ -2,16 +2,16 @@
 
 import argparse
 
-from paddleseg import cli
+from paddleseg import cli, flags
 
 
 def main():
     parser = argparse.ArgumentParser(description="Evaluate a segmentation model.")
     parser.add_argument("--config", required=True, help="YAML file")
     parser.add_argument("--model_path", help="weights; default: the config's model.pretrained")
-    cli.add_device_flags(parser)
-    cli.add_evaluation_flags(parser)
-    cli.add_log_flag(parser)
+    flags.add_device_flags(parser)
+    flags.add_evaluation_flags(parser)
+    flags.add_log_flag(parser)
     args = parser.parse_args()
     cli.prepare()
     from paddleseg.core import runs

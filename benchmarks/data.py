@@ -20,7 +20,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
 import timing  # noqa: E402
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg import cli, flags, runtime  # noqa: E402
 
 SIDE = 512  # of what the model is given
 PLAIN, NONE = "plain", "none"
@@ -31,13 +31,16 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", metavar="FOLDER", help="images to read; default: drawn ones")
-    parser.add_argument("--images", type=cli.positive, default=32, help="how many (default: %(default)s)")
+    parser.add_argument("--images", type=flags.positive, default=32, help="how many (default: %(default)s)")
     parser.add_argument(
-        "--size", type=cli.positive, default=1024, help="pixels a side of a drawn one (default: %(default)s)"
+        "--size",
+        type=flags.positive,
+        default=1024,
+        help="pixels a side of a drawn one (default: %(default)s)",
     )
     parser.add_argument("--chain", nargs="+", choices=CHAINS, default=list(CHAINS), help="default: all")
-    parser.add_argument("--workers", nargs="+", type=cli.count, default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--batch", type=cli.positive, default=4, help="(default: %(default)s)")
+    parser.add_argument("--workers", nargs="+", type=flags.count, default=[0, 1, 2], help="(default: 0 1 2)")
+    parser.add_argument("--batch", type=flags.positive, default=4, help="(default: %(default)s)")
     timing.add_timing_flags(parser, repeats=7)
     args = parser.parse_args()
     runtime.prepare()

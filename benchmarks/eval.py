@@ -23,7 +23,7 @@ import timing  # noqa: E402
 from step_variants import SETTINGS  # noqa: E402
 from turns import Turns, Worker  # noqa: E402
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg import cli, flags, runtime  # noqa: E402
 
 DEFAULT, TUNED, OURS = "plain, default", "plain, tuned", "toolkit"
 
@@ -32,11 +32,11 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", nargs="+", type=cli.positive, default=[512, 256, 128])
-    parser.add_argument("--classes", nargs="+", type=cli.positive, default=[2, 19])
+    parser.add_argument("--size", nargs="+", type=flags.positive, default=[512, 256, 128])
+    parser.add_argument("--classes", nargs="+", type=flags.positive, default=[2, 19])
     parser.add_argument("--model", nargs="+", choices=("deeplab", "liteseg"), default=["deeplab", "liteseg"])
-    parser.add_argument("--images", type=cli.positive, default=16, help="a turn (default: %(default)s)")
-    parser.add_argument("--workers", type=cli.count, default=0, help="of the toolkit (default: 0)")
+    parser.add_argument("--images", type=flags.positive, default=16, help="a turn (default: %(default)s)")
+    parser.add_argument("--workers", type=flags.count, default=0, help="of the toolkit (default: 0)")
     parser.add_argument("--serve", nargs=2, metavar=("VARIANT", "JSON"), help=argparse.SUPPRESS)
     timing.add_timing_flags(parser, repeats=5)
     args = parser.parse_args()

@@ -28,7 +28,7 @@ from step_variants import (  # noqa: E402
     variant_name,
 )
 
-from paddleseg import cli  # noqa: E402
+from paddleseg import cli, flags  # noqa: E402
 
 STAGES = ("imported", "prepared", "trained")
 
@@ -38,7 +38,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_case_flags(parser)
-    parser.add_argument("--steps", type=cli.positive, default=6, help="of each way (default: %(default)s)")
+    parser.add_argument("--steps", type=flags.positive, default=6, help="of each way (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

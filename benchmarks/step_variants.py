@@ -8,7 +8,7 @@ import sys
 
 from turns import Worker
 
-from paddleseg import cli
+from paddleseg import flags
 from paddleseg.errors import UserError
 from paddleseg.utils.cpu import usable_cores
 
@@ -79,11 +79,11 @@ class Case:
 def add_case_flags(parser):
     """Add the flags that say what is computed, and by which ways."""
     parser.add_argument(
-        "--size", type=cli.positive, default=128, help="pixels a side, from 64 (default: 128)"
+        "--size", type=flags.positive, default=128, help="pixels a side, from 64 (default: 128)"
     )
-    parser.add_argument("--batch", type=cli.positive, default=4, help="images a step (default: 4)")
+    parser.add_argument("--batch", type=flags.positive, default=4, help="images a step (default: 4)")
     parser.add_argument(
-        "--threads", type=cli.positive, default=usable_cores(), help="default: the usable cores"
+        "--threads", type=flags.positive, default=usable_cores(), help="default: the usable cores"
     )
     parser.add_argument("--only", nargs="+", choices=tuple(VARIANTS), help="ways to compare (default: all)")
     parser.add_argument(

@@ -10,8 +10,8 @@ import paddle
 import paddle.nn as nn
 import yaml
 
-from paddleseg import cli
 from paddleseg.cvlibs import manager
+from paddleseg.flags import EVALUATION_FLAGS
 from paddleseg.models.base import SegmentationModel
 
 SIZE = 32
@@ -160,7 +160,7 @@ def arguments(**given):
         "list_taps": False,
         "teacher_engine": "paddle",
     }
-    return argparse.Namespace(**{**dict.fromkeys(cli.EVALUATION_FLAGS), **flags, **given})
+    return argparse.Namespace(**{**dict.fromkeys(EVALUATION_FLAGS), **flags, **given})
 
 
 DISTILL_FILE = """

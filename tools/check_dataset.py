@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from paddleseg import cli  # noqa: E402
+from paddleseg import cli, flags  # noqa: E402
 
 
 def main():
@@ -20,8 +20,10 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", required=True, help="YAML file")
-    parser.add_argument("--num_threads", type=cli.positive, default=4, help="files read at once (default: 4)")
-    cli.add_config_flag(parser)
+    parser.add_argument(
+        "--num_threads", type=flags.positive, default=4, help="files read at once (default: 4)"
+    )
+    flags.add_config_flag(parser)
     args = parser.parse_args()
     cli.prepare()
     from paddleseg.core import check_data

@@ -7,7 +7,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from paddleseg import cli  # noqa: E402
+from paddleseg import cli, flags  # noqa: E402
 from paddleseg.errors import UserError, one_line  # noqa: E402
 
 
@@ -16,15 +16,15 @@ def main():
     parser.add_argument("--config", required=True, nargs="+", help="YAML files")
     parser.add_argument(
         "--input_shape",
-        type=cli.positive,
+        type=flags.positive,
         nargs=4,
         metavar=("N", "C", "H", "W"),
         help="default: 1 C 512 512 with the C of the config's images",
     )
     parser.add_argument(
-        "--repeats", type=cli.count, default=10, help="timed passes; 0 times none (default: 10)"
+        "--repeats", type=flags.count, default=10, help="timed passes; 0 times none (default: 10)"
     )
-    cli.add_device_flag(parser)
+    flags.add_device_flag(parser)
     args = parser.parse_args()
     cli.prepare()
     print("one multiplication and one addition are two FLOPs")

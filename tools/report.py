@@ -7,7 +7,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from paddleseg import cli  # noqa: E402
+from paddleseg import cli, flags  # noqa: E402
 
 
 def main():
@@ -16,20 +16,20 @@ def main():
     parser.add_argument("-o", "--output", default="report.html", help="the page (default: %(default)s)")
     parser.add_argument(
         "--images",
-        type=cli.count,
+        type=flags.count,
         default=6,
         help="validation images to show where distillation helped and hurt most (default: %(default)s)",
     )
     parser.add_argument(
         "--compared",
-        type=cli.positive,
+        type=flags.positive,
         default=200,
         help="validation images, evenly spread, to run the students on for that (default: %(default)s)",
     )
     parser.add_argument(
-        "--repeats", type=cli.count, default=10, help="timed passes of a model; 0 times none (default: 10)"
+        "--repeats", type=flags.count, default=10, help="timed passes of a model; 0 times none (default: 10)"
     )
-    cli.add_device_flag(parser)
+    flags.add_device_flag(parser)
     args = parser.parse_args()
     cli.prepare()
     from paddleseg.report.page import write_report

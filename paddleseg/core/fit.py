@@ -45,7 +45,7 @@ def fit(
         step: `step(batch) -> {'loss': total, name: part, ...}`. Its `extra`, if it has one that is not None,
             is a layer that is trained, or has state, beside the model.
         builder: the `SegBuilder` of the run.
-        args: the parsed flags of `cli.add_training_flags`.
+        args: the parsed flags of `training_flags.add_training_flags`.
         evaluate: `evaluate(on_batch=...) -> Scores` of the model, or None.
         decided_by: {key: value} of what decides the outcome beside config and flags.
         unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import paddle
 
-from paddleseg import cli
+from paddleseg import flags
 from paddleseg.core import parallel
 from paddleseg.core.deploy_file import deployed_transforms
 from paddleseg.core.inference import WHOLE, classes, infer
@@ -148,7 +148,7 @@ def _config(path, args):
         opts=args.opts,
         sections=("model", "val_dataset", "test_config", "export"),
         required=("model",),
-        test_config={name: getattr(args, name) for name in cli.INFERENCE_FLAGS},
+        test_config={name: getattr(args, name) for name in flags.INFERENCE_FLAGS},
     )
 
 

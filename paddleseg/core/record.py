@@ -71,7 +71,7 @@ def open_record(step, builder, args, progress, state, about, evaluated):
     Args:
         step: what is trained; its `teachers`, if it has any, are drawn beside the model.
         builder: the `SegBuilder` of the run.
-        args: the parsed flags of `cli.add_training_flags`.
+        args: the parsed flags of `training_flags.add_training_flags`.
         progress: the `Progress`.
         state: of the checkpoint that it goes on from, {} at the beginning.
         about: the `resume.outcome` of the run, of which the hyperparameters are taken.

@@ -23,7 +23,7 @@ def outcome(cfg, args, also=None):
 
     Args:
         cfg: the `Config`.
-        args: the parsed flags of `cli.add_training_flags`.
+        args: the parsed flags of `training_flags.add_training_flags`.
         also: more such keys, of a teacher for instance.
     """
     dic = {key: value for key, value in cfg.dic.items() if key not in _WITHOUT_EFFECT}
@@ -84,7 +84,7 @@ def find_checkpoint(args, now):
     """Return the checkpoint that the flags mean and its state, or (None, {}) for a beginning.
 
     Args:
-        args: the parsed flags of `cli.add_training_flags`.
+        args: the parsed flags of `training_flags.add_training_flags`.
         now: the `outcome` of this run.
 
     Raises:
@@ -123,7 +123,7 @@ def recorded(args):
     For what is chosen once, at the beginning, and kept: whatever is asked for anew is compared with it later.
 
     Args:
-        args: the parsed flags of `cli.add_training_flags`.
+        args: the parsed flags of `training_flags.add_training_flags`.
     """
     folder = _meant(args, warn=False) if args.resume_model else None
     return {} if folder is None else read_state(folder).get("outcome", {})

@@ -5,7 +5,7 @@ import functools
 
 import paddle
 
-from paddleseg import cli
+from paddleseg import flags
 from paddleseg.core import distillation, parallel, teacher_cache
 from paddleseg.core.evaluate import evaluate
 from paddleseg.core.fit import fit
@@ -110,7 +110,7 @@ def validate(args):
         opts=args.opts,
         sections=("model", "val_dataset", "test_config"),
         required=("model", "val_dataset"),
-        test_config={name: getattr(args, name) for name in cli.EVALUATION_FLAGS},
+        test_config={name: getattr(args, name) for name in flags.EVALUATION_FLAGS},
     )
     parallel.set_device(args.device)
     builder = SegBuilder(cfg)

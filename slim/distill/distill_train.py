@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Run as a file, this sees its own folder alone; the package stands two above.
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
 
-from paddleseg import cli  # noqa: E402
+from paddleseg import cli, training_flags  # noqa: E402
 
 
 def main():
@@ -48,9 +48,9 @@ def main():
         action="store_true",
         help="print every tensor of the models that can be distilled, with its shape, and end",
     )
-    cli.add_teacher_cache_flags(parser)
-    cli.add_engine_flag(parser)
-    cli.add_training_flags(parser)
+    training_flags.add_teacher_cache_flags(parser)
+    training_flags.add_engine_flag(parser)
+    training_flags.add_training_flags(parser)
     args = parser.parse_args()
     cli.prepare()
     from paddleseg.core import runs
