@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -54,10 +55,10 @@ def infer(args):
     make_folder(args.save_dir)
     seconds, unreadable = [], []
     for number, (file, name) in enumerate(zip(files, mask_names(files))):
-        image = cv2.imread(file, cv2.IMREAD_COLOR)
+        image = read_image(file)
         if image is None:
             unreadable.append(file)
-            print(f"passed over, no image that OpenCV reads: {file}", file=sys.stderr)
+            print(f"passed over, cut off or no image that OpenCV reads: {file}", file=sys.stderr)
             continue
         batch = prepared(image, prepare)
         for _ in range(args.warmup if number == 0 else 0):
@@ -65,7 +66,11 @@ def infer(args):
         started = time.perf_counter()
         output = run(batch)
         seconds.append(time.perf_counter() - started)
-        write_mask(os.path.join(args.save_dir, name), mask_of(output, image.shape[:2]), colors)
+        write_mask(
+            os.path.join(args.save_dir, name),
+            mask_of(output, image.shape[:2], deploy.get("output_op")),
+            colors,
+        )
     if seconds:
         spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
         print(f"{len(seconds)} image(s), masks in {args.save_dir}")
@@ -82,8 +87,10 @@ def read_deploy_file(path):
         with open(path, encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]
         missing = [key for key in ("model", "transforms") if key not in deploy]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no deploy.yaml as export.py writes it: {repr(error)[:200]}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError, KeyError, TypeError):
+        raise UserError(f"{path} is no deploy.yaml, which export.py writes beside the model") from None
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}")
     return deploy
@@ -136,6 +143,18 @@ def is_few(file):
     """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
     image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
     return image is not None and len(np.unique(image.reshape(-1, *image.shape[2:]), axis=0)) <= 64
+
+
+def read_image(file):
+    """Return an image, uint8 H x W x 3 in BGR order; None if it cannot be read or is cut off."""
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read()
+    except OSError:
+        return None
+    cut = content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]
+    # OpenCV would fill a JPEG that is cut off up with grey.
+    return None if cut or not content else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
 
 
 def mask_names(files):
@@ -223,6 +242,11 @@ def open_onnx(path, args):
 
 
 def open_paddle(path, params, args):
+    cpu = Path("/proc/cpuinfo")
+    told = cpu.read_text(encoding="utf-8", errors="replace") if cpu.exists() else ""
+    if "AuthenticAMD" in told and " avx2 " in told:
+        # Else the MKL in Paddle would not use AVX2; it is read as Paddle is imported.
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     # What Paddle remarks at its start asks nothing of the user.
     os.environ.setdefault("GLOG_minloglevel", "2")
     warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
@@ -250,8 +274,12 @@ def open_paddle(path, params, args):
     return run
 
 
-def mask_of(output, size):
+def mask_of(output, size, output_op):
     """Return classes, uint8 of `size` (H, W), of an output: classes 1 x h x w, or a number for each class."""
+    if output_op == "softmax":
+        # Logits and the logarithms of their probabilities differ by one number a pixel, the same for all
+        # classes, and so they do when interpolated: the largest stays the largest.
+        output = np.log(np.maximum(output, np.finfo(np.float32).tiny))
     if output.ndim == 3:
         return cv2.resize(output[0].astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
     planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in output[0]]

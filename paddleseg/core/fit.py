@@ -23,6 +23,7 @@ from paddleseg.core.teacher_cache import stack_with_keys
 from paddleseg.core.trainer import Trainer
 from paddleseg.core.update import Update
 from paddleseg.core.watchdog import Watchdog
+from paddleseg.cvlibs.check_distill import DISTILLATION_SECTIONS
 from paddleseg.datasets.mixing import mixed
 from paddleseg.datasets.sampling import ReplacedSamples
 from paddleseg.errors import UserError
@@ -47,7 +48,8 @@ def fit(
         builder: the `SegBuilder` of the run.
         args: the parsed flags of `training_flags.add_training_flags`.
         evaluate: `evaluate(on_batch=...) -> Scores` of the model, or None.
-        decided_by: {key: value} of what decides the outcome beside config and flags.
+        decided_by: {key: value} of what decides the outcome beside config and flags; None for a plain
+            training, of which the config's `DISTILLATION_SECTIONS` decide nothing.
         unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.
         teacher_cfgs: the `Config` of each teacher.
         distill_file: the path of the distill_config.py, where it declares anything.
@@ -63,7 +65,8 @@ def fit(
         train_dataset=builder.train_dataset,
         unlabeled_dataset=builder.unlabeled_dataset if unlabeled_per_batch else None,
     )
-    about = outcome(builder.cfg, args, {**files, **(decided_by or {})})
+    unread = DISTILLATION_SECTIONS if decided_by is None else ()
+    about = outcome(builder.cfg, args, {**files, **(decided_by or {})}, unread)
     folder, state = find_checkpoint(args, about)
     snapshot = _snapshot(step, builder, args)
     if folder is not None:

@@ -16,7 +16,7 @@ AUTO = "auto"
 _WITHOUT_EFFECT = ("imports", "export")
 
 
-def outcome(cfg, args, also=None):
+def outcome(cfg, args, also=None, unread=()):
     """Return {dotted key: value} of everything that decides what a training comes to.
 
     The paths of pretrained weights do not: a checkpoint has taken their place.
@@ -25,8 +25,9 @@ def outcome(cfg, args, also=None):
         cfg: the `Config`.
         args: the parsed flags of `training_flags.add_training_flags`.
         also: more such keys, of a teacher for instance.
+        unread: sections of the config that this kind of training does not read.
     """
-    dic = {key: value for key, value in cfg.dic.items() if key not in _WITHOUT_EFFECT}
+    dic = {key: value for key, value in cfg.dic.items() if key not in (*_WITHOUT_EFFECT, *unread)}
     flat = {
         key: value
         for key, value in flattened(dic).items()

@@ -70,8 +70,10 @@ class CacheRecord:
     def log_total(self):
         """Log it for the whole run."""
         hits, asked = self._sums()
-        share = f" ({hits / asked:.1%})" if asked else ""
-        logger.info(f"teacher cache: {hits} of {asked} rows{share} were read, the others computed")
+        if not asked:
+            return
+        rest = "" if hits == asked else ", the others computed, and with them the rest of their batches"
+        logger.info(f"teacher cache: {hits} of {asked} rows ({hits / asked:.1%}) were read{rest}")
 
     def _sums(self):
         return sum(t.hits for t in self._teachers), sum(t.asked for t in self._teachers)

@@ -6,6 +6,8 @@ from paddleseg.cvlibs import manager, signature
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.errors import suggestion
 
+# Sections that training without a teacher passes over.
+DISTILLATION_SECTIONS = ("distill", "distill_loss", "unlabeled_dataset")
 SUPPLIED_TO_LOSSES = ("num_classes", "student_channels", "teacher_channels")
 SUPPLIED_TO_CONNECTORS = ("student_channels", "teacher_channels")
 WEIGHTINGS = ("mean", "confidence")

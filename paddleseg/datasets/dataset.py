@@ -11,6 +11,7 @@ from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
+from paddleseg.utils.list_file import read_lines
 
 MODES = ("train", "val", "test")
 
@@ -30,15 +31,8 @@ def read_list(path, root, separator=" ", masks_needed=True):
     Raises:
         UserError: the list is missing, empty or no UTF-8 text, or a line is not of that form.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"cannot read the list {str(path)!r}: it is no plain file")
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            lines = file.read().splitlines()
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a null character
-        raise UserError(f"cannot read the list {str(path)!r}: {error}") from error
     files = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         names = [name.strip() for name in line.split(separator) if name.strip()]
         if not names:
             continue

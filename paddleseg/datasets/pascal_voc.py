@@ -2,7 +2,7 @@
 
 from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, pair_by_stem
-from paddleseg.errors import UserError
+from paddleseg.utils.list_file import read_lines
 
 # The lists of each mode, and the folders of their masks.
 _PARTS = {
@@ -61,13 +61,7 @@ class PascalVOC(PublishedDataset):
         home = root / "VOC2012"
         pairs = []
         for name, masks in _PARTS[self.split]:
-            stems = _read_stems(home / "ImageSets" / "Segmentation" / f"{name}.txt")
+            lines = read_lines(home / "ImageSets" / "Segmentation" / f"{name}.txt")
+            stems = [line.strip() for line in lines if line.strip()]
             pairs += pair_by_stem(home / "JPEGImages", home / masks, stems)
         return pairs
-
-
-def _read_stems(path):
-    try:
-        return path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the list {str(path)!r}: {error}") from error

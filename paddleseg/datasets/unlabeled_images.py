@@ -8,6 +8,7 @@ from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import in_folder
+from paddleseg.utils.list_file import read_lines
 
 
 @manager.DATASETS.add_component
@@ -51,9 +52,5 @@ class UnlabeledImages(FileSamples):
 
 
 def _listed(path, root):
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            names = [line.strip() for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the list {str(path)!r}: {error}") from error
+    names = [line.strip() for line in read_lines(path)]
     return [os.path.join(root, name) for name in names if name]

@@ -5,10 +5,10 @@ import re
 
 import yaml
 
+from paddleseg.cvlibs.check_distill import DISTILLATION_SECTIONS
+
 ABSENT = "–"
 _TEACHERS_MODEL = re.compile(r"teacher( \d+)?\.model\b")
-# Sections that training without a teacher passes over.
-_OF_DISTILLATION = ("distill", "distill_loss", "unlabeled_dataset")
 
 
 def differences(runs):
@@ -64,7 +64,7 @@ def _of(run):
         distill_file["--distill_config"] = about["distill_config"]
         distill_file["--distill_config (SHA-256)"] = str(about.get("distill_config_sha256"))[:12]
     also = {key: about[key] for key in ("device", "paddle") if key in about}
-    idle = () if run.distilled else _OF_DISTILLATION
+    idle = () if run.distilled else DISTILLATION_SECTIONS
     config = {key: value for key, value in about["config"].items() if key not in idle}
     return {**config, **of_teachers, **distill_file, "--seed": about.get("seed"), **also}
 

@@ -6,6 +6,7 @@ import os
 from typing import Optional
 
 from paddleseg.errors import UserError
+from paddleseg.utils.list_file import read_lines
 from paddleseg.utils.logger import logger
 from paddleseg.utils.mask_folders import mask_folders
 
@@ -96,12 +97,8 @@ def in_folder(path):
 
 
 def _in_list(path):
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            lines = [line.strip() for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the list {path}: {error}") from None
-    return [_of_line(line, os.path.dirname(path)) for line in lines]
+    lines = [line.strip() for line in read_lines(path)]
+    return [_of_line(line, os.path.dirname(path)) for line in lines if line]
 
 
 def _of_line(line, folder):

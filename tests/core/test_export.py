@@ -264,7 +264,8 @@ def test_a_broken_image_is_passed_over_and_said(tmp_path, trained, repository, c
     ("flag", "value", "told"),
     [
         ("--save_dir", "{file}/masks", "cannot make the folder"),
-        ("--config", "{file}", "no deploy.yaml as export.py writes it"),
+        ("--config", "{file}", "file is no deploy.yaml, which export.py writes beside the model"),
+        ("--config", "{file}.yaml", "file.yaml: No such file or directory"),
     ],
 )
 def test_what_a_deployment_refuses(tmp_path, trained, repository, capsys, monkeypatch, flag, value, told):
@@ -281,6 +282,31 @@ def test_what_a_deployment_refuses(tmp_path, trained, repository, capsys, monkey
         runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
     assert stop.value.code == 2
     assert told in capsys.readouterr().err
+
+
+def test_probabilities_give_the_classes_of_their_logits_at_any_size(repository):
+    mask_of = runpy.run_path(str(repository / "deploy/infer.py"))["mask_of"]
+    logits = 4 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
+    likely = np.exp(logits - logits.max(1, keepdims=True))
+    masks = [
+        mask_of(output, (61, 83), op)
+        for output, op in ((logits, "none"), (likely / likely.sum(1, keepdims=True), "softmax"))
+    ]
+    np.testing.assert_array_equal(*masks)
+    assert set(np.unique(masks)) == set(range(5))
+
+
+def test_an_image_that_is_cut_off_is_none(tmp_path, repository):
+    read_image = runpy.run_path(str(repository / "deploy/infer.py"))["read_image"]
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
+    path = str(tmp_path / "a.jpg")
+    cv2.imwrite(path, image)
+    np.testing.assert_array_equal(read_image(path), cv2.imread(path))
+    os.truncate(path, os.path.getsize(path) // 2)
+    assert read_image(path) is None
+    os.truncate(path, 0)
+    assert read_image(path) is None
+    assert read_image(str(tmp_path / "gone.jpg")) is None
 
 
 def test_masks_of_equal_names_are_kept_apart(repository):

@@ -154,6 +154,14 @@ def test_a_checkpoint_of_another_optimizer(train, tmp_path):
     refused(result, "it was trained with Momentum, the config says AdamW")
 
 
+def test_what_plain_training_does_not_read_is_no_part_of_it(train, tmp_path):
+    losses = {"types": [{"type": "KLLoss"}], "coef": [3]}
+    assert train("--device", "cpu", "--iters", "2", distill_loss=losses)[0] == 0
+    losses = {"types": [{"type": "KLLoss"}], "coef": [1]}
+    flags = "--resume_model", tmp_path / "out" / "iter_2", "--device", "cpu", "--iters", "2"
+    refused(train(*flags, distill_loss=losses), "is at iteration 2 of 2 already")
+
+
 def test_a_dataset_that_says_no_number_of_classes(train):
     model = {"type": "Model"}
     digits = {"type": "Digits"}
