@@ -1,9 +1,10 @@
 """Open every file of a config's data sets and tell what is wrong: missing or damaged files, sizes that differ
-between image and mask, mask values that are no class, images in both sets; and the share of each class.
+between image and mask, mask values that are no class, images in both sets; and the share of each class, with
+a note of those that no mask holds.
 
 python tools/check_dataset.py --config CONFIG.yml
 
-Exit status: 0 nothing is wrong, 1 something is, 2 the check cannot run.
+Exit status: 0 nothing is wrong (whatever is noted), 1 something is, 2 the check cannot run.
 """
 
 import argparse
@@ -33,6 +34,8 @@ def main():
     report = check_data.check_config(cfg, args.num_threads)
     for line in (*report.findings, *check_data.table(report)):
         print(line)
+    for line in check_data.notes(report):
+        print(f"note: {line}")
     count = len(report.findings)
     print(f"{count} finding{'' if count == 1 else 's'}")
     sys.exit(1 if count else 0)

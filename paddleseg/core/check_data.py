@@ -12,12 +12,14 @@ from tqdm import tqdm
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.signature import accepts
+from paddleseg.datasets.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.file_lists import pairs_of
 from paddleseg.errors import UserError
 from paddleseg.transforms.reading import decode_image, read_bytes, read_mask
 
 SECTIONS = ("train_dataset", "val_dataset")
+MOST_NAMED = 10  # of the values or classes in a line
 
 
 class Checked(NamedTuple):
@@ -41,11 +43,13 @@ class Report(NamedTuple):
         findings: what is wrong, a line each, in the order of the lists.
         pixels: {section: pixels of each class, then those ignored}.
         images: {section: in how many masks each class shows, then in how many something is ignored}.
+        labels: {section: what each class is called, by its number and its name, if it has one}.
     """
 
     findings: list
     pixels: dict
     images: dict
+    labels: dict
 
 
 def check_config(cfg, num_threads=4):
@@ -58,7 +62,7 @@ def check_config(cfg, num_threads=4):
     Raises:
         UserError: neither section is there, or a data set does not say its files and its classes.
     """
-    findings, pixels, images, digests = [], {}, {}, {}
+    findings, pixels, images, labels, digests = [], {}, {}, {}, {}
     sections = [section for section in SECTIONS if cfg.get(section) is not None]
     if not sections:
         raise UserError(f"{cfg.path}: there is neither train_dataset nor val_dataset to check")
@@ -79,8 +83,9 @@ def check_config(cfg, num_threads=4):
         counts = [one.pixels for one in checked if one.pixels is not None]
         if counts:
             pixels[section], images[section] = np.sum(counts, 0), np.sum([c > 0 for c in counts], 0)
+            labels[section] = labelled(class_names(dataset), dataset.num_classes)
         digests[section] = {one.digest: image for (image, _), one in zip(pairs, checked) if one.digest}
-    return Report(findings + _shared(digests), pixels, images)
+    return Report(findings + _shared(digests), pixels, images, labels)
 
 
 def _build(spec, section):
@@ -128,7 +133,7 @@ def check_pair(dataset, pair):
     wrong, pixels = _count(mask, dataset.num_classes, ignore_index)
     if wrong:
         findings.append(
-            f"the mask {mask_path!r} holds {', '.join(map(str, wrong[:10]))}, but masks hold "
+            f"the mask {mask_path!r} holds {', '.join(map(str, wrong[:MOST_NAMED]))}, but masks hold "
             f"0..{dataset.num_classes - 1}, or {ignore_index} for what is ignored"
         )
     return Checked(findings, digest, pixels)
@@ -163,8 +168,20 @@ def table(report):
     """Return the shares of the classes as lines of text."""
     lines = []
     for section, pixels in report.pixels.items():
-        lines.append(f"{section:20} {'pixels':>10} {'masks':>8}")
-        names = [f"class {index}" for index in range(len(pixels) - 1)] + ["ignored"]
+        names = [*(f"class {label}" for label in report.labels[section]), "ignored"]
+        width = max(18, *map(len, names))
+        lines.append(f"{section:{width + 2}} {'pixels':>10} {'masks':>8}")
         for name, count, shown in zip(names, pixels, report.images[section]):
-            lines.append(f"  {name:18} {count / max(pixels.sum(), 1):10.4%} {shown:8}")
+            lines.append(f"  {name:{width}} {count / max(pixels.sum(), 1):10.4%} {shown:8}")
+    return lines
+
+
+def notes(report):
+    """Return what may be meant so but is worth a look, lines: classes that no mask of a data set holds."""
+    lines = []
+    for section, images in report.images.items():
+        absent = [label for label, shown in zip(report.labels[section], images) if not shown]
+        if absent:
+            more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+            lines.append(f"{section}: no mask holds class {', '.join(absent[:MOST_NAMED])}{more}")
     return lines

@@ -55,7 +55,7 @@ def evaluate(
     counts = _Counts(num_classes, ignore_index, config)
     with paddle.no_grad(), contextlib.closing(loader):
         announced = _announced(loader, on_batch, batches.most)
-        shown = bar(announced, batches.most, "evaluating", with_bar)
+        shown = bar(announced, len(dataset), "evaluating", with_bar, batches.sizes_of_all)
         with contextlib.closing(shown):
             for groups in shown:
                 for group in groups:
@@ -147,6 +147,9 @@ class _SharedBatches:
     def __init__(self, num_samples, batch_size, rank, nranks):
         # Rank 0 has the most images, so the most batches.
         self.most = -(-len(range(0, num_samples, nranks)) // batch_size)
+        starts = range(0, num_samples, batch_size * nranks)
+        # Of the images of all ranks together, those that each of rank 0's batches stands for.
+        self.sizes_of_all = [min(starts.step, num_samples - start) for start in starts]
         mine = [(0, i) for i in range(rank, num_samples, nranks)]
         self._batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
 

@@ -1,5 +1,6 @@
 """What a run shows while it goes on: a bar that moves, or log lines."""
 
+import itertools
 import sys
 
 from tqdm import tqdm
@@ -8,6 +9,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from paddleseg.core import parallel
 from paddleseg.utils.logger import logger
 from paddleseg.utils.progress_bar import clock, shows_bars
+
+SHORTEST_BAR = 5  # columns that figures leave the bar
+GAP = 2  # columns between figures
+UNKNOWN_WIDTH = 1000  # columns where the terminal does not tell
 
 
 def bar_wanted(style):
@@ -50,9 +55,11 @@ class Lines:
 
 
 class Bar:
-    """A bar for the iterations of a training, its losses on the line below; log lines appear above.
+    """A bar for the iterations of a training, its losses on the row below; log lines appear above.
 
     It moves with each iteration. Its figures change when a summary is due: only then is the device read.
+    Those that have no room behind the bar lead the row below, and of that row the last are left out: none is
+    cut off in its middle.
 
     Args:
         iters: the last iteration.
@@ -65,25 +72,29 @@ class Bar:
         self._start_iter = start_iter
         self._best_miou = -1.0 if best_miou is None else best_miou
         self._figures = []
+        self._losses = []
 
     def __enter__(self):
         self._redirected = logging_redirect_tqdm([logger])
         self._redirected.__enter__()
-        self._bar = tqdm(
+        self._bar = _Row(
+            lambda columns, elapsed: {"postfix": ", ".join(self._behind_the_bar(columns, elapsed))},
             desc="training",
             total=self._iters,
             initial=self._start_iter,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
-            dynamic_ncols=True,
         )
-        self._losses = tqdm(total=0, bar_format="{desc}", dynamic_ncols=True)
-        self._show()
+        self._below = _Row(
+            lambda columns, elapsed: {"prefix": "  ".join(self._below_the_bar(columns, elapsed))},
+            total=0,
+            bar_format="{desc}",
+        )
         return self
 
     def __exit__(self, *error):
         # In this order they stay on the screen in their own.
         self._bar.close()
-        self._losses.close()
+        self._below.close()
         self._redirected.__exit__(*error)
 
     def advance(self):
@@ -97,8 +108,7 @@ class Bar:
             f"{figures['ips']:.4g} img/s",
             f"lr {figures['lr']:.3g}",
         ]
-        losses = (f"{name} {value:.4f}" for name, value in figures["losses"].items())
-        self._losses.set_description_str("  ".join(losses))
+        self._losses = [f"{name} {value:.4f}" for name, value in figures["losses"].items()]
         self._show()
 
     def add_evaluation(self, scores, iteration, ema=False):
@@ -108,5 +118,42 @@ class Bar:
             self._show()
 
     def _show(self):
-        best = [f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else []
-        self._bar.set_postfix_str(", ".join([*self._figures, *best]))
+        self._bar.refresh()
+        self._below.refresh()
+
+    def _of_the_run(self):
+        return [*self._figures, *([f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else [])]
+
+    def _behind_the_bar(self, columns, elapsed):
+        # By the widest count, so that figures do not change their row as it grows.
+        always = f"training: 100%|| {self._iters}/{self._iters} [{tqdm.format_interval(elapsed)}]"
+        return _fitting(self._of_the_run(), columns - len(always) - SHORTEST_BAR)
+
+    def _below_the_bar(self, columns, elapsed):
+        shown = self._behind_the_bar(columns, elapsed)
+        return _fitting([*self._of_the_run()[len(shown) :], *self._losses], columns + GAP)
+
+
+class _Row(tqdm):
+    """A row whose texts are chosen anew whenever it is drawn, by the width that the terminal then has.
+
+    Args:
+        texts: the columns that there are, and the seconds since the row began, to those of tqdm's own texts
+            that it decides.
+    """
+
+    def __init__(self, texts, **kwargs):
+        self._texts = texts
+        super().__init__(dynamic_ncols=True, **kwargs)
+
+    @property
+    def format_dict(self):
+        """What tqdm draws the row from."""
+        said = super().format_dict
+        return {**said, **self._texts(said["ncols"] or UNKNOWN_WIDTH, said["elapsed"])}
+
+
+def _fitting(figures, columns):
+    """Return the first of some texts, as many as fit into `columns` with a gap each."""
+    ends = itertools.accumulate(len(text) + GAP for text in figures)
+    return [text for text, end in zip(figures, ends) if end <= columns]

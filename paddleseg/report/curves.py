@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import List, Tuple
 
+from paddleseg.report.overlaps import covered
+
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 30  # of the plane that the lines leave free
 MOST_POINTS = 300  # a line is not much wider than that
@@ -21,6 +23,7 @@ class Line:
         dashed: drawn so.
         pieces: lists of (x, y) in pixels; between two of them values are missing.
         marked: whether its points are to be told apart.
+        covered: list of (number of later lines that hide it there, piece); see `overlaps.covered`.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Line:
     dashed: bool
     pieces: List[List[Tuple[float, float]]]
     marked: bool
+    covered: List[Tuple[int, List[Tuple[float, float]]]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +86,8 @@ def chart(title, curves):
         lines.append(
             Line(name, color % COLORS, dashed or color >= COLORS, pieces, len(points) <= MOST_MARKED)
         )
+    hidden = covered([line.pieces for line in lines])
+    lines = [dataclasses.replace(line, covered=under) for line, under in zip(lines, hidden)]
     return Chart(title, [line for line in lines if line.pieces], x_ticks, y_ticks)
 
 
@@ -96,14 +102,16 @@ def thinned(points, most=MOST_POINTS):
     return means or list(points)
 
 
-def ticks(low, high, count, whole=False):
-    """Return about `count` round numbers from `low` to `high`, those within."""
+def ticks(low, high, count, whole=False, around=False):
+    """Return about `count` round numbers within `low` and `high`, with the next beyond if `around`."""
     rough = (high - low) / count
     unit = 10.0 ** math.floor(math.log10(rough))
     step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough * 0.999)
     step = max(step, 1) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(k * step, 12) for k in range(first, last + 1)]
+    if around:
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
 def _trained(run):
@@ -123,16 +131,18 @@ def _evaluations(runs):
 def _axis(values, start, end, count, whole=False):
     """Return the function from a value to its pixel, and the ticks."""
     low, high = min(values), max(values)
-    if low == high:
+    if math.isclose(low, high, rel_tol=1e-9):
         margin = 1 if whole else abs(low) * 0.1 or 1
         low, high = low - margin, high + margin
-    room = 0 if whole else 0.04 * (high - low)
-    low, high = low - room, high + room
+    # An axis of values ends at numbers that are told, so that the largest can be read from it.
+    labels = ticks(low, high, count, whole, around=not whole)
+    if not whole:
+        low, high = labels[0], labels[-1]
 
     def pixel(value):
         return start + (value - low) / (high - low) * (end - start)
 
-    return pixel, [(round(pixel(tick), 1), _short(tick)) for tick in ticks(low, high, count, whole)]
+    return pixel, [(round(pixel(label), 1), _short(label)) for label in labels]
 
 
 def _short(number):

@@ -100,6 +100,8 @@ def _gallery(comparison, distilled, plain, images, compared):
     logger.info(f"running {plain.name} and {distilled.name} on {len(indices)} validation images")
     examples = compare(*models.values(), dataset, num_classes, indices, config)
     helped, hurt = extremes(examples, images)
+    if not (helped or hurt):
+        return Gallery(missing=_why_none(plain, distilled, examples))
     teacher, note = _teacher(comparison, distilled)
     if teacher is not None:
         models = {"teacher": teacher, **models}
@@ -166,6 +168,15 @@ def _colors(num_classes, names):
     # Black leaves a photograph as it is.
     css = ["rgb({}, {}, {})".format(*color) if color.any() else "transparent" for color in colors]
     return list(zip(labelled(names, num_classes), css))
+
+
+def _why_none(plain, distilled, examples):
+    if not examples:
+        return "None of the validation images that were compared has a pixel that counts."
+    return (
+        f"No image is shown, since {distilled.name} and {plain.name} have the same mean IoU on each of the "
+        f"{len(examples)} validation images that were compared."
+    )
 
 
 def _explained(plain, distilled, examples, count):

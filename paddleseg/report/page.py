@@ -58,6 +58,7 @@ def report(runs, args):
         "cost_notes": notes,
         "classes": tables.class_scores(runs),
         "charts": drawn,
+        "covered": any(line.covered for chart in drawn for line in chart.lines),
         "no_charts": None
         if drawn
         else "None of these runs has a history.jsonl that tells of a loss or an mIoU.",

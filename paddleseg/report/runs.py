@@ -110,7 +110,9 @@ def read_runs(folders):
     for folder, path in zip(folders, paths):
         if paths.count(path) > 1:
             raise UserError(f"{folder}: this run is given {paths.count(path)} times")
-    return [_read_run(folder, name) for folder, name in zip(folders, _names(paths))]
+    # A link is called by its own name: that is what was given.
+    given = [os.path.abspath(folder) for folder in folders]
+    return [_read_run(folder, name) for folder, name in zip(folders, _names(given))]
 
 
 def comparisons(runs):

@@ -98,7 +98,9 @@ def gains(found):
         if distilled and plain and _on_one_set(runs):
             over = f"{np.mean(distilled) - np.mean(plain):+.4f}"
         if problem is None:
-            share = f"{share_of_gap(distilled, plain, teachers):.0%}"
+            # How much a distilled student varies is not known of a single one.
+            remark = "" if len(distilled) > 1 else " (one seed)"
+            share = f"{share_of_gap(distilled, plain, teachers):.0%}{remark}"
         else:
             notes.append(f"{names(comparison.distilled)}: no share of the gap is given, since {problem}.")
         for group in (comparison.teachers, comparison.plain):

@@ -1,5 +1,6 @@
 """How far something has come: a bar that moves on a terminal, a log line every so often elsewhere."""
 
+import itertools
 import os
 import sys
 import time
@@ -22,27 +23,32 @@ def shows_bars(stream):
         return True
 
 
-def bar(iterable, total=None, label="", wanted=True):
-    """Yield the items of an iterable, with a progress bar on stderr if that is a terminal, else with lines.
+def bar(iterable, total=None, label="", wanted=True, sizes=None):
+    """Yield images, or batches, with a progress bar on stderr if that is a terminal, else with lines.
 
     What the logger says meanwhile appears above the bar.
 
     Args:
         iterable: what to go through.
-        total: number of items; default: the iterable's length, if it has one.
+        total: number of images; default: the iterable's length, if it has one.
         label: what is being done, before the bar.
         wanted: if false, there are lines on a terminal, too.
+        sizes: how many images each item stands for, as many numbers as there are items; default: one each.
     """
+    total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
+    counted = zip(iterable, itertools.repeat(1) if sizes is None else sizes)
     if not (wanted and shows_bars(sys.stderr)):
-        known = len(iterable) if total is None and hasattr(iterable, "__len__") else total
-        lines = ProgressLines(label, known)
-        for item in iterable:
+        lines = ProgressLines(label, total)
+        for item, size in counted:
             yield item
-            lines.advance()
+            lines.advance(size)
         return
-    with logging_redirect_tqdm([logger]):
-        # One below another bar goes away when it is done; left there, it would overwrite that one.
-        yield from tqdm(iterable, total=total, desc=label, dynamic_ncols=True, leave=None)
+    # One below another bar goes away when it is done; left there, it would overwrite that one.
+    shown = tqdm(total=total, desc=label, unit="img", dynamic_ncols=True, leave=None)
+    with logging_redirect_tqdm([logger]), shown:
+        for item, size in counted:
+            yield item
+            shown.update(size)
 
 
 class ProgressLines:
@@ -50,7 +56,7 @@ class ProgressLines:
 
     Args:
         label: what is being done.
-        total: number of steps; None if it is not known.
+        total: of what is counted; None if it is not known.
     """
 
     def __init__(self, label, total=None):
@@ -59,9 +65,9 @@ class ProgressLines:
         self._done = 0
         self._start = self._told = time.monotonic()
 
-    def advance(self):
-        """A step is done."""
-        self._done += 1
+    def advance(self, count=1):
+        """So many more are done."""
+        self._done += count
         now = time.monotonic()
         if now - self._told < SECONDS_BETWEEN_LINES or self._done == self._total:
             return

@@ -2,13 +2,15 @@ import collections
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
 import tiny
 
-from paddleseg.core.check_data import check_config
+from paddleseg.core.check_data import check_config, notes, table
 from paddleseg.cvlibs import Config
 from paddleseg.errors import UserError
 
@@ -45,6 +47,38 @@ def test_a_clean_set_has_no_findings_and_the_shares_of_its_classes(check, root):
         assert report.pixels[section].tolist() == [counted[0], counted[1], counted[255]]
         shown = [sum((mask == value).any() for mask in masks(root, split)) for value in (0, 1, 255)]
         assert report.images[section].tolist() == shown
+
+
+def plain(root, split, **keys):
+    """Return a section of a plain `Dataset` of the tiny files."""
+    files = {f"{split}_path": f"{root}/{split}_list.txt", "dataset_root": root}
+    return {"type": "Dataset", "mode": split, "transforms": [], **files, **keys}
+
+
+def test_classes_are_called_by_their_names(check, root):
+    longest = "the disc of the optic nerve"
+    report = check(val_dataset=plain(root, "val", num_classes=2, class_names=["ground", longest]))
+    lines = table(report)
+    assert [line.split("  ")[1] for line in lines if "class" in line] == [
+        "class 0 background",
+        "class 1 optic disc",
+        "class 0 ground",
+        f"class 1 {longest}",
+    ]
+    of_val = lines[lines.index(next(line for line in lines if line.startswith("val_dataset"))) :]
+    assert len({len(line) for line in of_val}) == 1
+    assert notes(report) == []
+    nameless = check(val_dataset=plain(root, "val", num_classes=2))
+    assert [line[:9] for line in table(nameless)[-3:]] == ["  class 0", "  class 1", "  ignored"]
+
+
+def test_a_class_that_no_mask_holds_is_a_note_and_no_finding(check, root):
+    three = {"num_classes": 3, "class_names": ["ground", "disc", "cup"]}
+    report = check(train_dataset=plain(root, "train", **three), val_dataset=None)
+    assert report.findings == []
+    assert notes(report) == ["train_dataset: no mask holds class 2 cup"]
+    many = check(train_dataset=None, val_dataset=plain(root, "val", num_classes=15))
+    assert notes(many) == ["val_dataset: no mask holds class 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 3 more"]
 
 
 def cut(path, size):
@@ -104,6 +138,15 @@ def test_one_section_is_enough_and_none_is_refused(check):
         check(train_dataset=None, val_dataset=None)
     with pytest.raises(UserError, match="Digits must have `num_classes` and a `file_list`"):
         check(train_dataset={"type": "Digits"}, imports=["tiny", "tutorial_model"], val_dataset=None)
+
+
+def test_the_tool_tells_a_note_and_exits_with_0(root, repository, tmp_path):
+    config = {"train_dataset": plain(root, "train", num_classes=3)}
+    path = tiny.write_yaml(tmp_path / "c.yml", config)
+    command = [sys.executable, str(repository / "tools/check_dataset.py"), "--config", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2:] == ["note: train_dataset: no mask holds class 2", "0 findings"]
 
 
 def test_the_tool_exits_as_it_says(check, root, command, tmp_path):

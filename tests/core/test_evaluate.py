@@ -173,6 +173,11 @@ def test_ranks_share_the_images_without_overlap(samples, nranks):
     seen = sorted(index for rank in ranks for batch in rank for _, index in batch)
     assert seen == list(range(samples))
     assert all(len(list(rank)) == len(rank) for rank in ranks)
+    # When rank 0 is done with its batch k, so are the others with theirs.
+    batches = [list(rank) for rank in ranks]
+    of_all = [sum(len(batch) for own in batches for batch in own[k : k + 1]) for k in range(len(batches[0]))]
+    assert all(rank.sizes_of_all == of_all for rank in ranks)
+    assert all(rank.most == len(of_all) for rank in ranks)
 
 
 def test_an_output_that_is_no_map_of_the_classes_is_refused():

@@ -122,6 +122,10 @@ def test_a_slow_evaluation_says_every_so_often_how_far_it_is(tmp_path, root, lin
     train(tmp_path, tiny.config(root, test_config={"batch_size": 1}))
     told = [line.partition(",")[0] for line in lines if line.startswith("evaluating")]
     assert told == ([] if seconds else [f"evaluating: {i}/5" for i in (1, 2, 3, 4)] * 2)
+    lines.clear()
+    train(tmp_path, tiny.config(root, test_config={"batch_size": 2}), "two")
+    told = [line.partition(",")[0] for line in lines if line.startswith("evaluating")]
+    assert told == ([] if seconds else [f"evaluating: {i}/5" for i in (2, 4)] * 2)
 
 
 def test_the_number_of_workers_changes_nothing(tmp_path, root, lines):

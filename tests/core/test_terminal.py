@@ -1,7 +1,9 @@
 """What stands on a terminal while a training goes on."""
 
 import io
+import os
 import re
+import struct
 import sys
 
 import pyte
@@ -13,20 +15,32 @@ from paddleseg.core.terminal import Bar, bar_wanted
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
+fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+
 FIGURES = {"losses": {"loss": 2.0, "KLLoss": 0.5}, "lr": 0.1, "ips": 8.0, "eta": 61.0}
 
 
 class Screen(io.StringIO):
-    """A terminal of 100 columns and more lines than any test writes."""
+    """A terminal of more lines than any test writes, whose width is that of a pseudo-terminal."""
 
-    def __init__(self):
+    def __init__(self, columns=100, handle=None):
         super().__init__()
-        self._screen = pyte.Screen(100, 200)
+        self._handle = handle
+        self._screen = pyte.Screen(columns, 200)
+        self.resize(columns)
         self._screen.set_mode(pyte.modes.LNM)
         self._stream = pyte.Stream(self._screen)
 
     def isatty(self):
         return True
+
+    def fileno(self):
+        return super().fileno() if self._handle is None else self._handle
+
+    def resize(self, columns):
+        self._screen.resize(columns=columns)
+        if self._handle is not None:
+            fcntl.ioctl(self._handle, termios.TIOCSWINSZ, struct.pack("HHHH", 200, columns, 0, 0))
 
     def write(self, text):
         self._stream.feed(text)
@@ -39,16 +53,17 @@ class Screen(io.StringIO):
 @pytest.fixture
 def terminal(monkeypatch):
     """Make stdout and stderr one terminal; within the test, since pytest sets them itself before."""
+    handles = os.openpty()
 
-    def make():
-        screen = Screen()
+    def make(columns=100):
+        screen = Screen(columns, handles[1])
         monkeypatch.setattr(sys, "stdout", screen)
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setenv("COLUMNS", "101")
-        monkeypatch.setenv("LINES", "200")
         return screen
 
-    return make
+    yield make
+    for handle in handles:
+        os.close(handle)
 
 
 def test_the_bar_has_all_figures_and_log_lines_stand_above_it(terminal):
@@ -66,6 +81,61 @@ def test_the_bar_has_all_figures_and_log_lines_stand_above_it(terminal):
         assert "ETA 00:01:01, 8 img/s, lr 0.1, best mIoU 0.2500" in first
         assert second == "loss 2.0000  KLLoss 0.5000"
     assert screen.lines()[-2:] == [first, second]
+
+
+LONG = {
+    "losses": {"loss": 0.2731, "CrossEntropyLoss": 0.1301, "SegChannelwiseLoss": 0.143},
+    "lr": 0.00901,
+    "ips": 14.55,
+    "eta": 45296,
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "behind", "below"),
+    [
+        (60, ["ETA"], ["img/s", "lr", "best mIoU", "loss"]),
+        (80, ["ETA", "img/s"], ["lr", "best mIoU", "loss", "CrossEntropyLoss"]),
+        (100, ["ETA", "img/s", "lr"], ["best mIoU", "loss", "CrossEntropyLoss", "SegChannelwiseLoss"]),
+        (
+            120,
+            ["ETA", "img/s", "lr", "best mIoU"],
+            ["loss", "CrossEntropyLoss", "SegChannelwiseLoss"],
+        ),
+    ],
+)
+def test_what_has_no_room_is_left_out_whole(terminal, columns, behind, below):
+    texts = {
+        "ETA": "ETA 12:34:56",
+        "img/s": "14.55 img/s",
+        "lr": "lr 0.00901",
+        "best mIoU": "best mIoU 0.7412",
+        "loss": "loss 0.2731",
+        "CrossEntropyLoss": "CrossEntropyLoss 0.1301",
+        "SegChannelwiseLoss": "SegChannelwiseLoss 0.1430",
+    }
+    screen = terminal(columns)
+    with Bar(iters=160000, start_iter=9999, best_miou=0.7412) as bar:
+        bar.add_training(LONG)
+        bar.advance()
+        bar._bar.refresh()
+        first, second = screen.lines()
+        figures = re.fullmatch(
+            r"training:   6%\|.{5,}\| 10000/160000 \[\d\d:\d\d, (.*)\]", first.replace("▏", " ")
+        )[1]
+        assert figures == ", ".join(texts[name] for name in behind)
+        assert second == "  ".join(texts[name] for name in below)
+    assert screen.lines() == [first, second]
+
+
+def test_a_terminal_made_narrower_moves_whole_figures(terminal):
+    screen = terminal(100)
+    with Bar(iters=160000, best_miou=0.7412) as bar:
+        bar.add_training(LONG)
+        assert screen.lines()[0].endswith("ETA 12:34:56, 14.55 img/s, lr 0.00901]")
+        screen.resize(60)
+        bar._bar.refresh()
+        assert screen.lines()[0].endswith(", ETA 12:34:56]")
 
 
 def test_the_best_score_is_the_models_own(terminal):

@@ -23,15 +23,35 @@ def test_ticks_are_round_and_within(low, high, count, whole, expected):
     assert ticks(low, high, count, whole) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 0.1411, [0, 0.05, 0.1, 0.15]),
+        (0.1, 0.5, [0.1, 0.2, 0.3, 0.4, 0.5]),
+        (-0.07, 0.22, [-0.1, 0, 0.1, 0.2, 0.3]),
+        (0.3, 0.3, [0.26, 0.28, 0.3, 0.32, 0.34]),
+        (0.1, 0.1 + 1e-16, [0.09, 0.095, 0.1, 0.105, 0.11]),
+        (1e-14, 3e-14, [1e-14, 1.5e-14, 2e-14, 2.5e-14, 3e-14]),
+    ],
+)
+def test_an_axis_of_values_ends_at_labels_around_them(low, high, expected):
+    drawn = chart("mIoU", [("a", 0, False, [(0, low), (1, high)])])
+    assert [float(text) for _, text in drawn.y_ticks] == pytest.approx(expected, abs=0)
+    assert drawn.y_ticks[0][0] == curves.HEIGHT - curves.BOTTOM
+    assert drawn.y_ticks[-1][0] == curves.TOP
+    pixels = [y for _, y in drawn.lines[0].pieces[0]]
+    assert curves.TOP <= min(pixels) <= max(pixels) <= curves.HEIGHT - curves.BOTTOM
+
+
 def test_pixels_by_hand(monkeypatch):
     monkeypatch.setattr(curves, "WIDTH", 164)
-    monkeypatch.setattr(curves, "HEIGHT", 148)
+    monkeypatch.setattr(curves, "HEIGHT", 140)
     drawn = chart("loss", [("a", 0, False, [(0, 0.0), (5, 1.0), (10, None), (15, 0.5), (20, 0.0)])])
-    # 100 pixels from 52 for 20 iterations, 108 from below for 1.08, the values' range and 4 % at either end.
-    assert drawn.lines[0].pieces == [[(52, 114), (77, 14)], [(127, 64), (152, 114)]]
+    # 100 pixels from 52 for 20 iterations, 100 from below for 1, the values' range.
+    assert drawn.lines[0].pieces == [[(52, 110), (77, 10)], [(127, 60), (152, 110)]]
     assert drawn.x_ticks == [(52, "0"), (77, "5"), (102, "10"), (127, "15"), (152, "20")]
-    assert [text for _, text in drawn.y_ticks] == ["0", "0.5", "1"]
-    assert [pixel for pixel, _ in drawn.y_ticks] == [114, 64, 14]
+    assert [text for _, text in drawn.y_ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert [pixel for pixel, _ in drawn.y_ticks] == [110, 90, 70, 50, 30, 10]
 
 
 def test_a_long_curve_is_thinned_to_means():
@@ -49,6 +69,17 @@ def test_a_single_value_is_a_point_in_the_middle():
     assert curves.LEFT < x < curves.WIDTH - curves.RIGHT
     assert curves.TOP < y < curves.HEIGHT - curves.BOTTOM
     assert chart("mIoU", [("a", 0, False, [(4, None)])]) is None
+
+
+def test_a_line_that_later_ones_hide_tells_where():
+    same = [(0, 0.5), (10, 0.25), (20, 0.25)]
+    drawn = chart(
+        "mIoU", [("a", 0, False, same), ("b", 1, False, same), ("c", 2, False, [*same[:2], (20, 1)])]
+    )
+    whole = drawn.lines[0].pieces[0]
+    assert drawn.lines[0].covered == [(2, whole[:2]), (1, whole[1:])]
+    assert drawn.lines[1].covered == [(1, whole[:2])]
+    assert drawn.lines[2].covered == []
 
 
 def test_every_loss_has_a_chart_of_the_runs_that_have_it(trained, made_up):

@@ -13,6 +13,8 @@ import yaml
 
 from paddleseg.errors import UserError
 from paddleseg.report import page as page_module
+from paddleseg.report.runs import comparisons, read_runs
+from paddleseg.report.tables import gains
 
 VOID = {"meta", "img", "link", "br", "wbr", "hr", "input"}
 NAMES = ("teacher", "plain_0", "plain_1", "distilled_0", "distilled_1")
@@ -174,6 +176,43 @@ def test_the_teacher_is_drawn_though_its_run_is_not_given(report, trained, unmea
     page = Page(report(trained / "plain_0", trained / "distilled_0", images=1))
     assert page.texts.count("teacher") == 1
     assert any("the teacher's own mIoU is not known here" in text for text in page.texts)
+
+
+def test_students_that_do_equally_well_have_no_pictures_but_a_reason(report, trained, tmp_path, unmeasured):
+    folder = shutil.copytree(trained / "distilled_0", tmp_path / "distilled_0")
+    shutil.copy(trained / "plain_0" / "best_model" / "model.pdparams", folder / "best_model")
+    page = Page(report(trained / "plain_0", folder))
+    assert page.tags.count("img") == 0
+    (why,) = [text for text in page.texts if text.startswith("No image is shown")]
+    assert why == (
+        "No image is shown, since distilled_0 and plain_0 have the same mean IoU on each of the 5 validation "
+        "images that were compared."
+    )
+    assert not any("better on 0" in text for text in page.texts)
+
+
+def test_the_share_of_a_single_distilled_seed_says_so(made_up):
+    teaching = {"role": "distill", "teachers": [{"config": {"model": {"type": "Big"}}, "weights": None}]}
+    given = [made_up("big", "Big", miou=0.9), made_up("p0", miou=0.5), made_up("p1", miou=0.51, seed=1)]
+    given.append(made_up("d0", miou=0.7, **teaching))
+    rows = {row[0]: row for row in gains(comparisons(read_runs(given))).rows}
+    assert rows["d0"][3:] == ["+0.1950", "49% (one seed)"]
+    given.append(made_up("d1", miou=0.7, **{**teaching, "seed": 1}))
+    rows = {row[0]: row for row in gains(comparisons(read_runs(given))).rows}
+    assert rows["d0, d1"][3:] == ["+0.1950", "49%"]
+
+
+def test_curves_that_hide_one_another_are_told_and_drawn_wider(report, made_up, unmeasured):
+    history = [{"kind": "eval", "iteration": k, "miou": 0.4839, "class_iou": []} for k in (10, 20)]
+    folders = [made_up(name, history=history) for name in ("a", "b", "c")]
+    page = Page(report(*folders))
+    widths = [float(value) for tag, name, value in page.attributes if (tag, name) == ("path", "stroke-width")]
+    assert widths == [8, 5]
+    told = "Where curves lie on one another, those beneath are drawn wider."
+    assert any(told in text for text in page.texts)
+    page = Page(report(folders[0]))
+    assert "path" not in page.tags
+    assert not any(told in text for text in page.texts)
 
 
 def test_a_teacher_without_weights_is_left_out_of_the_pictures(report, trained, tmp_path, unmeasured):

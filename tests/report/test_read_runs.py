@@ -76,6 +76,16 @@ def test_equal_names_are_told_apart_by_their_folders(made_up):
     assert [run.name for run in read_runs(folders)] == ["a/run", "b/run"]
 
 
+def test_a_link_is_called_by_its_own_name_and_is_the_run_it_leads_to(made_up, tmp_path):
+    folder, link = made_up("seed_0"), tmp_path / "student"
+    link.symlink_to(folder, target_is_directory=True)
+    (run,) = read_runs([f"{link}/"])
+    assert run.name == "student"
+    assert str(link) in run.origin
+    with pytest.raises(UserError, match="given 2 times"):
+        read_runs([link, folder])
+
+
 def test_the_best_is_the_histories_where_the_weights_say_nothing(made_up):
     evaluations = [
         {"kind": "eval", "iteration": 2, "miou": 0.5, "class_iou": [0.4, 0.6]},

@@ -40,6 +40,23 @@ def test_what_is_slow_says_every_so_often_how_far_it_is(capsys, seconds):
     ]
 
 
+def test_of_batches_the_images_are_counted(capsys, seconds, monkeypatch):
+    for _ in bar(iter("abcd"), 11, "evaluating", sizes=[3, 3, 3, 2]):
+        seconds[0] += progress_bar.SECONDS_BETWEEN_LINES
+    lines = [line.partition("\t")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "evaluating: 3/11, 0.15 a second, ETA 00:00:53",
+        "evaluating: 6/11, 0.15 a second, ETA 00:00:33",
+        "evaluating: 9/11, 0.15 a second, ETA 00:00:13",
+    ]
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert list(bar(iter("abcd"), 11, "evaluating", sizes=[3, 3, 3, 2])) == list("abcd")
+    last = sys.stderr.getvalue().rpartition("\r")[2]
+    assert "100%" in last
+    assert "11/11" in last
+    assert "img/s" in last
+
+
 def test_a_number_that_is_not_known_is_left_out(capsys, seconds):
     lines = ProgressLines("reading")
     seconds[0] += 40

@@ -1,0 +1,36 @@
+"""Which stretches of a line are hidden, by hand."""
+
+from paddleseg.report.overlaps import covered
+
+
+def test_lines_apart_hide_nothing_of_one_another():
+    low, high = [[(0, 10), (50, 10), (100, 20)]], [[(0, 12), (50, 12), (100, 22)]]
+    assert covered([low, high]) == [[], []]
+    assert covered([]) == []
+
+
+def test_a_stretch_is_hidden_by_as_many_as_lie_on_it():
+    first = [[(0, 10), (50, 10), (100, 10)]]
+    second = [[(0, 10.5), (50, 10.5), (100, 30)]]
+    # Its points are others, and it begins later.
+    third = [[(40, 10), (60, 10), (120, 10)]]
+    assert covered([first, second, third]) == [
+        [(1, [(0, 10), (50, 10), (100, 10)])],
+        [],
+        [],
+    ]
+    third = [[(-10, 10), (60, 10), (120, 10)]]
+    assert covered([first, second, third])[0] == [(2, [(0, 10), (50, 10)]), (1, [(50, 10), (100, 10)])]
+
+
+def test_where_lines_cross_none_is_hidden():
+    rising = [[(x, x) for x in range(0, 40, 2)]]
+    falling = [[(x, 40 - x) for x in range(0, 40, 2)]]
+    assert covered([rising, falling]) == [[], []]
+
+
+def test_a_gap_hides_nothing_and_a_lone_point_is_hidden_whole():
+    line = [[(0, 10), (20, 10)], [(60, 10)], [(80, 10), (100, 10)]]
+    with_gap = [[(0, 10), (20, 10)], [(60, 10)]]
+    assert covered([line, with_gap])[0] == [(1, [(0, 10), (20, 10)]), (1, [(60, 10)])]
+    assert covered([with_gap, line])[0] == [(1, [(0, 10), (20, 10)]), (1, [(60, 10)])]
