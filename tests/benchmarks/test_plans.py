@@ -9,9 +9,10 @@ from paddleseg.cvlibs import Config
 from paddleseg.cvlibs.yaml_file import load_config
 
 PLAN = "benchmarks/plans/camvid.yml"
-PLANS = (PLAN, "benchmarks/plans/optic_disc.yml")
+PLANS = (PLAN, "benchmarks/plans/camvid_recipe.yml", "benchmarks/plans/optic_disc.yml")
 RECIPE = "configs/recipes/deeplabv3p_resnet18_fitnet_camvid.yml"
-RECIPES_METHOD = "FitNetLoss on five maps and KLLoss per pixel, coef 3"
+RECIPES_METHOD = "FitNetLoss on five maps and KLLoss per pixel"
+CHOSEN = "five maps 10 times until 300, KLLoss 10"
 
 
 def read(path):
@@ -33,5 +34,7 @@ def test_every_method_is_a_valid_config(path, repository, tmp_path):
 def test_the_recipe_is_a_method_of_the_table(repository):
     plan = read(repository / PLAN)
     recipe, _ = load_config(str(repository / RECIPE))
+    chosen = read(repository / "benchmarks/plans/camvid_recipe.yml")["methods"][CHOSEN]
+    assert chosen == plan["methods"][RECIPES_METHOD]
     student, _ = load_config(str(repository / "benchmarks/plans/camvid/student.yml"))
     assert recipe == {**student, **plan["methods"][RECIPES_METHOD]}
