@@ -58,7 +58,19 @@ def export(args):
     num_classes = _num_classes(model, shape)
     exported = ExportedModel(model, args.output_op)
     exported.eval()
+    is_new = not os.path.exists(args.save_dir)
     make_save_dir(args.save_dir)
+    try:
+        names = _write(exported, cfg, args, shape, num_classes)
+    except UserError:
+        if is_new:
+            os.rmdir(args.save_dir)
+        raise
+    logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
+
+
+def _write(exported, cfg, args, shape, num_classes):
+    """Write all files to `args.save_dir` and return the names of the model's."""
     # Written beside, so that what stands in the folder in the end is whole and was compared.
     with tempfile.TemporaryDirectory(dir=args.save_dir, prefix=".export.") as scratch:
         names = save_graph(exported, scratch, shape)
@@ -68,7 +80,7 @@ def export(args):
         write_deploy_file(scratch, names, cfg, args.output_op, shape, num_classes)
         for name in [*names.values(), "deploy.yaml"]:
             os.replace(os.path.join(scratch, name), os.path.join(args.save_dir, name))
-    logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
+    return names
 
 
 def _num_classes(model, shape):

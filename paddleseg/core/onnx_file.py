@@ -87,7 +87,11 @@ def compare(path, exported, cfg, args, shape):
     Raises:
         UserError: fewer than `AGREEMENT` of the pixels have the model's class, or there is no such image.
     """
-    session = open_session(path)
+    try:
+        session = open_session(path)
+    except UserError as error:
+        told = str(error).replace(path, os.path.basename(path))
+        raise UserError(f"the ONNX file is wrong and was not kept: {told}") from error
     name = session.get_inputs()[0].name
     source, images = _images(cfg, args, shape)
     equal = total = 0

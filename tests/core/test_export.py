@@ -163,7 +163,47 @@ class TestOnnx:
         monkeypatch.setattr(onnx_file, "_classes", lambda o: right(o) + next(flipped) % 2)
         with pytest.raises(UserError, match=r"is wrong and was not kept: 0\.0000%"):
             export(flags(trained, tmp_path / "out", format="onnx"))
-        assert os.listdir(tmp_path / "out") == []
+        assert not os.path.exists(tmp_path / "out")
+        (tmp_path / "mine").mkdir()
+        with pytest.raises(UserError, match="is wrong and was not kept"):
+            export(flags(trained, tmp_path / "mine", format="onnx"))
+        assert os.listdir(tmp_path / "mine") == []
+
+    def test_what_onnxruntime_cannot_load_is_said_without_a_path_that_is_gone(
+        self, tmp_path, trained, monkeypatch
+    ):
+        failing = "import sys; open(sys.argv[3], 'w').write('no graph')"
+        monkeypatch.setattr(onnx_file, "_CONVERSION", failing)
+        with pytest.raises(UserError, match="not kept: model.onnx cannot be loaded by onnxruntime") as told:
+            export(flags(trained, tmp_path / "out", format="onnx"))
+        assert str(tmp_path) not in str(told.value)
+
+    @pytest.mark.parametrize(
+        "model",
+        [
+            {"type": "PPLiteSeg", "backbone": {"type": "STDC1"}},
+            {
+                "type": "PSPNet",
+                "backbone": {"type": "ResNet18_vd", "output_stride": 16},
+                "enable_auxiliary_loss": False,
+            },
+        ],
+        ids=lambda model: model["type"],
+    )
+    def test_pyramid_pooling_is_right_at_any_size(self, tmp_path, model):
+        import onnxruntime
+
+        config = tiny.write_yaml(tmp_path / "c.yml", {"model": {**model, "num_classes": 3}})
+        network = SegBuilder(Config(config, sections=("model",))).model
+        network.eval()
+        weights = tiny.save_weights(tmp_path / "model.pdparams", network)
+        export(flags((config, weights, None), tmp_path / "out", format="onnx", output_op="none"))
+        session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
+        for size in ((33, 65), (160, 96)):
+            images = np.random.default_rng(0).standard_normal((2, 3, *size)).astype("float32")
+            ours = network(paddle.to_tensor(images))[0].numpy()
+            theirs = session.run(None, {session.get_inputs()[0].name: images})[0]
+            np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4 * np.abs(ours).max())
 
 
 @pytest.mark.skipif(PADDLE_3, reason="Paddle 2 alone is refused")
