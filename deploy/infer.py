@@ -103,8 +103,12 @@ def image_files(path):
         files = without_masks(sorted(file for file in found if file.lower().endswith(SUFFIXES)))
     elif path.lower().endswith(".txt") and os.path.isfile(path):
         with open(path, encoding="utf-8-sig") as file:
-            names = [line.split()[0] for line in file if line.strip()]
-        files = [os.path.join(os.path.dirname(path), name) for name in names]
+            lines = [line.strip() for line in file if line.strip()]
+        folder = os.path.dirname(path)
+        # A line is an image, whose name may hold spaces, or an image and a mask.
+        whole = [os.path.isfile(os.path.join(folder, line)) for line in lines]
+        names = [line if known else line.split()[0] for line, known in zip(lines, whole)]
+        files = [os.path.join(folder, name) for name in names]
     else:
         files = [path] if os.path.isfile(path) else []
     if not files:
@@ -113,7 +117,7 @@ def image_files(path):
 
 
 def without_masks(files):
-    """Return a folder's images without the folders of masks in it, by the rule of predict.py; say how many.
+    """Return a folder's images without the folders of masks in it, as predict.py does; say how many.
 
     A folder's files are masks if all are PNG with a palette or in grey, the first three hold 64 values at
     most, and other folders hold other images.
@@ -125,12 +129,15 @@ def without_masks(files):
     if len(masks) == len(folders):
         return files
     for folder in masks:
-        print(f"left out, as masks: {len(folders[folder])} image(s) in {folder}", file=sys.stderr)
+        count = len(folders[folder])
+        print(f"left out, as masks: {count} image(s) in {folder}; else name it itself", file=sys.stderr)
     return [file for file in files if os.path.dirname(file) not in masks]
 
 
 def is_flat(file):
     """Tell whether a file is a PNG with a palette or in grey, as the 26th byte of it says."""
+    if not file.lower().endswith(".png"):
+        return False
     try:
         with open(file, "rb") as stream:
             head = stream.read(26)
@@ -142,7 +149,11 @@ def is_flat(file):
 def is_few(file):
     """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
     image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
-    return image is not None and len(np.unique(image.reshape(-1, *image.shape[2:]), axis=0)) <= 64
+    if image is None:
+        return False
+    # One number a pixel: rows of them would be sorted ten times as slowly.
+    channels = image.reshape(*image.shape[:2], -1).astype(np.int64)
+    return len(np.unique(sum(channels[..., i] << (16 * i) for i in range(channels.shape[2])))) <= 64
 
 
 def read_image(file):
@@ -150,11 +161,26 @@ def read_image(file):
     try:
         with open(file, "rb") as stream:
             content = stream.read()
-    except OSError:
+        # OpenCV would fill up a cut-off JPEG with grey.
+        if not content or is_cut_jpeg(content):
+            return None
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, ValueError, cv2.error):  # ValueError: a name with a null character
         return None
-    cut = content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]
-    # OpenCV would fill a JPEG that is cut off up with grey.
-    return None if cut or not content else cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+
+
+def is_cut_jpeg(content):
+    """Tell whether a JPEG lacks its end marker; a thumbnail's within the header does not count."""
+    if not content.startswith(b"\xff\xd8"):
+        return False
+    place = 2
+    # Each segment before the picture itself says how long it is.
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        if content[place + 1] == 0xDA:
+            return content.find(b"\xff\xd9", place) < 0
+        filler = content[place + 1] == 0xFF
+        place += 1 if filler else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return b"\xff\xd9" not in content
 
 
 def mask_names(files):
@@ -278,7 +304,8 @@ def mask_of(output, size, output_op):
     """Return classes, uint8 of `size` (H, W), of an output: classes 1 x h x w, or a number for each class."""
     if output_op == "softmax":
         # Logits and the logarithms of their probabilities differ by one number a pixel, the same for all
-        # classes, and so they do when interpolated: the largest stays the largest.
+        # classes, and so they do when interpolated: the largest stays the largest. The floor changes classes
+        # alone that are e^87 times less likely than another.
         output = np.log(np.maximum(output, np.finfo(np.float32).tiny))
     if output.ndim == 3:
         return cv2.resize(output[0].astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)

@@ -12,7 +12,7 @@ from paddleseg.datasets.file_lists import pairs_of
 from paddleseg.distill.cached_teacher import tensor_names
 from paddleseg.errors import UserError
 
-_PATHS = ("dataset_root", "train_path", "val_path", "test_path", "image_list")
+_WITHOUT_EFFECT = ("class_names", "dataset_root", "train_path", "val_path", "test_path", "image_list")
 
 
 def about_data(builder):
@@ -31,7 +31,7 @@ def about_data(builder):
 
 
 def _about_source(cfg, section, dataset):
-    spec = {key: value for key, value in cfg[section].items() if key not in _PATHS}
+    spec = {key: value for key, value in cfg[section].items() if key not in _WITHOUT_EFFECT}
     # Whatever way it is written: with a slash at its end, from here or from the top.
     root = os.path.abspath(cfg[section].get("dataset_root") or os.curdir)
     names = "\n".join(os.path.relpath(image, root) for image, _ in pairs_of(dataset))

@@ -182,6 +182,7 @@ def notes(report):
     for section, images in report.images.items():
         absent = [label for label, shown in zip(report.labels[section], images) if not shown]
         if absent:
+            noun = "class" if len(absent) == 1 else "classes"
             more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
-            lines.append(f"{section}: no mask holds class {', '.join(absent[:MOST_NAMED])}{more}")
+            lines.append(f"{section}: no mask holds {noun} {', '.join(absent[:MOST_NAMED])}{more}")
     return lines

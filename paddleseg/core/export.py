@@ -1,5 +1,6 @@
 """A trained model as a static graph, with what it takes to run it where nothing of the training is."""
 
+import contextlib
 import os
 import tempfile
 
@@ -62,9 +63,10 @@ def export(args):
     make_save_dir(args.save_dir)
     try:
         names = _write(exported, cfg, args, shape, num_classes)
-    except UserError:
+    except BaseException:  # a signal as well
         if is_new:
-            os.rmdir(args.save_dir)
+            with contextlib.suppress(OSError):  # it is not empty
+                os.rmdir(args.save_dir)
         raise
     logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
 

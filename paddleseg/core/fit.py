@@ -49,7 +49,7 @@ def fit(
         args: the parsed flags of `training_flags.add_training_flags`.
         evaluate: `evaluate(on_batch=...) -> Scores` of the model, or None.
         decided_by: {key: value} of what decides the outcome beside config and flags; None for a plain
-            training, of which the config's `DISTILLATION_SECTIONS` decide nothing.
+            training, which passes over the config's `DISTILLATION_SECTIONS`.
         unlabeled_per_batch: how many samples of a batch are of the builder's `unlabeled_dataset`.
         teacher_cfgs: the `Config` of each teacher.
         distill_file: the path of the distill_config.py, where it declares anything.
@@ -67,7 +67,7 @@ def fit(
     )
     unread = DISTILLATION_SECTIONS if decided_by is None else ()
     about = outcome(builder.cfg, args, {**files, **(decided_by or {})}, unread)
-    folder, state = find_checkpoint(args, about)
+    folder, state = find_checkpoint(args, about, unread)
     snapshot = _snapshot(step, builder, args)
     if folder is not None:
         _check_optimizer(folder, state, snapshot)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 
 import paddle
 
@@ -14,6 +15,8 @@ from paddleseg.utils.logger import logger
 AUTO = "auto"
 # Sections of a config that say nothing of what comes out.
 _WITHOUT_EFFECT = ("imports", "export")
+# Of each key path: weights, whose place a checkpoint has taken, and what classes are called.
+_IRRELEVANT = re.compile(r"model\..*pretrained$|\w+_dataset\.class_names\b")
 
 
 def outcome(cfg, args, also=None, unread=()):
@@ -27,12 +30,7 @@ def outcome(cfg, args, also=None, unread=()):
         also: more such keys, of a teacher for instance.
         unread: sections of the config that this kind of training does not read.
     """
-    dic = {key: value for key, value in cfg.dic.items() if key not in (*_WITHOUT_EFFECT, *unread)}
-    flat = {
-        key: value
-        for key, value in flattened(dic).items()
-        if not (key.startswith("model.") and key.endswith("pretrained"))
-    }
+    flat = _with_effect(flattened(cfg.dic), unread)
     flags = {
         "--seed": args.seed,
         "--cache_views": args.cache_views,
@@ -47,6 +45,12 @@ def outcome(cfg, args, also=None, unread=()):
         # How often it is evaluated decides when it stops, otherwise only which weights are looked at.
         flags.update({"--save_interval": args.save_interval, "--no_eval": args.no_eval})
     return {**flat, **flags, **(also or {})}
+
+
+def _with_effect(flat, unread):
+    """Return those of some {dotted key: value} that decide something."""
+    idle = (*_WITHOUT_EFFECT, *unread)
+    return {k: v for k, v in flat.items() if k.split(".")[0] not in idle and not _IRRELEVANT.match(k)}
 
 
 def flattened(value, prefix=""):
@@ -81,12 +85,13 @@ def _list_digest(files):
     return hashlib.sha256(json.dumps(files, default=str).encode()).hexdigest()
 
 
-def find_checkpoint(args, now):
+def find_checkpoint(args, now, unread=()):
     """Return the checkpoint that the flags mean and its state, or (None, {}) for a beginning.
 
     Args:
         args: the parsed flags of `training_flags.add_training_flags`.
         now: the `outcome` of this run.
+        unread: as in `outcome`; an older checkpoint may tell of such sections.
 
     Raises:
         UserError: it is no checkpoint, damaged, or one of another training.
@@ -105,7 +110,7 @@ def find_checkpoint(args, now):
         logger.info(f"--resume_model auto: no checkpoint in {args.save_dir}, so this is the beginning")
         return None, {}
     state = read_state(folder)
-    _check_same(folder, state.get("outcome", {}), now, args.resume_anyway)
+    _check_same(folder, _with_effect(state.get("outcome", {}), unread), now, args.resume_anyway)
     if not _same_place(os.path.dirname(os.path.abspath(folder)), args.save_dir):
         state.pop("curves", None)
     _forget_lost_best(folder, args.save_dir, state)

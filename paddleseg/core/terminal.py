@@ -73,19 +73,21 @@ class Bar:
         self._best_miou = -1.0 if best_miou is None else best_miou
         self._figures = []
         self._losses = []
+        # How many figures the bar was last drawn with, and the row below it without.
+        self._num_behind = self._num_not_below = 0
 
     def __enter__(self):
         self._redirected = logging_redirect_tqdm([logger])
         self._redirected.__enter__()
         self._bar = _Row(
-            lambda columns, elapsed: {"postfix": ", ".join(self._behind_the_bar(columns, elapsed))},
+            lambda columns: {"postfix": ", ".join(self._behind_the_bar(columns))},
             desc="training",
             total=self._iters,
             initial=self._start_iter,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
         )
         self._below = _Row(
-            lambda columns, elapsed: {"prefix": "  ".join(self._below_the_bar(columns, elapsed))},
+            lambda columns: {"prefix": "  ".join(self._below_the_bar(columns))},
             total=0,
             bar_format="{desc}",
         )
@@ -100,6 +102,8 @@ class Bar:
     def advance(self):
         """An iteration is done."""
         self._bar.update()
+        if self._num_behind != self._num_not_below:  # the terminal has another width than before
+            self._below.refresh()
 
     def add_training(self, figures):
         """Show a `Progress.summary`."""
@@ -124,22 +128,26 @@ class Bar:
     def _of_the_run(self):
         return [*self._figures, *([f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else [])]
 
-    def _behind_the_bar(self, columns, elapsed):
-        # By the widest count, so that figures do not change their row as it grows.
-        always = f"training: 100%|| {self._iters}/{self._iters} [{tqdm.format_interval(elapsed)}]"
+    def _fit_behind_the_bar(self, columns):
+        # By the widest count and time, so that figures do not change their row as these grow.
+        always = f"training: 100%|| {self._iters}/{self._iters} [0:00:00]"
         return _fitting(self._of_the_run(), columns - len(always) - SHORTEST_BAR)
 
-    def _below_the_bar(self, columns, elapsed):
-        shown = self._behind_the_bar(columns, elapsed)
-        return _fitting([*self._of_the_run()[len(shown) :], *self._losses], columns + GAP)
+    def _behind_the_bar(self, columns):
+        shown = self._fit_behind_the_bar(columns)
+        self._num_behind = len(shown)
+        return shown
+
+    def _below_the_bar(self, columns):
+        self._num_not_below = len(self._fit_behind_the_bar(columns))
+        return _fitting([*self._of_the_run()[self._num_not_below :], *self._losses], columns + GAP)
 
 
 class _Row(tqdm):
     """A row whose texts are chosen anew whenever it is drawn, by the width that the terminal then has.
 
     Args:
-        texts: the columns that there are, and the seconds since the row began, to those of tqdm's own texts
-            that it decides.
+        texts: the columns that there are to those of tqdm's own texts that it decides.
     """
 
     def __init__(self, texts, **kwargs):
@@ -150,7 +158,7 @@ class _Row(tqdm):
     def format_dict(self):
         """What tqdm draws the row from."""
         said = super().format_dict
-        return {**said, **self._texts(said["ncols"] or UNKNOWN_WIDTH, said["elapsed"])}
+        return {**said, **self._texts(said["ncols"] or UNKNOWN_WIDTH)}
 
 
 def _fitting(figures, columns):

@@ -28,12 +28,22 @@ def _stretches(piece, later):
         return [(len(over[0]), piece)] if over[0] else []
     found = []
     for k in range(len(piece) - 1):
-        count = len(over[k] & over[k + 1])
+        both = over[k] & over[k + 1]
+        count = sum(_between(later[number], piece[k], piece[k + 1]) for number in both)
         if found and found[-1][0] == count:
             found[-1][1].append(piece[k + 1])
         else:
             found.append((count, [piece[k], piece[k + 1]]))
     return [(count, points) for count, points in found if count and points[-1][0] - points[0][0] >= SHORTEST]
+
+
+def _between(pieces, start, end):
+    """Tell whether a line that passes through two points is one piece, and straight, between them."""
+    for piece in pieces:
+        if piece[0][0] <= start[0] and end[0] <= piece[-1][0]:
+            within = [point for point in piece if start[0] < point[0] < end[0]]
+            return all(_near([[start, end]], point) for point in within)
+    return False
 
 
 def _near(pieces, point):

@@ -48,7 +48,9 @@ class Run:
         """The names of the classes that it was evaluated on, () where they have none."""
         section = self.config.get("val_dataset")
         said = section.get("class_names") if isinstance(section, dict) else None
-        return tuple(said or class_names(component_of(section, manager.DATASETS)))
+        # An own data set may mean something else by it.
+        named = isinstance(said, list) and all(isinstance(name, str) for name in said)
+        return tuple(said if named else class_names(component_of(section, manager.DATASETS)))
 
     @property
     def distilled(self):

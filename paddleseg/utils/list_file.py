@@ -16,7 +16,8 @@ def read_lines(path):
         raise UserError(f"{told}: it is no plain file")  # a device or a pipe may never end
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return file.read().splitlines()
+            # Not splitlines(), which also ends lines at characters that file names may hold.
+            return file.read().split("\n")
     except FileNotFoundError:
         raise UserError(f"{told}: there is no such file") from None
     except OSError as error:

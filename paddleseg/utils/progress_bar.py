@@ -36,7 +36,8 @@ def bar(iterable, total=None, label="", wanted=True, sizes=None):
         sizes: how many images each item stands for, as many numbers as there are items; default: one each.
     """
     total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
-    counted = zip(iterable, itertools.repeat(1) if sizes is None else sizes)
+    # However many sizes there are, every item is yielded.
+    counted = zip(iterable, itertools.chain(sizes or (), itertools.repeat(1)))
     if not (wanted and shows_bars(sys.stderr)):
         lines = ProgressLines(label, total)
         for item, size in counted:

@@ -16,7 +16,8 @@ from paddleseg.core import onnx_file
 from paddleseg.core.export import export
 from paddleseg.core.predict import predict
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.errors import UserError
+from paddleseg.errors import SampleError, UserError
+from paddleseg.transforms import reading
 from paddleseg.utils.weights import load_weights
 
 PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
@@ -183,6 +184,11 @@ class TestOnnx:
         [
             {"type": "PPLiteSeg", "backbone": {"type": "STDC1"}},
             {
+                "type": "UPerNet",
+                "backbone": {"type": "ResNet18_vd", "output_stride": 32},
+                "backbone_indices": [0, 1, 2, 3],
+            },
+            {
                 "type": "PSPNet",
                 "backbone": {"type": "ResNet18_vd", "output_stride": 16},
                 "enable_auxiliary_loss": False,
@@ -347,6 +353,41 @@ def test_an_image_that_is_cut_off_is_none(tmp_path, repository):
     os.truncate(path, 0)
     assert read_image(path) is None
     assert read_image(str(tmp_path / "gone.jpg")) is None
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "trailer"])
+def test_cut_images_are_those_that_training_refuses(tmp_path, repository, kind):
+    read_image = runpy.run_path(str(repository / "deploy/infer.py"))["read_image"]
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
+    whole = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")])[
+        1
+    ].tobytes()
+    if kind == "thumbnail":
+        small = b"Exif\0\0" + cv2.imencode(".jpg", picture[:8, :8])[1].tobytes()
+        whole = whole[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + whole[2:]
+    whole += b"\xff\xda of a film, such as telephones append" if kind == "trailer" else b""
+    path = tmp_path / "a.jpg"
+    for length in (len(whole), len(whole) - 60, len(whole) // 2, len(whole) // 4, 30):
+        path.write_bytes(whole[:length])
+        try:
+            expected = reading.read_image(str(path))
+        except SampleError:
+            expected = None
+        given = read_image(str(path))
+        assert (given is None) == (expected is None)
+        assert given is None or (given == expected).all()
+    path.write_bytes(whole)
+    assert read_image(str(path)) is not None
+
+
+def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, repository):
+    image_files = runpy.run_path(str(repository / "deploy/infer.py"))["image_files"]
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    for name in ("a b.jpg", "c.jpg"):
+        (folder / name).write_bytes(b"")
+    (folder / "list.txt").write_text("a b.jpg\n\nc.jpg c.png\n", encoding="utf-8")
+    assert image_files(str(folder / "list.txt")) == [str(folder / "a b.jpg"), str(folder / "c.jpg")]
 
 
 def test_masks_of_equal_names_are_kept_apart(repository):

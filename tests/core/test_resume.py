@@ -10,7 +10,7 @@ import pytest
 import tiny
 from running import arrays, assert_same, config, iters, scripted, train
 
-from paddleseg.core import runs
+from paddleseg.core import resume, runs
 from paddleseg.core.step import SupervisedStep
 from paddleseg.errors import Stopped, UserError
 
@@ -67,6 +67,17 @@ def test_what_would_change_the_outcome_is_named_and_refused(tmp_path, root, line
         train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"), **flags)
     assert told in str(error.value)
     assert "--resume_anyway" in str(error.value)
+
+
+def test_what_decides_nothing_may_stand_in_a_checkpoint(tmp_path, root, lines, monkeypatch):
+    folder = train(tmp_path, config(root))
+    read = resume.read_state
+    idle = {"distill_loss.coef.0": 3, "unlabeled_dataset.type": "X", "train_dataset.class_names.0": "soil"}
+    monkeypatch.setattr(
+        resume, "read_state", lambda path: {**read(path), "outcome": {**read(path)["outcome"], **idle}}
+    )
+    train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"))
+    assert any("going on from" in line for line in lines)
 
 
 def test_another_list_of_files_is_named_and_refused(tmp_path, lines):

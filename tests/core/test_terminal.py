@@ -134,8 +134,16 @@ def test_a_terminal_made_narrower_moves_whole_figures(terminal):
         bar.add_training(LONG)
         assert screen.lines()[0].endswith("ETA 12:34:56, 14.55 img/s, lr 0.00901]")
         screen.resize(60)
-        bar._bar.refresh()
+        bar._bar.mininterval = 0  # draw at the very next iteration
+        bar.advance()
         assert screen.lines()[0].endswith(", ETA 12:34:56]")
+        # What tqdm blanks of the wider rows has shifted them on this screen.
+        below = "14.55 img/s  lr 0.00901  best mIoU 0.7412  "
+        assert any(line.startswith(below) for line in screen.lines())
+        screen.resize(100)
+        bar.advance()
+        assert "ETA 12:34:56, 14.55 img/s, lr 0.00901]" in "".join(screen.lines())
+        assert screen.lines()[-1].startswith("best mIoU 0.7412  ")
 
 
 def test_the_best_score_is_the_models_own(terminal):

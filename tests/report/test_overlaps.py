@@ -34,3 +34,10 @@ def test_a_gap_hides_nothing_and_a_lone_point_is_hidden_whole():
     with_gap = [[(0, 10), (20, 10)], [(60, 10)]]
     assert covered([line, with_gap])[0] == [(1, [(0, 10), (20, 10)]), (1, [(60, 10)])]
     assert covered([with_gap, line])[0] == [(1, [(0, 10), (20, 10)]), (1, [(60, 10)])]
+
+
+def test_a_line_between_whose_ends_another_bends_or_breaks_is_seen():
+    line = [[(0, 10), (100, 10)]]
+    assert covered([line, [[(0, 10), (50, 90), (100, 10)]]])[0] == []
+    assert covered([line, [[(0, 10), (10, 10)], [(90, 10), (100, 10)]]])[0] == []
+    assert covered([line, [[(0, 10), (50, 10.5), (100, 10)]]])[0] == [(1, line[0])]

@@ -137,9 +137,10 @@ def test_classes_have_the_names_of_the_data_set(made_up):
         made_up("b", config={"val_dataset": {"type": "NoSuchSet"}}),
         made_up("c"),
         made_up("d", config={"val_dataset": {"type": "Dataset", "class_names": ["soil", "leaf"]}}),
+        made_up("e", config={"val_dataset": {"type": "OwnSet", "class_names": "names.txt"}}),
     ]
     names = [run.class_names for run in read_runs(folders)]
-    assert names == [("background", "optic disc"), (), (), ("soil", "leaf")]
+    assert names == [("background", "optic disc"), (), (), ("soil", "leaf"), ()]
 
 
 def test_the_table_of_classes_names_them(made_up):

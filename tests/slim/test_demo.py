@@ -51,4 +51,6 @@ def test_it_ends_with_the_report_of_its_runs(printed):
     ):
         assert f'<th scope="row">{name}<small>{part}</small></th>' in page
     assert "SegChannelwiseLoss" in page
-    assert 'class="missing"' not in page
+    # After so few iterations the students may well agree on every image.
+    missing = re.findall(r'class="missing">([^<]*)', page)
+    assert all("have the same mean IoU on each" in line for line in missing), missing

@@ -5,8 +5,8 @@ from paddleseg.utils.list_file import read_lines
 
 
 def test_lines_are_kept_as_they_are_and_a_byte_order_mark_is_not(tmp_path):
-    (tmp_path / "list.txt").write_bytes("\ufeffa.png  \r\n\nb ü.png".encode())
-    assert read_lines(tmp_path / "list.txt") == ["a.png  ", "", "b ü.png"]
+    (tmp_path / "list.txt").write_bytes("\ufeffa.png  \r\n\nb ü.png\nc\u2028\x0cd.png".encode())
+    assert read_lines(tmp_path / "list.txt") == ["a.png  ", "", "b ü.png", "c\u2028\x0cd.png"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ class AdaptiveMeans(nn.AdaptiveAvgPool2D):
 
     ONNX has no such operation: converters make an average pooling of it, which takes sizes that are known and
     multiples of the number of regions. A region is a rectangle, so its mean is the mean over its rows of
-    the means over its columns: rows @ x @ columns, each of which is as exact as the pooling.
+    the means over its columns: rows @ x @ columns, as exact as the pooling. `--to_static_training` takes
+    them, too.
 
     Args:
         regions: n for n x n regions.
