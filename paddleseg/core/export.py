@@ -1,6 +1,5 @@
 """A trained model as a static graph, with what it takes to run it where nothing of the training is."""
 
-import contextlib
 import os
 import tempfile
 
@@ -8,7 +7,8 @@ import paddle
 
 from paddleseg.core import onnx_file, parallel
 from paddleseg.core.deploy_file import write_deploy_file
-from paddleseg.core.folder import make_save_dir
+from paddleseg.core.folder import new_save_dir
+from paddleseg.core.static_graph import save_graph
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.said import image_channels
@@ -59,30 +59,32 @@ def export(args):
     num_classes = _num_classes(model, shape)
     exported = ExportedModel(model, args.output_op)
     exported.eval()
-    is_new = not os.path.exists(args.save_dir)
-    make_save_dir(args.save_dir)
-    try:
-        names = _write(exported, cfg, args, shape, num_classes)
-    except BaseException:  # a signal as well
-        if is_new:
-            with contextlib.suppress(OSError):  # it is not empty
-                os.rmdir(args.save_dir)
-        raise
-    logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
-
-
-def _write(exported, cfg, args, shape, num_classes):
-    """Write all files to `args.save_dir` and return the names of the model's."""
     # Written beside, so that what stands in the folder in the end is whole and was compared.
-    with tempfile.TemporaryDirectory(dir=args.save_dir, prefix=".export.") as scratch:
-        names = save_graph(exported, scratch, shape)
+    beside = {"dir": args.save_dir, "prefix": ".export."}
+    with new_save_dir(args.save_dir), tempfile.TemporaryDirectory(**beside) as scratch:
         if args.format == "onnx":
-            names = {"model": onnx_file.convert(scratch, names)}
-            onnx_file.compare(os.path.join(scratch, names["model"]), exported, cfg, args, shape)
+            names = _write_onnx(exported, scratch, cfg, args, shape)
+        else:
+            names = save_graph(exported, scratch, shape)
         write_deploy_file(scratch, names, cfg, args.output_op, shape, num_classes)
         for name in [*names.values(), "deploy.yaml"]:
             os.replace(os.path.join(scratch, name), os.path.join(args.save_dir, name))
-    return names
+    logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
+
+
+def _write_onnx(exported, folder, cfg, args, shape):
+    """Write a compared ONNX file to a folder and return its name as {'model': ...}.
+
+    Raises:
+        UserError: there is none that computes what the model does; what would do is said.
+    """
+    try:
+        name = onnx_file.write(exported, folder, shape)
+        onnx_file.compare(os.path.join(folder, name), exported, cfg, args, shape)
+    except onnx_file.ConversionError as error:
+        fixed = "--input_shape with a fixed H and W may do, and " if -1 in shape[2:] else ""
+        raise UserError(f"{error}; {fixed}--format paddle does without it") from error
+    return {"model": name}
 
 
 def _num_classes(model, shape):
@@ -109,26 +111,3 @@ def _shape(given):
             f"-1 for any N, H, W"
         )
     return shape
-
-
-def save_graph(exported, folder, shape):
-    """Write the static graph of a layer to a folder and return its files, {'model': ..., 'params': ...}.
-
-    Args:
-        exported: a layer of one argument `x`, in eval mode.
-        folder: where to.
-        shape: the input's [N, C, H, W], -1 where it may be anything.
-
-    Raises:
-        UserError: it cannot be made one.
-    """
-    spec = paddle.static.InputSpec([None if size == -1 else size for size in shape], "float32", name="x")
-    try:
-        graph = paddle.jit.to_static(exported, input_spec=[spec], full_graph=True)
-        paddle.jit.save(graph, os.path.join(folder, "model"))
-    except (ValueError, TypeError, AssertionError) as error:
-        told = one_line(error)[-300:]
-        raise UserError(f"the model cannot be made a static graph for the input {shape}: {told}") from error
-    # Paddle 3 writes its graph as JSON, Paddle 2 as .pdmodel.
-    model = next(n for n in ("model.json", "model.pdmodel") if os.path.isfile(os.path.join(folder, n)))
-    return {"model": model, "params": "model.pdiparams"}

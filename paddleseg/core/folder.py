@@ -28,6 +28,23 @@ def make_save_dir(path):
         raise UserError(f"--save_dir {path!r} cannot be written to")
 
 
+@contextlib.contextmanager
+def new_save_dir(path):
+    """Do `make_save_dir(path)`; if what follows fails, take away what it made, as far as that is empty."""
+    made, parent = [], os.path.abspath(path)
+    while not os.path.lexists(parent):
+        made.append(parent)
+        parent = os.path.dirname(parent)
+    try:
+        make_save_dir(path)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first that is not empty keeps those that it is in
+            for folder in made:
+                os.rmdir(folder)
+        raise
+
+
 def write_folder(final, writers):
     """Write a folder so that whoever finds it under its name finds all of it.
 

@@ -8,6 +8,8 @@ import numpy as np
 import paddle
 
 from paddleseg.core.deploy_file import deployed_transforms
+from paddleseg.core.onnx_operations import convertible
+from paddleseg.core.static_graph import save_graph
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
 from paddleseg.errors import UserError, one_line
@@ -25,6 +27,10 @@ _CONVERSION = (
     "import sys, paddle2onnx as p; "
     "p.export(*sys.argv[1:4], opset_version=int(sys.argv[4]), optimize_tool='None')"
 )
+
+
+class ConversionError(UserError):
+    """A model of which no ONNX file can be made that computes what the model does."""
 
 
 def check_installed(asked="--format onnx"):
@@ -50,12 +56,18 @@ def check_installed(asked="--format onnx"):
         ) from None
 
 
-def convert(folder, names):
-    """Turn the graph of `names` ({'model', 'params'}) in `folder` into `model.onnx` there; return its name.
+def write(layer, folder, shape):
+    """Write a layer as `model.onnx` to a folder, beside the graph that it is made of, and return that name.
+
+    Args:
+        layer, folder, shape: as in `save_graph`.
 
     Raises:
-        UserError: the graph has an operation that the converter does not know.
+        UserError: it cannot be made a graph.
+        ConversionError: the graph has an operation that the converter does not know.
     """
+    with convertible():
+        names = save_graph(layer, folder, shape)
     target = os.path.join(folder, "model.onnx")
     paths = [os.path.join(folder, names[key]) for key in ("model", "params")]
     # In a process of its own: its C++ part aborts the one that it runs in at some operations.
@@ -70,7 +82,7 @@ def convert(folder, names):
     if done.returncode or not os.path.isfile(target):
         told = [line for line in done.stdout.splitlines() if line.strip()] or [f"status {done.returncode}"]
         why = next((line for line in told if "[ERROR]" in line), told[-1])
-        raise UserError(f"paddle2onnx cannot convert this model: {one_line(why)[-300:]}")
+        raise ConversionError(f"paddle2onnx cannot convert this model: {one_line(why)[-300:]}")
     return "model.onnx"
 
 
@@ -85,19 +97,16 @@ def compare(path, exported, cfg, args, shape):
         shape: the input's [N, C, H, W], -1 where it may be anything.
 
     Raises:
-        UserError: fewer than `AGREEMENT` of the pixels have the model's class, or there is no such image.
+        UserError: there is no such image.
+        ConversionError: onnxruntime does not run the file, or fewer than `AGREEMENT` of the pixels have the
+            model's class.
     """
-    try:
-        session = open_session(path)
-    except UserError as error:
-        told = str(error).replace(path, os.path.basename(path))
-        raise UserError(f"the ONNX file is wrong and was not kept: {told}") from error
-    name = session.get_inputs()[0].name
+    run = _runner(path)
     source, images = _images(cfg, args, shape)
     equal = total = 0
     for image in images:
         image = _fitted(image, shape)
-        theirs = _classes(session.run(None, {name: image})[0])
+        theirs = _classes(run(image))
         with paddle.no_grad():
             ours = _classes(exported(paddle.to_tensor(image)).numpy())
         equal += int((ours == theirs).sum())
@@ -105,8 +114,29 @@ def compare(path, exported, cfg, args, shape):
     share = equal / total
     told = f"{share:.4%} of {total} pixels have the same class under onnxruntime and Paddle, on {source}"
     if share < AGREEMENT:
-        raise UserError(f"the ONNX file is wrong and was not kept: {told}; {AGREEMENT:.2%} must")
+        raise ConversionError(f"the ONNX file is wrong and was not kept: {told}; {AGREEMENT:.2%} must")
     logger.info(f"ONNX file compared: {told}")
+
+
+def _runner(path):
+    """Return a function that gives a file's first output for an array; both may raise `ConversionError`."""
+    refused = "paddle2onnx has made a file of this model that onnxruntime cannot"
+    try:
+        session = open_session(path)
+    except UserError as error:
+        # The file will be gone when the message is read.
+        why = one_line(error.__cause__ or error).replace(path, "model.onnx")
+        raise ConversionError(f"{refused} load: {why[-300:]}") from error
+    name = session.get_inputs()[0].name
+
+    def run(image):
+        try:
+            return session.run(None, {name: image})[0]
+        except Exception as error:  # as in `open_session`, of a class of its own
+            told = one_line(error)[-300:]
+            raise ConversionError(f"{refused} run on an input of {list(image.shape)}: {told}") from error
+
+    return run
 
 
 def _classes(output):

@@ -10,7 +10,6 @@ import paddle
 from filelock import FileLock
 
 from paddleseg.core import onnx_file
-from paddleseg.core.export import save_graph
 from paddleseg.core.resume import digest
 from paddleseg.distill.engines import OnnxEngine
 from paddleseg.distill.outputs import head_logits
@@ -111,7 +110,6 @@ def _export(teacher, images, path):
     answers = Answers(model, taps)
     answers.eval()
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as scratch:
-        names = save_graph(answers, scratch, SHAPE)
-        onnx = onnx_file.convert(scratch, names)
+        onnx = onnx_file.write(answers, scratch, SHAPE)
         os.replace(os.path.join(scratch, onnx), path)
     logger.info(f"exported to {path} ({path.stat().st_size / 2**20:.1f} MiB), where later runs find it")

@@ -1,6 +1,7 @@
 """export.py and deploy/infer.py: the same masks under Paddle Inference, onnxruntime and the training code."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -165,19 +166,50 @@ class TestOnnx:
         with pytest.raises(UserError, match=r"is wrong and was not kept: 0\.0000%"):
             export(flags(trained, tmp_path / "out", format="onnx"))
         assert not os.path.exists(tmp_path / "out")
-        (tmp_path / "mine").mkdir()
-        with pytest.raises(UserError, match="is wrong and was not kept"):
-            export(flags(trained, tmp_path / "mine", format="onnx"))
-        assert os.listdir(tmp_path / "mine") == []
 
-    def test_what_onnxruntime_cannot_load_is_said_without_a_path_that_is_gone(
+    def test_a_pooling_model_of_free_sizes_is_compared_at_those_of_its_images(
+        self, tmp_path, trained, capsys
+    ):
+        """PSPNet's bins, up to 6 x 6, are more than a map of 4 x 4 has, and 11 x 9 is no multiple."""
+        model = {
+            "type": "PSPNet",
+            "num_classes": 2,
+            "backbone": {"type": "ResNet18_vd"},
+            "pp_out_channels": 8,
+        }
+        config = tiny.write_yaml(tmp_path / "c.yml", tiny.config(trained[2], model))
+        paddle.seed(3)
+        network = SegBuilder(Config(config, sections=("model",))).model
+        weights = tiny.save_weights(tmp_path / "model.pdparams", network)
+        rng = np.random.default_rng(0)
+        (tmp_path / "images").mkdir()
+        for i, size in enumerate(((32, 32), (88, 72))):
+            image = rng.integers(0, 256, (*size, 3)).astype("uint8")
+            cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), image)
+        images = [str(tmp_path / "images")]
+        export(flags((config, weights, None), tmp_path / "out", format="onnx", images=images))
+        told = r"% of 7360 pixels have the same class .* on 2 image\(s\) of --images"
+        assert re.search(told, capsys.readouterr().out)
+
+    @pytest.mark.parametrize("shape", [None, [1, 3, 32, 32]])
+    def test_what_cannot_be_converted_is_told_what_would_do(self, tmp_path, trained, monkeypatch, shape):
+        monkeypatch.setattr(onnx_file, "_CONVERSION", "raise SystemExit('[ERROR] no Frobnicate')")
+        with pytest.raises(UserError) as refused:
+            export(flags(trained, tmp_path / "a" / "out", format="onnx", input_shape=shape))
+        told = "paddle2onnx cannot convert this model: [ERROR] no Frobnicate; "
+        fixed = "" if shape else "--input_shape with a fixed H and W may do, and "
+        assert str(refused.value) == f"{told}{fixed}--format paddle does without it"
+        assert not os.path.exists(tmp_path / "a")
+
+    def test_a_file_that_onnxruntime_cannot_load_is_not_told_by_its_former_name(
         self, tmp_path, trained, monkeypatch
     ):
-        failing = "import sys; open(sys.argv[3], 'w').write('no graph')"
-        monkeypatch.setattr(onnx_file, "_CONVERSION", failing)
-        with pytest.raises(UserError, match="not kept: model.onnx cannot be loaded by onnxruntime") as told:
+        monkeypatch.setattr(onnx_file, "_CONVERSION", "import sys; open(sys.argv[3], 'w').write('no ONNX')")
+        (tmp_path / "out").mkdir()
+        with pytest.raises(UserError, match=r"that onnxruntime cannot load: .*model\.onnx") as refused:
             export(flags(trained, tmp_path / "out", format="onnx"))
-        assert str(tmp_path) not in str(told.value)
+        assert str(tmp_path) not in str(refused.value)
+        assert os.listdir(tmp_path / "out") == []
 
     @pytest.mark.parametrize(
         "model",
@@ -210,6 +242,15 @@ class TestOnnx:
             ours = network(paddle.to_tensor(images))[0].numpy()
             theirs = session.run(None, {session.get_inputs()[0].name: images})[0]
             np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4 * np.abs(ours).max())
+
+    def test_a_file_that_onnxruntime_cannot_run_is_told(self, tmp_path, trained, monkeypatch):
+        """A file for another size than is asked for stands for any failure while it runs."""
+        right = onnx_file.write
+        fixed = [1, 3, 48, 40]
+        monkeypatch.setattr(onnx_file, "write", lambda layer, folder, shape: right(layer, folder, fixed))
+        with pytest.raises(UserError, match=r"cannot run on an input of \[1, 3, 32, 32\]: .*48"):
+            export(flags(trained, tmp_path / "out", format="onnx"))
+        assert not os.path.exists(tmp_path / "out")
 
 
 @pytest.mark.skipif(PADDLE_3, reason="Paddle 2 alone is refused")

@@ -95,6 +95,22 @@ def test_taps_before_and_after_batch_norm_are_paddles_whatever_the_engine_joins(
 
 
 @converts
+def test_a_teacher_that_pools_is_exported_with_taps_around_its_pooling():
+    paddle.seed(1)
+    model = named_statistics(models.PSPNet(2, models.backbones.ResNet18_vd(), pp_out_channels=4))
+    pools = [
+        name for name, layer in model.named_sublayers() if isinstance(layer, paddle.nn.AdaptiveAvgPool2D)
+    ]
+    taps = [Tap(kind, name) for name in pools for kind in ("input_of", "output_of")]
+    teacher = Teacher(model, None, [(tap, "c.yml") for tap in taps])
+    engine, difference = teacher_engine._candidate(teacher, paddle.randn([2, 3, 64, 64]))
+    assert difference < 1e-4
+    assert len(pools) == 4
+    for size in ((33, 64), (65, 97)):
+        assert_agree(teacher, engine, paddle.randn([3, 3, *size]))
+
+
+@converts
 def test_names_of_an_adaptor_and_several_outputs_are_exported_too():
     teacher = Teacher(tiny.TinyNet(outputs=2), Both)
     images = paddle.randn([2, 3, 16, 12])

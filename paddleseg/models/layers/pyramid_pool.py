@@ -4,7 +4,6 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 
-from paddleseg.models.layers.adaptive_pool import AdaptiveMeans
 from paddleseg.models.layers.conv import ConvBNReLU
 
 
@@ -22,7 +21,7 @@ class PooledStages(nn.Layer):
         self.align_corners = align_corners
         self.stages = nn.LayerList(
             [
-                nn.Sequential(AdaptiveMeans(size), ConvBNReLU(in_channels, inter_channels, 1))
+                nn.Sequential(nn.AdaptiveAvgPool2D(size), ConvBNReLU(in_channels, inter_channels, 1))
                 for size in bin_sizes
             ]
         )
