@@ -145,11 +145,11 @@ class _SharedBatches:
     """Batches of keys (0, index) for one rank: the images are dealt out in turn, none twice."""
 
     def __init__(self, num_samples, batch_size, rank, nranks):
-        # Rank 0 has the most images, so the most batches.
-        self.most = -(-len(range(0, num_samples, nranks)) // batch_size)
         starts = range(0, num_samples, batch_size * nranks)
         # Of the images of all ranks together, those that each of rank 0's batches stands for.
         self.sizes_of_all = [min(starts.step, num_samples - start) for start in starts]
+        # Rank 0 has the most images, so the most batches.
+        self.most = len(self.sizes_of_all)
         mine = [(0, i) for i in range(rank, num_samples, nranks)]
         self._batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
 

@@ -2,7 +2,7 @@
 
 from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, pair_by_stem
-from paddleseg.utils.list_file import read_lines
+from paddleseg.utils.list_file import read_names
 
 # The lists of each mode, and the folders of their masks.
 _PARTS = {
@@ -61,7 +61,6 @@ class PascalVOC(PublishedDataset):
         home = root / "VOC2012"
         pairs = []
         for name, masks in _PARTS[self.split]:
-            lines = read_lines(home / "ImageSets" / "Segmentation" / f"{name}.txt")
-            stems = [line.strip() for line in lines if line.strip()]
+            stems = read_names(home / "ImageSets" / "Segmentation" / f"{name}.txt")
             pairs += pair_by_stem(home / "JPEGImages", home / masks, stems)
         return pairs

@@ -8,7 +8,7 @@ from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import in_folder
-from paddleseg.utils.list_file import read_lines
+from paddleseg.utils.list_file import read_names
 
 
 @manager.DATASETS.add_component
@@ -52,5 +52,4 @@ class UnlabeledImages(FileSamples):
 
 
 def _listed(path, root):
-    names = [line.strip() for line in read_lines(path)]
-    return [os.path.join(root, name) for name in names if name]
+    return [os.path.join(root, name) for name in read_names(path)]

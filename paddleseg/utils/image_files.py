@@ -6,7 +6,7 @@ import os
 from typing import Optional
 
 from paddleseg.errors import UserError
-from paddleseg.utils.list_file import read_lines
+from paddleseg.utils.list_file import read_names
 from paddleseg.utils.logger import logger
 from paddleseg.utils.mask_folders import mask_folders
 
@@ -97,8 +97,7 @@ def in_folder(path):
 
 
 def _in_list(path):
-    lines = [line.strip() for line in read_lines(path)]
-    return [_of_line(line, os.path.dirname(path)) for line in lines if line]
+    return [_of_line(line, os.path.dirname(path)) for line in read_names(path)]
 
 
 def _of_line(line, folder):

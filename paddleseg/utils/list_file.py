@@ -5,6 +5,15 @@ import os
 from paddleseg.errors import UserError
 
 
+def read_names(path):
+    """Return what the lines of a list hold, without blanks around it and without blank lines.
+
+    Raises:
+        UserError: as `read_lines` does.
+    """
+    return [line.strip() for line in read_lines(path) if line.strip()]
+
+
 def read_lines(path):
     """Return the lines of a list, a UTF-8 text file, as they are.
 

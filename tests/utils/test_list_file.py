@@ -1,12 +1,17 @@
 import pytest
 
 from paddleseg.errors import UserError
-from paddleseg.utils.list_file import read_lines
+from paddleseg.utils.list_file import read_lines, read_names
 
 
 def test_lines_are_kept_as_they_are_and_a_byte_order_mark_is_not(tmp_path):
     (tmp_path / "list.txt").write_bytes("\ufeffa.png  \r\n\nb ü.png\nc\u2028\x0cd.png".encode())
     assert read_lines(tmp_path / "list.txt") == ["a.png  ", "", "b ü.png", "c\u2028\x0cd.png"]
+
+
+def test_names_are_what_the_lines_hold(tmp_path):
+    (tmp_path / "list.txt").write_text("\n a b.png \n  \nc.png\n", encoding="utf-8")
+    assert read_names(tmp_path / "list.txt") == ["a b.png", "c.png"]
 
 
 @pytest.mark.parametrize(
