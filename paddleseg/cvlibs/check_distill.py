@@ -15,7 +15,7 @@ KEYS = ("features", "teacher_weighting", "unlabeled_share")
 NEEDED = ("student", "loss")
 FEATURE_KEYS = (*NEEDED, "teacher", "weight", "connector", "schedule", "teacher_index")
 PLACES = ("output_of", "input_of", "attr")
-SCHEDULE = {"start_iter": int, "warmup_iters": int, "end_iter": typing.Optional[int]}
+SCHEDULE = {"start_iter": int, "warmup_iters": int, "end_iter": typing.Optional[int], "end_factor": float}
 DEFAULT_SHARE = 0.5
 AT = ("full", "head")
 
@@ -156,10 +156,15 @@ class DistillChecker:
             self._add(path, f"must hold {', '.join(SCHEDULE)}, not {spec!r}")
             return
         self._keys(spec, SCHEDULE, path)
-        sound = [self._whole(spec[key], SCHEDULE[key], (*path, key)) for key in SCHEDULE if key in spec]
-        start, end = spec.get("start_iter", 0), spec.get("end_iter")
+        counts = [key for key in SCHEDULE if key in spec and key != "end_factor"]
+        sound = [self._whole(spec[key], SCHEDULE[key], (*path, key)) for key in counts]
+        start, end, factor = spec.get("start_iter", 0), spec.get("end_iter"), spec.get("end_factor", 0)
         if all(sound) and end is not None and end <= start:
             self._add((*path, "end_iter"), f"must be above start_iter, {start}, not {end}")
+        if not signature.fits(factor, float) or not 0 <= factor < float("inf"):
+            self._add((*path, "end_factor"), f"must be a number of 0 or above, not {factor!r}")
+        elif "end_factor" in spec and end is None:
+            self._add((*path, "end_factor"), "there is no end_iter after which it would hold")
 
     def _whole(self, value, expected, path):
         fits = signature.fits(value, expected) and (value is None or value >= 0)

@@ -15,23 +15,27 @@ class Schedule:
         start_iter: up to this iteration the loss is not computed. Default 0.
         warmup_iters: then the weight rises linearly for so many iterations, in the last of which it is
             whole. Default 0: it is whole at once.
-        end_iter: after this iteration the loss is not computed any more; None goes on to the end.
+        end_iter: after this iteration the weight is multiplied by `end_factor`; None goes on to the end.
+        end_factor: of 0 or above. Default 0: the loss is not computed any more.
     """
 
     start_iter: int = 0
     warmup_iters: int = 0
     end_iter: Optional[int] = None
+    end_factor: float = 0.0
 
     def factor(self, iteration):
-        """Return what the weight is multiplied by in an iteration, from 0.0 to 1.0."""
-        if iteration <= self.start_iter or (self.end_iter is not None and iteration > self.end_iter):
+        """Return what the weight is multiplied by in an iteration; 0.0 where the loss rests."""
+        if iteration <= self.start_iter:
             return 0.0
-        return min(1.0, (iteration - self.start_iter) / max(self.warmup_iters, 1))
+        factor = min(1.0, (iteration - self.start_iter) / max(self.warmup_iters, 1))
+        over = self.end_iter is not None and iteration > self.end_iter
+        return factor * self.end_factor if over else factor
 
     @property
     def always_on(self):
         """Whether the loss is computed in every iteration."""
-        return self.start_iter == 0 and self.end_iter is None
+        return self.start_iter == 0 and (self.end_iter is None or self.end_factor > 0)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ import os
 import pytest
 import yaml
 
-from paddleseg.cvlibs import Config
+from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.yaml_file import load_config
 
 PLAN = "benchmarks/plans/camvid.yml"
 PLANS = (PLAN, "benchmarks/plans/camvid_recipe.yml", "benchmarks/plans/optic_disc.yml")
 RECIPE = "configs/recipes/deeplabv3p_resnet18_fitnet_camvid.yml"
 RECIPES_METHOD = "FitNetLoss on five maps and KLLoss per pixel"
-CHOSEN = "five maps 10 times until 300, KLLoss 10"
+CHOSEN = "five maps until 300, KLLoss 10"
 
 
 def read(path):
@@ -29,6 +29,24 @@ def test_every_method_is_a_valid_config(path, repository, tmp_path):
         config.write_text(yaml.safe_dump({"_base_": student, **(added or {})}), encoding="utf-8")
         cfg = Config(str(config))
         assert cfg["iters"] == load_config(student)[0]["iters"], name
+
+
+@pytest.mark.parametrize("path", PLANS)
+def test_every_tap_is_a_layer_of_its_model(path, repository):
+    plan = read(repository / path)
+    folder = os.path.dirname(repository / path)
+    layers = {}
+    for role in ("student", "teacher"):
+        model = SegBuilder(Config(os.path.join(folder, plan[role]))).model
+        layers[role] = dict(model.named_sublayers())
+    taps = [
+        (role, feature[role])
+        for added in plan["methods"].values()
+        for feature in ((added or {}).get("distill") or {}).get("features", ())
+        for role in layers
+    ]
+    assert taps or path.endswith("optic_disc.yml")
+    assert [(role, name) for role, name in taps if name not in layers[role]] == []
 
 
 def test_the_recipe_is_a_method_of_the_table(repository):

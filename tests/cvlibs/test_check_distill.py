@@ -60,7 +60,7 @@ def test_where_logits_are_compared():
             "connector.hidden",
             "unknown key 'hidden' of MLPConnector; there are 'hidden_channels', ",
         ),
-        ("schedule: 5", "schedule", "must hold start_iter, warmup_iters, end_iter, not 5"),
+        ("schedule: 5", "schedule", "must hold start_iter, warmup_iters, end_iter, end_factor, not 5"),
         ("schedule: {start: 5}", "schedule.start", "unknown key 'start'; did you mean 'start_iter'?"),
         ("schedule: {start_iter: 1.5}", "schedule.start_iter", "must be a whole number of 0 or above"),
         ("schedule: {warmup_iters: null}", "schedule.warmup_iters", "must be a whole number of 0 or above"),
@@ -68,6 +68,26 @@ def test_where_logits_are_compared():
             "schedule: {start_iter: 5, end_iter: 5}",
             "schedule.end_iter",
             "must be above start_iter, 5, not 5",
+        ),
+        (
+            "schedule: {end_iter: 5, end_factor: -1}",
+            "schedule.end_factor",
+            "must be a number of 0 or above, not -1",
+        ),
+        (
+            "schedule: {end_iter: 5, end_factor: .nan}",
+            "schedule.end_factor",
+            "must be a number of 0 or above, not nan",
+        ),
+        (
+            "schedule: {end_iter: 5, end_factor: null}",
+            "schedule.end_factor",
+            "must be a number of 0 or above, not None",
+        ),
+        (
+            "schedule: {end_factor: 0.1}",
+            "schedule.end_factor",
+            "there is no end_iter after which it would hold",
         ),
     ],
 )

@@ -28,6 +28,9 @@ distill:
         (Schedule(start_iter=1, warmup_iters=2, end_iter=4), [0, 0.5, 1, 1, 0, 0]),
         (Schedule(warmup_iters=10, end_iter=2), [0.1, 0.2, 0, 0, 0, 0]),
         (Schedule(warmup_iters=1), [1, 1, 1, 1, 1, 1]),
+        (Schedule(end_iter=2, end_factor=0.25), [1, 1, 0.25, 0.25, 0.25, 0.25]),
+        (Schedule(start_iter=1, end_iter=2, end_factor=2), [0, 1, 2, 2, 2, 2]),
+        (Schedule(warmup_iters=4, end_iter=2, end_factor=0.5), [0.25, 0.5, 0.375, 0.5, 0.5, 0.5]),
     ],
 )
 def test_the_weight_rises_and_stops(schedule, factors):

@@ -219,6 +219,7 @@ def test_a_part_that_rests_is_known_where_it_has_parameters(models):
     assert may_rest("auto", end_iter=9)
     assert not may_rest("auto", warmup_iters=9)
     assert not may_rest("none", end_iter=9)
+    assert not may_rest("auto", end_iter=9, end_factor=0.1)
 
 
 def test_images_without_a_label(models):
