@@ -129,7 +129,7 @@ SCHEDULE = {
     "start_iter": ("a whole number of 0 or above", "0", "Up to this iteration the loss rests."),
     "warmup_iters": ("a whole number of 0 or above", "0", "Over as many more its weight rises linearly."),
     "end_iter": ("a whole number above `start_iter`", "Null", "After this iteration `end_factor` holds."),
-    "end_factor": ("a number of 0 or above", "0", "The weight is then multiplied by it; 0: the loss rests again."),
+    "end_factor": ("a number of 0 or above", "0", "Multiplies the weight from then on; 0: it rests again."),
 }
 
 EXPORT = {
