@@ -30,17 +30,22 @@ class Board:
         position: what `position()` returned, to go on from; what was written later is cut off.
         hparams: {name: number, text or None}, the hyperparameters of the run.
         metrics: the tags of the curves whose last values stand beside them.
-        class_names: for the tags of the classes, as far as they have names.
+        class_names: for the tags of the classes, as far as they have names. A log that is gone on with keeps
+            those that it began with, or each curve would break in two.
     """
 
     def __init__(self, folder=None, position=None, hparams=None, metrics=(), class_names=()):
         self._writer = None
-        self._class_names = class_names
+        self._class_names = tuple(class_names)
         if folder is None:
             return
         from visualdl import LogWriter  # slow to import, so only where it is asked for
 
         name = _old_log(folder, position)
+        begun_with = tuple(position.get("class_names", class_names)) if name else self._class_names
+        if begun_with != self._class_names:
+            logger.warning("VisualDL's curves of the classes go on under the names that they began with")
+            self._class_names = begun_with
         # It prints that it goes on with an old log.
         with contextlib.redirect_stdout(io.StringIO()):
             self._writer = LogWriter(folder, file_name=name or _new_log(folder))
@@ -77,12 +82,13 @@ class Board:
                 self._writer.add_image(f"Validation/{name}", picture[..., ::-1], iteration)
 
     def position(self):
-        """Flush; return the name and size of the log, for JSON."""
+        """Flush; return the log's name and size and the names of its classes, for JSON."""
         if self._writer is None:
             return None
         self._unless_full(self._writer.flush)
         path = self._writer.file_name
-        return {"file": os.path.basename(path), "bytes": os.path.getsize(path)}
+        size = os.path.getsize(path)
+        return {"file": os.path.basename(path), "bytes": size, "class_names": list(self._class_names)}
 
     def __enter__(self):
         return self

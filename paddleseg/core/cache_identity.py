@@ -8,11 +8,12 @@ import paddle
 
 from paddleseg.core.resume import flattened
 from paddleseg.cvlibs.check_distill import num_unlabeled
+from paddleseg.datasets.class_names import NAMING
 from paddleseg.datasets.file_lists import pairs_of
 from paddleseg.distill.cached_teacher import tensor_names
 from paddleseg.errors import UserError
 
-_WITHOUT_EFFECT = ("class_names", "dataset_root", "train_path", "val_path", "test_path", "image_list")
+_WITHOUT_EFFECT = ("dataset_root", "train_path", "val_path", "test_path", "image_list")
 
 
 def about_data(builder):
@@ -31,7 +32,8 @@ def about_data(builder):
 
 
 def _about_source(cfg, section, dataset):
-    spec = {key: value for key, value in cfg[section].items() if key not in _WITHOUT_EFFECT}
+    idle = (*_WITHOUT_EFFECT, *(("class_names",) if cfg[section]["type"] == NAMING else ()))
+    spec = {key: value for key, value in cfg[section].items() if key not in idle}
     # Whatever way it is written: with a slash at its end, from here or from the top.
     root = os.path.abspath(cfg[section].get("dataset_root") or os.curdir)
     names = "\n".join(os.path.relpath(image, root) for image, _ in pairs_of(dataset))

@@ -44,12 +44,14 @@ class Report(NamedTuple):
         pixels: {section: pixels of each class, then those ignored}.
         images: {section: in how many masks each class shows, then in how many something is ignored}.
         labels: {section: what each class is called, by its number and its name, if it has one}.
+        ignored: {section: the mask value of what is ignored, which may be a class's number}.
     """
 
     findings: list
     pixels: dict
     images: dict
     labels: dict
+    ignored: dict
 
 
 def check_config(cfg, num_threads=4):
@@ -62,7 +64,7 @@ def check_config(cfg, num_threads=4):
     Raises:
         UserError: neither section is there, or a data set does not say its files and its classes.
     """
-    findings, pixels, images, labels, digests = [], {}, {}, {}, {}
+    findings, pixels, images, labels, ignored, digests = [], {}, {}, {}, {}, {}
     sections = [section for section in SECTIONS if cfg.get(section) is not None]
     if not sections:
         raise UserError(f"{cfg.path}: there is neither train_dataset nor val_dataset to check")
@@ -84,8 +86,9 @@ def check_config(cfg, num_threads=4):
         if counts:
             pixels[section], images[section] = np.sum(counts, 0), np.sum([c > 0 for c in counts], 0)
             labels[section] = labelled(class_names(dataset), dataset.num_classes)
+            ignored[section] = ignored_label(dataset)
         digests[section] = {one.digest: image for (image, _), one in zip(pairs, checked) if one.digest}
-    return Report(findings + _shared(digests), pixels, images, labels)
+    return Report(findings + _shared(digests), pixels, images, labels, ignored)
 
 
 def _build(spec, section):
@@ -177,10 +180,14 @@ def table(report):
 
 
 def notes(report):
-    """Return what may be meant so but is worth a look, lines: classes that no mask of a data set holds."""
+    """Return what may be meant so but is worth a look, lines: classes that no mask of a data set holds.
+
+    One that is ignored is not expected.
+    """
     lines = []
     for section, images in report.images.items():
-        absent = [label for label, shown in zip(report.labels[section], images) if not shown]
+        seen = [shown or k == report.ignored[section] for k, shown in enumerate(images)]
+        absent = [label for label, there in zip(report.labels[section], seen) if not there]
         if absent:
             noun = "class" if len(absent) == 1 else "classes"
             more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""

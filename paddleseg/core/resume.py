@@ -9,14 +9,16 @@ import paddle
 
 from paddleseg.core import parallel
 from paddleseg.core.checkpoint import bring_best, mend, newest, numbered, read_state
+from paddleseg.datasets.class_names import NAMING
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 AUTO = "auto"
 # Sections of a config that say nothing of what comes out.
 _WITHOUT_EFFECT = ("imports", "export")
-# Of each key path: weights, whose place a checkpoint has taken, and what classes are called.
-_IRRELEVANT = re.compile(r"model\..*pretrained$|\w+_dataset\.class_names\b")
+# Weights, whose place a checkpoint has taken.
+_PRETRAINED = re.compile(r"model\..*pretrained$")
+_CLASS_NAMES = re.compile(r"(\w+_dataset)\.class_names\b")
 
 
 def outcome(cfg, args, also=None, unread=()):
@@ -50,7 +52,17 @@ def outcome(cfg, args, also=None, unread=()):
 def _with_effect(flat, unread):
     """Return those of some {dotted key: value} that decide something."""
     idle = (*_WITHOUT_EFFECT, *unread)
-    return {k: v for k, v in flat.items() if k.split(".")[0] not in idle and not _IRRELEVANT.match(k)}
+    return {
+        key: value
+        for key, value in flat.items()
+        if key.split(".")[0] not in idle and not _PRETRAINED.match(key) and not _is_a_name(key, flat)
+    }
+
+
+def _is_a_name(key, flat):
+    """Return whether a key says no more than what a class is called."""
+    found = _CLASS_NAMES.match(key)
+    return found is not None and flat.get(f"{found[1]}.type") == NAMING
 
 
 def flattened(value, prefix=""):

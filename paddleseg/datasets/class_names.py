@@ -2,14 +2,29 @@
 
 from paddleseg.errors import UserError
 
+# The data set whose key `class_names` says what classes are called and nothing else: one that a user brings
+# may choose its classes by a key of that name, or read them from a file.
+NAMING = "Dataset"
+
 
 def class_names(dataset):
     """Return the names of a data set's classes in their order: `class_names`, else `CLASS_NAMES`, else ().
 
     Args:
-        dataset: any that a user may bring, or its class.
+        dataset: any that a user may bring, or its class. What it calls so and is no list or tuple of texts
+            is something else, and passed over.
     """
-    return tuple(getattr(dataset, "class_names", None) or getattr(dataset, "CLASS_NAMES", ()))
+    for attribute in ("class_names", "CLASS_NAMES"):
+        names = getattr(dataset, attribute, None)
+        if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    return ()
+
+
+def said_names(section):
+    """Return the names that a data set's section of a config gives its classes, () where it gives none."""
+    names = section.get("class_names") if isinstance(section, dict) else None
+    return tuple(names or ()) if names is not None and section.get("type") == NAMING else ()
 
 
 def check_class_names(names, num_classes, owner):
@@ -21,10 +36,14 @@ def check_class_names(names, num_classes, owner):
         owner: the data set's name, for messages.
 
     Raises:
-        UserError: there are more or fewer names than classes, or two are equal.
+        UserError: there are more or fewer names than classes, two are equal, or one is empty or has lines.
     """
     if len(names) != num_classes:
-        raise UserError(f"{owner}: class_names holds {len(names)} name(s), but num_classes is {num_classes}")
+        noun = "name" if len(names) == 1 else "names"
+        raise UserError(f"{owner}: class_names holds {len(names)} {noun}, but num_classes is {num_classes}")
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            raise UserError(f"{owner}: class_names holds {name!r}, but a name is one line of text")
     twice = [name for name in names if list(names).count(name) > 1]
     if twice:
         raise UserError(f"{owner}: class_names holds {twice[0]!r} more than once")

@@ -8,6 +8,7 @@ import pytest
 import tiny
 
 from paddleseg.core.board import Board
+from paddleseg.utils.logger import logger
 from paddleseg.utils.metrics import scores
 
 
@@ -72,6 +73,32 @@ def test_curves_go_on_in_the_same_log_from_where_they_were(tmp_path):
     draw(tmp_path, range(5, 8), half)
     assert len(list(tmp_path.iterdir())) == 1
     assert steps(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_log_that_is_gone_on_with_keeps_the_names_of_its_classes(tmp_path, monkeypatch):
+    from visualdl import LogReader
+
+    warnings = []
+    monkeypatch.setattr(logger, "warning", warnings.append)
+
+    def evaluate(iteration, names, position):
+        with Board(str(tmp_path), position, class_names=names) as board:
+            board.add_evaluation(scores(np.diag([1, 2])), iteration)
+            return board.position()
+
+    position = evaluate(1, ("road", "pole"), None)
+    position = evaluate(2, ("road", "pole"), position)
+    assert warnings == []
+    position = evaluate(3, ("street", "pole"), position)
+    (warning,) = warnings
+    assert "names that they began with" in warning
+    evaluate(4, ("street", "pole"), {**position, "file": "vdlrecords.1.log"})
+    assert len(warnings) == 1
+    assert len(list(tmp_path.iterdir())) == 2
+    old, new = sorted(tmp_path.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    read = LogReader(file_path=str(old))
+    assert [point.id for point in read.get_data("scalar", "Evaluate/IoU/class_0_road")] == [1, 2, 3]
+    assert "Evaluate/IoU/class_0_street" in LogReader(file_path=str(new)).get_tags()["scalar"]
 
 
 def test_a_new_run_begins_a_log_of_its_own_that_is_the_one_shown(tmp_path):

@@ -77,6 +77,8 @@ def test_a_class_that_no_mask_holds_is_a_note_and_no_finding(check, root):
     report = check(train_dataset=plain(root, "train", **three), val_dataset=None)
     assert report.findings == []
     assert notes(report) == ["train_dataset: no mask holds class 2 cup"]
+    ignored = check(train_dataset=plain(root, "train", **three, ignore_index=2), val_dataset=None)
+    assert notes(ignored) == []
     many = check(train_dataset=None, val_dataset=plain(root, "val", num_classes=15))
     assert notes(many) == ["val_dataset: no mask holds classes 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 3 more"]
 

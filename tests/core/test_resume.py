@@ -72,12 +72,32 @@ def test_what_would_change_the_outcome_is_named_and_refused(tmp_path, root, line
 def test_what_decides_nothing_may_stand_in_a_checkpoint(tmp_path, root, lines, monkeypatch):
     folder = train(tmp_path, config(root))
     read = resume.read_state
-    idle = {"distill_loss.coef.0": 3, "unlabeled_dataset.type": "X", "train_dataset.class_names.0": "soil"}
+    idle = {"distill_loss.coef.0": 3, "unlabeled_dataset.type": "X"}
     monkeypatch.setattr(
         resume, "read_state", lambda path: {**read(path), "outcome": {**read(path)["outcome"], **idle}}
     )
     train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"))
     assert any("going on from" in line for line in lines)
+
+
+def test_other_names_of_classes_are_no_other_training_where_they_are_names_alone(tmp_path, root, lines):
+    section = {"type": "Dataset", "train_path": f"{root}/train_list.txt", "num_classes": 2}
+    plain = {**config(root)["train_dataset"], **section, "class_names": ["a", "b"]}
+    folder = train(tmp_path, config(root, train_dataset=plain), no_eval=True)
+    renamed = config(root, train_dataset={**plain, "class_names": ["soil", "leaf"]})
+    train(tmp_path, renamed, no_eval=True, resume_model=os.path.join(folder, "iter_2"))
+    assert any("going on from" in line for line in lines)
+
+
+def test_what_an_own_data_set_calls_class_names_may_decide(tmp_path, root, monkeypatch):
+    folder = train(tmp_path, config(root))
+    read = resume.read_state
+    then = {"train_dataset.type": "OpticDiscSeg", "train_dataset.class_names": "soil.txt"}
+    monkeypatch.setattr(
+        resume, "read_state", lambda path: {**read(path), "outcome": {**read(path)["outcome"], **then}}
+    )
+    with pytest.raises(UserError, match="train_dataset.class_names: soil.txt then, not said now"):
+        train(tmp_path, config(root), resume_model=os.path.join(folder, "iter_2"))
 
 
 def test_another_list_of_files_is_named_and_refused(tmp_path, lines):

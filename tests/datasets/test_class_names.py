@@ -1,7 +1,7 @@
 import pytest
 
 from paddleseg import datasets
-from paddleseg.datasets.class_names import check_class_names, class_names, labelled
+from paddleseg.datasets.class_names import check_class_names, class_names, labelled, said_names
 from paddleseg.errors import UserError
 
 
@@ -23,6 +23,23 @@ def test_names_may_be_the_objects_or_its_classes_or_missing():
     assert class_names(object()) == class_names(None) == ()
 
 
+@pytest.mark.parametrize("other", ["names.txt", 3, {"a": 1}, [1, 2], [], lambda: ["a"]])
+def test_what_an_own_data_set_calls_so_otherwise_is_no_list_of_names(other):
+    class Own:
+        class_names = other
+
+    assert class_names(Own()) == ()
+    Own.CLASS_NAMES = ("a", "b")
+    assert class_names(Own()) == ("a", "b")
+
+
+def test_the_section_of_an_own_data_set_names_nothing():
+    assert said_names({"type": "Dataset", "class_names": ["soil", "leaf"]}) == ("soil", "leaf")
+    assert said_names({"type": "Own", "class_names": ["soil", "leaf"]}) == ()
+    assert said_names({"type": "Dataset"}) == said_names({"type": "Dataset", "class_names": None}) == ()
+    assert said_names(None) == ()
+
+
 def test_a_class_without_a_name_is_its_number():
     assert labelled(("road", "pole"), 3) == ["0 road", "1 pole", "2"]
 
@@ -30,7 +47,9 @@ def test_a_class_without_a_name_is_its_number():
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["road"], r"Own: class_names holds 1 name\(s\), but num_classes is 2"),
+        (["road"], "Own: class_names holds 1 name, but num_classes is 2"),
+        (["road", ""], "Own: class_names holds '', but a name is one line of text"),
+        (["road", "a\nb"], "holds 'a.nb', but"),
         (["road", "pole", "sky"], "holds 3 name"),
         (["road", "road"], "holds 'road' more than once"),
     ],
