@@ -38,10 +38,11 @@ def report(config, args):
 
     from paddleseg.core import parallel
     from paddleseg.cvlibs import Config, SegBuilder
-    from paddleseg.cvlibs.said import image_channels
+    from paddleseg.cvlibs.said import image_channels, without_weights
     from paddleseg.utils.cost import measure
 
-    cfg = Config(config, opts=["model.pretrained=null"], sections=("model",), required=("model",))
+    cfg = Config(config, sections=("model",), required=("model",))
+    without_weights(cfg["model"])
     parallel.set_device(args.device)
     shape = list(args.input_shape or (1, image_channels(cfg.dic), 512, 512))
     model = SegBuilder(cfg).model

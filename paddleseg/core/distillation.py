@@ -12,7 +12,7 @@ from paddleseg.core.resume import digest, flattened
 from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.cvlibs.check_distill import logits_at, num_unlabeled
 from paddleseg.cvlibs.config import SECTIONS, as_yaml
-from paddleseg.cvlibs.said import class_counts, ignore_indices, normalizations
+from paddleseg.cvlibs.said import class_counts, ignore_indices, normalizations, without_weights
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
 from paddleseg.distill.declared import declared_taps, features_of_config
 from paddleseg.distill.distill_file import load_distill_file
@@ -244,7 +244,7 @@ def print_taps(builder, teacher_cfgs, seed):
     image = first_batch(builder, seed)["img"][:1]
     configs = [builder.cfg, *teacher_cfgs]
     for cfg in configs:
-        _without_weights(cfg["model"])
+        without_weights(cfg["model"])
     models = [builder.model, *(teacher_model(cfg, builder.cfg) for cfg in teacher_cfgs)]
     roles = [
         "student",
@@ -259,14 +259,6 @@ def print_taps(builder, teacher_cfgs, seed):
         for role, cfg, model in zip(roles, configs, models)
     ]
     print(table(listed), flush=True)
-
-
-def _without_weights(spec):
-    """Drop `pretrained` from a model's section and from what stands in it; shapes do not depend on it."""
-    spec.pop("pretrained", None)
-    for value in spec.values():
-        if isinstance(value, dict):
-            _without_weights(value)
 
 
 def decided_by(distill_file, teacher_cfgs, teachers):

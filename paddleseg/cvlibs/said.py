@@ -25,6 +25,14 @@ def component_of(spec, registry):
     return registry[name] if isinstance(name, str) and name in registry else None
 
 
+def without_weights(spec):
+    """Drop `pretrained` from a model's section and from what stands in it; shapes do not depend on it."""
+    spec.pop("pretrained", None)
+    for value in spec.values():
+        if isinstance(value, dict):
+            without_weights(value)
+
+
 def nested_losses(spec):
     """Return the list that a loss holds other losses in, such as a MixedLoss; [] if it holds none."""
     losses = spec.get("losses") if isinstance(spec, dict) else None

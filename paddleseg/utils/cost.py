@@ -21,7 +21,8 @@ class Cost:
         parameters: number of trained and frozen parameters, running statistics aside.
         flops: floating-point operations of one forward pass, a multiplication and an addition being two.
         seconds: median time of one forward pass; None where it was not measured.
-        uncounted: names of layer classes that have parameters but no formula here.
+        uncounted: names of layer classes that have parameters but no formula here. A single number, by which
+            a layer scales something, is a function between layers.
     """
 
     parameters: int = 0
@@ -76,7 +77,7 @@ def _operations(model, image):
             formula = next((FORMULAS[kind] for kind in FORMULAS if isinstance(leaf, kind)), None)
             if formula is not None:
                 handles.append(leaf.register_forward_post_hook(_counter(flops, part, formula)))
-            elif leaf.parameters(include_sublayers=False):
+            elif any(np.prod(p.shape) > 1 for p in leaf.parameters(include_sublayers=False)):
                 uncounted[part].add(type(leaf).__name__)
     with _removed(handles):
         model(image)

@@ -4,8 +4,8 @@ import paddle
 import paddle.nn as nn
 import pytest
 
-from paddleseg.models import DeepLabV3P
-from paddleseg.models.backbones import ResNet18_vd, ResNet50_vd
+from paddleseg.models import DeepLabV3P, PPLiteSeg
+from paddleseg.models.backbones import STDC1, ResNet18_vd, ResNet50_vd
 from paddleseg.utils import cost
 
 
@@ -68,14 +68,20 @@ def test_times_of_the_parts_make_up_the_whole():
 
 def test_layers_without_a_formula_are_named():
     class Odd(nn.Layer):
-        def __init__(self):
+        def __init__(self, numbers):
             super().__init__()
-            self.scale = self.create_parameter([1])
+            self.scale = self.create_parameter([numbers, 1, 1])
 
         def forward(self, x):
             return x * self.scale
 
-    assert cost.measure(nn.Sequential(Odd()), [1, 3, 4, 4], repeats=0)["total"].uncounted == ("Odd",)
+    assert cost.measure(nn.Sequential(Odd(3)), [1, 3, 4, 4], repeats=0)["total"].uncounted == ("Odd",)
+    assert cost.measure(nn.Sequential(Odd(1)), [1, 3, 4, 4], repeats=0)["total"].uncounted == ()
+
+
+def test_every_layer_of_pp_liteseg_has_a_formula():
+    model = PPLiteSeg(2, STDC1())
+    assert cost.measure(model, [1, 3, 64, 64], repeats=0)["total"].uncounted == ()
 
 
 def test_the_mode_is_put_back_and_no_hook_is_left():
