@@ -37,6 +37,11 @@ def one_line(error):
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def counted(count, noun):
+    """Return a number with its noun, a regular one: "1 loss", "2 losses"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def nearest(name, candidates, most=3):
     """Return up to `most` of the `candidates` (strings) that resemble `name`, the best first."""
     by_folded = {str(c).lower(): str(c) for c in candidates}

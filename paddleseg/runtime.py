@@ -9,7 +9,7 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.utils.cpu import local_ranks, slow_in_mkl, usable_cores
 from paddleseg.utils.logger import logger
 
@@ -66,7 +66,7 @@ def tune():
     cores = usable_cores()
     ranks = local_ranks()
     among = f" among {ranks} processes" if ranks > 1 else ""
-    settings = [("OMP_NUM_THREADS", str(max(1, cores // ranks)), f"{cores} usable core(s){among}")]
+    settings = [("OMP_NUM_THREADS", str(max(1, cores // ranks)), f"{counted(cores, 'usable core')}{among}")]
     maker = slow_in_mkl()
     if maker:
         settings.append(("MKL_DEBUG_CPU_TYPE", "5", f"else MKL would not use AVX2 on a processor of {maker}"))

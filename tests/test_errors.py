@@ -1,4 +1,4 @@
-from paddleseg.errors import UserError, nearest, suggestion
+from paddleseg.errors import UserError, counted, nearest, suggestion
 
 
 def test_nearest_ignores_case_and_keeps_the_spelling():
@@ -35,3 +35,8 @@ def test_numbers_are_names_too():
 def test_a_user_error_is_no_value_error():
     # What is caught as the user's mistake must not catch a bug along with it.
     assert UserError.__mro__[1] is Exception
+
+
+def test_a_noun_agrees_with_its_number():
+    told = [counted(count, noun) for noun in ("image", "loss") for count in (0, 1, 2)]
+    assert told == ["0 images", "1 image", "2 images", "0 losses", "1 loss", "2 losses"]

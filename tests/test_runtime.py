@@ -51,7 +51,7 @@ def test_threads_are_the_usable_cores(environment, capsys):
     assert "MKL_DEBUG_CPU_TYPE" not in os.environ
     told = capsys.readouterr().out
     assert told.endswith(
-        "set for Paddle's speed: OMP_NUM_THREADS=6 (6 usable core(s)); PADDLESEG_TUNE=0 sets nothing\n"
+        "set for Paddle's speed: OMP_NUM_THREADS=6 (6 usable cores); PADDLESEG_TUNE=0 sets nothing\n"
     )
     assert told.count("\n") == 1
 
@@ -62,7 +62,7 @@ def test_ranks_share_the_cores(environment, capsys, name, ranks, threads):
     environment.setenv(name, ranks)
     runtime.tune()
     assert os.environ["OMP_NUM_THREADS"] == threads
-    assert f"OMP_NUM_THREADS={threads} (6 usable core(s) among {ranks} processes)" in capsys.readouterr().out
+    assert f"OMP_NUM_THREADS={threads} (6 usable cores among {ranks} processes)" in capsys.readouterr().out
 
 
 def test_the_other_ranks_say_nothing(environment, capsys):

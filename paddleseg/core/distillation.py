@@ -24,7 +24,7 @@ from paddleseg.distill.probe import check_logits, feature_losses, observe
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teacher import Teacher, Teachers
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.models.losses.combine import check_count
 from paddleseg.utils.logger import logger
 
@@ -59,7 +59,7 @@ def make_plan(cfg, distill_file, num_teachers):
         if feature.teacher_index >= num_teachers:
             raise UserError(
                 f"{feature.place('teacher_index')}: {feature.teacher_index}, but the last of "
-                f"{num_teachers} teacher(s) is {num_teachers - 1}"
+                f"{counted(num_teachers, 'teacher')} is {num_teachers - 1}"
             )
     weighting = cfg.get("distill", {}).get("teacher_weighting", "mean")
     if weighting == "confidence" and num_teachers == 1:
@@ -108,8 +108,8 @@ def teacher_configs(args, weights_needed=True):
         groups = [[opt for group in groups for opt in group]]
     elif groups and len(groups) != len(paths):
         raise UserError(
-            f"--teacher_opts is given {len(groups)} time(s) for {len(paths)} teachers; give it once for "
-            f"each, in their order (nothing behind it changes nothing)"
+            f"--teacher_opts is given {counted(len(groups), 'time')} for {len(paths)} teachers; give it once "
+            f"for each, in their order (nothing behind it changes nothing)"
         )
     configs = [
         Config(path, opts=opts, sections=("model",), required=("model",), as_teacher=True)

@@ -15,7 +15,7 @@ from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
 from paddleseg.cvlibs.config import SECTIONS
 from paddleseg.cvlibs.said import class_counts
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
 from paddleseg.utils.image_files import named_images
@@ -61,9 +61,11 @@ def predict_images(args):
             if args.save_probabilities:
                 files.write_probabilities(image, name, probabilities_of(logits))
         files.write_sheet(image, photograph, truth, masks, predictors[0].ignore_index)
-    logger.info(f"{len(images) - len(unread)} image(s) predicted: {files.told}")
+    logger.info(f"{counted(len(images) - len(unread), 'image')} predicted: {files.told}")
     if unread:
-        raise UserError(f"{len(unread)} of {len(images)} image(s) could not be read: {', '.join(unread)}")
+        raise UserError(
+            f"{len(unread)} of {counted(len(images), 'image')} could not be read: {', '.join(unread)}"
+        )
 
 
 class Predictor:
@@ -160,8 +162,8 @@ def _names_and_weights(configs, weights):
     """
     if weights is not None and len(weights) != len(configs):
         raise UserError(
-            f"--model_path has {len(weights)} path(s) and --config {len(configs)}: each config needs its "
-            f"own, in the same order"
+            f"--model_path has {counted(len(weights), 'path')} and --config {len(configs)}: each config needs "
+            f"its own, in the same order"
         )
     weights = weights or [None] * len(configs)
     return model_names(configs, weights), weights

@@ -10,7 +10,7 @@ import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
-from paddleseg.errors import UserError, suggestion
+from paddleseg.errors import UserError, counted, suggestion
 from paddleseg.models.base import SegmentationModel
 from paddleseg.utils.onnx_session import open_session
 
@@ -194,7 +194,7 @@ def _outputs(session, path, outputs, num_classes):
 def _check_size(shape, sizes, path):
     if shape[1] != 3:
         raise UserError(
-            f"{path}: an ONNXTeacher takes RGB images, and the training's have {shape[1]} channel(s)"
+            f"{path}: an ONNXTeacher takes RGB images, and the training's have {counted(shape[1], 'channel')}"
         )
     for axis in (2, 3):
         if sizes[axis] not in (None, shape[axis]):

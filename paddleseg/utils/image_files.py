@@ -5,7 +5,7 @@ import dataclasses
 import os
 from typing import Optional
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.utils.list_file import read_names
 from paddleseg.utils.logger import logger
 from paddleseg.utils.mask_folders import mask_folders
@@ -84,8 +84,8 @@ def _without_masks(path, files):
     masks = mask_folders(files)
     for folder, count in masks.items():
         logger.warning(
-            f"{count} image(s) in {folder} look like the masks of others in {path} and are left out; to take "
-            f"them for images, name their folder itself"
+            f"{counted(count, 'image')} in {folder} look like the masks of others in {path}: left out; to "
+            f"take them for images, name their folder itself"
         )
     return [file for file in files if os.path.dirname(file) not in masks]
 

@@ -36,7 +36,7 @@ def test_features_of_different_shapes(distill):
 
 def test_a_loss_for_an_output_that_the_student_lacks(distill):
     result = distill(teacher={"outputs": 2}, opts=["distill_loss.coef=[3, 1]"])
-    refused(result, "student and teacher share 1 output(s) and the config 2 loss(es)")
+    refused(result, "student and teacher share 1 output and the config 2 losses")
 
 
 def test_another_number_of_classes(distill):
@@ -80,7 +80,7 @@ def test_a_loss_on_relations_between_samples_needs_some(distill):
         ),
         (
             {"distill_loss": {"types": [{"type": "KLLoss"}] * 2, "coef": [1, 1]}},
-            ": distill_loss: student and teacher share 1 output(s) and the config 2 loss(es) for them",
+            ": distill_loss: student and teacher share 1 output and the config 2 losses for them",
         ),
         (
             {"distill_loss": {"types": [{"type": "KLLoss", "temperature": 0}], "coef": [1]}},
@@ -126,7 +126,7 @@ def test_refusals_of_distillation_with_file_and_key(distill, tmp_path, changes, 
         ({"connector": {"type": "ConvConnector", "kernel_size": 2}}, "connector", "kernel_size must be odd"),
         ({"weight": -1}, "weight", "must be a number of 0 or above, not -1"),
         ({"schedule": {"start_iter": "x"}}, "schedule.start_iter", "must be a whole number of 0 or above"),
-        ({"teacher_index": 1}, "teacher_index", "1, but the last of 1 teacher(s) is 0"),
+        ({"teacher_index": 1}, "teacher_index", "1, but the last of 1 teacher is 0"),
     ],
 )
 def test_a_wrong_entry_of_distill_features(distill, feature, key, told):
@@ -200,6 +200,6 @@ def test_unlabelled_images_that_do_not_fit(distill, tmp_path):
 def test_teachers_and_their_opts(distill, tmp_path):
     teachers = [str(tmp_path / "teacher.yml"), str(tmp_path / "teacher.yml")]
     opts = ["--teacher_opts", "model.num_classes=2"]
-    refused(distill("--teacher_config", *teachers, *opts), "--teacher_opts is given 1 time(s) for 2 teachers")
+    refused(distill("--teacher_config", *teachers, *opts), "--teacher_opts is given 1 time for 2 teachers")
     result = distill("--teacher_config", *teachers, *opts, "--teacher_opts", "model.pretrained=None")
     refused(result, "model.pretrained is empty")

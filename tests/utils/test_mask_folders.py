@@ -78,7 +78,7 @@ def test_a_data_sets_root_means_its_photographs_and_says_so(tmp_path, capsys):
     files = made(tmp_path, images=(photograph, ".jpg"), masks=(grey_mask, ".png"))
     assert [image.path for image in named_images(str(tmp_path))] == files[:4]
     told = capsys.readouterr().out
-    assert f"4 image(s) in {tmp_path / 'masks'} look like the masks" in told
+    assert f"4 images in {tmp_path / 'masks'} look like the masks" in told
     assert len(named_images(str(tmp_path / "masks"))) == 4
 
 

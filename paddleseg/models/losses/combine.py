@@ -4,7 +4,7 @@ import inspect
 
 import paddle
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.models.losses.common import full_precision, widen
 
 
@@ -44,8 +44,8 @@ def check_count(types, outputs):
         compared = bool(outputs) and len(outputs[0]) > 1
         told = "student and teacher share" if compared else "the model has"
         raise UserError(
-            f"{told} {len(outputs)} output(s) and the config {len(types)} loss(es) for them ({names}); "
-            f"there must be one for each"
+            f"{told} {counted(len(outputs), 'output')} and the config {counted(len(types), 'loss')} for "
+            f"them ({names}); there must be one for each"
         )
 
 
