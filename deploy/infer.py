@@ -4,8 +4,10 @@ Needs NumPy, OpenCV, PyYAML, and Paddle or onnxruntime, but nothing of the train
 """
 
 import argparse
+import collections
 import math
 import os
+import platform
 import sys
 import time
 import warnings
@@ -22,6 +24,7 @@ INTERPOLATIONS = {
     "AREA": cv2.INTER_AREA,
     "LANCZOS4": cv2.INTER_LANCZOS4,
 }
+COLORED = "_color"  # is added to the name of a picture for people
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -48,20 +51,21 @@ def main():
 def infer(args):
     """Write a mask for each image and print latency."""
     deploy = read_deploy_file(args.config)
+    channels = image_channels(deploy)
     prepare = [step(spec) for spec in deploy["transforms"]]
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
     colors = palette(deploy.get("num_classes"))
     files = image_files(args.image_path)
     make_folder(args.save_dir)
     seconds, unreadable = [], []
-    for number, (file, name) in enumerate(zip(files, mask_names(files))):
-        image = read_image(file)
+    for file, name in zip(files, mask_names(files)):
+        image = read_image(file, channels)
         if image is None:
             unreadable.append(file)
             print(f"passed over, cut off or no image that OpenCV reads: {file}", file=sys.stderr)
             continue
         batch = prepared(image, prepare)
-        for _ in range(args.warmup if number == 0 else 0):
+        for _ in range(0 if seconds else args.warmup):
             run(batch)
         started = time.perf_counter()
         output = run(batch)
@@ -73,10 +77,10 @@ def infer(args):
         )
     if seconds:
         spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
-        print(f"{len(seconds)} image(s), masks in {args.save_dir}")
+        print(f"images: {len(seconds)}, masks in {args.save_dir}")
         print(f"latency of the model alone: median {1000 * np.median(seconds):.1f} ms ({spread} ms)")
     if unreadable:
-        raise UserError(f"{len(unreadable)} of {len(files)} image(s) could not be read")
+        raise UserError(f"{len(unreadable)} of {len(files)} images could not be read")
 
 
 def read_deploy_file(path):
@@ -96,14 +100,22 @@ def read_deploy_file(path):
     return deploy
 
 
+def image_channels(deploy):
+    """Return how many channels the model takes, 3 (RGB) or 1 (grey)."""
+    channels = (deploy.get("input_shape") or (-1, 3, -1, -1))[1]
+    if channels not in (1, 3):
+        raise UserError(f"the model takes images of {channels} channels, and infer.py reads those of 1 or 3")
+    return channels
+
+
 def image_files(path):
     """Return the images that a path means: itself, those of a folder, or those that a list names."""
     if os.path.isdir(path):
         found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        files = without_masks(sorted(file for file in found if file.lower().endswith(SUFFIXES)))
+        images = (file for file in found if file.lower().endswith(SUFFIXES) and os.path.isfile(file))
+        files = without_masks(sorted(images))
     elif path.lower().endswith(".txt") and os.path.isfile(path):
-        with open(path, encoding="utf-8-sig") as file:
-            lines = [line.strip() for line in file if line.strip()]
+        lines = lines_of(path)
         folder = os.path.dirname(path)
         # A line is an image, whose name may hold spaces, or an image and a mask.
         whole = [os.path.isfile(os.path.join(folder, line)) for line in lines]
@@ -114,6 +126,17 @@ def image_files(path):
     if not files:
         raise UserError(f"there is no image at {path}")
     return files
+
+
+def lines_of(path):
+    """Return the lines of a list of images, the empty ones left out."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return [line.strip() for line in file if line.strip()]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"the list {path} is no text in UTF-8") from None
 
 
 def without_masks(files):
@@ -129,8 +152,8 @@ def without_masks(files):
     if len(masks) == len(folders):
         return files
     for folder in masks:
-        count = len(folders[folder])
-        print(f"left out, as masks: {count} image(s) in {folder}; else name it itself", file=sys.stderr)
+        told = f"{folder}, with {len(folders[folder])}; to take them for images, name their folder"
+        print(f"left out, as masks: {told}", file=sys.stderr)
     return [file for file in files if os.path.dirname(file) not in masks]
 
 
@@ -148,7 +171,10 @@ def is_flat(file):
 
 def is_few(file):
     """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
-    image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # more pixels than OpenCV takes
+        image = None
     if image is None:
         return False
     # One number a pixel: rows of them would be sorted ten times as slowly.
@@ -156,17 +182,21 @@ def is_few(file):
     return len(np.unique(sum(channels[..., i] << (16 * i) for i in range(channels.shape[2])))) <= 64
 
 
-def read_image(file):
-    """Return an image, uint8 H x W x 3 in BGR order; None if it cannot be read or is cut off."""
+def read_image(file, channels=3):
+    """Return an image, uint8 H x W x 3 (RGB) or H x W; None if it cannot be read or is cut off."""
+    if not os.path.isfile(file):  # a pipe would be waited for
+        return None
+    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
     try:
         with open(file, "rb") as stream:
             content = stream.read()
         # OpenCV would fill up a cut-off JPEG with grey.
         if not content or is_cut_jpeg(content):
             return None
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     except (OSError, ValueError, cv2.error):  # ValueError: a name with a null character
         return None
+    return image if image is None or channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def is_cut_jpeg(content):
@@ -184,11 +214,15 @@ def is_cut_jpeg(content):
 
 
 def mask_names(files):
-    """Return a different name for each image's mask; folders below the common one are kept."""
+    """Return a different name for each image's mask; folders below the common one are kept.
+
+    Where two would be equal, or one that of another's picture for people, the image's suffix is in it.
+    """
     common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     inner = [os.path.relpath(os.path.abspath(file), common) for file in files]
     stems = [os.path.splitext(name)[0] for name in inner]
-    return [(stem if stems.count(stem) == 1 else name) + ".png" for stem, name in zip(stems, inner)]
+    counts = collections.Counter([*stems, *(stem + COLORED for stem in stems)])
+    return [(stem if counts[stem] == 1 else name) + ".png" for stem, name in zip(stems, inner)]
 
 
 def step(spec):
@@ -236,15 +270,15 @@ STEPS = {"Resize": resize, "ResizeByLong": resize_by_long, "Normalize": normaliz
 
 
 def prepared(image, steps):
-    """Return a BGR image as what the model takes: RGB, transformed, float32 1 x 3 x H x W."""
-    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.float32)
+    """Return what `read_image` gives as what the model takes: transformed, float32 1 x C x H x W."""
+    image = image.astype(np.float32)
     for apply in steps:
         image = apply(image)
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+    return np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)[None], dtype=np.float32)
 
 
 def open_model(deploy, folder, args):
-    """Return the function, float32 N x 3 x H x W to the graph's output, of an exported model."""
+    """Return the function, float32 N x C x H x W to the graph's output, of an exported model."""
     path = os.path.join(folder, deploy["model"])
     if not os.path.isfile(path):
         raise UserError(f"there is no model {path}")
@@ -268,10 +302,8 @@ def open_onnx(path, args):
 
 
 def open_paddle(path, params, args):
-    cpu = Path("/proc/cpuinfo")
-    told = cpu.read_text(encoding="utf-8", errors="replace") if cpu.exists() else ""
-    if "AuthenticAMD" in told and " avx2 " in told:
-        # Else the MKL in Paddle would not use AVX2; it is read as Paddle is imported.
+    if slow_in_mkl():
+        # It is read as Paddle is imported.
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     # What Paddle remarks at its start asks nothing of the user.
     os.environ.setdefault("GLOG_minloglevel", "2")
@@ -300,12 +332,27 @@ def open_paddle(path, params, args):
     return run
 
 
+def slow_in_mkl(cpuinfo="/proc/cpuinfo"):
+    """Tell whether the MKL in Paddle would leave the processor's AVX2 alone, Intel not being its maker."""
+    try:
+        lines = Path(cpuinfo).read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    told = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        told.setdefault(name.strip(), value.strip())  # of the first core
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    foreign = told.get("vendor_id", "GenuineIntel") != "GenuineIntel"
+    return x86 and foreign and "avx2" in told.get("flags", "").split()
+
+
 def mask_of(output, size, output_op):
     """Return classes, uint8 of `size` (H, W), of an output: classes 1 x h x w, or a number for each class."""
     if output_op == "softmax":
         # Logits and the logarithms of their probabilities differ by one number a pixel, the same for all
         # classes, and so they do when interpolated: the largest stays the largest. The floor changes classes
-        # alone that are e^87 times less likely than another.
+        # alone that are e^87 times less likely than another; where such neighbours are interpolated, the
+        # outline between them may lie elsewhere than with logits.
         output = np.log(np.maximum(output, np.finfo(np.float32).tiny))
     if output.ndim == 3:
         return cv2.resize(output[0].astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
@@ -316,7 +363,7 @@ def mask_of(output, size, output_op):
 def write_mask(path, mask, colors):
     """Write a mask as a grey PNG of class indices, and beside it `*_color.png` for people."""
     make_folder(os.path.dirname(path))
-    pictures = {path: mask, os.path.splitext(path)[0] + "_color.png": colors[mask][..., ::-1]}
+    pictures = {path: mask, os.path.splitext(path)[0] + f"{COLORED}.png": colors[mask][..., ::-1]}
     for file, picture in pictures.items():
         if not cv2.imwrite(file, picture):
             raise UserError(f"cannot write {file}")

@@ -1,10 +1,13 @@
 import os
 
+import paddle
 import pytest
 import tiny
+from exporting import MODEL
 from predicting import Columns
 
 from paddleseg.core import loading
+from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.utils.logger import logger
 
 
@@ -69,3 +72,17 @@ def columns(tmp_path_factory):
         return path, tiny.save_weights(folder / f"{name}.pdparams", Columns(num_classes, channels))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A config, its weights and its data set; the classifier's bias is such that both classes occur."""
+    folder = tmp_path_factory.mktemp("trained")
+    root = tiny.write_optic_disc(folder / "data")
+    config = tiny.write_yaml(folder / "c.yml", tiny.config(root, MODEL))
+    paddle.seed(3)
+    builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
+    model = builder.model
+    model.eval()
+    tiny.balance(model, model.head.decoder.conv.bias, builder.val_dataset[0]["img"])
+    return config, tiny.save_weights(folder / "model.pdparams", model), root

@@ -1,9 +1,7 @@
-"""export.py and deploy/infer.py: the same masks under Paddle Inference, onnxruntime and the training code."""
+"""export.py: the same masks under Paddle Inference, onnxruntime and the training code."""
 
 import os
 import re
-import runpy
-import subprocess
 import sys
 
 import cv2
@@ -12,73 +10,14 @@ import paddle
 import pytest
 import tiny
 import yaml
+from exporting import FORMATS, MODEL, PADDLE_3, flags, infer
 
 from paddleseg.core import onnx_file
 from paddleseg.core.export import export
 from paddleseg.core.predict import predict
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.errors import SampleError, UserError
-from paddleseg.transforms import reading
+from paddleseg.errors import UserError
 from paddleseg.utils.weights import load_weights
-
-PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
-FORMATS = [
-    "paddle",
-    pytest.param("onnx", marks=pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")),
-]
-MODEL = {
-    "type": "DeepLabV3P",
-    "num_classes": 2,
-    "backbone": {"type": "ResNet18_vd", "output_stride": 16},
-    "aspp_out_channels": 8,
-}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A config, its weights and its data set; the classifier's bias is such that both classes occur."""
-    folder = tmp_path_factory.mktemp("trained")
-    root = tiny.write_optic_disc(folder / "data")
-    config = tiny.write_yaml(folder / "c.yml", tiny.config(root, MODEL))
-    paddle.seed(3)
-    builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
-    model = builder.model
-    model.eval()
-    tiny.balance(model, model.head.decoder.conv.bias, builder.val_dataset[0]["img"])
-    return config, tiny.save_weights(folder / "model.pdparams", model), root
-
-
-def flags(trained, save_dir, **given):
-    config, weights, _ = trained
-    defaults = {"opts": None, "format": "paddle", "output_op": "argmax", "input_shape": None, "images": None}
-    return tiny.arguments(
-        **{
-            **defaults,
-            "config": config,
-            "model_path": weights,
-            "save_dir": str(save_dir),
-            "max_images": 20,
-            **given,
-        }
-    )
-
-
-def infer(repository, folder, images, out):
-    """Run deploy/infer.py where the package cannot be imported; return its stdout."""
-    command = [sys.executable, "-S", "-c", _WITHOUT_PACKAGE, str(repository / "deploy/infer.py")]
-    command += ["--config", str(folder / "deploy.yaml"), "--image_path", images, "--save_dir", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
-
-
-_WITHOUT_PACKAGE = """
-import runpy, site, sys
-site.main()
-sys.modules["paddleseg"] = None  # importing it raises ImportError
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @pytest.mark.parametrize("output_op", ["argmax", "softmax"])
@@ -89,7 +28,7 @@ def test_an_exported_model_gives_the_masks_of_the_training_code(
     config, weights, root = trained
     export(flags(trained, tmp_path / "out", format=kind, output_op=output_op))
     printed = infer(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")
-    assert "5 image(s)" in printed
+    assert "images: 5, masks in" in printed
     assert "median" in printed
 
     builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
@@ -293,145 +232,3 @@ def test_a_grey_model_takes_grey_images_unless_told_otherwise(tmp_path):
 def test_weights_are_needed(tmp_path, trained):
     with pytest.raises(UserError, match="no weights to export"):
         export(flags(trained, tmp_path / "out", model_path=None))
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"type": "Resize", "target_size": [40, 28]},
-        {
-            "type": "Resize",
-            "target_size": [40, 40],
-            "keep_ratio": True,
-            "size_divisor": 16,
-            "interp": "CUBIC",
-        },
-        {"type": "Normalize", "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]},
-    ],
-)
-def test_a_deployed_image_is_prepared_as_in_training(repository, spec):
-    from paddleseg.cvlibs.builder import build_transforms
-    from paddleseg.transforms import Compose
-
-    alone = runpy.run_path(str(repository / "deploy/infer.py"))
-    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3)).astype("uint8")
-    ours = Compose(build_transforms([spec]))({"img": image})["img"]
-    np.testing.assert_allclose(alone["prepared"](image, [alone["step"](spec)])[0], ours, rtol=1e-6, atol=1e-5)
-
-
-def test_an_unknown_transform_of_a_deployment_is_refused(repository):
-    alone = runpy.run_path(str(repository / "deploy/infer.py"))
-    with pytest.raises(alone["UserError"], match="RandomDistort is not one that infer.py knows"):
-        alone["step"]({"type": "RandomDistort"})
-
-
-def test_a_broken_image_is_passed_over_and_said(tmp_path, trained, repository, capsys, monkeypatch):
-    _, _, root = trained
-    export(flags(trained, tmp_path / "out"))
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "a.jpg").write_bytes(b"no image")
-    good = cv2.imread(os.path.join(root, "JPEGImages", "val_0.jpg"))
-    cv2.imwrite(str(tmp_path / "images" / "b.png"), good)
-    command = [
-        "infer.py",
-        "--config",
-        str(tmp_path / "out" / "deploy.yaml"),
-        "--image_path",
-        str(tmp_path / "images"),
-    ]
-    monkeypatch.setattr(sys, "argv", [*command, "--save_dir", str(tmp_path / "masks")])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
-    assert stop.value.code == 2
-    assert "a.jpg" in capsys.readouterr().err
-    assert sorted(os.listdir(tmp_path / "masks")) == ["b.png", "b_color.png"]
-
-
-@pytest.mark.parametrize(
-    ("flag", "value", "told"),
-    [
-        ("--save_dir", "{file}/masks", "cannot make the folder"),
-        ("--config", "{file}", "file is no deploy.yaml, which export.py writes beside the model"),
-        ("--config", "{file}.yaml", "file.yaml: No such file or directory"),
-    ],
-)
-def test_what_a_deployment_refuses(tmp_path, trained, repository, capsys, monkeypatch, flag, value, told):
-    export(flags(trained, tmp_path / "out"))
-    (tmp_path / "file").write_bytes(b"\xff\x00")
-    given = {
-        "--config": str(tmp_path / "out" / "deploy.yaml"),
-        "--image_path": os.path.join(trained[2], "JPEGImages"),
-        "--save_dir": str(tmp_path / "masks"),
-        flag: value.format(file=tmp_path / "file"),
-    }
-    monkeypatch.setattr(sys, "argv", ["infer.py", *(word for pair in given.items() for word in pair)])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
-    assert stop.value.code == 2
-    assert told in capsys.readouterr().err
-
-
-def test_probabilities_give_the_classes_of_their_logits_at_any_size(repository):
-    mask_of = runpy.run_path(str(repository / "deploy/infer.py"))["mask_of"]
-    logits = 4 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
-    likely = np.exp(logits - logits.max(1, keepdims=True))
-    masks = [
-        mask_of(output, (61, 83), op)
-        for output, op in ((logits, "none"), (likely / likely.sum(1, keepdims=True), "softmax"))
-    ]
-    np.testing.assert_array_equal(*masks)
-    assert set(np.unique(masks)) == set(range(5))
-
-
-def test_an_image_that_is_cut_off_is_none(tmp_path, repository):
-    read_image = runpy.run_path(str(repository / "deploy/infer.py"))["read_image"]
-    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
-    path = str(tmp_path / "a.jpg")
-    cv2.imwrite(path, image)
-    np.testing.assert_array_equal(read_image(path), cv2.imread(path))
-    os.truncate(path, os.path.getsize(path) // 2)
-    assert read_image(path) is None
-    os.truncate(path, 0)
-    assert read_image(path) is None
-    assert read_image(str(tmp_path / "gone.jpg")) is None
-
-
-@pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "trailer"])
-def test_cut_images_are_those_that_training_refuses(tmp_path, repository, kind):
-    read_image = runpy.run_path(str(repository / "deploy/infer.py"))["read_image"]
-    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
-    whole = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")])[
-        1
-    ].tobytes()
-    if kind == "thumbnail":
-        small = b"Exif\0\0" + cv2.imencode(".jpg", picture[:8, :8])[1].tobytes()
-        whole = whole[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + whole[2:]
-    whole += b"\xff\xda of a film, such as telephones append" if kind == "trailer" else b""
-    path = tmp_path / "a.jpg"
-    for length in (len(whole), len(whole) - 60, len(whole) // 2, len(whole) // 4, 30):
-        path.write_bytes(whole[:length])
-        try:
-            expected = reading.read_image(str(path))
-        except SampleError:
-            expected = None
-        given = read_image(str(path))
-        assert (given is None) == (expected is None)
-        assert given is None or (given == expected).all()
-    path.write_bytes(whole)
-    assert read_image(str(path)) is not None
-
-
-def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, repository):
-    image_files = runpy.run_path(str(repository / "deploy/infer.py"))["image_files"]
-    folder = tmp_path / "my photos"
-    folder.mkdir()
-    for name in ("a b.jpg", "c.jpg"):
-        (folder / name).write_bytes(b"")
-    (folder / "list.txt").write_text("a b.jpg\n\nc.jpg c.png\n", encoding="utf-8")
-    assert image_files(str(folder / "list.txt")) == [str(folder / "a b.jpg"), str(folder / "c.jpg")]
-
-
-def test_masks_of_equal_names_are_kept_apart(repository):
-    names = runpy.run_path(str(repository / "deploy/infer.py"))["mask_names"]
-    assert names(["p/a/x.jpg", "p/b/x.jpg", "p/b/y.png"]) == ["a/x.png", "b/x.png", "b/y.png"]
-    assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]

@@ -100,6 +100,6 @@ def test_a_deployment_leaves_out_the_same_masks(tmp_path, repository, capsys, ot
     files.append(str(tmp_path / "images" / "gone.png"))
     ours = mask_folders(files)
     assert alone(files) == [file for file in files if os.path.dirname(file) not in ours]
-    assert ("left out, as masks: 4 image(s) in" in capsys.readouterr().err) == bool(ours)
+    assert ("/others, with 4; to take them for images" in capsys.readouterr().err) == bool(ours)
     masks = [file for file in files if "others" in file]
     assert alone(masks) == masks

@@ -1,0 +1,53 @@
+"""Exports a tiny model, and runs what was exported where the training code is not to be had."""
+
+import subprocess
+import sys
+
+import paddle
+import pytest
+import tiny
+
+PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
+FORMATS = [
+    "paddle",
+    pytest.param("onnx", marks=pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")),
+]
+MODEL = {
+    "type": "DeepLabV3P",
+    "num_classes": 2,
+    "backbone": {"type": "ResNet18_vd", "output_stride": 16},
+    "aspp_out_channels": 8,
+}
+
+
+def flags(trained, save_dir, **given):
+    config, weights, _ = trained
+    defaults = {"opts": None, "format": "paddle", "output_op": "argmax", "input_shape": None, "images": None}
+    return tiny.arguments(
+        **{
+            **defaults,
+            "config": config,
+            "model_path": weights,
+            "save_dir": str(save_dir),
+            "max_images": 20,
+            **given,
+        }
+    )
+
+
+def infer(repository, folder, images, out):
+    """Run deploy/infer.py where the package cannot be imported; return its stdout."""
+    command = [sys.executable, "-S", "-c", _WITHOUT_PACKAGE, str(repository / "deploy/infer.py")]
+    command += ["--config", str(folder / "deploy.yaml"), "--image_path", images, "--save_dir", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+_WITHOUT_PACKAGE = """
+import runpy, site, sys
+site.main()
+sys.modules["paddleseg"] = None  # importing it raises ImportError
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""

@@ -1,0 +1,267 @@
+"""deploy/infer.py, which stands alone: what it reads, prepares, refuses and writes."""
+
+import os
+import platform
+import runpy
+import sys
+
+import cv2
+import numpy as np
+import paddle
+import pytest
+import tiny
+from exporting import FORMATS, MODEL, flags, infer
+
+from paddleseg.core.export import export
+from paddleseg.core.predict import predict
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.errors import SampleError
+from paddleseg.transforms import reading
+from paddleseg.utils import cpu
+
+
+@pytest.fixture(scope="module")
+def alone(repository):
+    """What deploy/infer.py defines."""
+    return runpy.run_path(str(repository / "deploy/infer.py"))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"type": "Resize", "target_size": [40, 28]},
+        {
+            "type": "Resize",
+            "target_size": [40, 40],
+            "keep_ratio": True,
+            "size_divisor": 16,
+            "interp": "CUBIC",
+        },
+        {"type": "Normalize", "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]},
+    ],
+)
+def test_a_deployed_image_is_prepared_as_in_training(alone, spec):
+    from paddleseg.cvlibs.builder import build_transforms
+    from paddleseg.transforms import Compose
+
+    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3)).astype("uint8")
+    ours = Compose(build_transforms([spec]))({"img": image})["img"]
+    theirs = alone["prepared"](image[..., ::-1], [alone["step"](spec)])[0]  # RGB, as it is read
+    np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
+
+
+def test_an_unknown_transform_of_a_deployment_is_refused(alone):
+    with pytest.raises(alone["UserError"], match="RandomDistort is not one that infer.py knows"):
+        alone["step"]({"type": "RandomDistort"})
+
+
+def test_a_broken_image_is_passed_over_and_said(tmp_path, trained, repository, capsys, monkeypatch):
+    _, _, root = trained
+    export(flags(trained, tmp_path / "out"))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"no image")
+    good = cv2.imread(os.path.join(root, "JPEGImages", "val_0.jpg"))
+    cv2.imwrite(str(tmp_path / "images" / "b.png"), good)
+    command = [
+        "infer.py",
+        "--config",
+        str(tmp_path / "out" / "deploy.yaml"),
+        "--image_path",
+        str(tmp_path / "images"),
+    ]
+    monkeypatch.setattr(sys, "argv", [*command, "--save_dir", str(tmp_path / "masks")])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
+    assert stop.value.code == 2
+    assert "a.jpg" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path / "masks")) == ["b.png", "b_color.png"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--save_dir", "{file}/masks", "cannot make the folder"),
+        ("--config", "{file}", "file is no deploy.yaml, which export.py writes beside the model"),
+        ("--config", "{file}.yaml", "file.yaml: No such file or directory"),
+    ],
+)
+def test_what_a_deployment_refuses(tmp_path, trained, repository, capsys, monkeypatch, flag, value, told):
+    export(flags(trained, tmp_path / "out"))
+    (tmp_path / "file").write_bytes(b"\xff\x00")
+    given = {
+        "--config": str(tmp_path / "out" / "deploy.yaml"),
+        "--image_path": os.path.join(trained[2], "JPEGImages"),
+        "--save_dir": str(tmp_path / "masks"),
+        flag: value.format(file=tmp_path / "file"),
+    }
+    monkeypatch.setattr(sys, "argv", ["infer.py", *(word for pair in given.items() for word in pair)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_probabilities_give_the_classes_of_their_logits_at_any_size(alone):
+    mask_of = alone["mask_of"]
+    logits = 4 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
+    likely = np.exp(logits - logits.max(1, keepdims=True))
+    masks = [
+        mask_of(output, (61, 83), op)
+        for output, op in ((logits, "none"), (likely / likely.sum(1, keepdims=True), "softmax"))
+    ]
+    np.testing.assert_array_equal(*masks)
+    assert set(np.unique(masks)) == set(range(5))
+
+
+def test_probabilities_that_are_0_are_no_trouble(alone):
+    # Logits so far apart that float32 holds no such probability; at the graph's size classes are the same.
+    logits = 300 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
+    likely = np.exp(logits - logits.max(1, keepdims=True))
+    assert (likely == 0).any()
+    with np.errstate(all="raise", under="ignore"):
+        mask = alone["mask_of"](likely / likely.sum(1, keepdims=True), (16, 24), "softmax")
+    np.testing.assert_array_equal(mask, logits[0].argmax(0))
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "trailer"])
+def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, alone, kind):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")]
+    whole = cv2.imencode(".jpg", picture, flags)[1].tobytes()
+    if kind == "thumbnail":
+        small = b"Exif\0\0" + cv2.imencode(".jpg", picture[:8, :8])[1].tobytes()
+        whole = whole[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + whole[2:]
+    end = len(whole)
+    whole += b"\xff\xda of a film, such as telephones append" if kind == "trailer" else b""
+    path = tmp_path / "a.jpg"
+    for length in (len(whole), end):
+        path.write_bytes(whole[:length])
+        np.testing.assert_array_equal(alone["read_image"](str(path))[..., ::-1], cv2.imread(str(path)))
+    for length in (end - 1, end - 60, end // 2, end // 4, 30, 0):
+        path.write_bytes(whole[:length])
+        assert alone["read_image"](str(path)) is None, length
+        with pytest.raises(SampleError):
+            reading.read_image(str(path))
+    assert alone["read_image"](str(tmp_path / "gone.jpg")) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_not_waited_for(tmp_path, alone):
+    os.mkfifo(tmp_path / "a.jpg")
+    cv2.imwrite(str(tmp_path / "b.jpg"), np.zeros((8, 8, 3), "uint8"))
+    assert alone["image_files"](str(tmp_path)) == [str(tmp_path / "b.jpg")]
+    assert alone["read_image"](str(tmp_path / "a.jpg")) is None
+
+
+@pytest.mark.parametrize("fault", ["encoding", "gone", "empty"])
+def test_a_list_that_cannot_be_read_is_refused(tmp_path, alone, monkeypatch, fault):
+    path = tmp_path / "list.txt"
+    path.write_bytes({"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n"}[fault])
+    told = {"encoding": "is no text in UTF-8", "gone": "Permission denied", "empty": "there is no image at"}
+    if fault == "gone":
+        monkeypatch.setattr("builtins.open", refusing)
+    with pytest.raises(alone["UserError"], match=told[fault]):
+        alone["image_files"](str(path))
+
+
+def refusing(*args, **kwargs):
+    """An `open` of files that are not one's own."""
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, alone):
+    image_files = alone["image_files"]
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    for name in ("a b.jpg", "c.jpg"):
+        (folder / name).write_bytes(b"")
+    (folder / "list.txt").write_text("a b.jpg\n\nc.jpg c.png\n", encoding="utf-8")
+    assert image_files(str(folder / "list.txt")) == [str(folder / "a b.jpg"), str(folder / "c.jpg")]
+
+
+def test_masks_of_equal_names_are_kept_apart(alone):
+    names = alone["mask_names"]
+    assert names(["p/a/x.jpg", "p/b/x.jpg", "p/b/y.png"]) == ["a/x.png", "b/x.png", "b/y.png"]
+    assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]
+    # x_color.png is the picture of x.jpg for people.
+    assert names(["p/x.jpg", "p/x_color.jpg"]) == ["x.png", "x_color.jpg.png"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository, kind):
+    root = tiny.write_optic_disc(tmp_path / "data")
+    model = {**MODEL, "backbone": {**MODEL["backbone"], "in_channels": 1}}
+    dic = tiny.config(root, model)
+    dic["val_dataset"] = {
+        "type": "Dataset",
+        "mode": "val",
+        "dataset_root": root,
+        "val_path": os.path.join(root, "val_list.txt"),
+        "num_classes": 2,
+        "img_channels": 1,
+        "transforms": [{"type": "Normalize", "mean": [0.4], "std": [0.3]}],
+    }
+    config = tiny.write_yaml(tmp_path / "grey.yml", dic)
+    paddle.seed(3)
+    builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
+    network = builder.model
+    network.eval()
+    tiny.balance(network, network.head.decoder.conv.bias, builder.val_dataset[0]["img"])
+    weights = tiny.save_weights(tmp_path / "grey.pdparams", network)
+    export(flags((config, weights, root), tmp_path / "out", format=kind))
+    infer(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")
+    classes = set()
+    for i, (image, _) in enumerate(builder.val_dataset.file_list):
+        ours = predict(network, builder.val_dataset.sample(i)["img"], (tiny.SIZE, tiny.SIZE))
+        name = os.path.splitext(os.path.basename(image))[0]
+        theirs = cv2.imread(str(tmp_path / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(theirs, ours)
+        classes |= set(np.unique(ours))
+    assert classes == {0, 1}
+
+
+def test_a_model_of_other_channels_is_refused(alone):
+    channels = alone["image_channels"]
+    assert (channels({"input_shape": [-1, 1, -1, -1]}), channels({})) == (1, 3)
+    with pytest.raises(alone["UserError"], match="the model takes images of 4 channels, and infer.py"):
+        channels({"input_shape": [1, 4, 32, 32]})
+
+
+def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path, alone, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    for name in ("b.png", "c.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 200, "uint8"))
+    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": {"model": "m", "transforms": []}})
+    runs = []
+
+    def opened(*_):
+        return lambda batch: runs.append(batch.shape) or np.zeros((1, 8, 8), "int32")
+
+    monkeypatch.setitem(alone["infer"].__globals__, "open_model", opened)
+    given = tiny.arguments(
+        config=deploy,
+        image_path=str(tmp_path),
+        save_dir=str(tmp_path / "out"),
+        warmup=3,
+    )
+    with pytest.raises(alone["UserError"], match="1 of 3 images could not be read"):
+        alone["infer"](given)
+    assert runs == [(1, 3, 8, 8)] * 5
+
+
+CPUINFO = {
+    "amd": "processor : 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2 bmi1\n",
+    "flag last": "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2\n",
+    "hygon": "vendor_id\t: HygonGenuine\nflags\t\t: fpu avx2 bmi1\n",
+    "intel": "vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 bmi1\nmodel name: no AuthenticAMD\n",
+    "old amd": "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx\n",
+    "arm": "Features\t: fp asimd\n",
+}
+
+
+@pytest.mark.parametrize("kind", CPUINFO)
+def test_the_processors_whose_avx2_mkl_leaves_alone_are_those_of_the_training_code(tmp_path, alone, kind):
+    path = tmp_path / "cpuinfo"
+    path.write_text(CPUINFO[kind], encoding="ascii")
+    expected = kind in ("amd", "flag last", "hygon") and platform.machine().lower() in ("x86_64", "amd64")
+    assert alone["slow_in_mkl"](str(path)) == bool(cpu.slow_in_mkl(str(path))) == expected
