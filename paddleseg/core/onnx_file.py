@@ -64,10 +64,12 @@ def write(layer, folder, shape):
 
     Raises:
         UserError: it cannot be made a graph.
-        ConversionError: the graph has an operation that the converter does not know.
+        ConversionError: the graph has an operation that the converter does not know, or one that it loses a
+            number of.
     """
     with convertible():
         names = save_graph(layer, folder, shape)
+    _refuse_leaky(os.path.join(folder, names["model"]))
     target = os.path.join(folder, "model.onnx")
     paths = [os.path.join(folder, names[key]) for key in ("model", "params")]
     # In a process of its own: its C++ part aborts the one that it runs in at some operations.
@@ -84,6 +86,19 @@ def write(layer, folder, shape):
         why = next((line for line in told if "[ERROR]" in line), told[-1])
         raise ConversionError(f"paddle2onnx cannot convert this model: {one_line(why)[-300:]}")
     return "model.onnx"
+
+
+def _refuse_leaky(path):
+    """Refuse a graph that holds leaky ReLU all the same, of which the converter loses the slope.
+
+    A file with another slope may have the model's classes on the images that it is compared on.
+    """
+    with open(path, encoding="utf-8") as file:
+        if '"1.leaky_relu"' in file.read():
+            raise ConversionError(
+                "paddle2onnx loses the slope of leaky_relu, which the model has imported by name, so that "
+                "it is not exchanged; call it as paddle.nn.functional.leaky_relu, or use nn.LeakyReLU"
+            )
 
 
 def compare(path, exported, cfg, args, shape):

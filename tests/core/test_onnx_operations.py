@@ -116,6 +116,30 @@ def test_a_file_computes_what_the_layer_does(tmp_path, made, shape):
     assert_file_equals(tmp_path, Whole(made()), shape, sizes)
 
 
+class OwnNames(nn.Layer):
+    """A user's layer that has imported the functions by their names."""
+
+    def __init__(self, function, *given):
+        super().__init__()
+        self.function, self.given = function, given
+
+    def forward(self, x):
+        return self.function(x, *self.given)
+
+
+@converts
+@pytest.mark.parametrize(
+    ("function", "given", "told"),
+    [
+        (F.leaky_relu, 0.3, "loses the slope of leaky_relu, .* call it as paddle.nn.functional.leaky_relu"),
+        (F.adaptive_avg_pool2d, 3, "paddle2onnx cannot convert this model: .*Adaptive only support static"),
+    ],
+)
+def test_functions_that_a_model_has_imported_by_name_are_refused(tmp_path, function, given, told):
+    with pytest.raises(onnx_file.ConversionError, match=told):
+        onnx_file.write(OwnNames(function, given), str(tmp_path), [-1, 3, -1, -1])
+
+
 def small(kind, **given):
     """A model on a backbone of few stages; maps of 1/4 to 1/8."""
     backbone = models.backbones.ResNet18_vd()
@@ -124,7 +148,9 @@ def small(kind, **given):
         return models.PPLiteSeg(3, backbone, backbone_indices=(0, 1, 3), **given)
     if kind == "UPerNet":
         return models.UPerNet(3, backbone, (0, 1, 2, 3), channels=8)
-    return models.PSPNet(3, backbone, pp_out_channels=8, **given)
+    if kind == "PSPNet":
+        given = {"pp_out_channels": 8}
+    return getattr(models, kind)(3, backbone, **given)
 
 
 @converts
@@ -136,9 +162,11 @@ def small(kind, **given):
         ("PPLiteSeg", {"resize_mode": "area"}),
         ("PSPNet", {}),
         ("UPerNet", {}),
+        ("DeepLabV3", {"aspp_out_channels": 8}),
+        ("FCN", {"channels": 8}),
     ],
 )
-def test_a_model_that_pools_is_a_file_for_any_size(tmp_path, kind, given):
+def test_every_other_architecture_is_a_file_for_any_size(tmp_path, kind, given):
     paddle.seed(4)
     model = Whole(small(kind, **given))
     assert_file_equals(tmp_path, model, [-1, 3, -1, -1], [(2, 3, 64, 96), (1, 3, 97, 33)])
