@@ -13,6 +13,7 @@ from paddleseg.utils.progress_bar import clock, shows_bars
 SHORTEST_BAR = 5  # columns that figures leave the bar
 GAP = 2  # columns between figures
 UNKNOWN_WIDTH = 1000  # columns where the terminal does not tell
+CLEAR_FROM_HERE = "\r\x1b[J"  # of ECMA-48: this row and all below it
 
 
 def bar_wanted(style):
@@ -58,8 +59,8 @@ class Bar:
     """A bar for the iterations of a training, its losses on the row below; log lines appear above.
 
     It moves with each iteration. Its figures change when a summary is due: only then is the device read.
-    Those that have no room behind the bar lead the row below, and of that row the last are left out: none is
-    cut off in its middle.
+    Those that have no room behind the bar stand in the row below, after the total loss and before its parts,
+    and of that row the last are left out: none is cut off in its middle.
 
     Args:
         iters: the last iteration.
@@ -73,21 +74,19 @@ class Bar:
         self._best_miou = -1.0 if best_miou is None else best_miou
         self._figures = []
         self._losses = []
-        # How many figures the bar was last drawn with, and the row below it without.
-        self._num_behind = self._num_not_below = 0
 
     def __enter__(self):
         self._redirected = logging_redirect_tqdm([logger])
         self._redirected.__enter__()
         self._bar = _Row(
-            lambda columns: {"postfix": ", ".join(self._behind_the_bar(columns))},
+            lambda columns: {"postfix": ", ".join(self._behind(columns))},
             desc="training",
             total=self._iters,
             initial=self._start_iter,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
         )
         self._below = _Row(
-            lambda columns: {"prefix": "  ".join(self._below_the_bar(columns))},
+            lambda columns: {"prefix": "  ".join(self._beneath(columns))},
             total=0,
             bar_format="{desc}",
         )
@@ -102,7 +101,7 @@ class Bar:
     def advance(self):
         """An iteration is done."""
         self._bar.update()
-        if self._num_behind != self._num_not_below:  # the terminal has another width than before
+        if self._below.columns != self._bar.columns:  # the terminal has another width than before
             self._below.refresh()
 
     def add_training(self, figures):
@@ -128,19 +127,14 @@ class Bar:
     def _of_the_run(self):
         return [*self._figures, *([f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else [])]
 
-    def _fit_behind_the_bar(self, columns):
+    def _behind(self, columns):
         # By the widest count and time, so that figures do not change their row as these grow.
         always = f"training: 100%|| {self._iters}/{self._iters} [0:00:00]"
         return _fitting(self._of_the_run(), columns - len(always) - SHORTEST_BAR)
 
-    def _behind_the_bar(self, columns):
-        shown = self._fit_behind_the_bar(columns)
-        self._num_behind = len(shown)
-        return shown
-
-    def _below_the_bar(self, columns):
-        self._num_not_below = len(self._fit_behind_the_bar(columns))
-        return _fitting([*self._of_the_run()[self._num_not_below :], *self._losses], columns + GAP)
+    def _beneath(self, columns):
+        left = self._of_the_run()[len(self._behind(columns)) :]
+        return _fitting([*self._losses[:1], *left, *self._losses[1:]], columns + GAP)
 
 
 class _Row(tqdm):
@@ -148,11 +142,25 @@ class _Row(tqdm):
 
     Args:
         texts: the columns that there are to those of tqdm's own texts that it decides.
+
+    Attributes:
+        columns: that there were when it was drawn last.
     """
 
     def __init__(self, texts, **kwargs):
         self._texts = texts
+        self.columns = None
         super().__init__(dynamic_ncols=True, **kwargs)
+
+    def display(self, *args, **kwargs):
+        """Draw the row; after a change of the terminal's width, on cleared ground."""
+        before, self.columns = self.columns, super().format_dict["ncols"]
+        if before not in (None, self.columns):
+            # tqdm would write blanks over the end of the old row, which may lie beyond the new width.
+            self.sp = self.status_printer(self.fp)
+            if self.pos == 0:
+                self.fp.write(CLEAR_FROM_HERE)
+        return super().display(*args, **kwargs)
 
     @property
     def format_dict(self):
