@@ -1,6 +1,8 @@
 """Where curves lie on one another, so that those drawn first would not be seen."""
 
 import bisect
+import itertools
+import math
 
 NEAR = 1.0  # pixels between lines of a width of 2 of which one hides most of the other
 SHORTEST = 8  # pixels along which lines that merely cross are not near each other
@@ -22,7 +24,11 @@ def covered(lines):
 
 
 def _stretches(piece, later):
-    """Return the [(number of lines, points), ...] of a piece, without what no line covers."""
+    """Return the [(number of lines, points), ...] of a piece, without what no line covers.
+
+    Whether it is covered long enough to count is a matter of all lines together: where one takes over from
+    another, the piece stays hidden.
+    """
     over = [{number for number, line in enumerate(later) if _near(line, point)} for point in piece]
     if len(piece) == 1:
         return [(len(over[0]), piece)] if over[0] else []
@@ -34,7 +40,12 @@ def _stretches(piece, later):
             found[-1][1].append(piece[k + 1])
         else:
             found.append((count, [piece[k], piece[k + 1]]))
-    return [(count, points) for count, points in found if count and points[-1][0] - points[0][0] >= SHORTEST]
+    kept = []
+    for hidden, group in itertools.groupby(found, key=lambda stretch: stretch[0] > 0):
+        stretches = list(group)
+        if hidden and stretches[-1][1][-1][0] - stretches[0][1][0][0] >= SHORTEST:
+            kept += stretches
+    return kept
 
 
 def _between(pieces, start, end):
@@ -53,6 +64,9 @@ def _near(pieces, point):
         if piece[0][0] <= x <= piece[-1][0]:
             k = bisect.bisect_left(piece, (x,))
             (x1, y1), (x0, y0) = piece[k], piece[max(k - 1, 0)]
-            height = y1 if x1 == x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-            return abs(height - y) <= NEAR
+            if x1 == x0:
+                return abs(y1 - y) <= NEAR
+            # Across the line, since a steep one is far from its neighbour in height alone.
+            off = abs((y - y0) * (x1 - x0) - (x - x0) * (y1 - y0)) / math.hypot(x1 - x0, y1 - y0)
+            return off <= NEAR
     return False

@@ -12,7 +12,7 @@ import yaml
 from paddleseg.core.run_files import HISTORY_FILE, RUN_FILE, read_history
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.said import component_of
-from paddleseg.datasets.class_names import class_names
+from paddleseg.datasets.class_names import class_names, said_names
 from paddleseg.errors import UserError
 
 WEIGHTS = os.path.join("best_model", "model.pdparams")
@@ -47,10 +47,7 @@ class Run:
     def class_names(self):
         """The names of the classes that it was evaluated on, () where they have none."""
         section = self.config.get("val_dataset")
-        said = section.get("class_names") if isinstance(section, dict) else None
-        # An own data set may mean something else by it.
-        named = isinstance(said, list) and all(isinstance(name, str) for name in said)
-        return tuple(said if named else class_names(component_of(section, manager.DATASETS)))
+        return said_names(section) or class_names(component_of(section, manager.DATASETS))
 
     @property
     def distilled(self):

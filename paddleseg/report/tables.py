@@ -5,7 +5,6 @@ from typing import List, Optional
 
 import numpy as np
 
-from paddleseg.datasets.class_names import labelled
 from paddleseg.report.gap import share_of_gap, spread, why_no_share
 from paddleseg.report.runs import part_of
 
@@ -117,14 +116,19 @@ def class_scores(runs):
     if not scored:
         return Table(missing="None of these runs was evaluated.")
     columns = [run.best["class_iou"] for run in scored]
-    labels = labelled(
-        next((run.class_names for run in scored if run.class_names), ()), max(map(len, columns))
-    )
+    labels = _labels(scored, max(map(len, columns)))
     rows = [
         [label, *(f"{column[k]:.4f}" if k < len(column) else UNKNOWN for column in columns)]
         for k, label in enumerate(labels)
     ]
     return Table(["class", *(run.name for run in scored)], rows)
+
+
+def _labels(runs, count):
+    """Return what each of `count` classes is called, with every name that some run gives it."""
+    given = [[run.class_names[k] for run in runs if k < len(run.class_names)] for k in range(count)]
+    told = [" or ".join(dict.fromkeys(names)) for names in given]
+    return [f"{k} {name}" if name else str(k) for k, name in enumerate(told)]
 
 
 def names(runs):

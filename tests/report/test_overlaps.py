@@ -41,3 +41,27 @@ def test_a_line_between_whose_ends_another_bends_or_breaks_is_seen():
     assert covered([line, [[(0, 10), (50, 90), (100, 10)]]])[0] == []
     assert covered([line, [[(0, 10), (10, 10)], [(90, 10), (100, 10)]]])[0] == []
     assert covered([line, [[(0, 10), (50, 10.5), (100, 10)]]])[0] == [(1, line[0])]
+
+
+def test_a_line_that_others_hide_in_turns_is_hidden_all_along():
+    xs = range(0, 42, 6)
+    line = [[(x, 10) for x in xs]]
+    # One lies on it, the other leaves and comes back within less than the shortest stretch.
+    always = [[(x, 10) for x in xs]]
+    at_times = [[(x, 10 if k % 2 == 0 else 60) for k, x in enumerate(xs)]]
+    twice = [[(0, 10), (6, 10), (12, 10)], [(18, 60), (24, 60)], [(30, 10), (36, 10)]]
+    assert covered([line, always, at_times])[0] == [(1, [(x, 10) for x in xs])]
+    assert covered([line, always, twice])[0] == [
+        (2, [(0, 10), (6, 10), (12, 10)]),
+        (1, [(12, 10), (18, 10), (24, 10), (30, 10)]),
+        (2, [(30, 10), (36, 10)]),
+    ]
+
+
+def test_a_steep_line_is_as_near_as_a_flat_one():
+    # 0.9 pixels apart across lines that rise by 20 a pixel, and 18 in height.
+    steep = [[(x, 20 * x) for x in range(0, 21, 2)]]
+    beside = [[(x, 20 * x + 18) for x in range(-2, 23, 2)]]
+    far = [[(x, 20 * x + 30) for x in range(-2, 23, 2)]]
+    assert covered([steep, beside])[0] == [(1, steep[0])]
+    assert covered([steep, far])[0] == []

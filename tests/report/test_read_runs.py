@@ -147,3 +147,15 @@ def test_the_table_of_classes_names_them(made_up):
     named = made_up("a", miou=0.5, config={"val_dataset": {"type": "OpticDiscSeg"}})
     rows = class_scores(read_runs([made_up("b", miou=0.25), named])).rows
     assert rows == [["0 background", "0.2500", "0.5000"], ["1 optic disc", "0.2500", "0.5000"]]
+
+
+def test_a_class_that_runs_call_otherwise_has_both_names(made_up):
+    named = {"type": "Dataset", "class_names": ["background", "cup"]}
+    folders = [
+        made_up("a", miou=0.5, config={"val_dataset": {"type": "OpticDiscSeg"}}),
+        made_up("b", miou=0.25, config={"val_dataset": named}),
+    ]
+    assert [row[0] for row in class_scores(read_runs(folders)).rows] == [
+        "0 background",
+        "1 optic disc or cup",
+    ]
