@@ -155,7 +155,8 @@ def test_a_class_that_runs_call_otherwise_has_both_names(made_up):
         made_up("a", miou=0.5, config={"val_dataset": {"type": "OpticDiscSeg"}}),
         made_up("b", miou=0.25, config={"val_dataset": named}),
     ]
-    assert [row[0] for row in class_scores(read_runs(folders)).rows] == [
+    labels = [row[0] for row in class_scores(read_runs(folders)).rows]
+    assert labels == [
         "0 background",
         "1 optic disc or cup",
     ]
