@@ -51,7 +51,7 @@ def main():
 def infer(args):
     """Write a mask for each image and print latency."""
     deploy = read_deploy_file(args.config)
-    channels = image_channels(deploy)
+    shape = input_shape(deploy)
     prepare = [step(spec) for spec in deploy["transforms"]]
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
     colors = palette(deploy.get("num_classes"))
@@ -59,12 +59,13 @@ def infer(args):
     make_folder(args.save_dir)
     seconds, unreadable = [], []
     for file, name in zip(files, mask_names(files)):
-        image = read_image(file, channels)
+        image = read_image(file, shape[1])
         if image is None:
             unreadable.append(file)
             print(f"passed over, cut off or no image that OpenCV reads: {file}", file=sys.stderr)
             continue
         batch = prepared(image, prepare)
+        check_size(batch, shape, file)
         for _ in range(0 if seconds else args.warmup):
             run(batch)
         started = time.perf_counter()
@@ -100,12 +101,27 @@ def read_deploy_file(path):
     return deploy
 
 
-def image_channels(deploy):
-    """Return how many channels the model takes, 3 (RGB) or 1 (grey)."""
-    channels = (deploy.get("input_shape") or (-1, 3, -1, -1))[1]
-    if channels not in (1, 3):
-        raise UserError(f"the model takes images of {channels} channels, and infer.py reads those of 1 or 3")
-    return channels
+def input_shape(deploy):
+    """Return what the model takes, [N, C, H, W], -1 being anything: N is 1 or -1, C 3 (RGB) or 1 (grey)."""
+    shape = deploy.get("input_shape") or [-1, 3, -1, -1]
+    if shape[1] not in (1, 3):
+        raise UserError(f"the model takes images of {shape[1]} channels, and infer.py reads those of 1 or 3")
+    if shape[0] not in (1, -1):
+        raise UserError(
+            f"the model takes {shape[0]} images at once, and infer.py gives it one: export it with -1"
+        )
+    return shape
+
+
+def check_size(batch, shape, file):
+    """Refuse an image whose size is not the one that the model was exported for."""
+    (height, width), (given_height, given_width) = shape[2:], batch.shape[2:]
+    if height not in (-1, given_height) or width not in (-1, given_width):
+        raise UserError(
+            f"{file}: the model takes {width} x {height} (width x height, -1 is any), and after the transforms of "
+            f"the deploy.yaml this image has {given_width} x {given_height}; export it with -1, or give the "
+            f"config an `export: transforms:` section with a Resize to that size"
+        )
 
 
 def image_files(path):

@@ -221,10 +221,21 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
 
 
 def test_a_model_of_other_channels_is_refused(alone):
-    channels = alone["image_channels"]
-    assert (channels({"input_shape": [-1, 1, -1, -1]}), channels({})) == (1, 3)
+    shape = alone["input_shape"]
+    assert (shape({"input_shape": [-1, 1, -1, -1]})[1], shape({})[1]) == (1, 3)
     with pytest.raises(alone["UserError"], match="the model takes images of 4 channels, and infer.py"):
-        channels({"input_shape": [1, 4, 32, 32]})
+        shape({"input_shape": [1, 4, 32, 32]})
+    with pytest.raises(alone["UserError"], match="the model takes 2 images at once"):
+        shape({"input_shape": [2, 3, 32, 32]})
+
+
+def test_an_image_of_another_size_than_the_models_is_refused(alone):
+    batch = np.zeros((1, 3, 24, 32), "float32")
+    for shape in ([-1, 3, -1, -1], [1, 3, 24, 32], [1, 3, -1, 32]):
+        alone["check_size"](batch, shape, "a.png")
+    told = r"a.png: the model takes 32 x 48 .*, and after the transforms of the deploy.yaml this image has 32 x 24"
+    with pytest.raises(alone["UserError"], match=told):
+        alone["check_size"](batch, [1, 3, 48, 32], "a.png")
 
 
 def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path, alone, monkeypatch):
