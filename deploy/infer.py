@@ -107,9 +107,7 @@ def input_shape(deploy):
     if shape[1] not in (1, 3):
         raise UserError(f"the model takes images of {shape[1]} channels, and infer.py reads those of 1 or 3")
     if shape[0] not in (1, -1):
-        raise UserError(
-            f"the model takes {shape[0]} images at once, and infer.py gives it one: export it with -1"
-        )
+        raise UserError(f"the model takes {shape[0]} images at once; export it for 1, or for any number (-1)")
     return shape
 
 
@@ -118,9 +116,9 @@ def check_size(batch, shape, file):
     (height, width), (given_height, given_width) = shape[2:], batch.shape[2:]
     if height not in (-1, given_height) or width not in (-1, given_width):
         raise UserError(
-            f"{file}: the model takes {width} x {height} (width x height, -1 is any), and after the transforms of "
-            f"the deploy.yaml this image has {given_width} x {given_height}; export it with -1, or give the "
-            f"config an `export: transforms:` section with a Resize to that size"
+            f"{file}: the model takes {width} x {height} (width x height, -1 is any), and after the "
+            f"deploy.yaml's transforms this image has {given_width} x {given_height}; export it without --input_shape, or "
+            f"give the config an `export: transforms:` section with a Resize to that size"
         )
 
 

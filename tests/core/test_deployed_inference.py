@@ -233,7 +233,7 @@ def test_an_image_of_another_size_than_the_models_is_refused(alone):
     batch = np.zeros((1, 3, 24, 32), "float32")
     for shape in ([-1, 3, -1, -1], [1, 3, 24, 32], [1, 3, -1, 32]):
         alone["check_size"](batch, shape, "a.png")
-    told = r"a.png: the model takes 32 x 48 .*, and after the transforms of the deploy.yaml this image has 32 x 24"
+    told = "a.png: the model takes 32 x 48 .*, and after the deploy.yaml's transforms this image has 32 x 24"
     with pytest.raises(alone["UserError"], match=told):
         alone["check_size"](batch, [1, 3, 48, 32], "a.png")
 
