@@ -117,8 +117,8 @@ def check_size(batch, shape, file):
     if height not in (-1, given_height) or width not in (-1, given_width):
         raise UserError(
             f"{file}: the model takes {width} x {height} (width x height, -1 is any), and after the "
-            f"deploy.yaml's transforms this image has {given_width} x {given_height}; export it without --input_shape, or "
-            f"give the config an `export: transforms:` section with a Resize to that size"
+            f"deploy.yaml's transforms this image has {given_width} x {given_height}; export it without "
+            f"--input_shape, or give the config an `export: transforms:` section with a Resize to that size"
         )
 
 
