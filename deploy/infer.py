@@ -1,21 +1,19 @@
 """Run an exported model: python infer.py --config output/inference_model/deploy.yaml --image_path photographs
 
-Needs NumPy, OpenCV, PyYAML, and Paddle or onnxruntime, but nothing of the training code.
+Needs NumPy, OpenCV, PyYAML, Paddle or onnxruntime, and the files beside it, but nothing of the training code.
 """
 
 import argparse
-import collections
 import math
 import os
-import platform
 import sys
 import time
-import warnings
-from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
+from engines import open_model
+from photographs import COLORED, UserError, image_files, mask_names, read_image
 
 INTERPOLATIONS = {
     "NEAREST": cv2.INTER_NEAREST,
@@ -24,12 +22,6 @@ INTERPOLATIONS = {
     "AREA": cv2.INTER_AREA,
     "LANCZOS4": cv2.INTER_LANCZOS4,
 }
-COLORED = "_color"  # is added to the name of a picture for people
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-
-class UserError(Exception):
-    """What the user can mend, in one line."""
 
 
 def main():
@@ -122,123 +114,6 @@ def check_size(batch, shape, file):
         )
 
 
-def image_files(path):
-    """Return the images that a path means: itself, those of a folder, or those that a list names."""
-    if os.path.isdir(path):
-        found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        images = (file for file in found if file.lower().endswith(SUFFIXES) and os.path.isfile(file))
-        files = without_masks(sorted(images))
-    elif path.lower().endswith(".txt") and os.path.isfile(path):
-        lines = lines_of(path)
-        folder = os.path.dirname(path)
-        # A line is an image, whose name may hold spaces, or an image and a mask.
-        whole = [os.path.isfile(os.path.join(folder, line)) for line in lines]
-        names = [line if known else line.split()[0] for line, known in zip(lines, whole)]
-        files = [os.path.join(folder, name) for name in names]
-    else:
-        files = [path] if os.path.isfile(path) else []
-    if not files:
-        raise UserError(f"there is no image at {path}")
-    return files
-
-
-def lines_of(path):
-    """Return the lines of a list of images, the empty ones left out."""
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return [line.strip() for line in file if line.strip()]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise UserError(f"the list {path} is no text in UTF-8") from None
-
-
-def without_masks(files):
-    """Return a folder's images without the folders of masks in it, as predict.py does; say how many.
-
-    A folder's files are masks if all are PNG with a palette or in grey, the first three hold 64 values at
-    most, and other folders hold other images.
-    """
-    folders = {}
-    for file in files:
-        folders.setdefault(os.path.dirname(file), []).append(file)
-    masks = [f for f, inside in folders.items() if all(map(is_flat, inside)) and all(map(is_few, inside[:3]))]
-    if len(masks) == len(folders):
-        return files
-    for folder in masks:
-        told = f"{folder}, with {len(folders[folder])}; to take them for images, name their folder"
-        print(f"left out, as masks: {told}", file=sys.stderr)
-    return [file for file in files if os.path.dirname(file) not in masks]
-
-
-def is_flat(file):
-    """Tell whether a file is a PNG with a palette or in grey, as the 26th byte of it says."""
-    if not file.lower().endswith(".png"):
-        return False
-    try:
-        with open(file, "rb") as stream:
-            head = stream.read(26)
-    except OSError:
-        return False
-    return head.startswith(b"\x89PNG\r\n\x1a\n") and head[25:] in (b"\x00", b"\x03")
-
-
-def is_few(file):
-    """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
-    try:
-        image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # more pixels than OpenCV takes
-        image = None
-    if image is None:
-        return False
-    # One number a pixel: rows of them would be sorted ten times as slowly.
-    channels = image.reshape(*image.shape[:2], -1).astype(np.int64)
-    return len(np.unique(sum(channels[..., i] << (16 * i) for i in range(channels.shape[2])))) <= 64
-
-
-def read_image(file, channels=3):
-    """Return an image, uint8 H x W x 3 (RGB) or H x W; None if it cannot be read or is cut off."""
-    if not os.path.isfile(file):  # a pipe would be waited for
-        return None
-    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
-    try:
-        with open(file, "rb") as stream:
-            content = stream.read()
-        # OpenCV would fill up a cut-off JPEG with grey.
-        if not content or is_cut_jpeg(content):
-            return None
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    except (OSError, ValueError, cv2.error):  # ValueError: a name with a null character
-        return None
-    return image if image is None or channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def is_cut_jpeg(content):
-    """Tell whether a JPEG lacks its end marker; a thumbnail's within the header does not count."""
-    if not content.startswith(b"\xff\xd8"):
-        return False
-    place = 2
-    # Each segment before the picture itself says how long it is.
-    while place + 4 <= len(content) and content[place] == 0xFF:
-        if content[place + 1] == 0xDA:
-            return content.find(b"\xff\xd9", place) < 0
-        filler = content[place + 1] == 0xFF
-        place += 1 if filler else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return b"\xff\xd9" not in content
-
-
-def mask_names(files):
-    """Return a different name for each image's mask; folders below the common one are kept.
-
-    Where two would be equal, or one that of another's picture for people, the image's suffix is in it.
-    """
-    common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
-    inner = [os.path.relpath(os.path.abspath(file), common) for file in files]
-    stems = [os.path.splitext(name)[0] for name in inner]
-    counts = collections.Counter([*stems, *(stem + COLORED for stem in stems)])
-    return [(stem if counts[stem] == 1 else name) + ".png" for stem, name in zip(stems, inner)]
-
-
 def step(spec):
     """Return the function, image to image, of one transform of a deploy.yaml."""
     arguments = {key: value for key, value in spec.items() if key != "type"}
@@ -289,75 +164,6 @@ def prepared(image, steps):
     for apply in steps:
         image = apply(image)
     return np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)[None], dtype=np.float32)
-
-
-def open_model(deploy, folder, args):
-    """Return the function, float32 N x C x H x W to the graph's output, of an exported model."""
-    path = os.path.join(folder, deploy["model"])
-    if not os.path.isfile(path):
-        raise UserError(f"there is no model {path}")
-    if path.endswith(".onnx"):
-        return open_onnx(path, args)
-    return open_paddle(path, os.path.join(folder, deploy["params"]), args)
-
-
-def open_onnx(path, args):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # below errors it remarks on constants that the converter left over
-    options.intra_op_num_threads = args.cpu_threads
-    wanted = "CUDAExecutionProvider" if args.device == "gpu" else "CPUExecutionProvider"
-    if wanted not in onnxruntime.get_available_providers():
-        raise UserError("--device gpu: this onnxruntime is built without; install onnxruntime-gpu")
-    session = onnxruntime.InferenceSession(path, options, providers=[wanted])
-    name = session.get_inputs()[0].name
-    return lambda batch: session.run(None, {name: batch})[0]
-
-
-def open_paddle(path, params, args):
-    if slow_in_mkl():
-        # It is read as Paddle is imported.
-        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
-    # What Paddle remarks at its start asks nothing of the user.
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
-    from paddle import inference
-
-    config = inference.Config(path, params)
-    config.disable_glog_info()
-    if args.device == "gpu":
-        config.enable_use_gpu(256, 0)
-    elif hasattr(config, "disable_mkldnn"):
-        # With oneDNN, Paddle 3's executor fails on the interpolation that every model here ends with.
-        config.disable_mkldnn()
-    if args.cpu_threads:
-        config.set_cpu_math_library_num_threads(args.cpu_threads)
-    predictor = inference.create_predictor(config)
-    source = predictor.get_input_handle(predictor.get_input_names()[0])
-    target = predictor.get_output_handle(predictor.get_output_names()[0])
-
-    def run(batch):
-        source.reshape(batch.shape)
-        source.copy_from_cpu(batch)
-        predictor.run()
-        return target.copy_to_cpu()
-
-    return run
-
-
-def slow_in_mkl(cpuinfo="/proc/cpuinfo"):
-    """Tell whether the MKL in Paddle would leave the processor's AVX2 alone, Intel not being its maker."""
-    try:
-        lines = Path(cpuinfo).read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return False
-    told = {}
-    for name, _, value in (line.partition(":") for line in lines):
-        told.setdefault(name.strip(), value.strip())  # of the first core
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
-    foreign = told.get("vendor_id", "GenuineIntel") != "GenuineIntel"
-    return x86 and foreign and "avx2" in told.get("flags", "").split()
 
 
 def mask_of(output, size, output_op):

@@ -1,3 +1,4 @@
+import importlib
 import os
 import pathlib
 import runpy
@@ -18,6 +19,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def repository():
     """The folder that holds train.py."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def deployment():
+    """Import a file of deploy/ by its name, as its neighbours do: deployment("infer")."""
+    sys.path.insert(0, str(ROOT / "deploy"))
+    yield importlib.import_module
+    sys.path.remove(str(ROOT / "deploy"))
 
 
 @pytest.fixture(autouse=True)

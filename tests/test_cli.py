@@ -82,7 +82,7 @@ def test_a_run_that_succeeds_returns(capsys):
     assert capsys.readouterr().err == ""
 
 
-# deploy/infer.py is a file that stands alone; it reads images, and has no use for being without OpenCV.
+# deploy/infer.py stands without the package; it reads images, and has no use for being without OpenCV.
 COMMANDS = {
     **{f"{name}.py": HEAVY for name in ("train", "val", "predict", "export", "slim/distill/distill_train")},
     **{f"tools/{name}.py": HEAVY for name in ("check_dataset", "cost", "demo", "make_optic_disc", "report")},

@@ -45,9 +45,10 @@ def infer(repository, folder, images, out):
 
 
 _WITHOUT_PACKAGE = """
-import runpy, site, sys
+import os, runpy, site, sys
 site.main()
 sys.modules["paddleseg"] = None  # importing it raises ImportError
 sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))  # as Python does for a script
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -1,4 +1,4 @@
-"""deploy/infer.py, which stands alone: what it reads, prepares, refuses and writes."""
+"""deploy/infer.py, which stands without the package: what it reads, prepares, refuses and writes."""
 
 import os
 import platform
@@ -21,9 +21,15 @@ from paddleseg.utils import cpu
 
 
 @pytest.fixture(scope="module")
-def alone(repository):
-    """What deploy/infer.py defines."""
-    return runpy.run_path(str(repository / "deploy/infer.py"))
+def deployed(deployment):
+    """deploy/infer.py, as a module."""
+    return deployment("infer")
+
+
+@pytest.fixture(scope="module")
+def photographs(deployment):
+    """deploy/photographs.py, as a module."""
+    return deployment("photographs")
 
 
 @pytest.mark.parametrize(
@@ -40,22 +46,24 @@ def alone(repository):
         {"type": "Normalize", "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]},
     ],
 )
-def test_a_deployed_image_is_prepared_as_in_training(alone, spec):
+def test_a_deployed_image_is_prepared_as_in_training(deployed, spec):
     from paddleseg.cvlibs.builder import build_transforms
     from paddleseg.transforms import Compose
 
     image = np.random.default_rng(0).integers(0, 256, (37, 53, 3)).astype("uint8")
     ours = Compose(build_transforms([spec]))({"img": image})["img"]
-    theirs = alone["prepared"](image[..., ::-1], [alone["step"](spec)])[0]  # RGB, as it is read
+    theirs = deployed.prepared(image[..., ::-1], [deployed.step(spec)])[0]  # RGB, as it is read
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
 
 
-def test_an_unknown_transform_of_a_deployment_is_refused(alone):
-    with pytest.raises(alone["UserError"], match="RandomDistort is not one that infer.py knows"):
-        alone["step"]({"type": "RandomDistort"})
+def test_an_unknown_transform_of_a_deployment_is_refused(deployed):
+    with pytest.raises(deployed.UserError, match="RandomDistort is not one that infer.py knows"):
+        deployed.step({"type": "RandomDistort"})
 
 
-def test_a_broken_image_is_passed_over_and_said(tmp_path, trained, repository, capsys, monkeypatch):
+def test_a_broken_image_is_passed_over_and_said(
+    tmp_path, trained, repository, capsys, monkeypatch, deployment
+):
     _, _, root = trained
     export(flags(trained, tmp_path / "out"))
     (tmp_path / "images").mkdir()
@@ -101,8 +109,8 @@ def test_what_a_deployment_refuses(tmp_path, trained, repository, capsys, monkey
     assert told in capsys.readouterr().err
 
 
-def test_probabilities_give_the_classes_of_their_logits_at_any_size(alone):
-    mask_of = alone["mask_of"]
+def test_probabilities_give_the_classes_of_their_logits_at_any_size(deployed):
+    mask_of = deployed.mask_of
     logits = 4 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
     likely = np.exp(logits - logits.max(1, keepdims=True))
     masks = [
@@ -113,18 +121,18 @@ def test_probabilities_give_the_classes_of_their_logits_at_any_size(alone):
     assert set(np.unique(masks)) == set(range(5))
 
 
-def test_probabilities_that_are_0_are_no_trouble(alone):
+def test_probabilities_that_are_0_are_no_trouble(deployed):
     # Logits so far apart that float32 holds no such probability; at the graph's size classes are the same.
     logits = 300 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
     likely = np.exp(logits - logits.max(1, keepdims=True))
     assert (likely == 0).any()
     with np.errstate(all="raise", under="ignore"):
-        mask = alone["mask_of"](likely / likely.sum(1, keepdims=True), (16, 24), "softmax")
+        mask = deployed.mask_of(likely / likely.sum(1, keepdims=True), (16, 24), "softmax")
     np.testing.assert_array_equal(mask, logits[0].argmax(0))
 
 
 @pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "trailer"])
-def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, alone, kind):
+def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, photographs, kind):
     picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")]
     whole = cv2.imencode(".jpg", picture, flags)[1].tobytes()
@@ -136,32 +144,32 @@ def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, alone
     path = tmp_path / "a.jpg"
     for length in (len(whole), end):
         path.write_bytes(whole[:length])
-        np.testing.assert_array_equal(alone["read_image"](str(path))[..., ::-1], cv2.imread(str(path)))
+        np.testing.assert_array_equal(photographs.read_image(str(path))[..., ::-1], cv2.imread(str(path)))
     for length in (end - 1, end - 60, end // 2, end // 4, 30, 0):
         path.write_bytes(whole[:length])
-        assert alone["read_image"](str(path)) is None, length
+        assert photographs.read_image(str(path)) is None, length
         with pytest.raises(SampleError):
             reading.read_image(str(path))
-    assert alone["read_image"](str(tmp_path / "gone.jpg")) is None
+    assert photographs.read_image(str(tmp_path / "gone.jpg")) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
-def test_a_pipe_is_not_waited_for(tmp_path, alone):
+def test_a_pipe_is_not_waited_for(tmp_path, photographs):
     os.mkfifo(tmp_path / "a.jpg")
     cv2.imwrite(str(tmp_path / "b.jpg"), np.zeros((8, 8, 3), "uint8"))
-    assert alone["image_files"](str(tmp_path)) == [str(tmp_path / "b.jpg")]
-    assert alone["read_image"](str(tmp_path / "a.jpg")) is None
+    assert photographs.image_files(str(tmp_path)) == [str(tmp_path / "b.jpg")]
+    assert photographs.read_image(str(tmp_path / "a.jpg")) is None
 
 
 @pytest.mark.parametrize("fault", ["encoding", "gone", "empty"])
-def test_a_list_that_cannot_be_read_is_refused(tmp_path, alone, monkeypatch, fault):
+def test_a_list_that_cannot_be_read_is_refused(tmp_path, photographs, monkeypatch, fault):
     path = tmp_path / "list.txt"
     path.write_bytes({"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n"}[fault])
     told = {"encoding": "is no text in UTF-8", "gone": "Permission denied", "empty": "there is no image at"}
     if fault == "gone":
         monkeypatch.setattr("builtins.open", refusing)
-    with pytest.raises(alone["UserError"], match=told[fault]):
-        alone["image_files"](str(path))
+    with pytest.raises(photographs.UserError, match=told[fault]):
+        photographs.image_files(str(path))
 
 
 def refusing(*args, **kwargs):
@@ -169,8 +177,8 @@ def refusing(*args, **kwargs):
     raise PermissionError(13, "Permission denied")
 
 
-def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, alone):
-    image_files = alone["image_files"]
+def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, photographs):
+    image_files = photographs.image_files
     folder = tmp_path / "my photos"
     folder.mkdir()
     for name in ("a b.jpg", "c.jpg"):
@@ -179,8 +187,8 @@ def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, alone):
     assert image_files(str(folder / "list.txt")) == [str(folder / "a b.jpg"), str(folder / "c.jpg")]
 
 
-def test_masks_of_equal_names_are_kept_apart(alone):
-    names = alone["mask_names"]
+def test_masks_of_equal_names_are_kept_apart(photographs):
+    names = photographs.mask_names
     assert names(["p/a/x.jpg", "p/b/x.jpg", "p/b/y.png"]) == ["a/x.png", "b/x.png", "b/y.png"]
     assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]
     # x_color.png is the picture of x.jpg for people.
@@ -220,25 +228,25 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
     assert classes == {0, 1}
 
 
-def test_a_model_of_other_channels_is_refused(alone):
-    shape = alone["input_shape"]
+def test_a_model_of_other_channels_is_refused(deployed):
+    shape = deployed.input_shape
     assert (shape({"input_shape": [-1, 1, -1, -1]})[1], shape({})[1]) == (1, 3)
-    with pytest.raises(alone["UserError"], match="the model takes images of 4 channels, and infer.py"):
+    with pytest.raises(deployed.UserError, match="the model takes images of 4 channels, and infer.py"):
         shape({"input_shape": [1, 4, 32, 32]})
-    with pytest.raises(alone["UserError"], match="the model takes 2 images at once"):
+    with pytest.raises(deployed.UserError, match="the model takes 2 images at once"):
         shape({"input_shape": [2, 3, 32, 32]})
 
 
-def test_an_image_of_another_size_than_the_models_is_refused(alone):
+def test_an_image_of_another_size_than_the_models_is_refused(deployed):
     batch = np.zeros((1, 3, 24, 32), "float32")
     for shape in ([-1, 3, -1, -1], [1, 3, 24, 32], [1, 3, -1, 32]):
-        alone["check_size"](batch, shape, "a.png")
+        deployed.check_size(batch, shape, "a.png")
     told = "a.png: the model takes 32 x 48 .*, and after the deploy.yaml's transforms this image has 32 x 24"
-    with pytest.raises(alone["UserError"], match=told):
-        alone["check_size"](batch, [1, 3, 48, 32], "a.png")
+    with pytest.raises(deployed.UserError, match=told):
+        deployed.check_size(batch, [1, 3, 48, 32], "a.png")
 
 
-def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path, alone, monkeypatch):
+def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path, deployed, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     for name in ("b.png", "c.png"):
         cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 200, "uint8"))
@@ -248,15 +256,15 @@ def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path,
     def opened(*_):
         return lambda batch: runs.append(batch.shape) or np.zeros((1, 8, 8), "int32")
 
-    monkeypatch.setitem(alone["infer"].__globals__, "open_model", opened)
+    monkeypatch.setattr(deployed, "open_model", opened)
     given = tiny.arguments(
         config=deploy,
         image_path=str(tmp_path),
         save_dir=str(tmp_path / "out"),
         warmup=3,
     )
-    with pytest.raises(alone["UserError"], match="1 of 3 images could not be read"):
-        alone["infer"](given)
+    with pytest.raises(deployed.UserError, match="1 of 3 images could not be read"):
+        deployed.infer(given)
     assert runs == [(1, 3, 8, 8)] * 5
 
 
@@ -271,8 +279,8 @@ CPUINFO = {
 
 
 @pytest.mark.parametrize("kind", CPUINFO)
-def test_the_processors_whose_avx2_mkl_leaves_alone_are_those_of_the_training_code(tmp_path, alone, kind):
+def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(tmp_path, deployment, kind):
     path = tmp_path / "cpuinfo"
     path.write_text(CPUINFO[kind], encoding="ascii")
     expected = kind in ("amd", "flag last", "hygon") and platform.machine().lower() in ("x86_64", "amd64")
-    assert alone["slow_in_mkl"](str(path)) == bool(cpu.slow_in_mkl(str(path))) == expected
+    assert deployment("engines").slow_in_mkl(str(path)) == bool(cpu.slow_in_mkl(str(path))) == expected

@@ -1,7 +1,6 @@
 """Masks beside photographs are told from photographs."""
 
 import os
-import runpy
 
 import cv2
 import numpy as np
@@ -93,8 +92,8 @@ def test_a_data_sets_root_means_its_photographs_and_says_so(tmp_path, capsys):
     ],
     ids=["grey mask", "palette mask", "grey", "photograph", "bmp"],
 )
-def test_a_deployment_leaves_out_the_same_masks(tmp_path, repository, capsys, other):
-    alone = runpy.run_path(str(repository / "deploy/infer.py"))["without_masks"]
+def test_a_deployment_leaves_out_the_same_masks(tmp_path, deployment, capsys, other):
+    alone = deployment("photographs").without_masks
     files = made(tmp_path, images=(photograph, ".jpg"), others=other)
     (tmp_path / "images" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     files.append(str(tmp_path / "images" / "gone.png"))

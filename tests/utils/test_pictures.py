@@ -1,5 +1,3 @@
-import runpy
-
 import numpy as np
 import pytest
 
@@ -18,8 +16,8 @@ def test_the_palette_is_that_of_pascal_voc():
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 21, None])
-def test_a_deployment_has_the_same_colours_though_it_runs_without_this_package(repository, num_classes):
-    alone = runpy.run_path(str(repository / "deploy/infer.py"))["palette"]
+def test_a_deployment_has_the_same_colours_though_it_runs_without_this_package(deployment, num_classes):
+    alone = deployment("infer").palette
     np.testing.assert_array_equal(class_colors(num_classes), alone(num_classes))
 
 

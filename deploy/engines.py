@@ -1,0 +1,77 @@
+"""What runs an exported model: Paddle Inference or onnxruntime."""
+
+import os
+import platform
+import warnings
+from pathlib import Path
+
+from photographs import UserError
+
+
+def open_model(deploy, folder, args):
+    """Return the function, float32 N x C x H x W to the graph's output, of an exported model."""
+    path = os.path.join(folder, deploy["model"])
+    if not os.path.isfile(path):
+        raise UserError(f"there is no model {path}")
+    if path.endswith(".onnx"):
+        return open_onnx(path, args)
+    return open_paddle(path, os.path.join(folder, deploy["params"]), args)
+
+
+def open_onnx(path, args):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # below errors it remarks on constants that the converter left over
+    options.intra_op_num_threads = args.cpu_threads
+    wanted = "CUDAExecutionProvider" if args.device == "gpu" else "CPUExecutionProvider"
+    if wanted not in onnxruntime.get_available_providers():
+        raise UserError("--device gpu: this onnxruntime is built without; install onnxruntime-gpu")
+    session = onnxruntime.InferenceSession(path, options, providers=[wanted])
+    name = session.get_inputs()[0].name
+    return lambda batch: session.run(None, {name: batch})[0]
+
+
+def open_paddle(path, params, args):
+    if slow_in_mkl():
+        # It is read as Paddle is imported.
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    # What Paddle remarks at its start asks nothing of the user.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
+    from paddle import inference
+
+    config = inference.Config(path, params)
+    config.disable_glog_info()
+    if args.device == "gpu":
+        config.enable_use_gpu(256, 0)
+    elif hasattr(config, "disable_mkldnn"):
+        # With oneDNN, Paddle 3's executor fails on the interpolation that every model here ends with.
+        config.disable_mkldnn()
+    if args.cpu_threads:
+        config.set_cpu_math_library_num_threads(args.cpu_threads)
+    predictor = inference.create_predictor(config)
+    source = predictor.get_input_handle(predictor.get_input_names()[0])
+    target = predictor.get_output_handle(predictor.get_output_names()[0])
+
+    def run(batch):
+        source.reshape(batch.shape)
+        source.copy_from_cpu(batch)
+        predictor.run()
+        return target.copy_to_cpu()
+
+    return run
+
+
+def slow_in_mkl(cpuinfo="/proc/cpuinfo"):
+    """Tell whether the MKL in Paddle would leave the processor's AVX2 alone, Intel not being its maker."""
+    try:
+        lines = Path(cpuinfo).read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    told = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        told.setdefault(name.strip(), value.strip())  # of the first core
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    foreign = told.get("vendor_id", "GenuineIntel") != "GenuineIntel"
+    return x86 and foreign and "avx2" in told.get("flags", "").split()

@@ -1,0 +1,132 @@
+"""The photographs that a path means: found, read, and named for their masks."""
+
+import collections
+import os
+import sys
+
+import cv2
+import numpy as np
+
+COLORED = "_color"  # is added to the name of a picture for people
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class UserError(Exception):
+    """What the user can mend, in one line."""
+
+
+def image_files(path):
+    """Return the images that a path means: itself, those of a folder, or those that a list names."""
+    if os.path.isdir(path):
+        found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        images = (file for file in found if file.lower().endswith(SUFFIXES) and os.path.isfile(file))
+        files = without_masks(sorted(images))
+    elif path.lower().endswith(".txt") and os.path.isfile(path):
+        lines = lines_of(path)
+        folder = os.path.dirname(path)
+        # A line is an image, whose name may hold spaces, or an image and a mask.
+        whole = [os.path.isfile(os.path.join(folder, line)) for line in lines]
+        names = [line if known else line.split()[0] for line, known in zip(lines, whole)]
+        files = [os.path.join(folder, name) for name in names]
+    else:
+        files = [path] if os.path.isfile(path) else []
+    if not files:
+        raise UserError(f"there is no image at {path}")
+    return files
+
+
+def lines_of(path):
+    """Return the lines of a list of images, the empty ones left out."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return [line.strip() for line in file if line.strip()]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"the list {path} is no text in UTF-8") from None
+
+
+def without_masks(files):
+    """Return a folder's images without the folders of masks in it, as predict.py does; say how many.
+
+    A folder's files are masks if all are PNG with a palette or in grey, the first three hold 64 values at
+    most, and other folders hold other images.
+    """
+    folders = {}
+    for file in files:
+        folders.setdefault(os.path.dirname(file), []).append(file)
+    masks = [f for f, inside in folders.items() if all(map(is_flat, inside)) and all(map(is_few, inside[:3]))]
+    if len(masks) == len(folders):
+        return files
+    for folder in masks:
+        told = f"{folder}, with {len(folders[folder])}; to take them for images, name their folder"
+        print(f"left out, as masks: {told}", file=sys.stderr)
+    return [file for file in files if os.path.dirname(file) not in masks]
+
+
+def is_flat(file):
+    """Tell whether a file is a PNG with a palette or in grey, as the 26th byte of it says."""
+    if not file.lower().endswith(".png"):
+        return False
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(26)
+    except OSError:
+        return False
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and head[25:] in (b"\x00", b"\x03")
+
+
+def is_few(file):
+    """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
+    try:
+        image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # more pixels than OpenCV takes
+        image = None
+    if image is None:
+        return False
+    # One number a pixel: rows of them would be sorted ten times as slowly.
+    channels = image.reshape(*image.shape[:2], -1).astype(np.int64)
+    return len(np.unique(sum(channels[..., i] << (16 * i) for i in range(channels.shape[2])))) <= 64
+
+
+def read_image(file, channels=3):
+    """Return an image, uint8 H x W x 3 (RGB) or H x W; None if it cannot be read or is cut off."""
+    if not os.path.isfile(file):  # a pipe would be waited for
+        return None
+    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read()
+        # OpenCV would fill up a cut-off JPEG with grey.
+        if not content or is_cut_jpeg(content):
+            return None
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+    except (OSError, ValueError, cv2.error):  # ValueError: a name with a null character
+        return None
+    return image if image is None or channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def is_cut_jpeg(content):
+    """Tell whether a JPEG lacks its end marker; a thumbnail's within the header does not count."""
+    if not content.startswith(b"\xff\xd8"):
+        return False
+    place = 2
+    # Each segment before the picture itself says how long it is.
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        if content[place + 1] == 0xDA:
+            return content.find(b"\xff\xd9", place) < 0
+        filler = content[place + 1] == 0xFF
+        place += 1 if filler else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return b"\xff\xd9" not in content
+
+
+def mask_names(files):
+    """Return a different name for each image's mask; folders below the common one are kept.
+
+    Where two would be equal, or one that of another's picture for people, the image's suffix is in it.
+    """
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+    inner = [os.path.relpath(os.path.abspath(file), common) for file in files]
+    stems = [os.path.splitext(name)[0] for name in inner]
+    counts = collections.Counter([*stems, *(stem + COLORED for stem in stems)])
+    return [(stem if counts[stem] == 1 else name) + ".png" for stem, name in zip(stems, inner)]
