@@ -13,8 +13,8 @@ PLANS = (
     PLAN,
     *(f"benchmarks/plans/{name}.yml" for name in ("camvid_recipe", "camvid_mobilenetv2", "optic_disc")),
 )
-RECIPE = "configs/recipes/deeplabv3p_resnet18_channelwise_camvid.yml"
-RECIPES_METHOD = "SegChannelwiseLoss on logits"
+RECIPE = "configs/recipes/deeplabv3p_resnet18_fitnet_dist_camvid.yml"
+RECIPES_METHOD = "FitNetLoss on five maps and DISTLoss on logits"
 CHOSEN = {
     "FitNetLoss on five maps and KLLoss per pixel": "five maps until 300, KLLoss 10",
     "FitNetLoss on five maps and DISTLoss on logits": "five maps until 300, DISTLoss 1",
