@@ -10,12 +10,18 @@ from photographs import UserError
 
 def open_model(deploy, folder, args):
     """Return the function, float32 N x C x H x W to the graph's output, of an exported model."""
-    path = os.path.join(folder, deploy["model"])
-    if not os.path.isfile(path):
-        raise UserError(f"there is no model {path}")
-    if path.endswith(".onnx"):
-        return open_onnx(path, args)
-    return open_paddle(path, os.path.join(folder, deploy["params"]), args)
+    # Without its file of weights Paddle would compute with whatever it finds in memory.
+    paths = [os.path.join(folder, deploy[key]) for key in ("model", "params") if deploy.get(key)]
+    for path in paths:
+        if not os.path.isfile(path):
+            raise UserError(f"there is no file {path}, which the deploy.yaml names")
+    try:
+        return open_onnx(paths[0], args) if paths[0].endswith(".onnx") else open_paddle(*paths, args)
+    except UserError:
+        raise
+    except Exception as error:  # both libraries have classes of their own
+        told = " ".join(str(error).split())
+        raise UserError(f"{paths[0]} cannot be loaded; is it cut off? {told[:300]}") from error
 
 
 def open_onnx(path, args):

@@ -1,6 +1,6 @@
 """What the classes of a data set are called."""
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 
 # The data set whose key `class_names` says what classes are called and nothing else: one that a user brings
 # may choose its classes by a key of that name, or read them from a file.
@@ -39,8 +39,8 @@ def check_class_names(names, num_classes, owner):
         UserError: there are more or fewer names than classes, two are equal, or one is empty or has lines.
     """
     if len(names) != num_classes:
-        noun = "name" if len(names) == 1 else "names"
-        raise UserError(f"{owner}: class_names holds {len(names)} {noun}, but num_classes is {num_classes}")
+        told = counted(len(names), "name")
+        raise UserError(f"{owner}: class_names holds {told}, but num_classes is {num_classes}")
     for name in names:
         if not name.strip() or not name.isprintable():
             raise UserError(f"{owner}: class_names holds {name!r}, but a name is one line of text")

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 import pytest
 import tiny
-from exporting import FORMATS, MODEL, flags, infer
+from exporting import FORMATS, MODEL, PADDLE_3, flags, infer
 
 from paddleseg.core.export import export
 from paddleseg.core.predict import predict
@@ -226,6 +226,33 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
         np.testing.assert_array_equal(theirs, ours)
         classes |= set(np.unique(ours))
     assert classes == {0, 1}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_model_that_cannot_be_loaded_is_told(tmp_path, trained, deployment, kind):
+    given = tiny.arguments(device="cpu", cpu_threads=1)
+    engines, folder = deployment("engines"), tmp_path / "out"
+    export(flags(trained, folder, format=kind))
+    names = {"paddle": ("model.json", "model.pdiparams"), "onnx": ("model.onnx",)}[kind]
+    if not PADDLE_3 and kind == "paddle":
+        names = ("model.pdmodel", "model.pdiparams")
+    deploy = dict(zip(("model", "params"), names))
+    for name in names:
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(engines.UserError, match=f"{names[0]} cannot be loaded; is it cut off"):
+            engines.open_model(deploy, str(folder), given)
+        (folder / name).unlink()
+        with pytest.raises(
+            engines.UserError, match=f"there is no file .*{name}, which the deploy.yaml names"
+        ):
+            engines.open_model(deploy, str(folder), given)
+        (folder / name).write_bytes(whole)
+    assert engines.open_model(deploy, str(folder), given)(np.zeros((1, 3, 32, 32), "float32")).shape == (
+        1,
+        32,
+        32,
+    )
 
 
 def test_a_model_of_other_channels_is_refused(deployed):
