@@ -4,7 +4,6 @@ Needs NumPy, OpenCV, PyYAML, Paddle or onnxruntime, and the files beside it, but
 """
 
 import argparse
-import math
 import os
 import sys
 import time
@@ -14,14 +13,7 @@ import numpy as np
 import yaml
 from engines import open_model
 from photographs import COLORED, UserError, image_files, mask_names, read_image
-
-INTERPOLATIONS = {
-    "NEAREST": cv2.INTER_NEAREST,
-    "LINEAR": cv2.INTER_LINEAR,
-    "CUBIC": cv2.INTER_CUBIC,
-    "AREA": cv2.INTER_AREA,
-    "LANCZOS4": cv2.INTER_LANCZOS4,
-}
+from transforms import prepared, steps_of
 
 
 def main():
@@ -44,7 +36,7 @@ def infer(args):
     """Write a mask for each image and print latency."""
     deploy = read_deploy_file(args.config)
     shape = input_shape(deploy)
-    prepare = [step(spec) for spec in deploy["transforms"]]
+    prepare = steps_of(deploy["transforms"])
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
     colors = palette(deploy.get("num_classes"))
     files = image_files(args.image_path)
@@ -96,6 +88,8 @@ def read_deploy_file(path):
 def input_shape(deploy):
     """Return what the model takes, [N, C, H, W], -1 being anything: N is 1 or -1, C 3 (RGB) or 1 (grey)."""
     shape = deploy.get("input_shape") or [-1, 3, -1, -1]
+    if not isinstance(shape, list) or len(shape) != 4 or not all(isinstance(n, int) for n in shape):
+        raise UserError(f"the deploy.yaml's input_shape must be N, C, H and W, whole numbers, not {shape!r}")
     if shape[1] not in (1, 3):
         raise UserError(f"the model takes images of {shape[1]} channels, and infer.py reads those of 1 or 3")
     if shape[0] not in (1, -1):
@@ -112,58 +106,6 @@ def check_size(batch, shape, file):
             f"deploy.yaml's transforms this image has {given_width} x {given_height}; export it without "
             f"--input_shape, or give the config an `export: transforms:` section with a Resize to that size"
         )
-
-
-def step(spec):
-    """Return the function, image to image, of one transform of a deploy.yaml."""
-    arguments = {key: value for key, value in spec.items() if key != "type"}
-    maker = STEPS.get(spec["type"])
-    if maker is None:
-        raise UserError(
-            f"the transform {spec['type']} is not one that infer.py knows ({', '.join(STEPS)}); give the "
-            f"config an `export: transforms:` section without it and export again"
-        )
-    return maker(**arguments)
-
-
-def _scaled(image, scale, interp):
-    height, width = image.shape[:2]
-    size = (round(width * scale), round(height * scale))
-    return cv2.resize(image, size, interpolation=INTERPOLATIONS[interp])
-
-
-def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divisor=None):
-    def apply(image):
-        width, height = target_size
-        if keep_ratio:
-            sides = image.shape[1], image.shape[0]
-            scale = min(max(target_size) / max(sides), min(target_size) / min(sides))
-            width, height = (round(side * scale) for side in sides)
-        step = size_divisor or 1
-        size = [max(math.ceil(side / step), 1) * step for side in (width, height)]
-        return cv2.resize(image, size, interpolation=INTERPOLATIONS[interp])
-
-    return apply
-
-
-def resize_by_long(long_size):
-    return lambda image: _scaled(image, long_size / max(image.shape[:2]), "LINEAR")
-
-
-def normalize(mean=(0.5,), std=(0.5,)):
-    mean, std = np.float32(mean), np.float32(std)
-    return lambda image: (image / np.float32(255) - mean) / std
-
-
-STEPS = {"Resize": resize, "ResizeByLong": resize_by_long, "Normalize": normalize}
-
-
-def prepared(image, steps):
-    """Return what `read_image` gives as what the model takes: transformed, float32 1 x C x H x W."""
-    image = image.astype(np.float32)
-    for apply in steps:
-        image = apply(image)
-    return np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)[None], dtype=np.float32)
 
 
 def mask_of(output, size, output_op):

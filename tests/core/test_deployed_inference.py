@@ -27,6 +27,12 @@ def deployed(deployment):
 
 
 @pytest.fixture(scope="module")
+def transforms(deployment):
+    """deploy/transforms.py, as a module."""
+    return deployment("transforms")
+
+
+@pytest.fixture(scope="module")
 def photographs(deployment):
     """deploy/photographs.py, as a module."""
     return deployment("photographs")
@@ -46,19 +52,38 @@ def photographs(deployment):
         {"type": "Normalize", "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]},
     ],
 )
-def test_a_deployed_image_is_prepared_as_in_training(deployed, spec):
+def test_a_deployed_image_is_prepared_as_in_training(transforms, spec):
     from paddleseg.cvlibs.builder import build_transforms
     from paddleseg.transforms import Compose
 
     image = np.random.default_rng(0).integers(0, 256, (37, 53, 3)).astype("uint8")
     ours = Compose(build_transforms([spec]))({"img": image})["img"]
-    theirs = deployed.prepared(image[..., ::-1], [deployed.step(spec)])[0]  # RGB, as it is read
+    theirs = transforms.prepared(image[..., ::-1], [transforms.step(spec)])[0]  # RGB, as it is read
     np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
 
 
-def test_an_unknown_transform_of_a_deployment_is_refused(deployed):
-    with pytest.raises(deployed.UserError, match="RandomDistort is not one that infer.py knows"):
-        deployed.step({"type": "RandomDistort"})
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([{"type": "RandomDistort"}], "RandomDistort is not one that infer.py knows"),
+        ([{"type": "Resize", "interp": "FOO"}], "'FOO'; it takes .*interp='LINEAR'"),
+        ([{"type": "Resize", "size": [8, 8]}], "unexpected keyword argument 'size'; it takes .target_size="),
+        ([{"type": "Resize", "target_size": 8}], "of the deploy.yaml: .*; it takes .target_size="),
+        ([{"type": "ResizeByLong"}], "'long_size'; it takes .long_size."),
+        ([{"target_size": [8, 8]}], "must be a list of `type: ...`"),
+        (["Resize"], "must be a list of `type: ...`"),
+        (None, "must be a list of `type: ...`, not None"),
+    ],
+)
+def test_transforms_of_a_deployment_that_are_wrong_are_told(transforms, given, told):
+    with pytest.raises(transforms.UserError, match=told):
+        transforms.steps_of(given)
+
+
+def test_transforms_that_do_not_suit_an_image_are_told(transforms):
+    steps = transforms.steps_of([{"type": "Normalize", "mean": [0.5, 0.5]}])
+    with pytest.raises(transforms.UserError, match="do not suit the image: operands could not be broadcast"):
+        transforms.prepared(np.zeros((8, 9, 3), "uint8"), steps)
 
 
 def test_a_broken_image_is_passed_over_and_said(
@@ -260,6 +285,8 @@ def test_a_model_of_other_channels_is_refused(deployed):
     assert (shape({"input_shape": [-1, 1, -1, -1]})[1], shape({})[1]) == (1, 3)
     with pytest.raises(deployed.UserError, match="the model takes images of 4 channels, and infer.py"):
         shape({"input_shape": [1, 4, 32, 32]})
+    with pytest.raises(deployed.UserError, match="input_shape must be N, C, H and W, whole numbers, not 'x'"):
+        shape({"input_shape": "x"})
     with pytest.raises(deployed.UserError, match="the model takes 2 images at once"):
         shape({"input_shape": [2, 3, 32, 32]})
 

@@ -1,0 +1,86 @@
+"""What a photograph goes through before the model: the transforms that a deploy.yaml lists."""
+
+import inspect
+import math
+
+import cv2
+import numpy as np
+from photographs import UserError
+
+INTERPOLATIONS = {
+    "NEAREST": cv2.INTER_NEAREST,
+    "LINEAR": cv2.INTER_LINEAR,
+    "CUBIC": cv2.INTER_CUBIC,
+    "AREA": cv2.INTER_AREA,
+    "LANCZOS4": cv2.INTER_LANCZOS4,
+}
+
+
+def steps_of(specs):
+    """Return the functions, image to image, of a deploy.yaml's transforms."""
+    if not isinstance(specs, list) or not all(isinstance(spec, dict) and "type" in spec for spec in specs):
+        raise UserError(f"the deploy.yaml's transforms must be a list of `type: ...`, not {specs!r}")
+    return [step(spec) for spec in specs]
+
+
+def step(spec):
+    """Return the function of one transform, {type: ..., key: value}."""
+    maker = STEPS.get(spec["type"])
+    if maker is None:
+        raise UserError(
+            f"the transform {spec['type']} is not one that infer.py knows ({', '.join(STEPS)}); give the "
+            f"config an `export: transforms:` section without it and export again"
+        )
+    given = {key: value for key, value in spec.items() if key != "type"}
+    try:
+        return maker(**given)
+    except (TypeError, ValueError, KeyError) as error:
+        takes = inspect.signature(maker)
+        raise UserError(f"the transform {spec!r} of the deploy.yaml: {error}; it takes {takes}") from None
+
+
+def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divisor=None):
+    interpolation = INTERPOLATIONS[interp]
+    target_width, target_height = target_size
+
+    def apply(image):
+        width, height = target_width, target_height
+        if keep_ratio:
+            sides = image.shape[1], image.shape[0]
+            scale = min(max(target_size) / max(sides), min(target_size) / min(sides))
+            width, height = (round(side * scale) for side in sides)
+        step = size_divisor or 1
+        size = [max(math.ceil(side / step), 1) * step for side in (width, height)]
+        return cv2.resize(image, size, interpolation=interpolation)
+
+    return apply
+
+
+def resize_by_long(long_size):
+    def apply(image):
+        scale = long_size / max(image.shape[:2])
+        size = [round(side * scale) for side in image.shape[1::-1]]
+        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+    return apply
+
+
+def normalize(mean=(0.5,), std=(0.5,)):
+    mean, std = np.float32(mean), np.float32(std)
+    return lambda image: (image / np.float32(255) - mean) / std
+
+
+STEPS = {"Resize": resize, "ResizeByLong": resize_by_long, "Normalize": normalize}
+
+
+def prepared(image, steps):
+    """Return what `read_image` gives as what the model takes: transformed, float32 1 x C x H x W."""
+    image = image.astype(np.float32)
+    try:
+        for apply in steps:
+            image = apply(image)
+    except (ValueError, cv2.error) as error:  # as of three means for a grey image
+        raise UserError(
+            f"the deploy.yaml's transforms do not suit the image: {' '.join(str(error).split())}"
+        ) from None
+    return np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)[None], dtype=np.float32)
