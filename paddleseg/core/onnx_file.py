@@ -12,7 +12,7 @@ from paddleseg.core.onnx_operations import convertible
 from paddleseg.core.static_graph import save_graph
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
-from paddleseg.errors import UserError, one_line
+from paddleseg.errors import UserError, counted, one_line
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import image_files
 from paddleseg.utils.logger import logger
@@ -173,7 +173,9 @@ def _images(cfg, args, shape):
     if args.images:
         files = image_files(args.images)[: args.max_images]
         compose = Compose(build_transforms(deployed_transforms(cfg)), img_channels=shape[1])
-        return f"{len(files)} image(s) of --images", (compose({"img": file})["img"] for file in files)
+        return f"{counted(len(files), 'image')} of --images", (
+            compose({"img": file})["img"] for file in files
+        )
     try:
         dataset = SegBuilder(cfg).val_dataset
     except UserError as error:

@@ -186,7 +186,7 @@ def test_each_teacher_has_its_own_opts(distill, teacher, tmp_path, lines):
         opts.append([f"model.pretrained={dic['model'].pop('pretrained')}"])
         tiny.write_yaml(path, dic)
     distill(teachers=pair, flags={"teacher_opts": opts})
-    with pytest.raises(UserError, match=r"--teacher_opts is given 1 time\(s\) for 2 teachers"):
+    with pytest.raises(UserError, match="--teacher_opts is given 1 time for 2 teachers"):
         distill(teachers=pair, flags={"teacher_opts": opts[:1]})
     with pytest.raises(UserError, match="other.yml: model.pretrained is empty"):
         distill(teachers=pair, flags={"teacher_opts": [opts[0], []]})

@@ -127,7 +127,7 @@ class TestOnnx:
             cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), image)
         images = [str(tmp_path / "images")]
         export(flags((config, weights, None), tmp_path / "out", format="onnx", images=images))
-        told = r"% of 7360 pixels have the same class .* on 2 image\(s\) of --images"
+        told = r"% of 7360 pixels have the same class .* on 2 images of --images"
         assert re.search(told, capsys.readouterr().out)
 
     @pytest.mark.parametrize("shape", [None, [1, 3, 32, 32]])

@@ -1,12 +1,13 @@
+"""What a step of distillation adds up, of outputs and features, and what it trains."""
+
 import distilling
 import numpy as np
 import paddle
 import pytest
 import tiny
+from stepping import BATCH, Body, log_softmax, make
 
-from paddleseg.distill import AdaptorBase
 from paddleseg.distill.declared import Feature, Schedule
-from paddleseg.distill.distill_file import as_feature
 from paddleseg.distill.features import FeatureLoss
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
@@ -14,40 +15,6 @@ from paddleseg.distill.teacher import Teacher, Teachers
 from paddleseg.errors import UserError
 from paddleseg.models.losses import CrossEntropyLoss, KLLoss
 from paddleseg.models.losses.combine import output_list
-
-
-class Body(AdaptorBase):
-    def mapping_layers(self):
-        return {"hidden_0": "body.0"}
-
-
-RNG = np.random.default_rng(11)
-BATCH = {
-    "img": paddle.to_tensor(RNG.standard_normal((2, 3, 6, 5)).astype("float32")),
-    "label": paddle.to_tensor(RNG.integers(0, 2, (2, 6, 5))),
-    "iteration": 1,
-}
-
-
-def log_softmax(x, axis):
-    x = x - x.max(axis=axis, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
-
-
-@pytest.fixture
-def models():
-    paddle.seed(4)
-    student, teacher = tiny.TinyNet(), tiny.TinyNet()
-    student.eval()
-    return student, teacher
-
-
-def make(student, teacher, distill_loss, features, loss=None):
-    loss = loss or {"types": [CrossEntropyLoss()], "coef": [2]}
-    shape = [2, 4, 6, 5]
-    losses = [FeatureLoss(as_feature(feature, "d.py", 0), shape, shape) for feature in features]
-    net = DistillNet(student, Taps(student, "student", Body), loss, distill_loss, losses)
-    return DistillStep(net, Teachers([Teacher(teacher, Body)]), net.extra)
 
 
 def test_the_parts_are_those_of_the_formulas(models):
@@ -132,7 +99,8 @@ def test_outputs_are_compared_with_their_counterparts(outputs, teacher_outputs, 
 @pytest.mark.parametrize(("outputs", "teacher_outputs", "losses"), OUTPUTS)
 def test_there_must_be_a_loss_for_each_two_outputs(outputs, teacher_outputs, losses):
     step, *_ = step_of_outputs(outputs, teacher_outputs, losses + 1)
-    told = rf"student and teacher share {losses} output\(s\) and the config {losses + 1} loss\(es\)"
+    outputs = "1 output" if losses == 1 else f"{losses} outputs"
+    told = f"student and teacher share {outputs} and the config {losses + 1} losses for them"
     with pytest.raises(UserError, match=told):
         step(BATCH)
 
@@ -285,129 +253,6 @@ def test_a_teacher_that_nobody_asks_is_not_run(models):
             parts = step({**BATCH, "iteration": iteration})
             assert calls == asked
             assert (float(parts["hidden_0_L2Loss"]) > 0) == (iteration > 2)
-
-
-def head_step(student, teachers, weighting="mean", distilling_loss=None):
-    loss = {"types": [CrossEntropyLoss()], "coef": [1]}
-    distill_loss = {"types": [distilling_loss or KLLoss()], "coef": [3]}
-    net = DistillNet(student, Taps(student, "student"), loss, distill_loss, at="head")
-    return DistillStep(net, Teachers([Teacher(teacher) for teacher in teachers], weighting, at="head"))
-
-
-def resized(x, size):
-    """Bilinear, half-pixel centres, without the smoothing that others do when they make smaller."""
-    for axis, length in zip((2, 3), size):
-        places = np.clip((np.arange(length) + 0.5) * x.shape[axis] / length - 0.5, 0, None)
-        low = np.floor(places).astype(int)
-        high = np.minimum(low + 1, x.shape[axis] - 1)
-        shape = [1, 1, 1, 1]
-        shape[axis] = length
-        part = (places - low).reshape(shape)
-        x = np.take(x, low, axis) * (1 - part) + np.take(x, high, axis) * part
-    return x
-
-
-def nearest(label, size):
-    rows, columns = ((np.arange(n) * m // n) for n, m in zip(size, label.shape[1:]))
-    return label[:, rows][:, :, columns]
-
-
-def kl(student, teacher, kept):
-    log_s, log_t = log_softmax(student, 1), log_softmax(teacher, 1)
-    divergence = (np.exp(log_t) * (log_t - log_s)).mean(1)
-    return (divergence * kept).sum() / kept.sum()
-
-
-HEAD_IMAGES = RNG.standard_normal((2, 3, 13, 18)).astype("float32")
-HEAD_LABEL = RNG.choice([0, 1, 255], (2, 13, 18))
-HEAD_BATCH = {"img": paddle.to_tensor(HEAD_IMAGES), "label": paddle.to_tensor(HEAD_LABEL), "iteration": 1}
-
-
-def head_of(model):
-    return model.head_logits(HEAD_BATCH["img"])[0].numpy().astype("float64")
-
-
-@pytest.mark.parametrize("strides", [(2, 2), (2, 4), (4, 2)])
-def test_logits_at_the_head_are_compared_at_the_smaller_of_both(strides):
-    student, teacher = (tiny.StridedNet(stride=stride) for stride in strides)
-    student.eval()
-    step = head_step(student, [teacher])
-    parts = step(HEAD_BATCH)
-    s, t = head_of(student), head_of(teacher)
-    size = np.minimum(s.shape[2:], t.shape[2:])
-    kept = nearest(HEAD_LABEL, size) != 255
-    assert not kept.all()
-    expected = 3 * kl(resized(s, size), resized(t, size), kept)
-    assert float(parts["KLLoss"]) == pytest.approx(expected, rel=1e-5)
-    full = student(HEAD_BATCH["img"])[0]
-    expected = float(CrossEntropyLoss()(full, HEAD_BATCH["label"]))
-    assert float(parts["CrossEntropyLoss"]) == pytest.approx(expected, rel=1e-6)
-    parts["loss"].backward()
-    assert student.classify.weight.grad is not None
-    assert teacher.classify.weight.grad is None
-
-
-def test_any_loss_gets_the_label_at_the_heads_size():
-    loss = distilling.MaskedGap()
-    head_step(tiny.StridedNet(stride=2), [tiny.StridedNet()], distilling_loss=loss)(HEAD_BATCH)
-    np.testing.assert_array_equal(loss.label.numpy(), nearest(HEAD_LABEL, [4, 5]))
-
-
-def test_a_teacher_at_the_head_does_not_upsample(monkeypatch):
-    student, teacher = tiny.StridedNet(), tiny.StridedNet()
-    step = head_step(student, [teacher])
-    monkeypatch.setattr(teacher, "upsampled", None)
-    step(HEAD_BATCH)
-
-
-@pytest.mark.parametrize("weighting", ["mean", "confidence"])
-def test_several_teachers_at_the_head(weighting):
-    student = tiny.StridedNet(stride=2)
-    student.eval()
-    teachers = [tiny.StridedNet(stride=2), tiny.StridedNet(stride=4, width=3)]
-    value = float(head_step(student, teachers, weighting)(HEAD_BATCH)["KLLoss"])
-    size = head_of(teachers[1]).shape[2:]
-    z = np.stack([resized(head_of(teacher), size) for teacher in teachers])
-    label = nearest(HEAD_LABEL, size)
-    weights = np.full((2, 2, 1, *size), 0.5)
-    if weighting == "confidence":
-        p = np.exp(log_softmax(z, 2))
-        true = np.take_along_axis(p, np.where(label == 255, 0, label)[None, :, None].repeat(2, 0), 2)
-        weights = np.where((label == 255)[None, :, None], 0.5, true / true.sum(0))
-    expected = 3 * kl(resized(head_of(student), size), (weights * z).sum(0), label != 255)
-    assert value == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_teacher_at_the_head_beside_one_that_has_none():
-    student, teachers = tiny.StridedNet(stride=2), [tiny.TinyNet(), tiny.StridedNet(stride=2)]
-    student.eval()
-    value = float(head_step(student, teachers)(HEAD_BATCH)["KLLoss"])
-    ours, theirs = head_of(student), head_of(teachers[1])
-    other = resized(teachers[0](HEAD_BATCH["img"])[0].numpy().astype("float64"), ours.shape[2:])
-    kept = nearest(HEAD_LABEL, ours.shape[2:]) != 255
-    assert value == pytest.approx(3 * kl(ours, (other + theirs) / 2, kept), rel=1e-5)
-
-
-def test_images_without_a_label_at_the_head():
-    student, teacher = tiny.StridedNet(), tiny.StridedNet()
-    student.eval()
-    step = head_step(student, [teacher])
-    without = step({key: value for key, value in HEAD_BATCH.items() if key != "label"})
-    ones = np.ones((2, *head_of(student).shape[2:]))
-    assert float(without["KLLoss"]) == pytest.approx(
-        3 * kl(head_of(student), head_of(teacher), ones), rel=1e-5
-    )
-    partly = step({**HEAD_BATCH, "label": HEAD_BATCH["label"][:1]})
-    ones[:1] = nearest(HEAD_LABEL[:1], ones.shape[1:]) != 255
-    assert float(partly["KLLoss"]) == pytest.approx(
-        3 * kl(head_of(student), head_of(teacher), ones), rel=1e-5
-    )
-
-
-def test_a_model_without_a_head_of_its_own_is_compared_as_it_is(models):
-    at_head = head_step(models[0], [models[1]])(BATCH)
-    full = make(*models, {"types": [KLLoss()], "coef": [3]}, [])(BATCH)
-    assert float(at_head["KLLoss"]) == pytest.approx(float(full["KLLoss"]), rel=1e-6)
 
 
 def test_keys_are_handed_to_the_teachers_and_to_nobody_else(models):
