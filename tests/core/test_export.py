@@ -93,7 +93,7 @@ class TestOnnx:
                 input_shape=[2, 3, 48, 40],
             )
         )
-        assert "on 3 image(s) of --images" in capsys.readouterr().out
+        assert "on 3 images of --images" in capsys.readouterr().out
         gone = ["val_dataset.dataset_root=nowhere"]
         export(flags(trained, tmp_path / "c", format="onnx", opts=gone))
         assert "of seeded noise" in capsys.readouterr().out
