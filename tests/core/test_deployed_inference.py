@@ -3,6 +3,8 @@
 import os
 import platform
 import runpy
+import shutil
+import subprocess
 import sys
 
 import cv2
@@ -218,6 +220,62 @@ def test_masks_of_equal_names_are_kept_apart(photographs):
     assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]
     # x_color.png is the picture of x.jpg for people.
     assert names(["p/x.jpg", "p/x_color.jpg"]) == ["x.png", "x_color.jpg.png"]
+    # x.jpg.png would be the mask of x.jpg and of x.jpg.png.
+    given = ["p/x.jpg", "p/x.png", "p/x.jpg.png"]
+    assert names(given) == ["x.jpg.png", "x.png.png", "x.jpg.png.png"]
+
+
+def test_a_list_that_names_an_image_twice_means_it_once(tmp_path, photographs):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "list.txt").write_text("a.jpg\n./a.jpg\na.jpg a.png\n", encoding="utf-8")
+    (found,) = photographs.image_files(str(tmp_path / "list.txt"))
+    assert os.path.samefile(found, tmp_path / "a.jpg")
+
+
+def test_nothing_is_written_over_a_photograph_or_another_mask(tmp_path, deployed, photographs):
+    refuse = deployed.refuse_overwriting
+    photos = [str(tmp_path / name) for name in ("x.png", "y.jpg")]
+
+    def masks(folder, files):
+        return [str(folder / name) for name in photographs.mask_names(files)]
+
+    refuse(photos, masks(tmp_path / "masks", photos))
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    for folder in (tmp_path, tmp_path / "masks" / "..", tmp_path / "link"):
+        with pytest.raises(deployed.UserError, match=r"x\.png would be written over a photograph"):
+            refuse(photos, masks(folder, photos))
+    # Of lists, whose images may have any names.
+    odd = [str(tmp_path / name) for name in ("x.jpg", "x_color")]
+    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over"):
+        refuse(odd, masks(tmp_path / "masks", odd))
+    seen = [str(tmp_path / "x_color.png"), str(tmp_path / "z" / "y.jpg")]
+    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over a photograph"):
+        refuse(seen, [str(tmp_path / "x.png")])
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, repository, broken):
+    export(flags(trained, tmp_path / "out"))
+    (tmp_path / "photos").mkdir()
+    shutil.copy(os.path.join(trained[2], "JPEGImages", "val_0.jpg"), tmp_path / "photos" / "a.jpg")
+    if broken:
+        (tmp_path / "photos" / "b.jpg").write_bytes(b"no image")
+    command = [
+        sys.executable,
+        repository / "deploy" / "infer.py",
+        "--config",
+        tmp_path / "out" / "deploy.yaml",
+    ]
+    command += ["--image_path", tmp_path / "photos", "--save_dir", tmp_path / "masks"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 141
+    assert [line.split(":")[0] for line in told.splitlines()] == (
+        ["passed over, cut off or no image that OpenCV reads"] if broken else []
+    )
+    assert sorted(os.listdir(tmp_path / "masks")) == ["a.png", "a_color.png"]
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -323,18 +381,28 @@ def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path,
 
 
 CPUINFO = {
-    "amd": "processor : 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2 bmi1\n",
-    "flag last": "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2\n",
-    "hygon": "vendor_id\t: HygonGenuine\nflags\t\t: fpu avx2 bmi1\n",
-    "intel": "vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 bmi1\nmodel name: no AuthenticAMD\n",
-    "old amd": "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx\n",
-    "arm": "Features\t: fp asimd\n",
+    "amd": b"processor : 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2 bmi1\n",
+    "flag last": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2\n",
+    "hygon": b"vendor_id\t: HygonGenuine\nflags\t\t: fpu avx2 bmi1\n",
+    "no colon": b"flags\nvendor_id\t: AuthenticAMD\nmodel name\t: caf\xe9\nflags\t\t: avx2\n",
+    "intel": b"vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 bmi1\nmodel name: no AuthenticAMD\n",
+    "old amd": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx\n",
+    "other flag": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2x\nbugs\t\t: avx2\n",
+    "first core": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu\n\nflags\t\t: avx2\n",
+    "arm": b"Features\t: fp asimd\n",
+    "empty": b"",
+    "gone": None,
 }
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "aarch64"])
 @pytest.mark.parametrize("kind", CPUINFO)
-def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(tmp_path, deployment, kind):
+def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(
+    tmp_path, deployment, monkeypatch, kind, machine
+):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     path = tmp_path / "cpuinfo"
-    path.write_text(CPUINFO[kind], encoding="ascii")
-    expected = kind in ("amd", "flag last", "hygon") and platform.machine().lower() in ("x86_64", "amd64")
+    if CPUINFO[kind] is not None:
+        path.write_bytes(CPUINFO[kind])
+    expected = kind in ("amd", "flag last", "hygon", "no colon") and machine != "aarch64"
     assert deployment("engines").slow_in_mkl(str(path)) == bool(cpu.slow_in_mkl(str(path))) == expected
