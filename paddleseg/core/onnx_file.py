@@ -22,7 +22,7 @@ OPSET = 17
 # Share of pixels whose class must be the model's: two libraries round differently where classes nearly tie.
 AGREEMENT = 0.9999
 # How far the numbers behind them may lie from the model's, as a share of the largest on an image. Rounding
-# moves them by a hundredth of that; what the converter loses of an operation may move no class.
+# moves them by far less; what the converter loses of an operation moves them, but perhaps no class.
 TOLERANCE = 1e-3
 NOISE_SIZES = ((64, 96), (97, 65))
 # Its default optimizer, Polygraphy, installs packages while it runs; "None" is no optimizer.
