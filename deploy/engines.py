@@ -70,13 +70,16 @@ def open_paddle(path, params, args):
 
 
 def slow_in_mkl(cpuinfo="/proc/cpuinfo"):
-    """Tell whether the MKL in Paddle would leave the processor's AVX2 alone, Intel not being its maker."""
+    """Tell whether the MKL in Paddle would leave the processor's AVX2 alone, Intel not being its maker.
+
+    As the training code's `paddleseg.utils.cpu.slow_in_mkl` does, which is not to be had here.
+    """
     try:
         lines = Path(cpuinfo).read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return False
     told = {}
-    for name, _, value in (line.partition(":") for line in lines):
+    for name, value in (line.split(":", 1) for line in lines if ":" in line):
         told.setdefault(name.strip(), value.strip())  # of the first core
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     foreign = told.get("vendor_id", "GenuineIntel") != "GenuineIntel"

@@ -30,6 +30,11 @@ def main():
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # Whoever reads has gone, as `head` does; what is still to be told as Python exits goes nowhere.
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        sys.exit(141)  # a shell's status of what SIGPIPE has ended
 
 
 def infer(args):
@@ -40,9 +45,11 @@ def infer(args):
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
     colors = palette(deploy.get("num_classes"))
     files = image_files(args.image_path)
+    masks = [os.path.join(args.save_dir, name) for name in mask_names(files)]
+    refuse_overwriting(files, masks)
     make_folder(args.save_dir)
     seconds, unreadable = [], []
-    for file, name in zip(files, mask_names(files)):
+    for file, mask in zip(files, masks):
         image = read_image(file, shape[1])
         if image is None:
             unreadable.append(file)
@@ -55,15 +62,13 @@ def infer(args):
         started = time.perf_counter()
         output = run(batch)
         seconds.append(time.perf_counter() - started)
-        write_mask(
-            os.path.join(args.save_dir, name),
-            mask_of(output, image.shape[:2], deploy.get("output_op")),
-            colors,
-        )
+        write_mask(mask, mask_of(output, image.shape[:2], deploy.get("output_op")), colors)
     if seconds:
         spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
         print(f"images: {len(seconds)}, masks in {args.save_dir}")
-        print(f"latency of the model alone: median {1000 * np.median(seconds):.1f} ms ({spread} ms)")
+        print(
+            f"latency of the model alone: median {1000 * np.median(seconds):.1f} ms ({spread} ms)", flush=True
+        )
     if unreadable:
         raise UserError(f"{len(unreadable)} of {len(files)} images could not be read")
 
@@ -122,11 +127,27 @@ def mask_of(output, size, output_op):
     return np.argmax(planes, axis=0).astype(np.uint8)
 
 
+def refuse_overwriting(files, masks):
+    """Refuse masks, or pictures of them for people, that would be written over a photograph or another."""
+    taken = {os.path.realpath(file) for file in files}
+    for file in (file for mask in masks for file in (mask, colored(mask))):
+        if os.path.realpath(file) in taken:
+            raise UserError(
+                f"{file} would be written over a photograph, or the mask of another; choose a --save_dir "
+                f"outside of --image_path, or rename the photograph"
+            )
+        taken.add(os.path.realpath(file))
+
+
+def colored(path):
+    """Return where the picture for people lies, beside a mask."""
+    return os.path.splitext(path)[0] + f"{COLORED}.png"
+
+
 def write_mask(path, mask, colors):
     """Write a mask as a grey PNG of class indices, and beside it `*_color.png` for people."""
     make_folder(os.path.dirname(path))
-    pictures = {path: mask, os.path.splitext(path)[0] + f"{COLORED}.png": colors[mask][..., ::-1]}
-    for file, picture in pictures.items():
+    for file, picture in {path: mask, colored(path): colors[mask][..., ::-1]}.items():
         if not cv2.imwrite(file, picture):
             raise UserError(f"cannot write {file}")
 

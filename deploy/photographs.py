@@ -16,7 +16,7 @@ class UserError(Exception):
 
 
 def image_files(path):
-    """Return the images that a path means: itself, those of a folder, or those that a list names."""
+    """Return the images that a path means, each once: itself, those of a folder, or those of a list."""
     if os.path.isdir(path):
         found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
         images = (file for file in found if file.lower().endswith(SUFFIXES) and os.path.isfile(file))
@@ -27,7 +27,8 @@ def image_files(path):
         # A line is an image, whose name may hold spaces, or an image and a mask.
         whole = [os.path.isfile(os.path.join(folder, line)) for line in lines]
         names = [line if known else line.split()[0] for line, known in zip(lines, whole)]
-        files = [os.path.join(folder, name) for name in names]
+        paths = [os.path.join(folder, name) for name in names]
+        files = list({os.path.abspath(path): path for path in paths}.values())
     else:
         files = [path] if os.path.isfile(path) else []
     if not files:
@@ -121,12 +122,12 @@ def is_cut_jpeg(content):
 
 
 def mask_names(files):
-    """Return a different name for each image's mask; folders below the common one are kept.
+    """Return a name for each image's mask; folders below the common one are kept.
 
-    Where two would be equal, or one that of another's picture for people, the image's suffix is in it.
+    Where it would be another's, or that of another's picture for people, the image's suffix is in it.
     """
     common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     inner = [os.path.relpath(os.path.abspath(file), common) for file in files]
     stems = [os.path.splitext(name)[0] for name in inner]
-    counts = collections.Counter([*stems, *(stem + COLORED for stem in stems)])
+    counts = collections.Counter([*inner, *stems, *(stem + COLORED for stem in stems)])
     return [(stem if counts[stem] == 1 else name) + ".png" for stem, name in zip(stems, inner)]

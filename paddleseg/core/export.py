@@ -32,13 +32,14 @@ class ExportedModel(paddle.nn.Layer):
         self.output_op = output_op
 
     def forward(self, x):
+        numbers = self.numbers(x)
+        return paddle.argmax(numbers, axis=1, dtype="int32") if self.output_op == "argmax" else numbers
+
+    def numbers(self, x):
+        """Return the probabilities if they are what is deployed, else the logits, N x num_classes x H x W."""
         outputs = self.model(x)  # of a static graph's own type, which `output_list` does not know
         logits = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-        if self.output_op == "argmax":
-            return paddle.argmax(logits, axis=1, dtype="int32")
-        if self.output_op == "softmax":
-            return paddle.nn.functional.softmax(logits, axis=1)
-        return logits
+        return paddle.nn.functional.softmax(logits, axis=1) if self.output_op == "softmax" else logits
 
 
 def export(args):

@@ -1,8 +1,10 @@
-"""deploy/infer.py, which stands without the package: what it reads, prepares, refuses and writes."""
+"""deploy/infer.py, which stands without the package: what it prepares, refuses and writes."""
 
 import os
 import platform
 import runpy
+import shutil
+import subprocess
 import sys
 
 import cv2
@@ -15,8 +17,6 @@ from exporting import FORMATS, MODEL, PADDLE_3, flags, infer
 from paddleseg.core.export import export
 from paddleseg.core.predict import predict
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.errors import SampleError
-from paddleseg.transforms import reading
 from paddleseg.utils import cpu
 
 
@@ -30,12 +30,6 @@ def deployed(deployment):
 def transforms(deployment):
     """deploy/transforms.py, as a module."""
     return deployment("transforms")
-
-
-@pytest.fixture(scope="module")
-def photographs(deployment):
-    """deploy/photographs.py, as a module."""
-    return deployment("photographs")
 
 
 @pytest.mark.parametrize(
@@ -156,68 +150,50 @@ def test_probabilities_that_are_0_are_no_trouble(deployed):
     np.testing.assert_array_equal(mask, logits[0].argmax(0))
 
 
-@pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "trailer"])
-def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, photographs, kind):
-    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
-    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")]
-    whole = cv2.imencode(".jpg", picture, flags)[1].tobytes()
-    if kind == "thumbnail":
-        small = b"Exif\0\0" + cv2.imencode(".jpg", picture[:8, :8])[1].tobytes()
-        whole = whole[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + whole[2:]
-    end = len(whole)
-    whole += b"\xff\xda of a film, such as telephones append" if kind == "trailer" else b""
-    path = tmp_path / "a.jpg"
-    for length in (len(whole), end):
-        path.write_bytes(whole[:length])
-        np.testing.assert_array_equal(photographs.read_image(str(path))[..., ::-1], cv2.imread(str(path)))
-    for length in (end - 1, end - 60, end // 2, end // 4, 30, 0):
-        path.write_bytes(whole[:length])
-        assert photographs.read_image(str(path)) is None, length
-        with pytest.raises(SampleError):
-            reading.read_image(str(path))
-    assert photographs.read_image(str(tmp_path / "gone.jpg")) is None
+def test_nothing_is_written_over_a_photograph_or_another_mask(tmp_path, deployed):
+    refuse, names = deployed.refuse_overwriting, deployed.mask_names
+    photos = [str(tmp_path / name) for name in ("x.png", "y.jpg")]
+
+    def masks(folder, files):
+        return [str(folder / name) for name in names(files)]
+
+    refuse(photos, masks(tmp_path / "masks", photos))
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    for folder in (tmp_path, tmp_path / "masks" / "..", tmp_path / "link"):
+        with pytest.raises(deployed.UserError, match=r"x\.png would be written over a photograph"):
+            refuse(photos, masks(folder, photos))
+    # Of lists, whose images may have any names.
+    odd = [str(tmp_path / name) for name in ("x.jpg", "x_color")]
+    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over"):
+        refuse(odd, masks(tmp_path / "masks", odd))
+    seen = [str(tmp_path / "x_color.png"), str(tmp_path / "z" / "y.jpg")]
+    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over a photograph"):
+        refuse(seen, [str(tmp_path / "x.png")])
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
-def test_a_pipe_is_not_waited_for(tmp_path, photographs):
-    os.mkfifo(tmp_path / "a.jpg")
-    cv2.imwrite(str(tmp_path / "b.jpg"), np.zeros((8, 8, 3), "uint8"))
-    assert photographs.image_files(str(tmp_path)) == [str(tmp_path / "b.jpg")]
-    assert photographs.read_image(str(tmp_path / "a.jpg")) is None
-
-
-@pytest.mark.parametrize("fault", ["encoding", "gone", "empty"])
-def test_a_list_that_cannot_be_read_is_refused(tmp_path, photographs, monkeypatch, fault):
-    path = tmp_path / "list.txt"
-    path.write_bytes({"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n"}[fault])
-    told = {"encoding": "is no text in UTF-8", "gone": "Permission denied", "empty": "there is no image at"}
-    if fault == "gone":
-        monkeypatch.setattr("builtins.open", refusing)
-    with pytest.raises(photographs.UserError, match=told[fault]):
-        photographs.image_files(str(path))
-
-
-def refusing(*args, **kwargs):
-    """An `open` of files that are not one's own."""
-    raise PermissionError(13, "Permission denied")
-
-
-def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, photographs):
-    image_files = photographs.image_files
-    folder = tmp_path / "my photos"
-    folder.mkdir()
-    for name in ("a b.jpg", "c.jpg"):
-        (folder / name).write_bytes(b"")
-    (folder / "list.txt").write_text("a b.jpg\n\nc.jpg c.png\n", encoding="utf-8")
-    assert image_files(str(folder / "list.txt")) == [str(folder / "a b.jpg"), str(folder / "c.jpg")]
-
-
-def test_masks_of_equal_names_are_kept_apart(photographs):
-    names = photographs.mask_names
-    assert names(["p/a/x.jpg", "p/b/x.jpg", "p/b/y.png"]) == ["a/x.png", "b/x.png", "b/y.png"]
-    assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]
-    # x_color.png is the picture of x.jpg for people.
-    assert names(["p/x.jpg", "p/x_color.jpg"]) == ["x.png", "x_color.jpg.png"]
+@pytest.mark.parametrize("broken", [False, True])
+def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, repository, broken):
+    export(flags(trained, tmp_path / "out"))
+    (tmp_path / "photos").mkdir()
+    shutil.copy(os.path.join(trained[2], "JPEGImages", "val_0.jpg"), tmp_path / "photos" / "a.jpg")
+    if broken:
+        (tmp_path / "photos" / "b.jpg").write_bytes(b"no image")
+    command = [
+        sys.executable,
+        repository / "deploy" / "infer.py",
+        "--config",
+        tmp_path / "out" / "deploy.yaml",
+    ]
+    command += ["--image_path", tmp_path / "photos", "--save_dir", tmp_path / "masks"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 141
+    assert [line.split(":")[0] for line in told.splitlines()] == (
+        ["passed over, cut off or no image that OpenCV reads"] if broken else []
+    )
+    assert sorted(os.listdir(tmp_path / "masks")) == ["a.png", "a_color.png"]
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -323,18 +299,28 @@ def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path,
 
 
 CPUINFO = {
-    "amd": "processor : 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2 bmi1\n",
-    "flag last": "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2\n",
-    "hygon": "vendor_id\t: HygonGenuine\nflags\t\t: fpu avx2 bmi1\n",
-    "intel": "vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 bmi1\nmodel name: no AuthenticAMD\n",
-    "old amd": "vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx\n",
-    "arm": "Features\t: fp asimd\n",
+    "amd": b"processor : 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2 bmi1\n",
+    "flag last": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2\n",
+    "hygon": b"vendor_id\t: HygonGenuine\nflags\t\t: fpu avx2 bmi1\n",
+    "no colon": b"flags\nvendor_id\t: AuthenticAMD\nmodel name\t: caf\xe9\nflags\t\t: avx2\n",
+    "intel": b"vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 bmi1\nmodel name: no AuthenticAMD\n",
+    "old amd": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx\n",
+    "other flag": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2x\nbugs\t\t: avx2\n",
+    "first core": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu\n\nflags\t\t: avx2\n",
+    "arm": b"Features\t: fp asimd\n",
+    "empty": b"",
+    "gone": None,
 }
 
 
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "aarch64"])
 @pytest.mark.parametrize("kind", CPUINFO)
-def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(tmp_path, deployment, kind):
+def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(
+    tmp_path, deployment, monkeypatch, kind, machine
+):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     path = tmp_path / "cpuinfo"
-    path.write_text(CPUINFO[kind], encoding="ascii")
-    expected = kind in ("amd", "flag last", "hygon") and platform.machine().lower() in ("x86_64", "amd64")
+    if CPUINFO[kind] is not None:
+        path.write_bytes(CPUINFO[kind])
+    expected = kind in ("amd", "flag last", "hygon", "no colon") and machine != "aarch64"
     assert deployment("engines").slow_in_mkl(str(path)) == bool(cpu.slow_in_mkl(str(path))) == expected

@@ -1,6 +1,8 @@
 """Masks beside photographs are told from photographs."""
 
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -102,3 +104,21 @@ def test_a_deployment_leaves_out_the_same_masks(tmp_path, deployment, capsys, ot
     assert ("/others, with 4; to take them for images" in capsys.readouterr().err) == bool(ours)
     masks = [file for file in files if "others" in file]
     assert alone(masks) == masks
+
+
+def test_a_picture_of_more_pixels_than_opencv_takes_is_no_mask_and_no_photograph(tmp_path, deployment):
+    alone = deployment("photographs")
+    files = made(tmp_path, images=(photograph, ".jpg"), others=(grey_mask, ".png"))
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(99))), (b"IEND", b""))
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    with open(files[-4], "wb") as file:
+        file.write(content)
+    with pytest.raises(cv2.error, match="CV_IO_MAX_IMAGE_PIXELS"):
+        cv2.imread(files[-4])
+    assert mask_folders(files) == {}
+    assert alone.without_masks(files) == files
+    assert alone.read_image(files[-4]) is None

@@ -1,0 +1,90 @@
+"""deploy/photographs.py: which images a path means, how they are read, and how their masks are called."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from paddleseg.errors import SampleError
+from paddleseg.transforms import reading
+
+
+@pytest.fixture(scope="module")
+def photographs(deployment):
+    """deploy/photographs.py, as a module."""
+    return deployment("photographs")
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "trailer"])
+def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, photographs, kind):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")]
+    whole = cv2.imencode(".jpg", picture, flags)[1].tobytes()
+    if kind == "thumbnail":
+        small = b"Exif\0\0" + cv2.imencode(".jpg", picture[:8, :8])[1].tobytes()
+        whole = whole[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + whole[2:]
+    end = len(whole)
+    whole += b"\xff\xda of a film, such as telephones append" if kind == "trailer" else b""
+    path = tmp_path / "a.jpg"
+    for length in (len(whole), end):
+        path.write_bytes(whole[:length])
+        np.testing.assert_array_equal(photographs.read_image(str(path))[..., ::-1], cv2.imread(str(path)))
+    for length in (end - 1, end - 60, end // 2, end // 4, 30, 0):
+        path.write_bytes(whole[:length])
+        assert photographs.read_image(str(path)) is None, length
+        with pytest.raises(SampleError):
+            reading.read_image(str(path))
+    assert photographs.read_image(str(tmp_path / "gone.jpg")) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_not_waited_for(tmp_path, photographs):
+    os.mkfifo(tmp_path / "a.jpg")
+    cv2.imwrite(str(tmp_path / "b.jpg"), np.zeros((8, 8, 3), "uint8"))
+    assert photographs.image_files(str(tmp_path)) == [str(tmp_path / "b.jpg")]
+    assert photographs.read_image(str(tmp_path / "a.jpg")) is None
+
+
+@pytest.mark.parametrize("fault", ["encoding", "gone", "empty"])
+def test_a_list_that_cannot_be_read_is_refused(tmp_path, photographs, monkeypatch, fault):
+    path = tmp_path / "list.txt"
+    path.write_bytes({"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n"}[fault])
+    told = {"encoding": "is no text in UTF-8", "gone": "Permission denied", "empty": "there is no image at"}
+    if fault == "gone":
+        monkeypatch.setattr("builtins.open", refusing)
+    with pytest.raises(photographs.UserError, match=told[fault]):
+        photographs.image_files(str(path))
+
+
+def refusing(*args, **kwargs):
+    """An `open` of files that are not one's own."""
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, photographs):
+    image_files = photographs.image_files
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    for name in ("a b.jpg", "c.jpg"):
+        (folder / name).write_bytes(b"")
+    (folder / "list.txt").write_text("a b.jpg\n\nc.jpg c.png\n", encoding="utf-8")
+    assert image_files(str(folder / "list.txt")) == [str(folder / "a b.jpg"), str(folder / "c.jpg")]
+
+
+def test_masks_of_equal_names_are_kept_apart(photographs):
+    names = photographs.mask_names
+    assert names(["p/a/x.jpg", "p/b/x.jpg", "p/b/y.png"]) == ["a/x.png", "b/x.png", "b/y.png"]
+    assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]
+    # x_color.png is the picture of x.jpg for people.
+    assert names(["p/x.jpg", "p/x_color.jpg"]) == ["x.png", "x_color.jpg.png"]
+    # x.jpg.png would be the mask of x.jpg and of x.jpg.png.
+    given = ["p/x.jpg", "p/x.png", "p/x.jpg.png"]
+    assert names(given) == ["x.jpg.png", "x.png.png", "x.jpg.png.png"]
+
+
+def test_a_list_that_names_an_image_twice_means_it_once(tmp_path, photographs):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "list.txt").write_text("a.jpg\n./a.jpg\na.jpg a.png\n", encoding="utf-8")
+    (found,) = photographs.image_files(str(tmp_path / "list.txt"))
+    assert os.path.samefile(found, tmp_path / "a.jpg")
