@@ -1,7 +1,7 @@
 from setuptools import find_packages, setup
 
-# For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
-ONNX = ["paddle2onnx==2.1.0", "onnxruntime"]
+# For export.py --format onnx, which converts, then runs the file; 2.1.0 reads the graphs of Paddle 3 and pins onnx.
+ONNX = ["paddle2onnx==2.1.0", "onnx", "onnxruntime"]
 
 setup(
     name="paddleseg-distill",
