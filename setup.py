@@ -1,6 +1,6 @@
 from setuptools import find_packages, setup
 
-# For export.py --format onnx, which converts, then runs the file; 2.1.0 reads the graphs of Paddle 3 and pins onnx.
+# For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
 ONNX = ["paddle2onnx==2.1.0", "onnx", "onnxruntime"]
 
 setup(
