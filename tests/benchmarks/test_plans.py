@@ -1,4 +1,4 @@
-"""The plans that ship: every method builds, and the recipe is the method of the table."""
+"""The plans that ship: every method builds, and the recipes are methods of the table."""
 
 import os
 
@@ -13,8 +13,10 @@ PLANS = (
     PLAN,
     *(f"benchmarks/plans/{name}.yml" for name in ("camvid_recipe", "camvid_mobilenetv2", "optic_disc")),
 )
-RECIPE = "configs/recipes/deeplabv3p_resnet18_fitnet_dist_camvid.yml"
-RECIPES_METHOD = "FitNetLoss on five maps and DISTLoss on logits"
+RECIPES = {
+    "deeplabv3p_resnet18_fitnet_dist_camvid.yml": "FitNetLoss on five maps and DISTLoss on logits",
+    "deeplabv3p_resnet18_channelwise_camvid.yml": "SegChannelwiseLoss on logits",
+}
 CHOSEN = {
     "FitNetLoss on five maps and KLLoss per pixel": "five maps until 300, KLLoss 10",
     "FitNetLoss on five maps and DISTLoss on logits": "five maps until 300, DISTLoss 1",
@@ -61,8 +63,10 @@ def test_what_was_chosen_on_another_seed_is_what_the_table_has(repository, metho
     assert read(repository / PLAN)["methods"][method] == chosen
 
 
-def test_the_recipe_is_a_method_of_the_table(repository):
-    plan = read(repository / PLAN)
-    recipe, _ = load_config(str(repository / RECIPE))
+def test_a_recipe_is_a_method_of_the_table(repository):
+    methods = read(repository / PLAN)["methods"]
     student, _ = load_config(str(repository / "benchmarks/plans/camvid/student.yml"))
-    assert recipe == {**student, **plan["methods"][RECIPES_METHOD]}
+    folder = repository / "configs/recipes"
+    assert {path.name for path in folder.iterdir()} == set(RECIPES)
+    for name, method in RECIPES.items():
+        assert load_config(str(folder / name))[0] == {**student, **methods[method]}
