@@ -228,7 +228,9 @@ def parser_of(command):
     def stop(parser, *_):
         raise BuiltError(parser)
 
-    with mock.patch.object(argparse.ArgumentParser, "parse_args", stop):
+    # Python looks for a script's neighbours in its folder.
+    path = [str((ROOT / command).parent), *sys.path]
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", stop), mock.patch.object(sys, "path", path):
         try:
             runpy.run_path(str(ROOT / command), run_name="__main__")
         except BuiltError as built:

@@ -112,7 +112,9 @@ def test_a_broken_image_is_passed_over_and_said(
         ("--config", "{file}.yaml", "file.yaml: No such file or directory"),
     ],
 )
-def test_what_a_deployment_refuses(tmp_path, trained, repository, capsys, monkeypatch, flag, value, told):
+def test_what_a_deployment_refuses(
+    tmp_path, trained, repository, capsys, monkeypatch, deployment, flag, value, told
+):
     export(flags(trained, tmp_path / "out"))
     (tmp_path / "file").write_bytes(b"\xff\x00")
     given = {
