@@ -138,8 +138,14 @@ def distill_step(builder, teacher_cfgs, plan, seed, to_static=False):
         to_static: whether the student's forward pass is a static graph.
 
     Raises:
-        UserError: something that was declared does not exist in the models, or does not fit.
+        UserError: something that was declared does not exist in the models, or does not fit; or features
+            are to be distilled by a static graph, and Paddle is 2.
     """
+    if to_static and plan.features and int(paddle.__version__.split(".")[0]) < 3:
+        raise UserError(
+            f"--to_static_training with features to distil needs Paddle 3, this is {paddle.__version__}, in "
+            f"whose graphs what forward leaves on a layer is another tensor; train without that flag"
+        )
     for k, cfg in enumerate(teacher_cfgs):
         logger.info(f"model of teacher {k}, {cfg.path}:\n{as_yaml(cfg['model'])}")
     # The student first: its weights are then those of plain training with the same seed.

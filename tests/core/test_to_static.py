@@ -12,6 +12,7 @@ from running import arrays, train
 from paddleseg.core import runs
 from paddleseg.core.progress import Progress
 from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
 
 
 @manager.MODELS.add_component
@@ -69,6 +70,27 @@ def test_plain_training_is_the_same(tmp_path, root, lines, losses):
     assert_equal_losses(of_plain[10:], resumed)
 
 
+PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
+with_features = pytest.mark.skipif(not PADDLE_3, reason="refused under Paddle 2")
+
+
+def test_features_of_a_graph_are_refused_under_paddle_2(tmp_path, root, monkeypatch):
+    monkeypatch.setattr(paddle, "__version__", "2.6.2")
+    dic = small(root)
+    dic["distill"] = {"features": [distilling.feature("body.0")]}
+    arguments = tiny.arguments(
+        student_config=tiny.write_yaml(tmp_path / "student.yml", dic),
+        teacher_config=[tiny.write_yaml(tmp_path / "teacher.yml", {"model": dic["model"]})],
+        distill_config=tiny.write_distill_file(tmp_path / "distill_config.py", []),
+        allow_random_teacher=True,
+        save_dir=str(tmp_path / "run"),
+        to_static_training=True,
+    )
+    with pytest.raises(UserError, match="--to_static_training with features to distil needs Paddle 3"):
+        runs.distill(arguments)
+
+
+@with_features
 def test_distillation_with_taps_of_all_kinds_is_the_same(tmp_path, root, lines, losses):
     features = [
         distilling.feature("body.0"),
@@ -101,6 +123,7 @@ def test_distillation_with_taps_of_all_kinds_is_the_same(tmp_path, root, lines, 
     assert len(told[0][0]) >= 7
 
 
+@with_features
 @pytest.mark.parametrize("at", ["full", "head"])
 def test_what_a_layer_left_on_itself_before_is_no_part_of_the_graph(tmp_path, root, lines, losses, at):
     dic = tiny.config(root, model="StridedNet", iters=6)
