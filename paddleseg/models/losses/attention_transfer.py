@@ -48,9 +48,9 @@ def _attention(features, kept, p):
     features = features.flatten(2)
     # Paddle takes what is nearly 0 for equal to it.
     active = paddle.logical_and(features.abs() > 0, (kept > 0).unsqueeze(1))
-    # Below p = 1 a power has no gradient at 0.
-    magnitudes = paddle.where(active, features, paddle.ones_like(features)).abs()
-    magnitudes = magnitudes / _highest(magnitudes, active)
+    # Below p = 1 a power has no gradient at 0, and Paddle 2.6 lets an infinite one through `where`.
+    highest = _highest(features.abs(), active)
+    magnitudes = paddle.where(active, features.abs() / highest, paddle.ones_like(features))
     powers = paddle.where(active, magnitudes.pow(p), paddle.zeros_like(features))
     return unit(powers.mean(axis=1), axis=1)
 
