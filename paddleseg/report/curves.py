@@ -7,7 +7,7 @@ from typing import List, Tuple
 from paddleseg.report.overlaps import covered
 
 WIDTH, HEIGHT = 400, 250
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 30  # of the plane that the lines leave free
+LEFT, RIGHT, TOP, BOTTOM = 52, 20, 10, 30  # that lines leave free; half a tick's text is in RIGHT
 MOST_POINTS = 300  # a line is not much wider than that
 MOST_MARKED = 30  # points that are told apart
 COLORS = 8  # of `page.html`

@@ -44,7 +44,7 @@ def test_an_axis_of_values_ends_at_labels_around_them(low, high, expected):
 
 
 def test_pixels_by_hand(monkeypatch):
-    monkeypatch.setattr(curves, "WIDTH", 164)
+    monkeypatch.setattr(curves, "WIDTH", 172)
     monkeypatch.setattr(curves, "HEIGHT", 140)
     drawn = chart("loss", [("a", 0, False, [(0, 0.0), (5, 1.0), (10, None), (15, 0.5), (20, 0.0)])])
     # 100 pixels from 52 for 20 iterations, 100 from below for 1, the values' range.

@@ -63,7 +63,14 @@ def pages(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browsed")
     runs = []
     for name in ("teacher", "plain_0", "distilled_0"):
-        runs.append(str(shutil.copytree(trained / name, folder / f"{name}_of_the_{'very_' * 6}long_name")))
+        copy = shutil.copytree(trained / name, folder / f"{name}_of_the_{'very_' * 6}long_name")
+        runs.append(str(copy))
+        # As after more iterations: the last tick is 3000, at the edge of the chart.
+        history = copy / "history.jsonl"
+        entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+        for entry in entries:
+            entry["iteration"] = entry["iteration"] * 250
+        history.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
     path = folder / "report.html"
     flags = {"images": 2, "compared": 100, "repeats": 0, "device": "cpu"}
     write_report(argparse.Namespace(runs=runs, output=str(path), **flags))
