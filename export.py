@@ -33,7 +33,8 @@ def main():
     parser.add_argument(
         "--images",
         nargs="+",
-        help="images, folders or lists to compare the ONNX file on; default: the config's validation images",
+        help="images, folders or lists to compare an ONNX file on, which alone is compared; default: the "
+        "config's validation images",
     )
     parser.add_argument(
         "--max_images",

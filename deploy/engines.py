@@ -5,7 +5,7 @@ import platform
 import warnings
 from pathlib import Path
 
-from photographs import UserError
+from errors import UserError, one_line
 
 
 def open_model(deploy, folder, args):
@@ -19,9 +19,11 @@ def open_model(deploy, folder, args):
         return open_onnx(paths[0], args) if paths[0].endswith(".onnx") else open_paddle(*paths, args)
     except UserError:
         raise
+    except ImportError as error:
+        wanted = "onnxruntime" if paths[0].endswith(".onnx") else "paddlepaddle"
+        raise UserError(f"{paths[0]} needs {wanted}, which is not installed here ({error})") from error
     except Exception as error:  # both libraries have classes of their own
-        told = " ".join(str(error).split())
-        raise UserError(f"{paths[0]} cannot be loaded; is it cut off? {told[:300]}") from error
+        raise UserError(f"{paths[0]} cannot be loaded; is it cut off? {one_line(error)}") from error
 
 
 def open_onnx(path, args):
@@ -34,19 +36,27 @@ def open_onnx(path, args):
     if wanted not in onnxruntime.get_available_providers():
         raise UserError("--device gpu: this onnxruntime is built without; install onnxruntime-gpu")
     session = onnxruntime.InferenceSession(path, options, providers=[wanted])
+    if wanted not in session.get_providers():  # it would compute on the CPU instead
+        raise UserError("--device gpu: onnxruntime finds no GPU that it can use; leave --device gpu out")
     name = session.get_inputs()[0].name
     return lambda batch: session.run(None, {name: batch})[0]
 
 
 def open_paddle(path, params, args):
-    if slow_in_mkl():
+    if slow_in_mkl() and os.environ.get("PADDLESEG_TUNE") != "0":
         # It is read as Paddle is imported.
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     # What Paddle remarks at its start asks nothing of the user.
     os.environ.setdefault("GLOG_minloglevel", "2")
     warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
+    import paddle
     from paddle import inference
 
+    if args.device == "gpu":
+        if not paddle.is_compiled_with_cuda():
+            raise UserError("--device gpu: this Paddle is built without; install paddlepaddle-gpu")
+        if not paddle.device.cuda.device_count():
+            raise UserError("--device gpu: Paddle finds no GPU here; leave --device gpu out")
     config = inference.Config(path, params)
     config.disable_glog_info()
     if args.device == "gpu":

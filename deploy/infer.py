@@ -10,9 +10,10 @@ import time
 
 import cv2
 import numpy as np
-import yaml
+from deploy_file import input_shape, read_deploy_file, refuse_too_many
 from engines import open_model
-from photographs import COLORED, UserError, image_files, mask_names, read_image
+from errors import ImageError, UserError, one_line
+from photographs import COLORED, image_files, mask_names, read_image
 from transforms import prepared, steps_of
 
 
@@ -22,19 +23,38 @@ def main():
     parser.add_argument("--image_path", required=True, help="an image, a folder, or a .txt list of images")
     parser.add_argument("--save_dir", default="./output/masks", help="where masks go (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="default: %(default)s")
-    parser.add_argument("--cpu_threads", type=int, default=0, help="0 leaves it to the library (default: 0)")
-    parser.add_argument("--warmup", type=int, default=3, help="runs before the clock counts (default: 3)")
+    parser.add_argument(
+        "--cpu_threads", type=threads, default=0, help="0 leaves it to the library (default: 0)"
+    )
+    parser.add_argument("--warmup", type=count, default=3, help="runs before the clock counts (default: 3)")
     args = parser.parse_args()
     try:
         infer(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:
         # Whoever reads has gone, as `head` does; what is still to be told as Python exits goes nowhere.
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(141)  # a shell's status of what SIGPIPE has ended
+
+
+def count(text):
+    """Return a flag's text as a whole number of 0 or above."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or above")
+    return int(text)
+
+
+def threads(text):
+    """Return a flag's text as a number of threads that this machine has cores for."""
+    most = os.cpu_count() or 1
+    if count(text) > most:
+        raise argparse.ArgumentTypeError(f"{text} threads are more than the {most} cores of this machine")
+    return int(text)
 
 
 def infer(args):
@@ -48,20 +68,20 @@ def infer(args):
     masks = [os.path.join(args.save_dir, name) for name in mask_names(files)]
     refuse_overwriting(files, masks)
     make_folder(args.save_dir)
-    seconds, unreadable = [], []
+    seconds, failed = [], []
     for file, mask in zip(files, masks):
-        image = read_image(file, shape[1])
-        if image is None:
-            unreadable.append(file)
-            print(f"passed over, cut off or no image that OpenCV reads: {file}", file=sys.stderr)
+        try:
+            image = read_image(file, shape[1])
+            if image is None:
+                raise ImageError("cut off, or no image that OpenCV reads")
+            batch = prepared(image, prepare)
+            check_size(batch, shape)
+            took, output = timed(run, batch, 0 if seconds else args.warmup)
+        except ImageError as error:
+            failed.append(file)
+            print(f"passed over {file}: {error}", file=sys.stderr)
             continue
-        batch = prepared(image, prepare)
-        check_size(batch, shape, file)
-        for _ in range(0 if seconds else args.warmup):
-            run(batch)
-        started = time.perf_counter()
-        output = run(batch)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(took)
         write_mask(mask, mask_of(output, image.shape[:2], deploy.get("output_op")), colors)
     if seconds:
         spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
@@ -69,45 +89,29 @@ def infer(args):
         print(
             f"latency of the model alone: median {1000 * np.median(seconds):.1f} ms ({spread} ms)", flush=True
         )
-    if unreadable:
-        raise UserError(f"{len(unreadable)} of {len(files)} images could not be read")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(files)} images were passed over and have no mask")
 
 
-def read_deploy_file(path):
-    """Return the `Deploy` section of a deploy.yaml."""
-    if os.path.isdir(path):
-        raise UserError(f"{path} is a folder; name the deploy.yaml in it")
+def timed(run, batch, warmup):
+    """Return the seconds that a model took for a batch, after `warmup` runs, and its output."""
     try:
-        with open(path, encoding="utf-8") as file:
-            deploy = yaml.safe_load(file)["Deploy"]
-        missing = [key for key in ("model", "transforms") if key not in deploy]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError, KeyError, TypeError):
-        raise UserError(f"{path} is no deploy.yaml, which export.py writes beside the model") from None
-    if missing:
-        raise UserError(f"{path} lacks {', '.join(missing)}")
-    return deploy
+        for _ in range(warmup):
+            run(batch)
+        started = time.perf_counter()
+        output = run(batch)
+    except Exception as error:  # both libraries have classes of their own
+        size = " x ".join(map(str, batch.shape))
+        raise ImageError(f"the model does not run on an input of {size}: {one_line(error)}") from error
+    return time.perf_counter() - started, output
 
 
-def input_shape(deploy):
-    """Return what the model takes, [N, C, H, W], -1 being anything: N is 1 or -1, C 3 (RGB) or 1 (grey)."""
-    shape = deploy.get("input_shape") or [-1, 3, -1, -1]
-    if not isinstance(shape, list) or len(shape) != 4 or not all(isinstance(n, int) for n in shape):
-        raise UserError(f"the deploy.yaml's input_shape must be N, C, H and W, whole numbers, not {shape!r}")
-    if shape[1] not in (1, 3):
-        raise UserError(f"the model takes images of {shape[1]} channels, and infer.py reads those of 1 or 3")
-    if shape[0] not in (1, -1):
-        raise UserError(f"the model takes {shape[0]} images at once; export it for 1, or for any number (-1)")
-    return shape
-
-
-def check_size(batch, shape, file):
+def check_size(batch, shape):
     """Refuse an image whose size is not the one that the model was exported for."""
     (height, width), (given_height, given_width) = shape[2:], batch.shape[2:]
     if height not in (-1, given_height) or width not in (-1, given_width):
-        raise UserError(
-            f"{file}: the model takes {width} x {height} (width x height, -1 is any), and after the "
+        raise ImageError(
+            f"the model takes {width} x {height} (width x height, -1 is any), and after the "
             f"deploy.yaml's transforms this image has {given_width} x {given_height}; export it without "
             f"--input_shape, or give the config an `export: transforms:` section with a Resize to that size"
         )
@@ -115,6 +119,7 @@ def check_size(batch, shape, file):
 
 def mask_of(output, size, output_op):
     """Return classes, uint8 of `size` (H, W), of an output: classes 1 x h x w, or a number for each class."""
+    refuse_too_many(int(output.max()) + 1 if output.ndim == 3 else output.shape[1])
     if output_op == "softmax":
         # Logits and the logarithms of their probabilities differ by one number a pixel, the same for all
         # classes, and so they do when interpolated: the largest stays the largest. The floor changes classes

@@ -6,13 +6,10 @@ import sys
 
 import cv2
 import numpy as np
+from errors import UserError
 
 COLORED = "_color"  # is added to the name of a picture for people
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-
-class UserError(Exception):
-    """What the user can mend, in one line."""
 
 
 def image_files(path):
@@ -48,21 +45,37 @@ def lines_of(path):
 
 
 def without_masks(files):
-    """Return a folder's images without the folders of masks in it, as predict.py does; say how many.
+    """Return a folder's images without the masks in it, as predict.py leaves them out; say how many.
 
     A folder's files are masks if all are PNG with a palette or in grey, the first three hold 64 values at
-    most, and other folders hold other images.
+    most, and other folders hold other images. What this script has written before is known by its pairs, such
+    a NAME.png and NAME_color.png, wherever they lie.
     """
+    own = own_masks(files)
+    others = [file for file in files if file not in own]
+    if not others:
+        return files
+    if own:
+        print(f"left out, as masks of an earlier run: {len(own)}, such as {min(own)}", file=sys.stderr)
     folders = {}
-    for file in files:
+    for file in others:
         folders.setdefault(os.path.dirname(file), []).append(file)
     masks = [f for f, inside in folders.items() if all(map(is_flat, inside)) and all(map(is_few, inside[:3]))]
     if len(masks) == len(folders):
-        return files
+        return others
     for folder in masks:
         told = f"{folder}, with {len(folders[folder])}; to take them for images, name their folder"
         print(f"left out, as masks: {told}", file=sys.stderr)
-    return [file for file in files if os.path.dirname(file) not in masks]
+    return [file for file in others if os.path.dirname(file) not in masks]
+
+
+def own_masks(files):
+    """Return the set of those files that are masks of an earlier run, or their pictures for people."""
+    pictures = {
+        file[: -len(f"{COLORED}.png")] + ".png": file for file in files if file.endswith(f"{COLORED}.png")
+    }
+    masks = [file for file in files if file in pictures and is_flat(file) and is_few(file)]
+    return {*masks, *(pictures[mask] for mask in masks)}
 
 
 def is_flat(file):

@@ -5,7 +5,7 @@ import math
 
 import cv2
 import numpy as np
-from photographs import UserError
+from errors import ImageError, UserError, one_line
 
 INTERPOLATIONS = {
     "NEAREST": cv2.INTER_NEAREST,
@@ -57,9 +57,38 @@ def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divis
 
 
 def resize_by_long(long_size):
+    return resized_by(lambda width, height: long_size / max(width, height))
+
+
+def resize_by_short(short_size, max_size=1e10):
+    sizes = short_size if isinstance(short_size, list) else [short_size]
+    if len(sizes) != 1:
+        raise ValueError("one of several sizes is drawn anew for each image")
+
+    def factor(width, height):
+        short, long = sorted((width, height))
+        fits = sizes[0] / short * long <= max_size
+        return (sizes[0] if fits else int(max_size / long * short)) / short
+
+    return resized_by(factor)
+
+
+def limit_long(max_long=None, min_long=None):
+    def factor(width, height):
+        long = max(width, height)
+        limited = min(long, max_long or long)
+        return max(limited, min_long or limited) / long
+
+    return resized_by(factor)
+
+
+def resized_by(factor):
+    """Return a function that resizes an image by `factor(width, height)`, to one pixel a side at least."""
+
     def apply(image):
-        scale = long_size / max(image.shape[:2])
-        size = [round(side * scale) for side in image.shape[1::-1]]
+        sides = image.shape[1::-1]
+        scale = factor(*sides)
+        size = [max(round(side * scale), 1) for side in sides]
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
 
     return apply
@@ -70,7 +99,13 @@ def normalize(mean=(0.5,), std=(0.5,)):
     return lambda image: (image / np.float32(255) - mean) / std
 
 
-STEPS = {"Resize": resize, "ResizeByLong": resize_by_long, "Normalize": normalize}
+STEPS = {
+    "Resize": resize,
+    "ResizeByLong": resize_by_long,
+    "ResizeByShort": resize_by_short,
+    "LimitLong": limit_long,
+    "Normalize": normalize,
+}
 
 
 def prepared(image, steps):
@@ -80,7 +115,5 @@ def prepared(image, steps):
         for apply in steps:
             image = apply(image)
     except (ValueError, cv2.error) as error:  # as of three means for a grey image
-        raise UserError(
-            f"the deploy.yaml's transforms do not suit the image: {' '.join(str(error).split())}"
-        ) from None
+        raise ImageError(f"the deploy.yaml's transforms do not suit it: {one_line(error)}") from None
     return np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)[None], dtype=np.float32)

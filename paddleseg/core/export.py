@@ -1,13 +1,15 @@
 """A trained model as a static graph, with what it takes to run it where nothing of the training is."""
 
+import contextlib
 import os
 import tempfile
 
 import paddle
 
 from paddleseg.core import onnx_file, parallel
-from paddleseg.core.deploy_file import write_deploy_file
+from paddleseg.core.deploy_file import check_deployed_transforms, files_of, write_deploy_file
 from paddleseg.core.folder import new_save_dir
+from paddleseg.core.predict import MAX_CLASSES
 from paddleseg.core.static_graph import save_graph
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
@@ -53,11 +55,19 @@ def export(args):
     """
     if args.format == "onnx":
         onnx_file.check_installed()
+    elif args.images:
+        raise UserError("--images are what an ONNX file is compared on; it needs --format onnx")
     cfg = Config(args.config, opts=args.opts, sections=("model", "val_dataset"), required=("model",))
+    check_deployed_transforms(cfg)
     parallel.set_device("cpu")
     shape = _shape(args.input_shape or (-1, image_channels(cfg.dic), -1, -1))
     model = trained_model(SegBuilder(cfg), args.model_path, "export")
     num_classes = _num_classes(model, shape)
+    if num_classes > MAX_CLASSES:
+        told = (
+            f"the model tells {num_classes} classes apart, but a mask of deploy/infer.py holds {MAX_CLASSES}"
+        )
+        logger.warning(f"{told}; the graph itself has no such limit")
     exported = ExportedModel(model, args.output_op)
     exported.eval()
     # Written beside, so that what stands in the folder in the end is whole and was compared.
@@ -68,9 +78,18 @@ def export(args):
         else:
             names = save_graph(exported, scratch, shape)
         write_deploy_file(scratch, names, cfg, args.output_op, shape, num_classes)
+        stale = set(files_of(args.save_dir)) - {*names.values()}
         for name in [*names.values(), "deploy.yaml"]:
             os.replace(os.path.join(scratch, name), os.path.join(args.save_dir, name))
+    _remove(args.save_dir, stale)
     logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
+
+
+def _remove(folder, names):
+    """Remove what an export of another format has left in a folder, if it is there."""
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(folder, name))
 
 
 def _write_onnx(exported, folder, cfg, args, shape):

@@ -66,9 +66,8 @@ def write(layer, folder, shape):
         layer, folder, shape: as in `save_graph`.
 
     Raises:
-        UserError: it cannot be made a graph.
-        ConversionError: the graph has an operation that the converter does not know, or one that it loses a
-            number of.
+        UserError: it cannot be made a graph, or the graph has a leaky ReLU, which the converter gets wrong.
+        ConversionError: the graph has an operation that the converter does not know.
     """
     with convertible():
         names = save_graph(layer, folder, shape)
@@ -98,9 +97,10 @@ def _refuse_leaky(path):
     """
     with open(path, encoding="utf-8") as file:
         if '"1.leaky_relu"' in file.read():
-            raise ConversionError(
-                "paddle2onnx loses the slope of leaky_relu, which the model has imported by name, so that "
-                "it is not exchanged; call it as paddle.nn.functional.leaky_relu, or use nn.LeakyReLU"
+            raise UserError(
+                "paddle2onnx loses the slope of leaky_relu, which could not be exchanged: the model calls "
+                "leaky_relu_, or has imported leaky_relu by name; call paddle.nn.functional.leaky_relu, or "
+                "use nn.LeakyReLU; --format paddle does without it"
             )
 
 

@@ -1,7 +1,6 @@
 """deploy/infer.py, which stands without the package: what it prepares, refuses and writes."""
 
 import os
-import platform
 import runpy
 import shutil
 import subprocess
@@ -12,72 +11,18 @@ import numpy as np
 import paddle
 import pytest
 import tiny
-from exporting import FORMATS, MODEL, PADDLE_3, flags, infer
+from exporting import FORMATS, MODEL, flags, infer
 
 from paddleseg.core.export import export
 from paddleseg.core.predict import predict
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.utils import cpu
+from paddleseg.utils.pictures import class_colors
 
 
 @pytest.fixture(scope="module")
 def deployed(deployment):
     """deploy/infer.py, as a module."""
     return deployment("infer")
-
-
-@pytest.fixture(scope="module")
-def transforms(deployment):
-    """deploy/transforms.py, as a module."""
-    return deployment("transforms")
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"type": "Resize", "target_size": [40, 28]},
-        {
-            "type": "Resize",
-            "target_size": [40, 40],
-            "keep_ratio": True,
-            "size_divisor": 16,
-            "interp": "CUBIC",
-        },
-        {"type": "Normalize", "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]},
-    ],
-)
-def test_a_deployed_image_is_prepared_as_in_training(transforms, spec):
-    from paddleseg.cvlibs.builder import build_transforms
-    from paddleseg.transforms import Compose
-
-    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3)).astype("uint8")
-    ours = Compose(build_transforms([spec]))({"img": image})["img"]
-    theirs = transforms.prepared(image[..., ::-1], [transforms.step(spec)])[0]  # RGB, as it is read
-    np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ([{"type": "RandomDistort"}], "RandomDistort is not one that infer.py knows"),
-        ([{"type": "Resize", "interp": "FOO"}], "'FOO'; it takes .*interp='LINEAR'"),
-        ([{"type": "Resize", "size": [8, 8]}], "unexpected keyword argument 'size'; it takes .target_size="),
-        ([{"type": "Resize", "target_size": 8}], "of the deploy.yaml: .*; it takes .target_size="),
-        ([{"type": "ResizeByLong"}], "'long_size'; it takes .long_size."),
-        ([{"target_size": [8, 8]}], "must be a list of `type: ...`"),
-        (["Resize"], "must be a list of `type: ...`"),
-        (None, "must be a list of `type: ...`, not None"),
-    ],
-)
-def test_transforms_of_a_deployment_that_are_wrong_are_told(transforms, given, told):
-    with pytest.raises(transforms.UserError, match=told):
-        transforms.steps_of(given)
-
-
-def test_transforms_that_do_not_suit_an_image_are_told(transforms):
-    steps = transforms.steps_of([{"type": "Normalize", "mean": [0.5, 0.5]}])
-    with pytest.raises(transforms.UserError, match="do not suit the image: operands could not be broadcast"):
-        transforms.prepared(np.zeros((8, 9, 3), "uint8"), steps)
 
 
 def test_a_broken_image_is_passed_over_and_said(
@@ -192,9 +137,8 @@ def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, reposit
     told = process.stderr.read()
     process.stderr.close()
     assert process.wait(timeout=120) == 141
-    assert [line.split(":")[0] for line in told.splitlines()] == (
-        ["passed over, cut off or no image that OpenCV reads"] if broken else []
-    )
+    said = f"passed over {tmp_path / 'photos' / 'b.jpg'}: cut off, or no image that OpenCV reads"
+    assert told.splitlines() == ([said] if broken else [])
     assert sorted(os.listdir(tmp_path / "masks")) == ["a.png", "a_color.png"]
 
 
@@ -231,33 +175,6 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
     assert classes == {0, 1}
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_a_model_that_cannot_be_loaded_is_told(tmp_path, trained, deployment, kind):
-    given = tiny.arguments(device="cpu", cpu_threads=1)
-    engines, folder = deployment("engines"), tmp_path / "out"
-    export(flags(trained, folder, format=kind))
-    names = {"paddle": ("model.json", "model.pdiparams"), "onnx": ("model.onnx",)}[kind]
-    if not PADDLE_3 and kind == "paddle":
-        names = ("model.pdmodel", "model.pdiparams")
-    deploy = dict(zip(("model", "params"), names))
-    for name in names:
-        whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(engines.UserError, match=f"{names[0]} cannot be loaded; is it cut off"):
-            engines.open_model(deploy, str(folder), given)
-        (folder / name).unlink()
-        with pytest.raises(
-            engines.UserError, match=f"there is no file .*{name}, which the deploy.yaml names"
-        ):
-            engines.open_model(deploy, str(folder), given)
-        (folder / name).write_bytes(whole)
-    assert engines.open_model(deploy, str(folder), given)(np.zeros((1, 3, 32, 32), "float32")).shape == (
-        1,
-        32,
-        32,
-    )
-
-
 def test_a_model_of_other_channels_is_refused(deployed):
     shape = deployed.input_shape
     assert (shape({"input_shape": [-1, 1, -1, -1]})[1], shape({})[1]) == (1, 3)
@@ -272,17 +189,17 @@ def test_a_model_of_other_channels_is_refused(deployed):
 def test_an_image_of_another_size_than_the_models_is_refused(deployed):
     batch = np.zeros((1, 3, 24, 32), "float32")
     for shape in ([-1, 3, -1, -1], [1, 3, 24, 32], [1, 3, -1, 32]):
-        deployed.check_size(batch, shape, "a.png")
-    told = "a.png: the model takes 32 x 48 .*, and after the deploy.yaml's transforms this image has 32 x 24"
-    with pytest.raises(deployed.UserError, match=told):
-        deployed.check_size(batch, [1, 3, 48, 32], "a.png")
+        deployed.check_size(batch, shape)
+    told = "the model takes 32 x 48 .*, and after the deploy.yaml's transforms this image has 32 x 24"
+    with pytest.raises(deployed.ImageError, match=told):
+        deployed.check_size(batch, [1, 3, 48, 32])
 
 
 def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path, deployed, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     for name in ("b.png", "c.png"):
         cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 200, "uint8"))
-    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": {"model": "m", "transforms": []}})
+    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": {"model": "m.onnx", "transforms": []}})
     runs = []
 
     def opened(*_):
@@ -295,34 +212,92 @@ def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path,
         save_dir=str(tmp_path / "out"),
         warmup=3,
     )
-    with pytest.raises(deployed.UserError, match="1 of 3 images could not be read"):
+    with pytest.raises(deployed.UserError, match="1 of 3 images were passed over and have no mask"):
         deployed.infer(given)
     assert runs == [(1, 3, 8, 8)] * 5
 
 
-CPUINFO = {
-    "amd": b"processor : 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2 bmi1\n",
-    "flag last": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx avx2\n",
-    "hygon": b"vendor_id\t: HygonGenuine\nflags\t\t: fpu avx2 bmi1\n",
-    "no colon": b"flags\nvendor_id\t: AuthenticAMD\nmodel name\t: caf\xe9\nflags\t\t: avx2\n",
-    "intel": b"vendor_id\t: GenuineIntel\nflags\t\t: fpu avx2 bmi1\nmodel name: no AuthenticAMD\n",
-    "old amd": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx\n",
-    "other flag": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2x\nbugs\t\t: avx2\n",
-    "first core": b"vendor_id\t: AuthenticAMD\nflags\t\t: fpu\n\nflags\t\t: avx2\n",
-    "arm": b"Features\t: fp asimd\n",
-    "empty": b"",
-    "gone": None,
-}
+def test_what_fails_for_one_image_ends_none_of_the_others(tmp_path, deployed, monkeypatch, capsys):
+    sizes = {"a": (8, 8), "b": (9, 8), "c": (8, 12), "d": (8, 8)}
+    for name, size in sizes.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((*size, 3), 200, "uint8"))
+    shape = [-1, 3, 8, -1]
+    dic = {"Deploy": {"model": "m.onnx", "transforms": [], "input_shape": shape}}
+    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", dic)
+
+    def run(batch):
+        if batch.shape[3] == 12:
+            raise RuntimeError("no\nsuch   size")
+        return np.ones((1, 8, 8), "int32")
+
+    monkeypatch.setattr(deployed, "open_model", lambda *_: run)
+    given = {"config": deploy, "image_path": str(tmp_path), "save_dir": str(tmp_path / "out"), "warmup": 0}
+    with pytest.raises(deployed.UserError, match="2 of 4 images were passed over and have no mask"):
+        deployed.infer(tiny.arguments(**given))
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"passed over {tmp_path / 'b.png'}: the model takes -1 x 8 (width x height")
+    refused = "the model does not run on an input of 1 x 3 x 8 x 12: no such size"
+    assert told[1] == f"passed over {tmp_path / 'c.png'}: {refused}"
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "d.png", "d_color.png"]
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "aarch64"])
-@pytest.mark.parametrize("kind", CPUINFO)
-def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(
-    tmp_path, deployment, monkeypatch, kind, machine
-):
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    path = tmp_path / "cpuinfo"
-    if CPUINFO[kind] is not None:
-        path.write_bytes(CPUINFO[kind])
-    expected = kind in ("amd", "flag last", "hygon", "no colon") and machine != "aarch64"
-    assert deployment("engines").slow_in_mkl(str(path)) == bool(cpu.slow_in_mkl(str(path))) == expected
+@pytest.mark.parametrize("num_classes", [2, 11, 256])
+def test_pictures_for_people_have_the_colours_of_predict(tmp_path, deployed, num_classes):
+    mask = np.arange(num_classes, dtype="uint8").reshape(2, -1) if num_classes != 11 else np.arange(11)[None]
+    deployed.write_mask(str(tmp_path / "a.png"), mask.astype("uint8"), deployed.palette(num_classes))
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED), mask)
+    picture = cv2.imread(str(tmp_path / "a_color.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    np.testing.assert_array_equal(picture, np.reshape(class_colors(num_classes), (-1, 3))[mask])
+
+
+def test_classes_that_a_mask_cannot_hold_are_refused(tmp_path, deployed):
+    most = np.full((1, 4, 4), 255, "int32")
+    assert deployed.mask_of(most, (4, 4), "argmax").max() == 255
+    told = "the model tells {} classes apart, but a mask holds 256"
+    with pytest.raises(deployed.UserError, match=told.format(257)):
+        deployed.mask_of(most + 1, (4, 4), "argmax")
+    with pytest.raises(deployed.UserError, match=told.format(300)):
+        deployed.mask_of(np.zeros((1, 300, 4, 4), "float32"), (4, 4), "none")
+    dic = {"Deploy": {"model": "m.onnx", "transforms": [], "num_classes": 300}}
+    with pytest.raises(deployed.UserError, match=told.format(300)):
+        deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", dic))
+
+
+def test_weights_must_be_named_but_for_onnx(tmp_path, deployed):
+    def read(**deploy):
+        return deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": deploy}))
+
+    with pytest.raises(deployed.UserError, match="lacks params, the file of the weights"):
+        read(model="model.json", transforms=[])
+    with pytest.raises(deployed.UserError, match="lacks model, transforms"):
+        read(params="p")
+    with pytest.raises(deployed.UserError, match="is no deploy.yaml"):
+        read(model=5, transforms=[])
+    assert read(model="model.onnx", transforms=[]) == {"model": "model.onnx", "transforms": []}
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--warmup", "-1", "'-1' is not a whole number of 0 or above"),
+        ("--cpu_threads", "x", "'x' is not a whole number of 0 or above"),
+        ("--cpu_threads", "99999", "99999 threads are more than the"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(deployed, monkeypatch, capsys, flag, value, told):
+    monkeypatch.setattr(sys, "argv", ["infer.py", "--config", "c", "--image_path", "i", flag, value])
+    with pytest.raises(SystemExit) as stop:
+        deployed.main()
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_it_quietly(deployed, monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deployed, "infer", interrupted)
+    monkeypatch.setattr(sys, "argv", ["infer.py", "--config", "c", "--image_path", "i"])
+    with pytest.raises(SystemExit) as stop:
+        deployed.main()
+    assert (stop.value.code, capsys.readouterr()) == (130, ("", ""))

@@ -88,3 +88,22 @@ def test_a_list_that_names_an_image_twice_means_it_once(tmp_path, photographs):
     (tmp_path / "list.txt").write_text("a.jpg\n./a.jpg\na.jpg a.png\n", encoding="utf-8")
     (found,) = photographs.image_files(str(tmp_path / "list.txt"))
     assert os.path.samefile(found, tmp_path / "a.jpg")
+
+
+def test_masks_of_an_earlier_run_are_no_photographs(tmp_path, photographs, deployment, capsys):
+    infer = deployment("infer")
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype="uint8")
+    for name in ("a.jpg", "b.jpg", "sky_color.png"):
+        cv2.imwrite(str(tmp_path / name), noise)
+    cv2.imwrite(str(tmp_path / "sky.png"), noise)
+    photos = photographs.image_files(str(tmp_path))
+    assert [os.path.basename(file) for file in photos] == ["a.jpg", "b.jpg", "sky.png", "sky_color.png"]
+    for folder in (tmp_path, tmp_path / "masks"):
+        for name in ("a", "b"):
+            infer.write_mask(str(folder / f"{name}.png"), noise[..., 0] % 3, infer.palette(3))
+    assert photographs.image_files(str(tmp_path)) == photos
+    assert capsys.readouterr().err == (
+        f"left out, as masks of an earlier run: 8, such as {tmp_path / 'a.png'}\n"
+    )
+    # Where there is nothing else, they are what is meant.
+    assert len(photographs.image_files(str(tmp_path / "masks"))) == 4

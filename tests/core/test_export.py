@@ -229,6 +229,56 @@ def test_a_grey_model_takes_grey_images_unless_told_otherwise(tmp_path):
         assert yaml.safe_load(file)["Deploy"]["input_shape"] == [-1, 1, -1, -1]
 
 
+def test_an_export_of_another_format_leaves_no_graph_of_the_former(tmp_path, trained):
+    """A folder of other files stands for an export of the other format, which Paddle 2 does not have."""
+    out = tmp_path / "out"
+    export(flags(trained, out))
+    for name in ("model.other", "model.mine", "notes.txt"):
+        (out / name).write_text("", encoding="utf-8")
+    for model, gone in (("model.other", {"model.other"}), ("notes.txt", set()), (["model.mine"], set())):
+        before = set(os.listdir(out))
+        tiny.write_yaml(out / "deploy.yaml", {"Deploy": {"model": model, "params": "model.pdiparams"}})
+        export(flags(trained, out))
+        assert before - set(os.listdir(out)) == gone
+
+
+def test_images_are_compared_for_onnx_alone(tmp_path, trained):
+    with pytest.raises(UserError, match="--images are what an ONNX file is compared on; it needs --format"):
+        export(flags(trained, tmp_path / "out", images=["x"]))
+
+
+@pytest.mark.parametrize(
+    ("transforms", "told"),
+    [
+        ([{"type": "ResizeByShort", "short_size": 8}, {"type": "Normalize"}], None),
+        ([{"type": "Resize", "interp": "RANDOM"}], "no way to do Resize as"),
+        ([{"type": "Padding", "target_size": [64, 64]}, {"type": "Normalize"}], "no way to do Padding as"),
+    ],
+)
+def test_transforms_that_a_deployment_lacks_are_told(tmp_path, trained, lines, transforms, told):
+    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
+    export(flags((config, *trained[1:]), tmp_path / "out"))
+    warned = [line for line in lines if "deploy/infer.py has" in line]
+    assert len(warned) == bool(told)
+    assert (told or "") in "".join(warned)
+
+
+def test_transforms_of_training_are_refused(tmp_path, trained):
+    transforms = [{"type": "RandomHorizontalFlip"}, {"type": "Normalize"}]
+    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
+    with pytest.raises(UserError, match="transforms of a deployment: RandomHorizontalFlip moves"):
+        export(flags((config, *trained[1:]), tmp_path / "out"))
+
+
+def test_more_classes_than_a_mask_holds_are_told(tmp_path, lines):
+    model = {**MODEL, "num_classes": 300}
+    config = tiny.write_yaml(tmp_path / "c.yml", {"model": model})
+    network = SegBuilder(Config(config, sections=("model",))).model
+    weights = tiny.save_weights(tmp_path / "w.pdparams", network)
+    export(flags((config, weights, None), tmp_path / "out"))
+    assert any("300 classes apart, but a mask of deploy/infer.py holds 256" in line for line in lines)
+
+
 def test_weights_are_needed(tmp_path, trained):
     with pytest.raises(UserError, match="no weights to export"):
         export(flags(trained, tmp_path / "out", model_path=None))
