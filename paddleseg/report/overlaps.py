@@ -5,7 +5,7 @@ import itertools
 import math
 
 NEAR = 1.0  # pixels between lines of a width of 2 of which one hides most of the other
-SHORTEST = 8  # pixels along which lines that merely cross are not near each other
+SHORTEST = 8  # pixels to the right along which lines that merely cross are not near, nor noisy ones by chance
 
 
 def covered(lines):
@@ -27,15 +27,15 @@ def _stretches(piece, later):
     """Return the [(number of lines, points), ...] of a piece, without what no line covers.
 
     Whether it is covered long enough to count is a matter of all lines together: where one takes over from
-    another, the piece stays hidden.
+    another, the piece stays hidden. A piece that is hidden whole counts, however short it is.
     """
-    over = [{number for number, line in enumerate(later) if _near(line, point)} for point in piece]
+    over = [[_place(line, point) for line in later] for point in piece]
     if len(piece) == 1:
-        return [(len(over[0]), piece)] if over[0] else []
+        count = sum(place is not None for place in over[0])
+        return [(count, piece)] if count else []
     found = []
     for k in range(len(piece) - 1):
-        both = over[k] & over[k + 1]
-        count = sum(_between(later[number], piece[k], piece[k + 1]) for number in both)
+        count = sum(map(_follows, later, over[k], over[k + 1], [piece[k : k + 2]] * len(later)))
         if found and found[-1][0] == count:
             found[-1][1].append(piece[k + 1])
         else:
@@ -43,30 +43,41 @@ def _stretches(piece, later):
     kept = []
     for hidden, group in itertools.groupby(found, key=lambda stretch: stretch[0] > 0):
         stretches = list(group)
-        if hidden and stretches[-1][1][-1][0] - stretches[0][1][0][0] >= SHORTEST:
+        long_enough = stretches[-1][1][-1][0] - stretches[0][1][0][0] >= SHORTEST
+        if hidden and (long_enough or stretches == found):
             kept += stretches
     return kept
 
 
-def _between(pieces, start, end):
-    """Tell whether a line that passes through two points is one piece, and straight, between them."""
-    for piece in pieces:
-        if piece[0][0] <= start[0] and end[0] <= piece[-1][0]:
-            within = [point for point in piece if start[0] < point[0] < end[0]]
-            return all(_near([[start, end]], point) for point in within)
-    return False
+def _place(pieces, point):
+    """Return where a line passes through a point, as (number of the piece, of the point in it), or None.
+
+    A number that is not whole is of a place between two points. What counts is the distance in all
+    directions: in height alone, steep lines that touch are far apart.
+    """
+    found = []
+    for number, piece in enumerate(pieces):
+        first = max(bisect.bisect_left(piece, (point[0] - NEAR,)) - 1, 0)
+        last = bisect.bisect_right(piece, (point[0] + NEAR, math.inf))
+        for k in range(first, min(last, max(len(piece) - 1, 1))):
+            distance, share = _distance(point, piece[k], piece[min(k + 1, len(piece) - 1)])
+            found.append((distance, number, k + share))
+    distance, *place = min(found, default=(math.inf,))
+    return tuple(place) if distance <= NEAR else None
 
 
-def _near(pieces, point):
-    """Tell whether a line passes through a point."""
-    x, y = point
-    for piece in pieces:
-        if piece[0][0] <= x <= piece[-1][0]:
-            k = bisect.bisect_left(piece, (x,))
-            (x1, y1), (x0, y0) = piece[k], piece[max(k - 1, 0)]
-            if x1 == x0:
-                return abs(y1 - y) <= NEAR
-            # Across the line, since a steep one is far from its neighbour in height alone.
-            off = abs((y - y0) * (x1 - x0) - (x - x0) * (y1 - y0)) / math.hypot(x1 - x0, y1 - y0)
-            return off <= NEAR
-    return False
+def _follows(pieces, start, end, segment):
+    """Tell whether a line keeps to a segment between the places where it passes through its ends."""
+    if start is None or end is None or start[0] != end[0] or start[1] > end[1]:
+        return False
+    passed = pieces[start[0]][math.ceil(start[1]) : math.floor(end[1]) + 1]
+    return all(_distance(point, *segment)[0] <= NEAR for point in passed)
+
+
+def _distance(point, start, end):
+    """Return how far a point is from a segment, and at which share of its length the nearest place lies."""
+    along = [b - a for a, b in zip(start, end)]
+    square = sum(d * d for d in along)
+    share = sum((p - a) * d for p, a, d in zip(point, start, along)) / square if square else 0
+    share = min(max(share, 0), 1)
+    return math.dist(point, [a + share * d for a, d in zip(start, along)]), share

@@ -65,3 +65,49 @@ def test_a_steep_line_is_as_near_as_a_flat_one():
     far = [[(x, 20 * x + 30) for x in range(-2, 23, 2)]]
     assert covered([steep, beside])[0] == [(1, steep[0])]
     assert covered([steep, far])[0] == []
+
+
+def test_steep_lines_of_the_same_iterations_are_near_but_where_one_sticks_out():
+    low = [[(x, 20 * x) for x in range(0, 11, 2)]]
+    high = [[(x, 20 * x + 18) for x in range(0, 11, 2)]]
+    # The 18 pixels at the lower end have nothing beside them; the last point has the line's last stretch.
+    assert covered([low, high])[0] == [(1, low[0][1:])]
+    assert covered([high, low])[0] == [(1, high[0][:-1])]
+
+
+def test_a_line_is_near_a_segment_not_what_would_lengthen_it():
+    # Lengthened, the first segment would pass through the flat line's second point.
+    corner = [[(0, 0), (2, 40), (40, 40)]]
+    assert covered([[[(2.5, 50), (3, 60), (40, 60)]], corner])[0] == []
+    # Of a steep step, the points beside one another are at other iterations.
+    step = [[(0, 0), (10, 0), (10.5, 100), (30, 100)]]
+    beside = [[(0, 0), (10.8, 0), (11.3, 100), (30, 100)]]
+    assert covered([step, beside])[0] == [(1, step[0])]
+    assert covered([beside, step])[0] == [(1, beside[0])]
+
+
+def test_a_piece_that_is_hidden_whole_counts_however_short_it_is():
+    # A run of a few iterations beside long ones.
+    short = [[(0, 10), (2, 10), (4, 10)]]
+    assert covered([short, [[(0, 10), (4, 10), (100, 10)]]])[0] == [(1, short[0])]
+    assert covered([short, [[(0, 10), (2, 10), (4, 60), (100, 10)]]])[0] == []
+
+
+def test_counts_that_change_faster_than_the_shortest_stretch_leave_the_whole_hidden():
+    line = [[(x, 10) for x in range(0, 24, 3)]]
+    # 6 pixels each, which none would be long enough alone, under one line or the other or both.
+    first = [[(0, 10), (3, 10), (6, 10), (9, 10)], [(15, 10), (18, 10), (21, 10)]]
+    second = [[(x, 10) for x in range(6, 18, 3)]]
+    assert covered([line, first, second])[0] == [
+        (1, [(0, 10), (3, 10), (6, 10)]),
+        (2, [(6, 10), (9, 10)]),
+        (1, [(9, 10), (12, 10), (15, 10), (18, 10), (21, 10)]),
+    ]
+
+
+def test_noisy_lines_that_cross_at_every_point_are_seen():
+    # Steep segments, of which each is at some place within a pixel of some other.
+    zigzag = [[(1.1 * k, 40 * (k % 2)) for k in range(40)]]
+    opposite = [[(1.1 * k, 40 - 40 * (k % 2)) for k in range(40)]]
+    assert covered([zigzag, opposite]) == [[], []]
+    assert covered([zigzag, zigzag])[0] == [(1, zigzag[0])]
