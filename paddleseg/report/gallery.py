@@ -9,7 +9,7 @@ from paddleseg.core.validation_pictures import photograph, spread_indices
 from paddleseg.datasets.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.report.examples import compare, extremes, mask_of
 from paddleseg.report.pictures import data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of
@@ -97,7 +97,7 @@ def _gallery(comparison, distilled, plain, images, compared):
     models = {run.name: _model(run) for run in (plain, distilled)}
     num_classes = len(distilled.best["class_iou"])
     indices = spread_indices(len(dataset), compared)
-    logger.info(f"running {plain.name} and {distilled.name} on {len(indices)} validation images")
+    logger.info(f"running {plain.name} and {distilled.name} on {counted(len(indices), 'validation image')}")
     examples = compare(*models.values(), dataset, num_classes, indices, config)
     helped, hurt = extremes(examples, images)
     if not (helped or hurt):
@@ -174,16 +174,16 @@ def _why_none(plain, distilled, examples):
     if not examples:
         return "None of the validation images that were compared has a pixel that counts."
     return (
-        f"No image is shown, since {distilled.name} and {plain.name} have the same mean IoU on each of the "
-        f"{len(examples)} validation images that were compared."
+        f"No image is shown, since {distilled.name} and {plain.name} have the same mean IoU on each "
+        f"validation image that was compared, {len(examples)} in all."
     )
 
 
 def _explained(plain, distilled, examples, count):
     better = sum(example.gain > 0 for example in examples)
     worse = sum(example.gain < 0 for example in examples)
-    of = f"all {count}" if len(examples) == count else f"{len(examples)} of the {count}"
+    images = counted(count, "validation image")
     return [
-        f"{distilled.name} beside {plain.name} on {of} validation images: better on {better}, worse on "
+        f"{distilled.name} beside {plain.name} on {len(examples)} of {images}: better on {better}, worse on "
         f"{worse}. The figures are an image's mean IoU over the classes that its truth holds."
     ]

@@ -1,5 +1,6 @@
 """The tables of the page, as texts."""
 
+import collections
 import dataclasses
 from typing import List, Optional
 
@@ -116,19 +117,32 @@ def class_scores(runs):
     if not scored:
         return Table(missing="None of these runs was evaluated.")
     columns = [run.best["class_iou"] for run in scored]
-    labels = _labels(scored, max(map(len, columns)))
+    labels, notes = _labels(scored, max(map(len, columns)))
     rows = [
         [label, *(f"{column[k]:.4f}" if k < len(column) else UNKNOWN for column in columns)]
         for k, label in enumerate(labels)
     ]
-    return Table(["class", *(run.name for run in scored)], rows)
+    return Table(["class", *(run.name for run in scored)], rows, notes)
 
 
 def _labels(runs, count):
-    """Return what each of `count` classes is called, with every name that some run gives it."""
-    given = [[run.class_names[k] for run in runs if k < len(run.class_names)] for k in range(count)]
-    told = [" or ".join(dict.fromkeys(names)) for names in given]
-    return [f"{k} {name}" if name else str(k) for k, name in enumerate(told)]
+    """Return what each of `count` classes is called, by its number alone where names differ, and notes."""
+    named = {run: dict(enumerate(run.class_names)) for run in runs if run.class_names}
+    given = [{said[k] for said in named.values() if k in said} for k in range(count)]
+    labels = [" ".join([str(k), *(called if len(called) == 1 else ())]) for k, called in enumerate(given)]
+    notes = []
+    differing = [k for k, called in enumerate(given) if len(called) > 1]
+    if differing:
+        groups = collections.defaultdict(list)
+        for run, said in named.items():
+            groups[", ".join(said.get(k, UNKNOWN) for k in differing)].append(run)
+        which = "Class" if len(differing) == 1 else "Classes"
+        of = "; ".join(f"{called} in {names(group)}" for called, group in groups.items())
+        notes.append(f"{which} {', '.join(map(str, differing))}, by the names that the runs give: {of}.")
+    if named and len(named) < len(runs):
+        unnamed = [run for run in runs if run not in named]
+        notes.append(f"The names are other runs': none are given in {names(unnamed)}.")
+    return labels, notes
 
 
 def names(runs):

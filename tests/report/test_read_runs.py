@@ -143,20 +143,45 @@ def test_classes_have_the_names_of_the_data_set(made_up):
     assert names == [("background", "optic disc"), (), (), ("soil", "leaf"), ()]
 
 
+def named(made_up, name, classes, section=None):
+    """Make up a run whose data set names its classes so; there are as many as names."""
+    section = section or {"type": "Dataset", "class_names": classes}
+    iou = [0.25] * len(classes)
+    evaluation = {"kind": "eval", "iteration": 9, "miou": 0.25, "class_iou": iou}
+    return made_up(name, history=[evaluation], config={"val_dataset": section})
+
+
 def test_the_table_of_classes_names_them(made_up):
-    named = made_up("a", miou=0.5, config={"val_dataset": {"type": "OpticDiscSeg"}})
-    rows = class_scores(read_runs([made_up("b", miou=0.25), named])).rows
-    assert rows == [["0 background", "0.2500", "0.5000"], ["1 optic disc", "0.2500", "0.5000"]]
+    given = [named(made_up, name, ["background", "optic disc"], {"type": "OpticDiscSeg"}) for name in "ab"]
+    given.append(named(made_up, "c", ["background", "optic disc"]))
+    table = class_scores(read_runs(given))
+    assert table.rows == [[label, *["0.2500"] * 3] for label in ("0 background", "1 optic disc")]
+    assert table.notes == []
 
 
-def test_a_class_that_runs_call_otherwise_has_both_names(made_up):
-    named = {"type": "Dataset", "class_names": ["background", "cup"]}
-    folders = [
-        made_up("a", miou=0.5, config={"val_dataset": {"type": "OpticDiscSeg"}}),
-        made_up("b", miou=0.25, config={"val_dataset": named}),
+def test_names_that_some_runs_do_not_give_are_told_to_be_the_others(made_up):
+    given = [named(made_up, "b", "??", {"type": "NoSuchSet"}), named(made_up, "a", ["soil", "leaf"])]
+    table = class_scores(read_runs(given))
+    assert table.rows == [["0 soil", "0.2500", "0.2500"], ["1 leaf", "0.2500", "0.2500"]]
+    assert table.notes == ["The names are other runs': none are given in b."]
+    table = class_scores(read_runs(given[:1]))
+    assert [row[0] for row in table.rows] == ["0", "1"]
+    assert table.notes == []
+
+
+def test_a_class_that_runs_call_otherwise_goes_by_its_number(made_up):
+    given = [
+        named(made_up, "a", ["background", "optic disc"], {"type": "OpticDiscSeg"}),
+        named(made_up, "b", ["background", "cup"]),
+        named(made_up, "c", ["background", "cup"]),
     ]
-    labels = [row[0] for row in class_scores(read_runs(folders)).rows]
-    assert labels == [
-        "0 background",
-        "1 optic disc or cup",
-    ]
+    table = class_scores(read_runs(given))
+    assert [row[0] for row in table.rows] == ["0 background", "1"]
+    assert table.notes == ["Class 1, by the names that the runs give: optic disc in a; cup in b, c."]
+
+
+def test_data_sets_of_other_classes_share_no_name(made_up):
+    given = [named(made_up, "a", ["sky", "road", "pole"]), named(made_up, "b", ["soil", "leaf"])]
+    table = class_scores(read_runs(given))
+    assert table.rows == [["0", "0.2500", "0.2500"], ["1", "0.2500", "0.2500"], ["2 pole", "0.2500", "–"]]
+    assert table.notes == ["Classes 0, 1, by the names that the runs give: sky, road in a; soil, leaf in b."]
