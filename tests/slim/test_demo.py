@@ -51,6 +51,9 @@ def test_it_ends_with_the_report_of_its_runs(printed):
     ):
         assert f'<th scope="row">{name}<small>{part}</small></th>' in page
     assert "SegChannelwiseLoss" in page
-    # After so few iterations the students may well agree on every image.
     missing = re.findall(r'class="missing">([^<]*)', page)
-    assert all("have the same mean IoU on each" in line for line in missing), missing
+    # After so few iterations the students may well agree on every image.
+    if "<img" in page:
+        assert missing == []
+    else:
+        assert ["have the same mean IoU on each validation image" in line for line in missing] == [True]
