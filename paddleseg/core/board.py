@@ -10,7 +10,7 @@ import time
 import paddle
 
 from paddleseg.core import parallel
-from paddleseg.datasets.class_names import labelled
+from paddleseg.datasets.class_names import labelled, texts
 from paddleseg.utils.logger import logger
 
 try:
@@ -42,7 +42,7 @@ class Board:
         from visualdl import LogWriter  # slow to import, so only where it is asked for
 
         name = _old_log(folder, position)
-        begun_with = tuple(position.get("class_names", class_names)) if name else self._class_names
+        begun_with = texts(position.get("class_names", class_names)) if name else self._class_names
         if begun_with != self._class_names:
             logger.warning("VisualDL's curves of the classes go on under the names that they began with")
             self._class_names = begun_with

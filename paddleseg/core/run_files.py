@@ -111,8 +111,8 @@ class History:
 def read_history(path):
     """Return the objects of a `history.jsonl`, a list of dicts, in its order; [] where there is no such file.
 
-    A line that is no such object, as one that a full disk cut off, is left out. A number that was not finite
-    is None.
+    A line that is no such object, as one that a full disk cut off, or that has something else in a number's
+    place is left out. A number that was not finite is None.
     """
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -128,7 +128,15 @@ def _entry(line):
     except ValueError:
         return None
     known = isinstance(entry, dict) and entry.get("kind") in ("train", "eval")
-    return entry if known and isinstance(entry.get("iteration"), int) else None
+    return entry if known and isinstance(entry.get("iteration"), int) and _holds_numbers(entry) else None
+
+
+def _holds_numbers(entry):
+    losses, class_iou = entry.get("losses") or {}, entry.get("class_iou") or []
+    if not isinstance(losses, dict) or not isinstance(class_iou, list):
+        return False
+    figures = [*losses.values(), entry.get("miou"), *class_iou]
+    return all(figure is None or isinstance(figure, (int, float)) for figure in figures)
 
 
 def _finite(value):

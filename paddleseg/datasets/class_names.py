@@ -15,16 +15,22 @@ def class_names(dataset):
             is something else, and passed over.
     """
     for attribute in ("class_names", "CLASS_NAMES"):
-        names = getattr(dataset, attribute, None)
-        if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
-            return tuple(names)
+        names = texts(getattr(dataset, attribute, None))
+        if names:
+            return names
     return ()
+
+
+def texts(value):
+    """Return the items of a list or tuple of texts, a tuple; () of anything else."""
+    good = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+    return tuple(value) if good else ()
 
 
 def said_names(section):
     """Return the names that a data set's section of a config gives its classes, () where it gives none."""
-    names = section.get("class_names") if isinstance(section, dict) else None
-    return tuple(names or ()) if names is not None and section.get("type") == NAMING else ()
+    naming = isinstance(section, dict) and section.get("type") == NAMING
+    return texts(section.get("class_names")) if naming else ()
 
 
 def check_class_names(names, num_classes, owner):

@@ -6,6 +6,7 @@ import re
 import yaml
 
 from paddleseg.cvlibs.check_distill import DISTILLATION_SECTIONS
+from paddleseg.report.runs import teacher_file
 
 ABSENT = "–"
 _TEACHERS_MODEL = re.compile(r"teacher( \d+)?\.model\b")
@@ -54,7 +55,7 @@ def _of(run):
     teachers = about.get("teachers") or []
     of_teachers = {
         "teacher" if len(teachers) == 1 else f"teacher {k}": {
-            "weights": teacher.get("weights"),
+            "weights": teacher_file(teacher),
             "model": (teacher.get("config") or {}).get("model"),
         }
         for k, teacher in enumerate(teachers)

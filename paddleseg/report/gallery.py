@@ -6,13 +6,16 @@ import os
 from typing import List, Optional, Tuple
 
 from paddleseg.core.validation_pictures import photograph, spread_indices
+from paddleseg.cvlibs.said import normalizations
 from paddleseg.datasets.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.distill.onnx_teacher import ONNXTeacher
 from paddleseg.errors import UserError, counted
 from paddleseg.report.examples import compare, extremes, mask_of
 from paddleseg.report.pictures import data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of
+from paddleseg.report.runs import teacher_file
 from paddleseg.utils.logger import logger
 from paddleseg.utils.pictures import class_colors
 
@@ -124,11 +127,28 @@ def _teacher(comparison, distilled):
         if run.weights:
             return _model(run), None
     teacher = next(iter(distilled.about.get("teachers") or []), {})
-    weights = teacher.get("weights")
-    if not weights or not os.path.exists(weights):
-        return None, f"The teacher is not shown: its weights, {weights}, are not on this machine."
+    path = teacher_file(teacher)
+    if not path or not os.path.exists(path):
+        return None, f"The teacher is not shown: its file, {path}, is not on this machine."
     where = f"{distilled.run_file}: teachers.0.config"
-    return model_of(teacher["config"], weights, where, distilled.about.get("config_path")), None
+    model = model_of(teacher["config"], teacher.get("weights"), where, distilled.about.get("config_path"))
+    if isinstance(model, ONNXTeacher):
+        return _told_of_images(model, distilled, path)
+    return model, None
+
+
+def _told_of_images(model, distilled, path):
+    """Return an `ONNXTeacher` that knows how validation images come, or None, and what there is to say."""
+    (_, mean, std), *_ = normalizations(distilled.config, ["val_dataset"])
+    if not model.of_any_size:
+        return None, f"The teacher is not shown: its file, {path}, takes images of one size alone."
+    if mean is None:
+        return (
+            None,
+            f"The teacher is not shown: {path} must know how images are normalised; no config says it.",
+        )
+    model.normalized_by(mean, std)
+    return model, None
 
 
 class _Picturing:

@@ -13,7 +13,7 @@ from paddleseg.report.runs import without_pretrained
 from paddleseg.utils.weights import load_weights
 
 
-def builder_of(config, sections, where, beside=None):
+def builder_of(config, sections, where, beside=None, as_teacher=False):
     """Return the `SegBuilder` of some sections of a merged config, whose model begins with random weights.
 
     Args:
@@ -21,6 +21,7 @@ def builder_of(config, sections, where, beside=None):
         sections: names of the sections; all are needed.
         where: what messages call the config.
         beside: the path of the config that was read, for `imports` beside it.
+        as_teacher: whether the model may be one that only teaches.
 
     Raises:
         UserError: a component or a module is not there, or a section is missing.
@@ -32,7 +33,7 @@ def builder_of(config, sections, where, beside=None):
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(without_pretrained(config), file, sort_keys=False)
         try:
-            cfg = Config(path, sections=sections, required=sections)
+            cfg = Config(path, sections=sections, required=sections, as_teacher=as_teacher)
         except UserError as error:
             # The lines of a file that is gone would lead astray.
             raise UserError(re.sub(re.escape(path) + r"(:\d+)?", lambda _: where, str(error))) from None
@@ -44,10 +45,11 @@ def model_of(config, weights, where, beside=None):
     """Return the model of a merged config in eval mode, with the weights of a file.
 
     Args:
-        weights: what `load_weights` takes.
+        weights: what `load_weights` takes; None for a teacher that is a file of its own.
         config, where, beside: as `builder_of` takes them.
     """
-    model = builder_of(config, ("model",), where, beside).model
-    load_weights(model, weights)
+    model = builder_of(config, ("model",), where, beside, as_teacher=weights is None).model
+    if weights is not None:
+        load_weights(model, weights)
     model.eval()
     return model

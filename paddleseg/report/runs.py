@@ -160,12 +160,21 @@ def same_model(one, other):
     return one == other
 
 
+def teacher_file(teacher):
+    """Return the path of a teacher's weights or, of an `ONNXTeacher`, of its file; None where none is named.
+
+    Args:
+        teacher: an item of `teachers` of a `run.yml`.
+    """
+    return teacher.get("weights") or ((teacher.get("config") or {}).get("model") or {}).get("path")
+
+
 def _names(paths):
-    """Return for each path as many of its last parts as tell it from the others."""
+    """Return for each path its last part or, where two are equal, all from where the paths part."""
     names = [os.path.basename(path) for path in paths]
     if len(set(names)) == len(names):
         return names
-    shared = os.path.commonpath(paths)
+    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [os.path.relpath(path, shared) for path in paths]
 
 

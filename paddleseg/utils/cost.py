@@ -97,7 +97,9 @@ def _counter(flops, part, formula):
 def _times(model, image, repeats, warmup):
     """Return {part: median seconds of a forward pass}."""
     spent, handles = collections.defaultdict(list), []
-    for part, layer in model.named_children():
+    for part, layer in (
+        (part, called) for part, child in model.named_children() for called in _called(child)
+    ):
         handles.append(layer.register_forward_pre_hook(lambda *_, part=part: spent[part].append(-_now())))
         handles.append(layer.register_forward_post_hook(lambda *_, part=part: _stop(spent[part])))
     with _removed(handles):
@@ -111,6 +113,13 @@ def _times(model, image, repeats, warmup):
     seconds = {p: float(np.median(np.reshape(t, (repeats, -1)).sum(axis=1))) for p, t in spent.items()}
     parts = sum(value for part, value in seconds.items() if part != "total")
     return {**seconds, REST: max(seconds["total"] - parts, 0.0)}
+
+
+def _called(layer):
+    """Return the layers that are called in a layer's stead: those that a list or dict of layers holds."""
+    if not isinstance(layer, (nn.LayerList, nn.LayerDict)):
+        return [layer]
+    return [called for child in layer.children() for called in _called(child)]
 
 
 def _stop(entries):

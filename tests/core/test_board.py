@@ -101,6 +101,15 @@ def test_a_log_that_is_gone_on_with_keeps_the_names_of_its_classes(tmp_path, mon
     assert "Evaluate/IoU/class_0_street" in LogReader(file_path=str(new)).get_tags()["scalar"]
 
 
+@pytest.mark.parametrize("given", [None, 5, "abc", [1]])
+def test_names_that_a_checkpoint_was_edited_to_hold_are_none(tmp_path, given):
+    with Board(str(tmp_path), class_names=("road", "pole")) as board:
+        position = board.position()
+    with Board(str(tmp_path), {**position, "class_names": given}, class_names=("road", "pole")) as board:
+        again = board.position()
+    assert (again["file"], again["class_names"]) == (position["file"], [])
+
+
 def test_a_new_run_begins_a_log_of_its_own_that_is_the_one_shown(tmp_path):
     draw(tmp_path, range(1, 9))
     draw(tmp_path, range(1, 3))

@@ -118,7 +118,10 @@ def test_numbers_that_are_not_finite_are_null_and_torn_lines_are_left_out(tmp_pa
     history.add_training(figures(1, loss=math.nan))
     history.add_evaluation(scores(np.array([[3, 1], [0, 0]])), 1, ema=True)
     with open(tmp_path / "history.jsonl", "a", encoding="utf-8") as file:
-        file.write('[1]\n{"kind": "train"}\n{"kind": "train", "iterat')
+        file.write('[1]\n{"kind": "train"}\n')
+        for told in ('"losses": {"loss": "abc"}', '"losses": 1', '"miou": "1"', '"class_iou": [0, []]'):
+            file.write(f'{{"kind": "train", "iteration": 2, {told}}}\n')
+        file.write('{"kind": "train", "iterat')
     train, evaluation = read_history(tmp_path / "history.jsonl")
     assert train["losses"]["loss"] is None
     assert evaluation["ema"] is True

@@ -54,6 +54,13 @@ def test_teachers_and_the_distill_file_count_too(made_up):
     assert told["teacher.model.width"] == ["–", "4", "4", "6"]
 
 
+def test_a_teacher_of_a_file_of_its_own_is_told_by_that(made_up):
+    model = {"type": "ONNXTeacher", "path": "t.onnx"}
+    teachers = [{"config": {"model": model}, "weights": None}]
+    folders = [made_up("plain"), made_up("a", role="distill", teachers=teachers)]
+    assert dict(differences(read_runs(folders))) == {"teacher.weights": ["–", "t.onnx"]}
+
+
 def test_what_is_of_distillation_alone_does_not_count_for_a_plain_run(made_up):
     config = {"distill_loss": {"coef": [2]}}
     plain, distilled = made_up("p", config=config), made_up("d", role="distill", config=config)

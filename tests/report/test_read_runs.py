@@ -74,6 +74,8 @@ def test_distillations_are_grouped_unless_more_than_the_seed_differs(made_up):
 def test_equal_names_are_told_apart_by_their_folders(made_up):
     folders = [made_up("a/run"), made_up("b/run")]
     assert [run.name for run in read_runs(folders)] == ["a/run", "b/run"]
+    folders = [made_up("a/nested"), made_up("a/nested/nested")]
+    assert [run.name for run in read_runs(folders)] == ["nested", "nested/nested"]
 
 
 def test_a_link_is_called_by_its_own_name_and_is_the_run_it_leads_to(made_up, tmp_path):

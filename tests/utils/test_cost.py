@@ -66,6 +66,19 @@ def test_times_of_the_parts_make_up_the_whole():
     assert parts == pytest.approx(costs["total"].seconds, rel=0.5)
 
 
+def test_the_time_of_a_list_of_layers_is_theirs():
+    class Listed(Parts):
+        def __init__(self):
+            super().__init__()
+            self.heads = nn.LayerList([nn.LayerList([nn.Conv2D(3, 64, 7, padding=3)]), nn.Conv2D(3, 64, 7)])
+
+        def forward(self, x):
+            return self.heads[0][0](x)  # the other is of training alone
+
+    costs = cost.measure(Listed(), [1, 3, 64, 64], repeats=5)
+    assert costs[cost.REST].seconds < costs["heads"].seconds < costs["total"].seconds
+
+
 def test_layers_without_a_formula_are_named():
     class Odd(nn.Layer):
         def __init__(self, numbers):
