@@ -3,17 +3,23 @@
 import itertools
 import sys
 
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from paddleseg.core import parallel
 from paddleseg.utils.logger import logger
-from paddleseg.utils.progress_bar import clock, shows_bars
+from paddleseg.utils.progress_bar import Row, clock, shows_bars
 
-SHORTEST_BAR = 5  # columns that figures leave the bar
+SHORTEST_BAR = 3  # columns that figures leave the bar
+# The row of the bar, for ever narrower terminals.
+FORMS = (
+    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
+    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}]",
+    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt}",
+    "{percentage:3.0f}% {n_fmt}/{total_fmt}",
+    "{percentage:3.0f}%",
+)
 GAP = 2  # columns between figures
 UNKNOWN_WIDTH = 1000  # columns where the terminal does not tell
-CLEAR_FROM_HERE = "\r\x1b[J"  # of ECMA-48: this row and all below it
 
 
 def bar_wanted(style):
@@ -60,7 +66,8 @@ class Bar:
 
     It moves with each iteration. Its figures change when a summary is due: only then is the device read.
     Those that have no room behind the bar stand in the row below, after the total loss and before its parts,
-    and of that row the last are left out: none is cut off in its middle.
+    and of that row the last are left out. A terminal too narrow for the bar itself has the count alone. No
+    figure is cut off in its middle.
 
     Args:
         iters: the last iteration.
@@ -78,15 +85,14 @@ class Bar:
     def __enter__(self):
         self._redirected = logging_redirect_tqdm([logger])
         self._redirected.__enter__()
-        self._bar = _Row(
-            lambda columns: {"postfix": ", ".join(self._behind(columns))},
+        self._bar = _FittedRow(
+            lambda n: {"bar_format": self._form(n), "postfix": ", ".join(self._split(n)[0])},
             desc="training",
             total=self._iters,
             initial=self._start_iter,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
         )
-        self._below = _Row(
-            lambda columns: {"prefix": "  ".join(self._beneath(columns))},
+        self._below = _FittedRow(
+            lambda n: {"prefix": "  ".join(self._split(n)[1])},
             total=0,
             bar_format="{desc}",
         )
@@ -101,8 +107,6 @@ class Bar:
     def advance(self):
         """An iteration is done."""
         self._bar.update()
-        if self._below.columns != self._bar.columns:  # the terminal has another width than before
-            self._below.refresh()
 
     def add_training(self, figures):
         """Show a `Progress.summary`."""
@@ -124,49 +128,42 @@ class Bar:
         self._bar.refresh()
         self._below.refresh()
 
-    def _of_the_run(self):
-        return [*self._figures, *([f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else [])]
+    def _form(self, columns):
+        return next((form for form in FORMS if self._widest(form) <= columns), FORMS[-1])
 
-    def _behind(self, columns):
-        # By the widest count and time, so that figures do not change their row as these grow.
-        always = f"training: 100%|| {self._iters}/{self._iters} [0:00:00]"
-        return _fitting(self._of_the_run(), columns - len(always) - SHORTEST_BAR)
+    def _widest(self, form):
+        # By the largest count and time, so that figures do not change their row as these grow.
+        count, bar = str(self._iters), " " * SHORTEST_BAR
+        said = {"desc": "training", "percentage": 100, "elapsed": "100:00:00", "postfix": ""}
+        return len(form.format(bar=bar, n_fmt=count, total_fmt=count, **said))
 
-    def _beneath(self, columns):
-        left = self._of_the_run()[len(self._behind(columns)) :]
-        return _fitting([*self._losses[:1], *left, *self._losses[1:]], columns + GAP)
+    def _split(self, columns):
+        """Return the texts behind the bar and those beneath it."""
+        figures = list(self._figures)
+        if self._best_miou >= 0:
+            figures.append(f"best mIoU {self._best_miou:.4f}")
+        behind = _fitting(figures, columns - self._widest(FORMS[0]))
+        beneath = [*self._losses[:1], *figures[len(behind) :], *self._losses[1:]]
+        return behind, _fitting(beneath, columns + GAP)
 
 
-class _Row(tqdm):
+class _FittedRow(Row):
     """A row whose texts are chosen anew whenever it is drawn, by the width that the terminal then has.
 
     Args:
         texts: the columns that there are to those of tqdm's own texts that it decides.
-
-    Attributes:
-        columns: that there were when it was drawn last.
     """
 
     def __init__(self, texts, **kwargs):
         self._texts = texts
-        self.columns = None
-        super().__init__(dynamic_ncols=True, **kwargs)
-
-    def display(self, *args, **kwargs):
-        """Draw the row; after a change of the terminal's width, on cleared ground."""
-        before, self.columns = self.columns, super().format_dict["ncols"]
-        if before not in (None, self.columns):
-            # tqdm would write blanks over the end of the old row, which may lie beyond the new width.
-            self.sp = self.status_printer(self.fp)
-            if self.pos == 0:
-                self.fp.write(CLEAR_FROM_HERE)
-        return super().display(*args, **kwargs)
+        super().__init__(**kwargs)
 
     @property
     def format_dict(self):
         """What tqdm draws the row from."""
         said = super().format_dict
-        return {**said, **self._texts(said["ncols"] or UNKNOWN_WIDTH)}
+        columns = said["ncols"]  # one less than the terminal has
+        return {**said, **self._texts(UNKNOWN_WIDTH if columns is None else columns)}
 
 
 def _fitting(figures, columns):

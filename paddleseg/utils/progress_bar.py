@@ -11,6 +11,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from paddleseg.utils.logger import logger
 
 SECONDS_BETWEEN_LINES = 20
+CLEAR_FROM_HERE = "\r\x1b[J"  # of ECMA-48: this row and all below it
 
 
 def shows_bars(stream):
@@ -45,11 +46,54 @@ def bar(iterable, total=None, label="", wanted=True, sizes=None):
             lines.advance(size)
         return
     # One below another bar goes away when it is done; left there, it would overwrite that one.
-    shown = tqdm(total=total, desc=label, unit="img", dynamic_ncols=True, leave=None)
+    shown = Row(total=total, desc=label, unit="img", leave=None)
     with logging_redirect_tqdm([logger]), shown:
         for item, size in counted:
             yield item
             shown.update(size)
+
+
+class Row(tqdm):
+    """A row on a terminal that is drawn anew, with all others, when the terminal's width changes.
+
+    tqdm finds a row by counting from the cursor, and blanks out as many columns as it wrote before: after a
+    change of the width both may be wrong. Hence the cursor is left at the start of the first row, where it
+    stays even if the terminal breaks its rows anew, and all is cleared from there.
+    """
+
+    columns = None  # that there were when it was drawn last
+
+    def __init__(self, **kwargs):
+        super().__init__(dynamic_ncols=True, **kwargs)
+
+    def display(self, *args, **kwargs):
+        """Draw the row, and the others too where the width has changed."""
+        for row in self._cleared_for_new_width():
+            if row is not self:
+                super(Row, row).display()
+        shown = super().display(*args, **kwargs)
+        self.fp.write("\r")
+        self.fp.flush()
+        return shown
+
+    def clear(self, *args, **kwargs):
+        """Blank out the row, as tqdm does with all of them before a log line is written."""
+        with self.get_lock():
+            self._cleared_for_new_width()
+        super().clear(*args, **kwargs)
+
+    def _cleared_for_new_width(self):
+        """Clear all rows if the terminal has another width than when they were drawn; return those."""
+        columns = self.format_dict["ncols"]
+        rows = [row for row in self._instances if isinstance(row, Row) and row.columns is not None]
+        self.columns = columns
+        if all(row.columns == columns for row in rows):
+            return []
+        self.fp.write(CLEAR_FROM_HERE)
+        for row in rows:
+            row.columns = columns
+            row.sp = row.status_printer(row.fp)  # the old one would blank out what is gone
+        return rows
 
 
 class ProgressLines:

@@ -1,4 +1,5 @@
 import os
+import sys
 
 import paddle
 import pytest
@@ -30,6 +31,23 @@ def lines(monkeypatch):
     monkeypatch.setattr(logger, "info", logged.append)
     monkeypatch.setattr(logger, "warning", logged.append)
     return logged
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make stdout and stderr one `Terminal`; within the test, since pytest sets them itself before."""
+    screens = pytest.importorskip("screens", reason="pseudo-terminals are POSIX's")
+    made = []
+
+    def make(columns=100, screen=screens.Cutting):
+        made.append(screens.Terminal(columns, screen))
+        monkeypatch.setattr(sys, "stdout", made[-1])
+        monkeypatch.setattr(sys, "stderr", made[-1])
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.hang_up()
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """What stands on a terminal while a training goes on."""
 
 import io
-import os
 import re
-import struct
 import sys
 
-import pyte
 import pytest
 from running import config, train
 
@@ -15,55 +12,7 @@ from paddleseg.core.terminal import Bar, bar_wanted
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
-fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
-
 FIGURES = {"losses": {"loss": 2.0, "KLLoss": 0.5}, "lr": 0.1, "ips": 8.0, "eta": 61.0}
-
-
-class Screen(io.StringIO):
-    """A terminal of more lines than any test writes, whose width is that of a pseudo-terminal."""
-
-    def __init__(self, columns=100, handle=None):
-        super().__init__()
-        self._handle = handle
-        self._screen = pyte.Screen(columns, 200)
-        self.resize(columns)
-        self._screen.set_mode(pyte.modes.LNM)
-        self._stream = pyte.Stream(self._screen)
-
-    def isatty(self):
-        return True
-
-    def fileno(self):
-        return super().fileno() if self._handle is None else self._handle
-
-    def resize(self, columns):
-        self._screen.resize(columns=columns)
-        if self._handle is not None:
-            fcntl.ioctl(self._handle, termios.TIOCSWINSZ, struct.pack("HHHH", 200, columns, 0, 0))
-
-    def write(self, text):
-        self._stream.feed(text)
-        return len(text)
-
-    def lines(self):
-        return [line.rstrip() for line in self._screen.display if line.strip()]
-
-
-@pytest.fixture
-def terminal(monkeypatch):
-    """Make stdout and stderr one terminal; within the test, since pytest sets them itself before."""
-    handles = os.openpty()
-
-    def make(columns=100):
-        screen = Screen(columns, handles[1])
-        monkeypatch.setattr(sys, "stdout", screen)
-        monkeypatch.setattr(sys, "stderr", screen)
-        return screen
-
-    yield make
-    for handle in handles:
-        os.close(handle)
 
 
 def test_the_bar_has_all_figures_and_log_lines_stand_above_it(terminal):
@@ -81,73 +30,6 @@ def test_the_bar_has_all_figures_and_log_lines_stand_above_it(terminal):
         assert "ETA 00:01:01, 8 img/s, lr 0.1, best mIoU 0.2500" in first
         assert second == "loss 2.0000  KLLoss 0.5000"
     assert screen.lines()[-2:] == [first, second]
-
-
-LONG = {
-    "losses": {"loss": 0.2731, "CrossEntropyLoss": 0.1301, "SegChannelwiseLoss": 0.143},
-    "lr": 0.00901,
-    "ips": 14.55,
-    "eta": 45296,
-}
-
-
-LOSSES = "CrossEntropyLoss 0.1301", "SegChannelwiseLoss 0.1430"
-ROWS = {
-    38: ("training:   6%|BAR| 9999/160000 [00:00]", "loss 0.2731  ETA 12:34:56"),
-    50: ("training:   6%|BAR| 9999/160000 [00:00]", "loss 0.2731  ETA 12:34:56  14.55 img/s"),
-    60: (
-        "training:   6%|BAR| 9999/160000 [00:00, ETA 12:34:56]",
-        "loss 0.2731  14.55 img/s  lr 0.00901  best mIoU 0.7412",
-    ),
-    80: (
-        "training:   6%|BAR| 9999/160000 [00:00, ETA 12:34:56, 14.55 img/s]",
-        "loss 0.2731  lr 0.00901  best mIoU 0.7412  CrossEntropyLoss 0.1301",
-    ),
-    100: (
-        "training:   6%|BAR| 9999/160000 [00:00, ETA 12:34:56, 14.55 img/s, lr 0.00901]",
-        "loss 0.2731  best mIoU 0.7412  CrossEntropyLoss 0.1301  SegChannelwiseLoss 0.1430",
-    ),
-    200: (
-        "training:   6%|BAR| 9999/160000 [00:00, ETA 12:34:56, 14.55 img/s, lr 0.00901, best mIoU 0.7412]",
-        "loss 0.2731  CrossEntropyLoss 0.1301  SegChannelwiseLoss 0.1430",
-    ),
-}
-
-
-def drawn(screen):
-    """Return the rows on a screen, the bar itself as BAR and what has gone by in this test as no time."""
-    rows = [re.sub(r"\|[█▏▎▍▌▋▊▉#\d ]+\|", "|BAR|", row) for row in screen.lines()]
-    return [re.sub(r"\[00:0\d", "[00:00", row) for row in rows]
-
-
-@pytest.mark.parametrize("columns", ROWS)
-def test_what_has_no_room_is_left_out_whole(terminal, columns):
-    screen = terminal(columns)
-    with Bar(iters=160000, start_iter=9999, best_miou=0.7412) as bar:
-        bar.add_training(LONG)
-        assert tuple(drawn(screen)) == ROWS[columns]
-        assert len(screen.lines()[0]) <= columns
-    assert tuple(drawn(screen)) == ROWS[columns]
-
-
-def test_the_total_loss_is_the_last_to_go(terminal):
-    screen = terminal(20)
-    with Bar(iters=160000, start_iter=9999, best_miou=0.7412) as bar:
-        bar.add_training(LONG)
-        assert screen.lines()[1] == "loss 0.2731"
-
-
-@pytest.mark.parametrize("widths", [(100, 60, 100), (200, 50, 80), (60, 200), (80, 38, 50)])
-def test_a_terminal_of_another_width_is_drawn_anew(terminal, widths):
-    screen = terminal(widths[0])
-    with Bar(iters=160000, start_iter=9999, best_miou=0.7412) as bar:
-        bar.add_training(LONG)
-        bar._bar.mininterval = 0  # draw at the very next iteration
-        for columns in widths:
-            screen.resize(columns)
-            bar._bar.n = 9998
-            bar.advance()
-            assert tuple(drawn(screen)) == ROWS[columns]
 
 
 def test_the_best_score_is_the_models_own(terminal):
@@ -206,9 +88,11 @@ def test_plain_lines_are_paddlesegs(tmp_path, root, terminal, monkeypatch, flags
         ("plain", True, True, False),
     ],
 )
-def test_bars_are_for_terminals(monkeypatch, style, stdout, stderr, wanted):
-    monkeypatch.setattr(sys, "stdout", Screen() if stdout else io.StringIO())
-    monkeypatch.setattr(sys, "stderr", Screen() if stderr else io.StringIO())
+def test_bars_are_for_terminals(terminal, monkeypatch, style, stdout, stderr, wanted):
+    terminal()
+    for name, is_terminal in (("stdout", stdout), ("stderr", stderr)):
+        if not is_terminal:
+            monkeypatch.setattr(sys, name, io.StringIO())
     assert bar_wanted(style) is wanted
 
 
