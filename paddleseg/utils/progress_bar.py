@@ -61,10 +61,12 @@ class Row(tqdm):
     stays even if the terminal breaks its rows anew, and all is cleared from there.
     """
 
+    # A thread of tqdm's looks after rows that it has decided to draw seldom; these are looked at each time.
+    monitor_interval = 0
     columns = None  # that there were when it was drawn last
 
     def __init__(self, **kwargs):
-        super().__init__(dynamic_ncols=True, **kwargs)
+        super().__init__(dynamic_ncols=True, miniters=1, **kwargs)
 
     def display(self, *args, **kwargs):
         """Draw the row, and the others too where the width has changed."""

@@ -1,6 +1,7 @@
 """The rows of a training on terminals of any width, and where the width changes meanwhile."""
 
 import re
+import threading
 
 import pytest
 
@@ -58,7 +59,7 @@ def begun():
 def redrawn(bar):
     """Let the bar be drawn at the next iteration, however soon that is, and that be the one before."""
     bar._bar.mininterval = 0
-    bar._bar.n = 9998
+    bar._bar.n = bar._bar.last_print_n = 9998
     bar.advance()
 
 
@@ -85,6 +86,14 @@ def test_no_width_cuts_a_figure_even_at_the_end_of_a_long_run(terminal):
             rows = screen.lines()
         assert len(rows) == (2 if columns > len("loss 0.2731") else 1)
         assert [row for row in rows if not whole.fullmatch(row)] == []
+
+
+def test_a_bar_takes_no_thread(terminal):
+    terminal(100)
+    before = threading.active_count()
+    with begun():
+        assert next(iter(images(range(2), label="evaluating"))) == 0
+        assert threading.active_count() == before
 
 
 @SCREENS
