@@ -61,7 +61,7 @@ class Row(tqdm):
     stays even if the terminal breaks its rows anew, and all is cleared from there.
     """
 
-    # A thread of tqdm's looks after rows that it has decided to draw seldom; these are looked at each time.
+    # A thread of tqdm's looks after rows that it draws seldom; these look at the clock at each step.
     monitor_interval = 0
     columns = None  # that there were when it was drawn last
 
