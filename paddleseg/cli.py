@@ -4,6 +4,7 @@ Imports nothing heavy, so that `--help` answers at once.
 """
 
 import os
+import select
 import signal
 import sys
 
@@ -14,7 +15,8 @@ from paddleseg.errors import Stopped, UserError, one_line
 def run(main):
     """Run `main()`; a mistake of the user's, or too little memory, becomes one message and exit status 2.
 
-    What a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT).
+    What a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT), and what nobody reads any more, as
+    with `| head`, with 141, a shell's status of SIGPIPE.
     """
     try:
         main()
@@ -29,6 +31,26 @@ def run(main):
         sys.exit(130)
     except Stopped as stop:
         sys.exit(128 + stop.signum)
+    except BrokenPipeError:
+        if not _unread():  # another pipe, as that of a worker
+            raise
+        sys.exit(141)
+    finally:
+        if _unread():  # or Python would tell of what is left as it exits
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unread():
+    """Tell whether stdout is a pipe that nobody reads any more."""
+    try:
+        sys.stdout.flush()
+        end = select.poll()
+        end.register(sys.stdout.fileno(), 0)  # of what is told whatever is asked for
+        return any(event & select.POLLERR for _, event in end.poll(0))
+    except BrokenPipeError:
+        return True
+    except (AttributeError, OSError, ValueError):  # Windows has no such call; a stream need be no file
+        return False
 
 
 def prepare():

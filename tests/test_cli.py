@@ -77,6 +77,44 @@ cli.run(main)
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX's pipes")
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ("print('x' * 99999)", 141, []),
+        ("print('x')", 0, []),
+        ("logger.info('x'); logger.warning('y')", 0, []),
+        ("print('x'); raise UserError('z')", 2, ["error: z"]),
+    ],
+)
+def test_whoever_reads_may_go(repository, body, status, told):
+    begun = (
+        "import os; from paddleseg import cli; from paddleseg.errors import UserError; "
+        f"from paddleseg.utils.logger import logger\ndef main():\n    {body}\ncli.run(main)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", begun],
+        cwd=repository,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    said = process.stderr.read().splitlines()
+    process.stderr.close()
+    assert process.wait(timeout=120) == status
+    assert said == told
+
+
+def test_a_pipe_of_another_kind_that_breaks_keeps_its_traceback():
+    def main():
+        raise BrokenPipeError("of a worker")
+
+    with pytest.raises(BrokenPipeError):
+        cli.run(main)
+
+
 def test_a_run_that_succeeds_returns(capsys):
     assert cli.run(lambda: None) is None
     assert capsys.readouterr().err == ""

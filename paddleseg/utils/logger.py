@@ -26,6 +26,11 @@ class _CurrentStdout(logging.StreamHandler):
     def stream(self):
         return sys.stdout
 
+    def handleError(self, record):
+        # Whoever read the lines may go, as `tee` when it is stopped; a training goes on without.
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
+
 
 def _set_up():
     handler = _CurrentStdout()
