@@ -10,7 +10,7 @@ import paddle
 import pytest
 import tiny
 import yaml
-from exporting import FORMATS, MODEL, PADDLE_3, flags, infer
+from exporting import FORMATS, MODEL, PADDLE_3, converts, flags, infer
 
 from paddleseg.core import onnx_file
 from paddleseg.core.export import export
@@ -55,7 +55,7 @@ def test_the_deploy_file_says_what_a_deployment_needs(tmp_path, trained):
     assert sorted(os.listdir(tmp_path / "out")) == sorted(["deploy.yaml", deploy["model"], deploy["params"]])
 
 
-@pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")
+@converts
 class TestOnnx:
     def test_sizes_are_free_unless_told_otherwise(self, tmp_path, trained):
         import onnxruntime

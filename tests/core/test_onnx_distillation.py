@@ -15,6 +15,7 @@ from paddleseg.core.record import _teachers
 from paddleseg.distill.onnx_teacher import ONNXTeacher
 from paddleseg.errors import UserError
 
+pytest.importorskip("onnxruntime")
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 
 

@@ -4,14 +4,14 @@ import paddle
 import paddle.nn as nn
 import pytest
 import tiny
-from exporting import PADDLE_3, flags
+from exporting import converts, flags
 from paddle.nn.functional import adaptive_avg_pool2d
 
 from paddleseg.core.export import export
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 
-pytestmark = pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")
+pytestmark = converts
 
 
 def by_name(x):

@@ -5,14 +5,12 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 import pytest
+from exporting import converts
 
 from paddleseg import models
 from paddleseg.core import onnx_file
 from paddleseg.core.onnx_operations import convertible, leaky, pooled
 from paddleseg.errors import UserError
-
-PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
-converts = pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")
 
 
 def means(x, bins):

@@ -10,6 +10,7 @@ import numpy as np
 import paddle
 import pytest
 import tiny
+from exporting import converts
 from running import arrays, assert_same
 
 from paddleseg.core import runs
@@ -421,12 +422,12 @@ COMBINED = {
 }
 
 
-@pytest.mark.parametrize("case", COMBINED)
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=converts) if c == "under onnxruntime" else c for c in COMBINED]
+)
 def test_filling_that_is_killed_and_resumed_comes_to_the_same(
     distill, data, lines, case, monkeypatch, tmp_path
 ):
-    if case == "under onnxruntime" and int(paddle.__version__.split(".")[0]) < 3:
-        pytest.skip("the converter needs Paddle 3")
     monkeypatch.setenv("PADDLESEG_HOME", str(tmp_path / "home"))
     given = {"model": "StridedNet", "cache_views": 1, **COMBINED[case]}
     dic = given["dic"] = {"iters": 20, **given.get("dic", {})}

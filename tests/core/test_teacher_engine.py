@@ -11,6 +11,7 @@ import paddle
 import pytest
 import tiny
 from distilling import Both
+from exporting import converts
 
 from paddleseg import models
 from paddleseg.core import runs, teacher_engine, teacher_export
@@ -20,8 +21,6 @@ from paddleseg.distill.taps import Tap
 from paddleseg.distill.teacher import Teacher
 from paddleseg.errors import UserError
 
-PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
-converts = pytest.mark.skipif(not PADDLE_3, reason="the converter needs Paddle 3")
 MANY = 10**9  # forward passes, for which any export is worthwhile
 
 
@@ -240,7 +239,11 @@ def test_a_teacher_that_cannot_be_exported_stays_with_paddle(monkeypatch, lines)
     ("change", "told"),
     [
         (("paddle.__version__", "2.6.2"), "onnxruntime needs Paddle 3, and this is 2.6.2"),
-        (("sys.modules", {"paddle2onnx": None}), "paddle2onnx is not installed: pip install paddle2onnx"),
+        pytest.param(
+            ("sys.modules", {"paddle2onnx": None}),
+            "paddle2onnx is not installed: pip install paddle2onnx",
+            marks=converts,
+        ),
         (("paddleseg.core.parallel.on_cpu", lambda: False), "computes teachers on the CPU, and this is cpu"),
     ],
 )

@@ -15,6 +15,7 @@ from paddleseg.distill.taps import Tap
 from paddleseg.distill.teacher import Teacher
 from paddleseg.errors import UserError
 
+pytest.importorskip("onnxruntime")
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 FILE = str(GOLDEN / "torch_teacher.onnx")
 TORCH = np.load(GOLDEN / "torch_teacher.npz")
