@@ -16,7 +16,7 @@ def read_deploy_file(path):
         with open(path, encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]
         missing = [key for key in ("model", "transforms") if key not in deploy]
-        if "model" in deploy and not deploy["model"].endswith(".onnx") and not deploy.get("params"):
+        if not (deploy.get("model", ".onnx").endswith(".onnx") or deploy.get("params", "").strip()):
             missing.append("params, the file of the weights")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None

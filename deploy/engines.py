@@ -1,5 +1,6 @@
 """What runs an exported model: Paddle Inference or onnxruntime."""
 
+import hashlib
 import os
 import platform
 import warnings
@@ -12,9 +13,16 @@ def open_model(deploy, folder, args):
     """Return the function, float32 N x C x H x W to the graph's output, of an exported model."""
     # Without its file of weights Paddle would compute with whatever it finds in memory.
     paths = [os.path.join(folder, deploy[key]) for key in ("model", "params") if deploy.get(key)]
-    for path in paths:
+    for path, key in zip(paths, ("model", "params")):
         if not os.path.isfile(path):
             raise UserError(f"there is no file {path}, which the deploy.yaml names")
+        # Paddle computes with weights that are cut off, and gets other masks.
+        told = (deploy.get("sha256") or {}).get(key)
+        if told is not None and sha256(path) != told:
+            raise UserError(
+                f"{path} is not the file that was exported; is it cut off? Copy it again, or, if it was "
+                f"changed on purpose, take `sha256` out of the deploy.yaml"
+            )
     try:
         return open_onnx(paths[0], args) if paths[0].endswith(".onnx") else open_paddle(*paths, args)
     except UserError:
@@ -24,6 +32,15 @@ def open_model(deploy, folder, args):
         raise UserError(f"{paths[0]} needs {wanted}, which is not installed here ({error})") from error
     except Exception as error:  # both libraries have classes of their own
         raise UserError(f"{paths[0]} cannot be loaded; is it cut off? {one_line(error)}") from error
+
+
+def sha256(path):
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            found.update(chunk)
+    return found.hexdigest()
 
 
 def open_onnx(path, args):

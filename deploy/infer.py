@@ -4,9 +4,11 @@ Needs NumPy, OpenCV, PyYAML, Paddle or onnxruntime, and the files beside it, but
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -72,17 +74,14 @@ def infer(args):
     for file, mask in zip(files, masks):
         try:
             image = read_image(file, shape[1])
-            if image is None:
-                raise ImageError("cut off, or no image that OpenCV reads")
             batch = prepared(image, prepare)
             check_size(batch, shape)
             took, output = timed(run, batch, 0 if seconds else args.warmup)
+            write_mask(mask, mask_of(output, image.shape[:2], deploy.get("output_op")), colors)
+            seconds.append(took)
         except ImageError as error:
             failed.append(file)
             print(f"passed over {file}: {error}", file=sys.stderr)
-            continue
-        seconds.append(took)
-        write_mask(mask, mask_of(output, image.shape[:2], deploy.get("output_op")), colors)
     if seconds:
         spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
         print(f"images: {len(seconds)}, masks in {args.save_dir}")
@@ -133,15 +132,26 @@ def mask_of(output, size, output_op):
 
 
 def refuse_overwriting(files, masks):
-    """Refuse masks, or pictures of them for people, that would be written over a photograph or another."""
+    """Refuse masks, or pictures of them for people, that would be written over something else.
+
+    That is a photograph, the mask of another, or what lies there and was not written by this script, which
+    leaves both files.
+    """
     taken = {os.path.realpath(file) for file in files}
-    for file in (file for mask in masks for file in (mask, colored(mask))):
-        if os.path.realpath(file) in taken:
+    for pair in ((mask, colored(mask)) for mask in masks):
+        there = [file for file in pair if os.path.lexists(file)]
+        for file in pair:
+            if os.path.realpath(file) in taken:
+                raise UserError(
+                    f"{file} would be written over a photograph, or the mask of another; choose a "
+                    f"--save_dir outside of --image_path, or rename the photograph"
+                )
+            taken.add(os.path.realpath(file))
+        if len(there) == 1:
             raise UserError(
-                f"{file} would be written over a photograph, or the mask of another; choose a --save_dir "
-                f"outside of --image_path, or rename the photograph"
+                f"{there[0]} is there and no mask of an earlier run, which would have "
+                f"{os.path.basename(pair[there[0] == pair[0]])} beside it; choose another --save_dir"
             )
-        taken.add(os.path.realpath(file))
 
 
 def colored(path):
@@ -151,10 +161,19 @@ def colored(path):
 
 def write_mask(path, mask, colors):
     """Write a mask as a grey PNG of class indices, and beside it `*_color.png` for people."""
-    make_folder(os.path.dirname(path))
-    for file, picture in {path: mask, colored(path): colors[mask][..., ::-1]}.items():
-        if not cv2.imwrite(file, picture):
-            raise UserError(f"cannot write {file}")
+    pictures = {path: mask, colored(path): colors[mask][..., ::-1]}
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        for file, picture in pictures.items():
+            # OpenCV itself ends the process at a name that is no UTF-8.
+            Path(file + ".part").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        for file in pictures:  # both at once, or one alone would be taken for another's at the next run
+            os.replace(file + ".part", file)
+    except OSError as error:
+        for file in pictures:
+            with contextlib.suppress(OSError):
+                os.remove(file + ".part")
+        raise ImageError(f"cannot write {path}: {error.strerror}") from None
 
 
 def make_folder(path):

@@ -3,10 +3,11 @@
 import collections
 import os
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
-from errors import UserError
+from errors import ImageError, UserError
 
 COLORED = "_color"  # is added to the name of a picture for people
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -36,12 +37,14 @@ def image_files(path):
 def lines_of(path):
     """Return the lines of a list of images, the empty ones left out."""
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return [line.strip() for line in file if line.strip()]
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
         raise UserError(f"the list {path} is no text in UTF-8") from None
+    if "\0" in text:
+        raise UserError(f"the list {path} holds a null character, which no file's name may")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def without_masks(files):
@@ -104,20 +107,24 @@ def is_few(file):
 
 
 def read_image(file, channels=3):
-    """Return an image, uint8 H x W x 3 (RGB) or H x W; None if it cannot be read or is cut off."""
+    """Return an image, uint8 H x W x 3 (RGB) or H x W; refuse what cannot be read or is cut off."""
     if not os.path.isfile(file):  # a pipe would be waited for
-        return None
-    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+        raise ImageError("there is no such file")
     try:
-        with open(file, "rb") as stream:
-            content = stream.read()
-        # OpenCV would fill up a cut-off JPEG with grey.
-        if not content or is_cut_jpeg(content):
-            return None
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise ImageError(f"it cannot be read: {error.strerror}") from None
+    # OpenCV would fill up a cut-off JPEG with grey.
+    if not content or is_cut_jpeg(content):
+        raise ImageError("it is cut off")
+    try:
+        flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    except (OSError, ValueError, cv2.error):  # ValueError: a name with a null character
-        return None
-    return image if image is None or channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    except cv2.error:  # more pixels than OpenCV takes
+        image = None
+    if image is None:
+        raise ImageError("it is cut off, or no image that OpenCV reads")
+    return image if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def is_cut_jpeg(content):

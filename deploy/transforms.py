@@ -25,7 +25,7 @@ def steps_of(specs):
 
 def step(spec):
     """Return the function of one transform, {type: ..., key: value}."""
-    maker = STEPS.get(spec["type"])
+    maker = STEPS.get(str(spec["type"]))
     if maker is None:
         raise UserError(
             f"the transform {spec['type']} is not one that infer.py knows ({', '.join(STEPS)}); give the "
@@ -41,7 +41,8 @@ def step(spec):
 
 def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divisor=None):
     interpolation = INTERPOLATIONS[interp]
-    target_width, target_height = target_size
+    target_width, target_height = lengths("target_size", target_size, 2)
+    (step,) = lengths("size_divisor", [size_divisor or 1], 1)
 
     def apply(image):
         width, height = target_width, target_height
@@ -49,7 +50,6 @@ def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divis
             sides = image.shape[1], image.shape[0]
             scale = min(max(target_size) / max(sides), min(target_size) / min(sides))
             width, height = (round(side * scale) for side in sides)
-        step = size_divisor or 1
         size = [max(math.ceil(side / step), 1) * step for side in (width, height)]
         return cv2.resize(image, size, interpolation=interpolation)
 
@@ -57,6 +57,7 @@ def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divis
 
 
 def resize_by_long(long_size):
+    lengths("long_size", [long_size], 1)
     return resized_by(lambda width, height: long_size / max(width, height))
 
 
@@ -64,22 +65,33 @@ def resize_by_short(short_size, max_size=1e10):
     sizes = short_size if isinstance(short_size, list) else [short_size]
     if len(sizes) != 1:
         raise ValueError("one of several sizes is drawn anew for each image")
+    lengths("short_size", sizes, 1)
+    most = float(max_size)
 
     def factor(width, height):
         short, long = sorted((width, height))
-        fits = sizes[0] / short * long <= max_size
-        return (sizes[0] if fits else int(max_size / long * short)) / short
+        fits = sizes[0] / short * long <= most
+        return (sizes[0] if fits else int(most / long * short)) / short
 
     return resized_by(factor)
 
 
 def limit_long(max_long=None, min_long=None):
+    lengths("max_long and min_long", [limit or 1 for limit in (max_long, min_long)], 2)
+
     def factor(width, height):
         long = max(width, height)
         limited = min(long, max_long or long)
         return max(limited, min_long or limited) / long
 
     return resized_by(factor)
+
+
+def lengths(name, values, count):
+    """Return some numbers of pixels; refuse what is none."""
+    if len(values) != count or not all(isinstance(value, int) and value > 0 for value in values):
+        raise ValueError(f"{name} must be whole numbers above 0, {count} of them, not {values!r}")
+    return values
 
 
 def resized_by(factor):
@@ -96,6 +108,8 @@ def resized_by(factor):
 
 def normalize(mean=(0.5,), std=(0.5,)):
     mean, std = np.float32(mean), np.float32(std)
+    if not (mean.ndim == std.ndim == 1 and {mean.size, std.size} <= {1, 3} and std.all()):
+        raise ValueError("mean and std must be lists of 1 or 3 numbers, and std hold no 0")
     return lambda image: (image / np.float32(255) - mean) / std
 
 

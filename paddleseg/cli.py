@@ -18,6 +18,8 @@ def run(main):
     What a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT), and what nobody reads any more, as
     with `| head`, with 141, a shell's status of SIGPIPE.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # of names of files that are no UTF-8
     try:
         main()
     except UserError as error:

@@ -1,19 +1,15 @@
 """`deploy.yaml`: what a deployed model needs to know of its config, in PaddleSeg's form."""
 
+import hashlib
 import os
 
 import yaml
 
-from paddleseg.cvlibs.builder import build_transforms
-from paddleseg.transforms.common import declared, refuse_train_only
-from paddleseg.utils.logger import logger
-
-# What deploy/infer.py, which stands without this package, can do to an image.
-DEPLOYABLE = ("Resize", "ResizeByLong", "ResizeByShort", "LimitLong", "Normalize")
+DEPLOYED = ("export", "val_dataset")  # sections that say how an image is prepared, the first wins
 OUTPUT_DTYPES = {"argmax": "int32", "softmax": "float32", "none": "float32"}
 
 
-def deployed_transforms(cfg, sections=("export", "val_dataset")):
+def deployed_transforms(cfg, sections=DEPLOYED):
     """Return the transforms of an image alone, as a config lists them in the first of `sections` that does.
 
     By default those of a deployment: of `export`, or else of evaluation. Where there are none, `Normalize`.
@@ -23,30 +19,6 @@ def deployed_transforms(cfg, sections=("export", "val_dataset")):
         if found:
             return found
     return [{"type": "Normalize"}]
-
-
-def check_deployed_transforms(cfg):
-    """Refuse transforms that a deployed image cannot go through; warn of those that infer.py alone lacks.
-
-    Args:
-        cfg: the model's config.
-
-    Raises:
-        UserError: one moves the image away from where its mask should lie, or cannot be built.
-    """
-    specs = deployed_transforms(cfg)
-    built = build_transforms(specs)
-    refuse_train_only(built, f"{cfg.path}: transforms of a deployment")
-    lacking = [
-        spec["type"]
-        for spec, transform in zip(specs, built)
-        if spec["type"] not in DEPLOYABLE or not (spec["type"] == "Normalize" or declared(transform, "fixed"))
-    ]
-    if lacking:
-        logger.warning(
-            f"deploy/infer.py has no way to do {', '.join(lacking)} as the deploy.yaml will list it; for "
-            f"that script give the config an `export: transforms:` section without"
-        )
 
 
 def files_of(folder):
@@ -59,11 +31,16 @@ def files_of(folder):
         return []
 
 
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
 def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
     """Write `deploy.yaml` to a folder.
 
     Args:
-        folder: an existing one.
+        folder: where these files are.
         names: the files of the graph, {'model': ..., 'params': ...}; an ONNX file has no 'params'.
         cfg: the model's config.
         output_op: a key of `OUTPUT_DTYPES`.
@@ -77,6 +54,8 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
         "output_op": output_op,
         "output_dtype": OUTPUT_DTYPES[output_op],
         "num_classes": num_classes,
+        # So that a file that was cut off on its way is known: Paddle loads such weights.
+        "sha256": {key: _sha256(os.path.join(folder, name)) for key, name in names.items()},
     }
     with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
         yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)

@@ -7,9 +7,9 @@ import tempfile
 import paddle
 
 from paddleseg.core import onnx_file, parallel
-from paddleseg.core.deploy_file import check_deployed_transforms, files_of, write_deploy_file
+from paddleseg.core.deploy_file import files_of, write_deploy_file
+from paddleseg.core.deploy_limits import check_transforms, tell_of_shape
 from paddleseg.core.folder import new_save_dir
-from paddleseg.core.predict import MAX_CLASSES
 from paddleseg.core.static_graph import save_graph
 from paddleseg.core.trained import trained_model
 from paddleseg.cvlibs import Config, SegBuilder
@@ -51,23 +51,21 @@ def export(args):
         args: the parsed flags of `export.py`.
 
     Raises:
-        UserError: no weights, a shape that the model does not take, or an ONNX file that disagrees with it.
+        UserError: no weights, a shape that the model does not take, an ONNX file that disagrees with it, or a
+            folder that cannot be written to.
     """
     if args.format == "onnx":
         onnx_file.check_installed()
     elif args.images:
         raise UserError("--images are what an ONNX file is compared on; it needs --format onnx")
-    cfg = Config(args.config, opts=args.opts, sections=("model", "val_dataset"), required=("model",))
-    check_deployed_transforms(cfg)
+    sections = ("model", "val_dataset", "export")
+    cfg = Config(args.config, opts=args.opts, sections=sections, required=("model",))
+    check_transforms(cfg)
     parallel.set_device("cpu")
     shape = _shape(args.input_shape or (-1, image_channels(cfg.dic), -1, -1))
     model = trained_model(SegBuilder(cfg), args.model_path, "export")
     num_classes = _num_classes(model, shape)
-    if num_classes > MAX_CLASSES:
-        told = (
-            f"the model tells {num_classes} classes apart, but a mask of deploy/infer.py holds {MAX_CLASSES}"
-        )
-        logger.warning(f"{told}; the graph itself has no such limit")
+    tell_of_shape(cfg, shape, num_classes)
     exported = ExportedModel(model, args.output_op)
     exported.eval()
     # Written beside, so that what stands in the folder in the end is whole and was compared.
@@ -78,18 +76,30 @@ def export(args):
         else:
             names = save_graph(exported, scratch, shape)
         write_deploy_file(scratch, names, cfg, args.output_op, shape, num_classes)
-        stale = set(files_of(args.save_dir)) - {*names.values()}
-        for name in [*names.values(), "deploy.yaml"]:
-            os.replace(os.path.join(scratch, name), os.path.join(args.save_dir, name))
-    _remove(args.save_dir, stale)
+        _move([*names.values(), "deploy.yaml"], scratch, args.save_dir)
     logger.info(f"exported to {args.save_dir}: {', '.join(names.values())}, deploy.yaml")
 
 
-def _remove(folder, names):
-    """Remove what an export of another format has left in a folder, if it is there."""
+def _move(names, source, target):
+    """Move files from one folder to another, and remove what an export of another format has left there.
+
+    Raises:
+        UserError: one cannot be replaced; none is then, but if the disk itself fails.
+    """
     for name in names:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(os.path.join(folder, name))
+        if os.path.isdir(os.path.join(target, name)):
+            raise UserError(f"--save_dir: {os.path.join(target, name)} is a folder; move it out of the way")
+    stale = set(files_of(target)).difference(names)
+    try:
+        for name in names:
+            os.replace(os.path.join(source, name), os.path.join(target, name))
+    except OSError as error:
+        raise UserError(
+            f"--save_dir: {error.filename2 or target} cannot be written: {error.strerror}"
+        ) from error
+    for name in stale:
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(target, name))
 
 
 def _write_onnx(exported, folder, cfg, args, shape):
@@ -111,7 +121,7 @@ def _num_classes(model, shape):
     """Run a model on zeros, which making a graph of it does not, and return how many classes it has.
 
     Raises:
-        UserError: it does not take such an input.
+        UserError: it does not take such an input, or its weights are such that it computes no numbers.
     """
     tried = [size if size != -1 else free for size, free in zip(shape, (1, None, *onnx_file.NOISE_SIZES[0]))]
     try:
@@ -119,7 +129,10 @@ def _num_classes(model, shape):
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
         told = one_line(error)[:300]
         raise UserError(f"--input_shape: the model does not run on an input of {tried}: {told}") from error
-    return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).shape[1]
+    logits = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+    if paddle.isnan(logits).any():
+        raise UserError("the model computes NaN, no numbers: its weights are of a training that diverged")
+    return logits.shape[1]
 
 
 def _shape(given):

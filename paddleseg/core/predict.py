@@ -15,7 +15,7 @@ from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
 from paddleseg.cvlibs.config import SECTIONS
 from paddleseg.cvlibs.said import class_counts
-from paddleseg.errors import UserError, counted
+from paddleseg.errors import UserError, counted, one_line
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
 from paddleseg.utils.image_files import named_images
@@ -26,6 +26,10 @@ from paddleseg.utils.progress_bar import bar
 MAX_CLASSES = 256  # of a mask, whose pixels are bytes
 
 
+class TooManyClassesError(UserError):
+    """A model that tells more classes apart than a mask, whatever the image."""
+
+
 def predict_images(args):
     """Write the masks of images, overlays, and sheets that show several models side by side.
 
@@ -33,7 +37,8 @@ def predict_images(args):
         args: the parsed flags of `predict.py`.
 
     Raises:
-        UserError: a flag or a config is wrong; or, after all others are done, some images could not be read.
+        UserError: a flag or a config is wrong; or, after all others are done, some images could not be read,
+            run or written.
     """
     images = named_images(args.image_path)
     names, weights = _names_and_weights(args.config, args.model_path)
@@ -44,28 +49,36 @@ def predict_images(args):
     files.refuse_inputs(images)
     parallel.set_device(args.device)
     predictors = [Predictor(cfg, path) for cfg, path in zip(configs, weights)]
-    unread = []
+    named = dict(zip(names, predictors))
+    failed = []
     for image in bar(images, label="predicting"):
         try:
-            photograph, truth = read_photograph(image.path, image.mask)
-            samples = [predictor.prepare(image.path) for predictor in predictors]
+            _predict(image, named, files, args.save_probabilities)
+        except TooManyClassesError:
+            raise
         except UserError as error:
-            unread.append(image.path)
+            failed.append(image.path)
             logger.warning(f"passed over {image.path}: {error}")
-            continue
-        masks = []
-        for name, predictor, sample in zip(names, predictors, samples):
-            logits = predictor.logits(sample, photograph.shape[:2])
-            masks.append(mask_of(logits))
-            files.write_mask(image, name, photograph, masks[-1])
-            if args.save_probabilities:
-                files.write_probabilities(image, name, probabilities_of(logits))
-        files.write_sheet(image, photograph, truth, masks, predictors[0].ignore_index)
-    logger.info(f"{counted(len(images) - len(unread), 'image')} predicted: {files.told}")
-    if unread:
+    logger.info(f"{counted(len(images) - len(failed), 'image')} predicted: {files.told}")
+    if failed:
         raise UserError(
-            f"{len(unread)} of {counted(len(images), 'image')} could not be read: {', '.join(unread)}"
+            f"{len(failed)} of {counted(len(images), 'image')} could not be predicted: {', '.join(failed)}"
         )
+
+
+def _predict(image, predictors, files, with_probabilities):
+    """Write what the `Predictor`s, {name: predictor}, make of an `ImageFile`."""
+    photograph, truth = read_photograph(image.path, image.mask)
+    samples = [predictor.prepare(image.path) for predictor in predictors.values()]
+    masks = []
+    for (name, predictor), sample in zip(predictors.items(), samples):
+        logits = predictor.logits(sample, photograph.shape[:2])
+        masks.append(mask_of(logits))
+        files.write_mask(image, name, photograph, masks[-1])
+        if with_probabilities:
+            files.write_probabilities(image, name, probabilities_of(logits))
+    first = next(iter(predictors.values()))
+    files.write_sheet(image, photograph, truth, masks, first.ignore_index)
 
 
 class Predictor:
@@ -96,9 +109,17 @@ class Predictor:
         return self.prepared({"img": path})
 
     def logits(self, sample, size):
-        """Return the logits of a sample at `size` (height, width), float32 1 x C x H x W."""
+        """Return the logits of a sample at `size` (height, width), float32 1 x C x H x W.
+
+        Raises:
+            UserError: the model does not run on it.
+        """
         images = paddle.to_tensor(sample["img"][np.newaxis])
-        return infer(self.model, images, size, self.config, sample["trans_info"])
+        try:
+            return infer(self.model, images, size, self.config, sample["trans_info"])
+        except (ValueError, TypeError, AssertionError, RuntimeError) as error:
+            told = f"the model does not run on an input of {list(images.shape)}: {one_line(error)[:300]}"
+            raise UserError(told) from error
 
 
 def predict(model, image, size, config=WHOLE, trans_info=()):
@@ -120,7 +141,9 @@ def mask_of(logits):
         UserError: there are more classes than a byte tells apart.
     """
     if logits.shape[1] > MAX_CLASSES:
-        raise UserError(f"the model tells {logits.shape[1]} classes apart, but a mask holds {MAX_CLASSES}")
+        raise TooManyClassesError(
+            f"the model tells {logits.shape[1]} classes apart, but a mask holds {MAX_CLASSES}"
+        )
     return classes(logits)[0].astype("uint8").numpy()
 
 

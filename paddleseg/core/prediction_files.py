@@ -1,6 +1,7 @@
 """What a prediction leaves: masks, overlays, probabilities and sheets, and where they lie."""
 
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -49,18 +50,18 @@ class PredictionFiles:
         return ", ".join(f"{kind} in {where}" for kind, where in self._written.items()) or "nothing written"
 
     def refuse_inputs(self, images):
-        """Refuse `ImageFile`s that lie where results are written.
+        """Refuse `ImageFile`s that lie, or whose masks do, where results are written.
 
         Raises:
             UserError: one does; it would be overwritten, or be a result of an earlier prediction.
         """
         kinds = (MASKS, OVERLAYS, SHEETS)
         ours = [self._of(model, kind) for model in self._models for kind in kinds]
-        ours = tuple(os.path.join(os.path.abspath(folder), "") for folder in ours)
-        for image in images:
-            if os.path.abspath(image.path).startswith(ours):
+        ours = tuple(os.path.join(os.path.realpath(folder), "") for folder in ours)
+        for path in (path for image in images for path in (image.path, image.mask) if path is not None):
+            if _resolved(path).startswith(ours):
                 raise UserError(
-                    f"{image.path} lies where --save_dir {self._folder} puts its pictures; choose another "
+                    f"{path} lies where --save_dir {self._folder} puts its pictures; choose another "
                     f"--save_dir, outside of --image_path"
                 )
 
@@ -123,6 +124,14 @@ class PredictionFiles:
         return os.path.join(self._of(model, kind), *name.split("/"))
 
 
+def _resolved(path):
+    """Return a path without links; one that no file can have, with a null character, as it is."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return path
+
+
 def _fitted(picture):
     """Return a picture as large as one of a sheet."""
     longest = max(picture.shape[:2])
@@ -133,8 +142,11 @@ def _fitted(picture):
 
 def _write_picture(path, picture):
     def write(path):
-        if not cv2.imwrite(path, picture):
+        # OpenCV itself ends the process at a name that is no UTF-8.
+        coded, content = cv2.imencode(os.path.splitext(path)[1], picture)
+        if not coded:
             raise OSError("OpenCV cannot write it")
+        Path(path).write_bytes(content.tobytes())
 
     _write(path, write)
 

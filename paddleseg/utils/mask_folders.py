@@ -31,7 +31,7 @@ def _masks(files):
 
 
 def _has_one_channel(file):
-    if not file.lower().endswith(".png"):
+    if not (file.lower().endswith(".png") and os.path.isfile(file)):  # a pipe would be waited for
         return False
     try:
         with Image.open(file) as image:  # reads the head of the file alone

@@ -22,6 +22,8 @@ def test_a_model_that_cannot_be_loaded_is_told(tmp_path, trained, deployment, ki
     export(flags(trained, folder, format=kind))
     names = PADDLE_FILES if kind == "paddle" else ("model.onnx",)
     deploy = dict(zip(("model", "params"), names))
+    with pytest.raises(engines.UserError, match="is not the file that was exported; is it cut off"):
+        engines.open_model({**deploy, "sha256": {"model": "0" * 64}}, str(folder), given)
     for name in names:
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
@@ -87,3 +89,47 @@ def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(
         path.write_bytes(CPUINFO[kind])
     expected = kind in ("amd", "flag last", "hygon", "no colon") and machine != "aarch64"
     assert deployment("engines").slow_in_mkl(str(path)) == bool(cpu.slow_in_mkl(str(path))) == expected
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_that_lacks_its_last_byte_is_told(tmp_path, trained, deployment, kind):
+    engines, read = deployment("engines"), deployment("deploy_file").read_deploy_file
+    given = tiny.arguments(device="cpu", cpu_threads=1)
+    export(flags(trained, tmp_path, format=kind))
+    deploy = read(str(tmp_path / "deploy.yaml"))
+    names = PADDLE_FILES if kind == "paddle" else ("model.onnx",)
+    assert sorted(deploy["sha256"]) == sorted(("model", "params")[: len(names)])
+    engines.open_model(deploy, str(tmp_path), given)
+    for name in names:
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[:-1])
+        with pytest.raises(engines.UserError, match=f"{name} is not the file that was exported"):
+            engines.open_model(deploy, str(tmp_path), given)
+        (tmp_path / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_model_takes_as_many_threads_as_it_is_told(tmp_path, trained, deployment, monkeypatch, kind):
+    engines, told = deployment("engines"), []
+    export(flags(trained, tmp_path, format=kind))
+    if kind == "onnx":
+        import onnxruntime
+
+        class Session(onnxruntime.InferenceSession):
+            def __init__(self, path, options, **given):
+                told.append(options.intra_op_num_threads)
+                super().__init__(path, options, **given)
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    else:
+        from paddle import inference
+
+        class Config(inference.Config):
+            def set_cpu_math_library_num_threads(self, number):
+                told.append(number)
+                super().set_cpu_math_library_num_threads(number)
+
+        monkeypatch.setattr(inference, "Config", Config)
+    deploy = {"model": "model.onnx"} if kind == "onnx" else dict(zip(("model", "params"), PADDLE_FILES))
+    engines.open_model(deploy, str(tmp_path), tiny.arguments(device="cpu", cpu_threads=2))
+    assert told == [2]

@@ -137,7 +137,7 @@ def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, reposit
     told = process.stderr.read()
     process.stderr.close()
     assert process.wait(timeout=120) == 141
-    said = f"passed over {tmp_path / 'photos' / 'b.jpg'}: cut off, or no image that OpenCV reads"
+    said = f"passed over {tmp_path / 'photos' / 'b.jpg'}: it is cut off, or no image that OpenCV reads"
     assert told.splitlines() == ([said] if broken else [])
     assert sorted(os.listdir(tmp_path / "masks")) == ["a.png", "a_color.png"]
 

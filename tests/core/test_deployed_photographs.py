@@ -17,7 +17,7 @@ def photographs(deployment):
 
 
 @pytest.mark.parametrize("kind", ["baseline", "progressive", "thumbnail", "trailer"])
-def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, photographs, kind):
+def test_an_image_that_is_cut_off_is_refused_as_in_training(tmp_path, photographs, kind):
     picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype="uint8")
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == "progressive")]
     whole = cv2.imencode(".jpg", picture, flags)[1].tobytes()
@@ -32,10 +32,12 @@ def test_an_image_that_is_cut_off_is_none_as_training_refuses_it(tmp_path, photo
         np.testing.assert_array_equal(photographs.read_image(str(path))[..., ::-1], cv2.imread(str(path)))
     for length in (end - 1, end - 60, end // 2, end // 4, 30, 0):
         path.write_bytes(whole[:length])
-        assert photographs.read_image(str(path)) is None, length
+        with pytest.raises(photographs.ImageError, match="it is cut off"):
+            photographs.read_image(str(path))
         with pytest.raises(SampleError):
             reading.read_image(str(path))
-    assert photographs.read_image(str(tmp_path / "gone.jpg")) is None
+    with pytest.raises(photographs.ImageError, match="there is no such file"):
+        photographs.read_image(str(tmp_path / "gone.jpg"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
@@ -43,22 +45,29 @@ def test_a_pipe_is_not_waited_for(tmp_path, photographs):
     os.mkfifo(tmp_path / "a.jpg")
     cv2.imwrite(str(tmp_path / "b.jpg"), np.zeros((8, 8, 3), "uint8"))
     assert photographs.image_files(str(tmp_path)) == [str(tmp_path / "b.jpg")]
-    assert photographs.read_image(str(tmp_path / "a.jpg")) is None
+    with pytest.raises(photographs.ImageError, match="there is no such file"):
+        photographs.read_image(str(tmp_path / "a.jpg"))
 
 
-@pytest.mark.parametrize("fault", ["encoding", "gone", "empty"])
+@pytest.mark.parametrize("fault", ["encoding", "gone", "empty", "null"])
 def test_a_list_that_cannot_be_read_is_refused(tmp_path, photographs, monkeypatch, fault):
     path = tmp_path / "list.txt"
-    path.write_bytes({"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n"}[fault])
-    told = {"encoding": "is no text in UTF-8", "gone": "Permission denied", "empty": "there is no image at"}
+    content = {"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n", "null": b"a\0.jpg\n"}
+    path.write_bytes(content[fault])
+    told = {
+        "encoding": "is no text in UTF-8",
+        "gone": "Permission denied",
+        "empty": "there is no image at",
+        "null": "holds a null character",
+    }
     if fault == "gone":
-        monkeypatch.setattr("builtins.open", refusing)
+        monkeypatch.setattr("pathlib.Path.read_text", refusing)
     with pytest.raises(photographs.UserError, match=told[fault]):
         photographs.image_files(str(path))
 
 
 def refusing(*args, **kwargs):
-    """An `open` of files that are not one's own."""
+    """What reading a file that is not one's own comes to."""
     raise PermissionError(13, "Permission denied")
 
 

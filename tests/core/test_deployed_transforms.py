@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from paddleseg.core.deploy_file import DEPLOYABLE
+from paddleseg.core.deploy_limits import DEPLOYABLE
 from paddleseg.cvlibs.builder import build_transforms
 from paddleseg.transforms import Compose
 
@@ -55,6 +55,16 @@ def test_an_export_knows_which_transforms_are_deployed(transforms):
         ([{"type": "Resize", "target_size": 8}], "of the deploy.yaml: .*; it takes .target_size="),
         ([{"type": "ResizeByLong"}], "'long_size'; it takes .long_size."),
         ([{"type": "ResizeByShort", "short_size": [8, 9]}], "one of several sizes is drawn anew"),
+        ([{"type": ["Resize"]}], "'Resize'. is not one that infer.py knows"),
+        ([{"type": "Resize", "target_size": [0, 8]}], "target_size must be whole numbers above 0, 2 of them"),
+        ([{"type": "Resize", "target_size": ["a", 8]}], "target_size must be whole numbers above 0"),
+        ([{"type": "Resize", "size_divisor": "x"}], "size_divisor must be whole numbers above 0, 1 of them"),
+        ([{"type": "ResizeByLong", "long_size": "x"}], "long_size must be whole numbers above 0"),
+        ([{"type": "ResizeByLong", "long_size": 0}], "long_size must be whole numbers above 0"),
+        ([{"type": "ResizeByShort", "short_size": [None]}], "short_size must be whole numbers above 0"),
+        ([{"type": "LimitLong", "max_long": "x"}], "max_long and min_long must be whole numbers above 0"),
+        ([{"type": "Normalize", "std": [0, 1, 1]}], "std hold no 0"),
+        ([{"type": "Normalize", "mean": [[0.5]]}], "must be lists of 1 or 3 numbers"),
         ([{"target_size": [8, 8]}], "must be a list of `type: ...`"),
         (["Resize"], "must be a list of `type: ...`"),
         (None, "must be a list of `type: ...`, not None"),
@@ -66,6 +76,6 @@ def test_transforms_of_a_deployment_that_are_wrong_are_told(transforms, given, t
 
 
 def test_transforms_that_do_not_suit_an_image_are_told(transforms):
-    steps = transforms.steps_of([{"type": "Normalize", "mean": [0.5, 0.5]}])
+    steps = transforms.steps_of([{"type": "Normalize", "mean": [0.5, 0.5, 0.5]}])
     with pytest.raises(transforms.ImageError, match="do not suit it: operands could not be broadcast"):
-        transforms.prepared(np.zeros((8, 9, 3), "uint8"), steps)
+        transforms.prepared(np.zeros((8, 9), "uint8"), steps)

@@ -132,7 +132,7 @@ def test_a_broken_image_is_named_and_passed_over(tmp_path, columns, capsys):
     told = flags([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     with pytest.raises(UserError) as error:
         predict_images(told)
-    assert str(error.value) == f"1 of 3 images could not be read: {tmp_path / 'photos/b.jpg'}"
+    assert str(error.value) == f"1 of 3 images could not be predicted: {tmp_path / 'photos/b.jpg'}"
     assert f"passed over {tmp_path / 'photos/b.jpg'}: cannot read image" in capsys.readouterr().out
     assert os.listdir(tmp_path / "out/pseudo_color_prediction") == ["a.png", "c.png"]
 
@@ -144,7 +144,7 @@ def test_an_image_whose_truth_cannot_be_shown_is_passed_over(tmp_path, columns, 
     if fault != "missing":
         cv2.imwrite(str(tmp_path / "mask.png"), truth + 300 if fault == "value" else truth)
     (tmp_path / "list.txt").write_text("a.png mask.png\n")
-    with pytest.raises(UserError, match=r"1 of 1 image could not be read"):
+    with pytest.raises(UserError, match=r"1 of 1 image could not be predicted"):
         predict_images(flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
     told = {"missing": "there is no such file", "size": "differ in size", "value": "holds 300"}[fault]
     assert told in capsys.readouterr().out
@@ -212,7 +212,9 @@ def test_the_command(repository, tmp_path, trained):
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines() == [f"error: 1 of 2 images could not be read: {tmp_path / 'broken.png'}"]
+    assert done.stderr.splitlines() == [
+        f"error: 1 of 2 images could not be predicted: {tmp_path / 'broken.png'}"
+    ]
     assert "1 image predicted: masks in out/pseudo_color_prediction" in done.stdout
     assert len(written(tmp_path / "out")) == 3
 

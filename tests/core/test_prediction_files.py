@@ -1,5 +1,7 @@
 """The files that predict.py leaves: masks, overlays, probabilities and sheets."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -49,11 +51,12 @@ def test_a_format_that_cannot_be_written_becomes_png(tmp_path, columns):
     assert written(tmp_path / "out") == ["added_prediction/frame.png", "pseudo_color_prediction/frame.png"]
 
 
-def test_a_disk_that_refuses_is_said(tmp_path, columns):
+def test_a_disk_that_refuses_is_said(tmp_path, columns, capsys):
     photograph(tmp_path / "a.png")
     (tmp_path / "out/pseudo_color_prediction/a.png").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"cannot write .*a\.png: Is a directory"):
+    with pytest.raises(UserError, match="1 of 1 image could not be predicted"):
         predict_images(flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out"))
+    assert re.search(r"cannot write .*a\.png: Is a directory", capsys.readouterr().out)
 
 
 def test_colours_may_be_chosen(tmp_path, columns):

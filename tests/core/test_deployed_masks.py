@@ -1,0 +1,111 @@
+"""deploy/infer.py as a command: the masks that it leaves, and what it must not write over."""
+
+import os
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tiny
+
+from paddleseg.utils.pictures import class_colors
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype="uint8")
+MASK = np.arange(96, dtype="int32").reshape(1, 8, 12) % 3
+
+
+@pytest.fixture
+def infer(tmp_path, deployment, monkeypatch):
+    """Run the command with a model whose mask is `MASK`; returns its status."""
+    deployed = deployment("infer")
+    dic = {"model": "m.onnx", "transforms": [], "output_op": "argmax", "num_classes": 3}
+    config = tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": dic})
+
+    def model(batch):
+        clock[0] += 0.25
+        return MASK
+
+    clock = [0.0]
+    monkeypatch.setattr(deployed, "open_model", lambda *_: model)
+    monkeypatch.setattr(deployed.time, "perf_counter", lambda: clock[0])
+
+    def run(images, out):
+        given = {"--config": config, "--image_path": str(images), "--save_dir": str(out)}
+        monkeypatch.setattr(sys, "argv", ["infer.py", *(word for pair in given.items() for word in pair)])
+        try:
+            deployed.main()
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    return run
+
+
+def photos(folder, *names):
+    folder.mkdir()
+    for name in names:
+        cv2.imwrite(str(folder / name), PHOTO)
+    return folder
+
+
+def test_masks_are_classes_in_grey_and_in_colours(tmp_path, infer, capsys):
+    assert infer(photos(tmp_path / "photos", "a.jpg", "b.png"), tmp_path / "out") == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "b.png", "b_color.png"]
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED), MASK[0])
+    picture = cv2.imread(str(tmp_path / "out/a_color.png"))[..., ::-1]
+    np.testing.assert_array_equal(picture, np.reshape(class_colors(3), (-1, 3))[MASK[0]])
+    told = "latency of the model alone: median 250.0 ms (250.0 to 250.0 ms)"
+    assert capsys.readouterr().out.splitlines() == [f"images: 2, masks in {tmp_path / 'out'}", told]
+
+
+def test_a_second_run_writes_the_same_masks_again(tmp_path, infer):
+    folder = photos(tmp_path / "photos", "a.jpg")
+    assert [infer(folder, folder), infer(folder, folder)] == [0, 0]
+    assert sorted(os.listdir(folder)) == ["a.jpg", "a.png", "a_color.png"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a_color.png"])
+def test_what_another_has_written_stays(tmp_path, infer, capsys, name):
+    """As the masks of a data set, beside which no pictures for people lie."""
+    folder, masks = photos(tmp_path / "photos", "a.jpg"), photos(tmp_path / "masks", name)
+    before = (masks / name).read_bytes()
+    assert infer(folder, masks) == 2
+    assert f"{masks / name} is there and no mask of an earlier run" in capsys.readouterr().err
+    assert os.listdir(masks) == [name]
+    assert (masks / name).read_bytes() == before
+
+
+def test_a_photograph_is_not_written_over(tmp_path, infer, capsys):
+    folder = photos(tmp_path / "photos", "a.png")
+    before = (folder / "a.png").read_bytes()
+    assert infer(folder, folder) == 2
+    assert "a.png would be written over a photograph" in capsys.readouterr().err
+    assert (folder / "a.png").read_bytes() == before
+    assert os.listdir(folder) == ["a.png"]
+
+
+def test_a_mask_that_cannot_be_written_ends_none_of_the_others(tmp_path, infer, capsys):
+    folder = photos(tmp_path / "photos", "a.jpg", "b" * 246 + ".jpg", "c.jpg")
+    assert infer(folder, tmp_path / "out") == 2
+    out, err = capsys.readouterr()
+    assert "images: 2, masks in" in out
+    assert "b.jpg: cannot write " in err
+    assert err.splitlines()[-1] == "error: 1 of 3 images were passed over and have no mask"
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "c.png", "c_color.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, every name can be told in UTF-8")
+def test_a_name_that_is_no_utf_8_has_a_mask(tmp_path, infer):
+    folder = photos(tmp_path / "photos", "a.jpg")
+    try:
+        os.rename(folder / "a.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    assert infer(folder, tmp_path / "out") == 0
+    found = sorted(os.fsencode(name) for name in os.listdir(tmp_path / "out"))
+    assert found == [b"caf\xe9.png", b"caf\xe9_color.png"]
+
+
+def test_classes_are_enlarged_without_others_between_them(deployment):
+    mask = np.array([[[0, 2], [2, 0]]], "int32")
+    assert set(np.unique(deployment("infer").mask_of(mask, (9, 7), "argmax"))) == {0, 2}
