@@ -92,7 +92,7 @@ class History:
             self._unless_full(self._write, json.dumps(_finite(entry)))
 
     def _drop_after(self, iteration):
-        kept = [entry for entry in read_history(self._path) if entry["iteration"] <= iteration]
+        kept = [entry for _, entry in _entries(self._path) if entry["iteration"] <= iteration]
         with open(self._path + ".part", "w", encoding="utf-8") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in kept)
         os.replace(self._path + ".part", self._path)
@@ -111,32 +111,53 @@ class History:
 def read_history(path):
     """Return the objects of a `history.jsonl`, a list of dicts, in its order; [] where there is no such file.
 
-    A line that is no such object, as one that a full disk cut off, or that has something else in a number's
-    place is left out. A number that was not finite is None.
+    A line that is no such object, as one that a full disk cut off, is left out. A number that was not finite
+    is None.
+
+    Raises:
+        UserError: the file cannot be read, or an object has something else in a number's place.
     """
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            entries = [_entry(line) for line in file]
+        numbered = _entries(path)
     except FileNotFoundError:
         return []
-    return [entry for entry in entries if entry is not None]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    for number, entry in numbered:
+        fault = _fault(entry)
+        if fault:
+            raise UserError(f"{path}:{number}: {fault}")
+    return [entry for _, entry in numbered]
+
+
+def _entries(path):
+    """Return [(number of the line, dict), ...], whatever stands in a number's place."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        numbered = [(number, _entry(line)) for number, line in enumerate(file, 1)]
+    return [(number, entry) for number, entry in numbered if entry is not None]
 
 
 def _entry(line):
     try:
-        entry = json.loads(line)
+        entry = _finite(json.loads(line))
     except ValueError:
         return None
     known = isinstance(entry, dict) and entry.get("kind") in ("train", "eval")
-    return entry if known and isinstance(entry.get("iteration"), int) and _holds_numbers(entry) else None
+    return entry if known and isinstance(entry.get("iteration"), int) else None
 
 
-def _holds_numbers(entry):
+def _fault(entry):
+    """Return what is wrong with the figures that a report takes from an object, None if nothing is."""
     losses, class_iou = entry.get("losses") or {}, entry.get("class_iou") or []
-    if not isinstance(losses, dict) or not isinstance(class_iou, list):
-        return False
-    figures = [*losses.values(), entry.get("miou"), *class_iou]
-    return all(figure is None or isinstance(figure, (int, float)) for figure in figures)
+    if not isinstance(losses, dict):
+        return f"losses must be {{name: number}}, not {losses!r}"
+    if not isinstance(class_iou, list):
+        return f"class_iou must be a list of numbers, not {class_iou!r}"
+    figures = [("miou", entry.get("miou"))]
+    figures += [(f"losses.{name}", value) for name, value in losses.items()]
+    figures += [(f"class_iou.{k}", value) for k, value in enumerate(class_iou)]
+    wrong = [(key, value) for key, value in figures if not isinstance(value, (int, float, type(None)))]
+    return "{} must be a number, not {!r}".format(*wrong[0]) if wrong else None
 
 
 def _finite(value):

@@ -130,6 +130,11 @@ class Config:
         """Return "file:line: a.b.0", where a key path was written and its dotted name, for messages."""
         return f"{self._where(path)}: {'.'.join(str(part) for part in path)}"
 
+    def call(self, where):
+        """Name `where` in messages, instead of the lines of a file that is no more."""
+        self.path = where
+        self._origins = {}
+
     def _where(self, path):
         """Return "file:line" of the nearest key at or above `path`; the file itself at the top."""
         while path and path not in self._origins:

@@ -10,7 +10,7 @@ import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
-from paddleseg.errors import UserError, counted, suggestion
+from paddleseg.errors import UserError, counted, one_line, suggestion
 from paddleseg.models.base import SegmentationModel
 from paddleseg.utils.onnx_session import open_session
 
@@ -140,11 +140,16 @@ class ONNXTeacher(SegmentationModel):
         count = images.shape[0]
         part = self._sizes[0] or count
         images = images.take(np.arange(-(-count // part) * part) % count, axis=0)
-        parts = [
-            self._session.run(self._outputs, {self._input: images[start : start + part]})
-            for start in range(0, len(images), part)
-        ]
+        parts = [self._run_part(images[start : start + part]) for start in range(0, len(images), part)]
         return [np.concatenate(outputs)[:count] for outputs in zip(*parts)]
+
+    def _run_part(self, images):
+        try:
+            return self._session.run(self._outputs, {self._input: images})
+        except Exception as error:  # of classes that are derived from nothing else
+            size = " x ".join(map(str, images.shape))
+            told = f"{self._path}: onnxruntime cannot run it on {size}: {one_line(error)}"
+            raise UserError(told) from error
 
 
 def _external_files(content):
@@ -200,6 +205,6 @@ def _check_size(shape, sizes, path):
         if sizes[axis] not in (None, shape[axis]):
             wanted = " x ".join(str(size or name) for size, name in zip(sizes, AXES))
             raise UserError(
-                f"{path}: it takes images of {wanted} alone, and the training's are {shape[2]} x {shape[3]}; "
+                f"{path}: it takes images of {wanted} alone, and these are {shape[2]} x {shape[3]}; "
                 f"export it with free H and W, or train at that size"
             )

@@ -11,7 +11,7 @@ from paddleseg.datasets.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.distill.onnx_teacher import ONNXTeacher
-from paddleseg.errors import UserError, counted
+from paddleseg.errors import UserError, counted, one_line
 from paddleseg.report.examples import compare, extremes, mask_of
 from paddleseg.report.pictures import data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of
@@ -69,7 +69,7 @@ def gallery(found, images, compared):
     try:
         return _gallery(*pair, images, compared)
     except UserError as error:
-        return Gallery(missing=f"The models could not be run: {' '.join(str(error).split())}")
+        return Gallery(missing=f"The models could not be run: {one_line(error)}")
 
 
 def _pair(found):
@@ -105,16 +105,16 @@ def _gallery(comparison, distilled, plain, images, compared):
     helped, hurt = extremes(examples, images)
     if not (helped or hurt):
         return Gallery(missing=_why_none(plain, distilled, examples))
-    teacher, note = _teacher(comparison, distilled)
-    if teacher is not None:
-        models = {"teacher": teacher, **models}
-    show = _Picturing(dataset, config, num_classes, models, (plain.name, distilled.name))
-    return Gallery(
-        [show(example) for example in helped],
-        [show(example) for example in hurt],
-        _colors(num_classes, class_names(dataset)),
-        [*_explained(plain, distilled, examples, len(dataset)), *([note] if note else [])],
-    )
+    show = _Picturing(dataset, config, num_classes, (plain.name, distilled.name))
+    notes = _explained(plain, distilled, examples, len(dataset))
+    try:
+        with_teacher = {"teacher": _teacher(comparison, distilled), **models}
+        shown = [[show(example, with_teacher) for example in group] for group in (helped, hurt)]
+    except UserError as error:
+        # The students have seen these images already: it is the teacher that is not here or cannot take them.
+        notes.append(f"The teacher is not shown: {one_line(error).rstrip('.')}.")
+        shown = [[show(example, models) for example in group] for group in (helped, hurt)]
+    return Gallery(*shown, _colors(num_classes, class_names(dataset)), notes)
 
 
 def _model(run):
@@ -122,52 +122,44 @@ def _model(run):
 
 
 def _teacher(comparison, distilled):
-    """Return the first teacher's model, or None, and what there is to say of that."""
+    """Return the first teacher's model; a `UserError` says why there is none."""
     for run in comparison.teachers:
         if run.weights:
-            return _model(run), None
+            return _model(run)
     teacher = next(iter(distilled.about.get("teachers") or []), {})
     path = teacher_file(teacher)
-    if not path or not os.path.exists(path):
-        return None, f"The teacher is not shown: its file, {path}, is not on this machine."
+    if not path:
+        raise UserError(f"{distilled.run_file} names no file of its weights")
+    if not os.path.exists(path):
+        raise UserError(f"its file, {path}, is not on this machine")
     where = f"{distilled.run_file}: teachers.0.config"
-    model = model_of(teacher["config"], teacher.get("weights"), where, distilled.about.get("config_path"))
+    model = model_of(
+        teacher.get("config") or {}, teacher.get("weights"), where, distilled.about.get("config_path")
+    )
     if isinstance(model, ONNXTeacher):
-        return _told_of_images(model, distilled, path)
-    return model, None
-
-
-def _told_of_images(model, distilled, path):
-    """Return an `ONNXTeacher` that knows how validation images come, or None, and what there is to say."""
-    (_, mean, std), *_ = normalizations(distilled.config, ["val_dataset"])
-    if not model.of_any_size:
-        return None, f"The teacher is not shown: its file, {path}, takes images of one size alone."
-    if mean is None:
-        return (
-            None,
-            f"The teacher is not shown: {path} must know how images are normalised; no config says it.",
-        )
-    model.normalized_by(mean, std)
-    return model, None
+        (_, mean, std), *_ = normalizations(distilled.config, ["val_dataset"])
+        if mean is None:
+            raise UserError(f"{path} must know how images are normalised, and no config says it")
+        model.normalized_by(mean, std)
+    return model
 
 
 class _Picturing:
     """Turns an `Example` into what is shown of it."""
 
-    def __init__(self, dataset, config, num_classes, models, scored):
+    def __init__(self, dataset, config, num_classes, scored):
         self._dataset = dataset
         self._samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
         self._config = config
         self._num_classes = num_classes
-        self._models = models
         self._scored = scored
 
-    def __call__(self, example):
+    def __call__(self, example, models):
         sample = self._samples[0, example.index]
         picture = photograph(self._dataset, example.index, sample)
         ignore_index = ignored_label(self._dataset)
         masks = {"photograph": None, "truth": sample["label"]}
-        masks.update({name: mask_of(model, sample, self._config) for name, model in self._models.items()})
+        masks.update({name: mask_of(model, sample, self._config) for name, model in models.items()})
         scores = dict(zip(self._scored, (example.plain, example.distilled)))
         pictures = [
             (

@@ -37,7 +37,7 @@ def builder_of(config, sections, where, beside=None, as_teacher=False):
         except UserError as error:
             # The lines of a file that is gone would lead astray.
             raise UserError(re.sub(re.escape(path) + r"(:\d+)?", lambda _: where, str(error))) from None
-    cfg.path = where
+    cfg.call(where)
     return SegBuilder(cfg)
 
 

@@ -103,7 +103,7 @@ def read_runs(folders):
     """Return the `Run` of each folder, with names that tell them apart.
 
     Raises:
-        UserError: a folder is no run, or is given twice.
+        UserError: a folder is no run, is given twice, or has a file that is not as a training writes it.
     """
     paths = [os.path.realpath(folder) for folder in folders]
     for folder, path in zip(folders, paths):

@@ -119,10 +119,14 @@ def class_scores(runs):
     columns = [run.best["class_iou"] for run in scored]
     labels, notes = _labels(scored, max(map(len, columns)))
     rows = [
-        [label, *(f"{column[k]:.4f}" if k < len(column) else UNKNOWN for column in columns)]
+        [label, *(_iou_text(column[k] if k < len(column) else None) for column in columns)]
         for k, label in enumerate(labels)
     ]
     return Table(["class", *(run.name for run in scored)], rows, notes)
+
+
+def _iou_text(iou):
+    return UNKNOWN if iou is None else f"{iou:.4f}"
 
 
 def _labels(runs, count):

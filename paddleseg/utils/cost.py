@@ -116,8 +116,8 @@ def _times(model, image, repeats, warmup):
 
 
 def _called(layer):
-    """Return the layers that are called in a layer's stead: those that a list or dict of layers holds."""
-    if not isinstance(layer, (nn.LayerList, nn.LayerDict)):
+    """Return the layers that are called in a layer's stead: those it holds, where it has no `forward`."""
+    if type(layer).forward is not nn.Layer.forward:
         return [layer]
     return [called for child in layer.children() for called in _called(child)]
 

@@ -118,15 +118,44 @@ def test_numbers_that_are_not_finite_are_null_and_torn_lines_are_left_out(tmp_pa
     history.add_training(figures(1, loss=math.nan))
     history.add_evaluation(scores(np.array([[3, 1], [0, 0]])), 1, ema=True)
     with open(tmp_path / "history.jsonl", "a", encoding="utf-8") as file:
-        file.write('[1]\n{"kind": "train"}\n')
-        for told in ('"losses": {"loss": "abc"}', '"losses": 1', '"miou": "1"', '"class_iou": [0, []]'):
-            file.write(f'{{"kind": "train", "iteration": 2, {told}}}\n')
+        file.write(
+            '[1]\n{"kind": "train"}\n{"kind": "train", "iteration": 2, "losses": {"loss": Infinity}}\n'
+        )
         file.write('{"kind": "train", "iterat')
-    train, evaluation = read_history(tmp_path / "history.jsonl")
+    train, evaluation, endless = read_history(tmp_path / "history.jsonl")
+    assert endless["losses"]["loss"] is None
     assert train["losses"]["loss"] is None
     assert evaluation["ema"] is True
     assert evaluation["class_iou"] == [0.75, 0.0]
     assert read_history(tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('"losses": {"loss": 1, "kd": "abc"}', "losses.kd must be a number, not 'abc'"),
+        ('"losses": [1]', "losses must be {name: number}, not [1]"),
+        ('"miou": "0.5"', "miou must be a number, not '0.5'"),
+        ('"class_iou": "abc"', "class_iou must be a list of numbers, not 'abc'"),
+        ('"class_iou": [0, []]', "class_iou.1 must be a number, not []"),
+    ],
+)
+def test_what_stands_in_a_numbers_place_is_refused_with_its_line_but_ends_no_training(tmp_path, said, told):
+    path = tmp_path / "history.jsonl"
+    path.write_text(f'{{"torn\n{{"kind": "eval", "iteration": 2, {said}}}\n', encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        read_history(path)
+    assert str(caught.value) == f"{path}:2: {told}"
+    History(str(tmp_path), start_iter=3).add_training(figures(4))
+    old, new = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert old == {"kind": "eval", "iteration": 2, **json.loads(f"{{{said}}}")}
+    assert new["iteration"] == 4
+
+
+def test_a_history_that_cannot_be_read_is_refused(tmp_path):
+    with pytest.raises(UserError) as caught:
+        read_history(tmp_path)
+    assert str(caught.value) == f"{tmp_path} cannot be read: Is a directory"
 
 
 def test_a_history_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):

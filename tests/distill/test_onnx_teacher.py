@@ -125,8 +125,16 @@ def test_a_fixed_batch_is_fed_part_by_part(tmp_path):
     for size in (1, 2, 5, 8):
         model = ONNXTeacher(graph(tmp_path / f"{size}.onnx", (size, 3, 4, 6), (size, 2, 4, 6)), 2)
         close(model.head_logits(images)[0], expected)
-    with pytest.raises(UserError, match="takes images of 8 x 3 x 4 x 6 alone, and the training's are 4 x 8;"):
+    with pytest.raises(UserError, match="takes images of 8 x 3 x 4 x 6 alone, and these are 4 x 8;"):
         model.head_logits(paddle.randn([5, 3, 4, 8]))
+
+
+def test_images_that_the_graph_cannot_take_are_refused_in_one_line(tmp_path):
+    model = ONNXTeacher(graph(tmp_path / "m.onnx"), 2)
+    model._input = "other"  # which fails as a graph of a fixed size inside does
+    with pytest.raises(UserError, match=r"m\.onnx: onnxruntime cannot run it on 1 x 3 x 4 x 6: .+") as caught:
+        model.head_logits(paddle.randn([1, 3, 4, 6]))
+    assert "\n" not in str(caught.value)
 
 
 def test_grey_images_are_refused():

@@ -161,6 +161,12 @@ def test_the_table_of_classes_names_them(made_up):
     assert table.notes == []
 
 
+def test_the_iou_of_a_class_that_is_no_number_is_unknown(made_up):
+    evaluation = {"kind": "eval", "iteration": 2, "miou": 0.5, "class_iou": [0.5, None]}
+    table = class_scores(read_runs([made_up("a", history=[evaluation]), made_up("b", miou=0.25)]))
+    assert table.rows == [["0", "0.5000", "0.2500"], ["1", "–", "0.2500"]]
+
+
 def test_names_that_some_runs_do_not_give_are_told_to_be_the_others(made_up):
     given = [named(made_up, "b", "??", {"type": "NoSuchSet"}), named(made_up, "a", ["soil", "leaf"])]
     table = class_scores(read_runs(given))

@@ -66,17 +66,52 @@ def test_times_of_the_parts_make_up_the_whole():
     assert parts == pytest.approx(costs["total"].seconds, rel=0.5)
 
 
-def test_the_time_of_a_list_of_layers_is_theirs():
-    class Listed(Parts):
+class Summed(nn.LayerList):
+    """A list that is called itself."""
+
+    def forward(self, x):
+        return sum(layer(x) for layer in self)
+
+
+class Held(nn.Layer):
+    """A layer that only holds another."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+
+def convolution():
+    return nn.Conv2D(3, 64, 7, padding=3)
+
+
+@pytest.mark.parametrize(
+    ("heads", "run"),
+    [
+        # The second is of training alone.
+        (lambda: nn.LayerList([convolution(), convolution()]), lambda heads, x: heads[0](x)),
+        (lambda: nn.LayerList([nn.LayerList([convolution()])]), lambda heads, x: heads[0][0](x)),
+        (lambda: nn.LayerDict({"main": convolution()}), lambda heads, x: heads["main"](x)),
+        (lambda: Held(convolution()), lambda heads, x: heads.layer(x)),
+        (lambda: Summed([convolution(), convolution()]), lambda heads, x: heads(x)),
+    ],
+    ids=["list", "nested", "dict", "holder", "called"],
+)
+def test_the_time_of_layers_that_another_holds_is_its_time(monkeypatch, heads, run):
+    class Holding(Parts):
         def __init__(self):
             super().__init__()
-            self.heads = nn.LayerList([nn.LayerList([nn.Conv2D(3, 64, 7, padding=3)]), nn.Conv2D(3, 64, 7)])
+            self.heads = heads()
 
         def forward(self, x):
-            return self.heads[0][0](x)  # the other is of training alone
+            return run(self.heads, super().forward(x)[0][:, :1].tile([1, 3, 1, 1]))
 
-    costs = cost.measure(Listed(), [1, 3, 64, 64], repeats=5)
-    assert costs[cost.REST].seconds < costs["heads"].seconds < costs["total"].seconds
+    # A clock that goes on by one with each look at it.
+    monkeypatch.setattr(cost, "_now", iter(range(10**6)).__next__)
+    costs = cost.measure(Holding(), [1, 3, 8, 8], repeats=2)
+    seconds = {part: costs[part].seconds for part in ("body", "head", "heads", cost.REST, "total")}
+    # Nine looks after the first: two at each of the four calls, and the last. What is between is the rest.
+    assert seconds == {"body": 2, "head": 1, "heads": 1, cost.REST: 5, "total": 9}
 
 
 def test_layers_without_a_formula_are_named():

@@ -1,0 +1,120 @@
+"""The teacher's picture beside its students': which model is shown, and what is said where none can be."""
+
+import shutil
+
+import pytest
+import tiny
+import yaml
+
+from paddleseg.errors import UserError
+from paddleseg.report import gallery as gallery_module
+from paddleseg.report.gallery import gallery
+from paddleseg.report.runs import comparisons, read_runs
+
+STUDENTS = ["photograph", "truth", "plain_0", "d"]
+
+
+@pytest.fixture
+def shown(trained, tmp_path):
+    """A function from the teacher of a distilled run to the captions of an image and what is said of it."""
+
+    def show(teacher):
+        folder = shutil.copytree(trained / "distilled_0", tmp_path / "d", dirs_exist_ok=True)
+        run = yaml.safe_load((folder / "run.yml").read_text(encoding="utf-8"))
+        run["teachers"] = [{**run["teachers"][0], **teacher}]
+        (folder / "run.yml").write_text(yaml.safe_dump(run), encoding="utf-8")
+        found = gallery(comparisons(read_runs([trained / "plain_0", folder])), images=1, compared=100)
+        assert found.missing is None
+        (image,) = [*found.helped, *found.hurt]
+        said = [note for note in found.notes if note.startswith("The teacher is not shown: ")]
+        return [caption.split()[0] for caption, _ in image.pictures], said
+
+    return show
+
+
+@pytest.fixture
+def onnx_model(repository):
+    """The model of the config of a teacher that is an ONNX file."""
+    pytest.importorskip("onnxruntime")
+    path = str(repository / "tests" / "golden" / "torch_teacher.onnx")
+    return {"type": "ONNXTeacher", "path": path, "num_classes": 2, "outputs": {"logits": "logits"}}
+
+
+def test_a_teacher_whose_weights_are_gone_is_not_shown(shown):
+    captions, said = shown({"weights": "/gone/model.pdparams"})
+    assert captions == STUDENTS
+    assert said == ["The teacher is not shown: its file, /gone/model.pdparams, is not on this machine."]
+
+
+def test_a_random_teacher_is_not_shown(shown, tmp_path):
+    captions, said = shown({"weights": None})
+    assert captions == STUDENTS
+    assert said == [f"The teacher is not shown: {tmp_path}/d/run.yml names no file of its weights."]
+
+
+def test_a_teacher_that_is_an_onnx_file_is_shown(shown, onnx_model):
+    captions, said = shown({"config": {"model": onnx_model}, "weights": None})
+    assert captions == ["photograph", "truth", "teacher", "plain_0", "d"]
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"path": "/gone/t.onnx"}, "its file, /gone/t.onnx, is not on this machine."),
+        ({"path": __file__}, "{run}: teachers.0.config: model: {path} cannot be loaded by onnxruntime: "),
+        ({"num_classes": 3}, "{run}: teachers.0.config: model: outputs.logits: {path} gives logits of shape"),
+        ({"width": 2}, "1 problem in the config {run}: teachers.0.config: {run}: teachers.0.config: "),
+    ],
+    ids=["gone", "no ONNX", "other classes", "unknown key"],
+)
+def test_an_onnx_teacher_that_cannot_be_built_costs_its_own_picture_alone(
+    shown, onnx_model, tmp_path, change, told
+):
+    model = {**onnx_model, **change}
+    captions, (said,) = shown({"config": {"model": model}, "weights": None})
+    assert captions == STUDENTS
+    told = told.format(run=tmp_path / "d" / "run.yml", path=model["path"])
+    assert said.startswith(f"The teacher is not shown: {told}")
+    assert "config.yml" not in said  # the file that it was rebuilt from is no file of the user's
+
+
+@pytest.mark.parametrize("side", [tiny.SIZE, 16])
+def test_an_onnx_teacher_of_one_size_is_shown_where_the_images_are_of_it(shown, onnx_model, tmp_path, side):
+    onnx = pytest.importorskip("onnx")
+    file = onnx.load(onnx_model["path"])
+    for axis in file.graph.input[0].type.tensor_type.shape.dim[2:]:
+        axis.dim_value = side
+    path = str(tmp_path / "t.onnx")
+    onnx.save(file, path)
+    captions, said = shown({"config": {"model": {**onnx_model, "path": path}}, "weights": None})
+    if side == tiny.SIZE:
+        assert (captions[2], said) == ("teacher", [])
+    else:
+        assert captions == STUDENTS
+        told = f"{path}: it takes images of N x 3 x 16 x 16 alone, and these are 32 x 32"
+        assert said[0].startswith(f"The teacher is not shown: {told}")
+
+
+class Told(gallery_module.ONNXTeacher):
+    """An ONNX teacher of no file that keeps what it is told of the images."""
+
+    def __init__(self):
+        object.__setattr__(self, "told", [])
+
+    def normalized_by(self, mean, std):
+        self.told.append((mean, std))
+
+
+def test_an_onnx_teacher_is_told_how_validation_images_come(monkeypatch):
+    def told(dataset):
+        about = {"teachers": [{"config": {"model": {"type": "ONNXTeacher", "path": __file__}}}]}
+        run = tiny.arguments(config={"val_dataset": dataset}, about=about, run_file="run.yml")
+        return gallery_module._teacher(tiny.arguments(teachers=[]), run).told
+
+    monkeypatch.setattr(gallery_module, "model_of", lambda *_: Told())
+    normalize = {"type": "Normalize", "mean": [0.4], "std": [0.3]}
+    assert told({"transforms": [normalize]}) == [((0.4,), (0.3,))]
+    assert told({"transforms": []}) == [((0.0,), (1 / 255,))]
+    with pytest.raises(UserError, match="must know how images are normalised, and no config says it"):
+        told({})
