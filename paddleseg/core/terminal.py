@@ -7,16 +7,13 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from paddleseg.core import parallel
 from paddleseg.utils.logger import logger
-from paddleseg.utils.progress_bar import Row, clock, shows_bars
+from paddleseg.utils.progress_bar import COUNTS, SHORTEST_BAR, Row, clock, shows_bars
 
-SHORTEST_BAR = 3  # columns that figures leave the bar
 # The row of the bar, for ever narrower terminals.
 FORMS = (
     "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
     "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}]",
-    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt}",
-    "{percentage:3.0f}% {n_fmt}/{total_fmt}",
-    "{percentage:3.0f}%",
+    *COUNTS,
 )
 GAP = 2  # columns between figures
 UNKNOWN_WIDTH = 1000  # columns where the terminal does not tell

@@ -12,6 +12,19 @@ from paddleseg.utils.logger import logger
 
 SECONDS_BETWEEN_LINES = 20
 CLEAR_FROM_HERE = "\r\x1b[J"  # of ECMA-48: this row and all below it
+SHORTEST_BAR = 3  # columns that a row's texts leave its bar
+COUNTS = (  # the row of any bar where there is no room for the bar itself
+    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt}",
+    "{percentage:3.0f}% {n_fmt}/{total_fmt}",
+    "{percentage:3.0f}%",
+)
+# The row of images, for ever narrower terminals; the first is tqdm's own.
+FORMS = (
+    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]",
+    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]",
+    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}]",
+    *COUNTS,
+)
 
 
 def shows_bars(stream):
@@ -46,7 +59,7 @@ def bar(iterable, total=None, label="", wanted=True, sizes=None):
             lines.advance(size)
         return
     # One below another bar goes away when it is done; left there, it would overwrite that one.
-    shown = Row(total=total, desc=label, unit="img", leave=None)
+    shown = _ImageRow(total=total, desc=label, unit="img", leave=None)
     with logging_redirect_tqdm([logger]), shown:
         for item, size in counted:
             yield item
@@ -88,14 +101,32 @@ class Row(tqdm):
         """Clear all rows if the terminal has another width than when they were drawn; return those."""
         columns = self.format_dict["ncols"]
         rows = [row for row in self._instances if isinstance(row, Row) and row.columns is not None]
+        changed = any(row.columns != columns for row in rows)
         self.columns = columns
-        if all(row.columns == columns for row in rows):
+        if not changed:
             return []
         self.fp.write(CLEAR_FROM_HERE)
         for row in rows:
             row.columns = columns
             row.sp = row.status_printer(row.fp)  # the old one would blank out what is gone
         return rows
+
+
+class _ImageRow(Row):
+    """A row that counts images, in the longest of `FORMS` that the terminal has room for."""
+
+    @property
+    def format_dict(self):
+        """What tqdm draws the row from."""
+        said = super().format_dict
+        if said["ncols"] is None or not said["total"]:
+            return said
+        return {**said, "bar_format": next((form for form in FORMS if _fits(form, said)), FORMS[-1])}
+
+
+def _fits(form, said):
+    form = form.replace("{bar}", " " * SHORTEST_BAR)
+    return len(tqdm.format_meter(**{**said, "bar_format": form, "ncols": None})) <= said["ncols"]
 
 
 class ProgressLines:

@@ -9,7 +9,7 @@ import termios
 
 import pyte
 
-LINES = 200  # more than any test writes
+LINES = 60  # more than any test writes; all are looked at each time
 
 
 class Terminal(io.StringIO):
