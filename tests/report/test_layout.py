@@ -33,11 +33,13 @@ const labels = [...document.querySelectorAll("svg")].map(svg => [...svg.querySel
 const overlap = labels.flatMap(boxes => boxes.flatMap((a, i) => boxes.slice(i + 1).filter(b =>
   a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom)));
 const smallest = Math.min(...[...document.querySelectorAll("svg text")].map(text => box(text).height));
+const gained = document.querySelector(".scroll"), hidden = gained.scrollWidth - gained.clientWidth;
 const images = [...document.images].filter(image => !image.complete || image.naturalWidth === 0);
 top.document.title = "layout: " + JSON.stringify({
   wide, seen, out: out.map(element => element.outerHTML.slice(0, 80)), cut: cut.map(text => text.textContent),
   overlap: overlap.length, smallest, images: images.length, text: getComputedStyle(document.body).color,
-  back: getComputedStyle(document.body).backgroundColor, tables: document.querySelectorAll(".scroll").length,
+  hidden, back: getComputedStyle(document.body).backgroundColor,
+  tables: document.querySelectorAll(".scroll").length,
 });
 };
 </script></body>
@@ -107,6 +109,7 @@ def test_nothing_sticks_out_is_cut_or_overlaps(pages, width, dark, text, back):
     assert layout["smallest"] > 9
     assert layout["images"] == 0
     assert layout["tables"] == 4
+    assert layout["hidden"] <= 0  # of what distillation gained, nothing is to be scrolled to
     assert (layout["text"], layout["back"]) == (text, back)
     shot = folder / f"{width}.png"
     browse(folder, page, f"{width},2400", *scheme, f"--screenshot={shot}")
