@@ -16,7 +16,10 @@ def read_deploy_file(path):
         with open(path, encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]
         missing = [key for key in ("model", "transforms") if key not in deploy]
-        if not (deploy.get("model", ".onnx").endswith(".onnx") or deploy.get("params", "").strip()):
+        named, sums = [deploy[key] for key in ("model", "params") if key in deploy], deploy.get("sha256", {})
+        if not all(isinstance(value, str) for value in [*named, *sums.values()]):
+            raise TypeError
+        if named and not named[0].endswith(".onnx") and not deploy.get("params"):
             missing.append("params, the file of the weights")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None

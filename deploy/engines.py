@@ -17,7 +17,7 @@ def open_model(deploy, folder, args):
         if not os.path.isfile(path):
             raise UserError(f"there is no file {path}, which the deploy.yaml names")
         # Paddle computes with weights that are cut off, and gets other masks.
-        told = (deploy.get("sha256") or {}).get(key)
+        told = deploy.get("sha256", {}).get(key)
         if told is not None and sha256(path) != told:
             raise UserError(
                 f"{path} is not the file that was exported; is it cut off? Copy it again, or, if it was "

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from colors import colored, is_own, palette
 from deploy_file import input_shape, read_deploy_file, refuse_too_many
 from engines import open_model
 from errors import ImageError, UserError, one_line
-from photographs import COLORED, image_files, mask_names, read_image
+from photographs import image_files, mask_names, read_image
 from transforms import prepared, steps_of
 
 
@@ -147,16 +148,11 @@ def refuse_overwriting(files, masks):
                     f"--save_dir outside of --image_path, or rename the photograph"
                 )
             taken.add(os.path.realpath(file))
-        if len(there) == 1:
+        if there and not is_own(*pair):
             raise UserError(
-                f"{there[0]} is there and no mask of an earlier run, which would have "
-                f"{os.path.basename(pair[there[0] == pair[0]])} beside it; choose another --save_dir"
+                f"{there[0]} is there and no mask of an earlier run, which leaves a mask and beside it its "
+                f"picture in colours; choose another --save_dir"
             )
-
-
-def colored(path):
-    """Return where the picture for people lies, beside a mask."""
-    return os.path.splitext(path)[0] + f"{COLORED}.png"
 
 
 def write_mask(path, mask, colors):
@@ -181,21 +177,6 @@ def make_folder(path):
         os.makedirs(path, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
-
-
-def palette(num_classes):
-    """Return the colours of predict.py, uint8 256 x 3, RGB: green for the second of two classes, else VOC's.
-
-    PASCAL VOC deals the bits of a class out to the channels.
-    """
-    classes = np.arange(256)
-    colors = np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colors[:, channel] |= ((classes >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
-    if num_classes == 2:
-        colors[1] = 60, 220, 80
-    return colors
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from colors import COLORED, colored, decoded, is_own
 from errors import ImageError, UserError
 
-COLORED = "_color"  # is added to the name of a picture for people
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -44,15 +44,15 @@ def lines_of(path):
         raise UserError(f"the list {path} is no text in UTF-8") from None
     if "\0" in text:
         raise UserError(f"the list {path} holds a null character, which no file's name may")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def without_masks(files):
     """Return a folder's images without the masks in it, as predict.py leaves them out; say how many.
 
     A folder's files are masks if all are PNG with a palette or in grey, the first three hold 64 values at
-    most, and other folders hold other images. What this script has written before is known by its pairs, such
-    a NAME.png and NAME_color.png, wherever they lie.
+    most, and other folders hold other images. What this script has written before is known by its pairs, a
+    NAME.png and its NAME_color.png, wherever they lie.
     """
     own = own_masks(files)
     others = [file for file in files if file not in own]
@@ -74,11 +74,11 @@ def without_masks(files):
 
 def own_masks(files):
     """Return the set of those files that are masks of an earlier run, or their pictures for people."""
-    pictures = {
-        file[: -len(f"{COLORED}.png")] + ".png": file for file in files if file.endswith(f"{COLORED}.png")
-    }
-    masks = [file for file in files if file in pictures and is_flat(file) and is_few(file)]
-    return {*masks, *(pictures[mask] for mask in masks)}
+    pictures = {file for file in files if file.endswith(f"{COLORED}.png")}
+    masks = [
+        file for file in files if colored(file) in pictures and is_flat(file) and is_own(file, colored(file))
+    ]
+    return {*masks, *map(colored, masks)}
 
 
 def is_flat(file):
@@ -95,10 +95,7 @@ def is_flat(file):
 
 def is_few(file):
     """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
-    try:
-        image = cv2.imread(file, cv2.IMREAD_UNCHANGED)
-    except cv2.error:  # more pixels than OpenCV takes
-        image = None
+    image = decoded(file)
     if image is None:
         return False
     # One number a pixel: rows of them would be sorted ten times as slowly.

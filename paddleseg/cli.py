@@ -15,8 +15,9 @@ from paddleseg.errors import Stopped, UserError, one_line
 def run(main):
     """Run `main()`; a mistake of the user's, or too little memory, becomes one message and exit status 2.
 
-    What a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT), and what nobody reads any more, as
-    with `| head`, with 141, a shell's status of SIGPIPE.
+    What a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT), and what prints where
+    nobody reads any more, as with `| head`, with 141, a shell's status of SIGPIPE; log lines are dropped
+    then, and what is being done goes on.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # of names of files that are no UTF-8

@@ -1,13 +1,18 @@
 """What `deploy/infer.py`, which stands without this package, cannot do with an export, told as it is made."""
 
+import numpy as np
+
 from paddleseg.core.deploy_file import DEPLOYED, deployed_transforms
 from paddleseg.core.predict import MAX_CLASSES
 from paddleseg.cvlibs.builder import build_transforms
+from paddleseg.cvlibs.said import image_channels
 from paddleseg.errors import UserError
+from paddleseg.transforms import Compose
 from paddleseg.transforms.common import declared, refuse_train_only
 from paddleseg.utils.logger import logger
 
 DEPLOYABLE = ("Resize", "ResizeByLong", "ResizeByShort", "LimitLong", "Normalize")
+PROBES = ((61, 83), (83, 47))  # heights and widths that no config is written for
 
 
 def check_transforms(cfg):
@@ -54,15 +59,20 @@ def tell_of_shape(cfg, shape, num_classes):
         logger.warning(f"{told}; the graph itself has no such limit")
     if count not in (1, -1):
         logger.warning(f"--input_shape: deploy/infer.py gives a model one image at a time, not {count}")
-    fixed = height != -1 or width != -1
-    if fixed and [width, height] not in _resized_to(deployed_transforms(cfg)):
+    sizes = _sizes_after(cfg)
+    if not all(height in (-1, size[0]) and width in (-1, size[1]) for size in sizes):
         logger.warning(
             f"--input_shape: deploy/infer.py will pass over an image unless it is {width} x {height} (width "
-            f"x height, -1 is any) after the config's transforms, and no Resize of theirs makes it so"
+            f"x height, -1 is any) after the config's transforms, which do not make every image so"
         )
 
 
-def _resized_to(specs):
-    """Return the sizes, [width, height], that transforms bring any image to."""
-    resizes = [spec for spec in specs if spec["type"] == "Resize" and not spec.get("keep_ratio")]
-    return [list(spec.get("target_size", (512, 512))) for spec in resizes]
+def _sizes_after(cfg):
+    """Return the sizes, [(height, width)], that the deployed transforms bring two images to."""
+    compose = Compose(build_transforms(deployed_transforms(cfg)), img_channels=image_channels(cfg.dic))
+    channels = [image_channels(cfg.dic)] if image_channels(cfg.dic) > 1 else []
+    try:
+        images = [compose({"img": np.zeros([*size, *channels], np.uint8)})["img"] for size in PROBES]
+    except UserError:  # a Padding to less, of which infer.py knows nothing
+        return []
+    return [image.shape[1:] for image in images]

@@ -64,6 +64,7 @@ def export(args):
     parallel.set_device("cpu")
     shape = _shape(args.input_shape or (-1, image_channels(cfg.dic), -1, -1))
     model = trained_model(SegBuilder(cfg), args.model_path, "export")
+    _refuse_nan(model)
     num_classes = _num_classes(model, shape)
     tell_of_shape(cfg, shape, num_classes)
     exported = ExportedModel(model, args.output_op)
@@ -121,7 +122,7 @@ def _num_classes(model, shape):
     """Run a model on zeros, which making a graph of it does not, and return how many classes it has.
 
     Raises:
-        UserError: it does not take such an input, or its weights are such that it computes no numbers.
+        UserError: it does not take such an input.
     """
     tried = [size if size != -1 else free for size, free in zip(shape, (1, None, *onnx_file.NOISE_SIZES[0]))]
     try:
@@ -129,10 +130,15 @@ def _num_classes(model, shape):
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
         told = one_line(error)[:300]
         raise UserError(f"--input_shape: the model does not run on an input of {tried}: {told}") from error
-    logits = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-    if paddle.isnan(logits).any():
-        raise UserError("the model computes NaN, no numbers: its weights are of a training that diverged")
-    return logits.shape[1]
+    return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).shape[1]
+
+
+def _refuse_nan(model):
+    """Refuse weights of a training that diverged, whose masks would be of one class all over."""
+    floats = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+    wrong = [name for name, value in floats.items() if bool(paddle.isnan(value).any())]
+    if wrong:
+        raise UserError(f"the weights hold NaN, no numbers, such as {wrong[0]}: their training has diverged")
 
 
 def _shape(given):

@@ -12,6 +12,7 @@ from paddleseg.core.onnx_operations import convertible
 from paddleseg.core.static_graph import save_graph
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
+from paddleseg.datasets.dataset import Dataset
 from paddleseg.errors import UserError, counted, one_line
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import image_files
@@ -126,7 +127,8 @@ def compare(path, exported, cfg, args, shape):
     if -1 in shape and source != _NOISE:
         # What the images do not show: several at once, and a side that the pyramid's bins do not divide.
         taken = [batch for batch in _noise(shape) if _takes(exported, batch)]
-        _compare(run, exported, f"{_NOISE} of other sizes", taken)
+        if taken:
+            _compare(run, exported, f"{_NOISE} of other sizes", taken)
 
 
 def _compare(run, exported, source, batches):
@@ -140,8 +142,6 @@ def _compare(run, exported, source, batches):
         equal += int((classes == _classes(output)).sum())
         close += int((np.abs(theirs - ours) <= TOLERANCE * np.abs(ours).max()).all(axis=1).sum())
         total += classes.size
-    if not total:
-        return
     told = (
         f"{equal / total:.4%} of {total} pixels have the same class under onnxruntime and Paddle, on {source}"
     )
@@ -240,14 +240,13 @@ def _batches(cfg, args, shape):
     except UserError as error:
         logger.info(f"the config's validation images are not to be had: {error}")
         dataset = None
-    if dataset is None:
+    if not dataset:  # or an empty one
         return _NOISE, _noise(shape)
     count = min(len(dataset), args.max_images)
     source = f"{count} of the config's validation images"
-    files = getattr(dataset, "file_list", None)
-    if files is None:  # an own data set
+    if not isinstance(dataset, Dataset):  # an own one, which may read whatever it likes
         return source, (_fitted(dataset[i]["img"], shape) for i in range(count))
-    return source, (prepared(image) for image, *_ in files[:count])
+    return source, (prepared(image) for image, _ in dataset.file_list[:count])
 
 
 def _noise(shape):

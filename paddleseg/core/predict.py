@@ -114,12 +114,7 @@ class Predictor:
         Raises:
             UserError: the model does not run on it.
         """
-        images = paddle.to_tensor(sample["img"][np.newaxis])
-        try:
-            return infer(self.model, images, size, self.config, sample["trans_info"])
-        except (ValueError, TypeError, AssertionError, RuntimeError) as error:
-            told = f"the model does not run on an input of {list(images.shape)}: {one_line(error)[:300]}"
-            raise UserError(told) from error
+        return _logits(self.model, sample["img"], size, self.config, sample["trans_info"])
 
 
 def predict(model, image, size, config=WHOLE, trans_info=()):
@@ -130,8 +125,20 @@ def predict(model, image, size, config=WHOLE, trans_info=()):
         image: float32 C x H x W, an array as the transforms give it.
         size: (height, width) of the mask.
         config, trans_info: as `inference.infer` takes them.
+
+    Raises:
+        UserError: the model does not run on it, or there are more classes than a byte tells apart.
     """
-    return mask_of(infer(model, paddle.to_tensor(image[None]), size, config, trans_info))
+    return mask_of(_logits(model, image, size, config, trans_info))
+
+
+def _logits(model, image, size, config, trans_info):
+    images = paddle.to_tensor(image[np.newaxis])
+    try:
+        return infer(model, images, size, config, trans_info)
+    except (ValueError, TypeError, AssertionError, RuntimeError) as error:
+        told = f"the model does not run on an input of {list(images.shape)}: {one_line(error)[:300]}"
+        raise UserError(told) from error
 
 
 def mask_of(logits):

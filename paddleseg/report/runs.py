@@ -198,7 +198,18 @@ def _read_run_file(folder):
     whole = isinstance(about, dict) and isinstance(about.get("config"), dict) and about.get("role") in ROLES
     if not whole:
         raise UserError(f"{path} is not of a training: it must have a config and a role, train or distill")
+    teachers = about.get("teachers") or []
+    if not isinstance(teachers, list) or not all(map(_is_teacher, teachers)):
+        raise UserError(f"{path}: teachers must be a list of `config: {{model: ...}}` and `weights`, a path")
     return about
+
+
+def _is_teacher(teacher):
+    """Tell whether an item of `teachers` is such as a training writes."""
+    if not isinstance(teacher, dict) or not isinstance(teacher.get("config", {}), dict):
+        return False
+    model = (teacher.get("config") or {}).get("model", {})
+    return isinstance(model, dict) and isinstance(teacher.get("weights"), (str, type(None)))
 
 
 def _best_state(folder):

@@ -271,8 +271,10 @@ def test_weights_must_be_named_but_for_onnx(tmp_path, deployed):
         read(model="model.json", transforms=[])
     with pytest.raises(deployed.UserError, match="lacks model, transforms"):
         read(params="p")
-    with pytest.raises(deployed.UserError, match="is no deploy.yaml"):
-        read(model=5, transforms=[])
+    wrong = ({"model": 5}, {"model": "m.onnx", "params": 5}, {"model": "m.onnx", "sha256": ["a"]})
+    for deploy in wrong:
+        with pytest.raises(deployed.UserError, match="is no deploy.yaml"):
+            read(transforms=[], **deploy)
     assert read(model="model.onnx", transforms=[]) == {"model": "model.onnx", "transforms": []}
 
 

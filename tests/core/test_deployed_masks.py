@@ -64,15 +64,28 @@ def test_a_second_run_writes_the_same_masks_again(tmp_path, infer):
     assert sorted(os.listdir(folder)) == ["a.jpg", "a.png", "a_color.png"]
 
 
-@pytest.mark.parametrize("name", ["a.png", "a_color.png"])
-def test_what_another_has_written_stays(tmp_path, infer, capsys, name):
-    """As the masks of a data set, beside which no pictures for people lie."""
-    folder, masks = photos(tmp_path / "photos", "a.jpg"), photos(tmp_path / "masks", name)
-    before = (masks / name).read_bytes()
+@pytest.mark.parametrize("names", [["a.png"], ["a_color.png"], ["a.png", "a_color.png"]])
+def test_what_another_has_written_stays(tmp_path, infer, capsys, names):
+    """As the masks of a data set, beside which none or other pictures for people lie."""
+    folder, masks = photos(tmp_path / "photos", "a.jpg"), photos(tmp_path / "masks", *names)
+    if len(names) == 2:
+        cv2.imwrite(str(masks / "a.png"), MASK[0])
+    before = {name: (masks / name).read_bytes() for name in names}
     assert infer(folder, masks) == 2
-    assert f"{masks / name} is there and no mask of an earlier run" in capsys.readouterr().err
-    assert os.listdir(masks) == [name]
-    assert (masks / name).read_bytes() == before
+    assert f"{masks / names[0]} is there and no mask of an earlier run" in capsys.readouterr().err
+    assert {name: (masks / name).read_bytes() for name in os.listdir(masks)} == before
+
+
+@pytest.mark.parametrize("classes", [2, 3, 150, 256])
+def test_a_mask_of_any_number_of_classes_is_known_as_its_own(tmp_path, deployment, classes):
+    colors, infer = deployment("colors"), deployment("infer")
+    mask = (np.arange(600, dtype="int64").reshape(20, 30) % classes).astype("uint8")
+    path = str(tmp_path / "a.png")
+    infer.write_mask(path, mask, infer.palette(classes))
+    assert colors.is_own(path, colors.colored(path))
+    assert deployment("photographs").own_masks([path, colors.colored(path)]) == {path, colors.colored(path)}
+    infer.write_mask(path, mask, infer.palette(classes)[::-1])
+    assert not colors.is_own(path, colors.colored(path))
 
 
 def test_a_photograph_is_not_written_over(tmp_path, infer, capsys):
@@ -101,7 +114,7 @@ def test_a_name_that_is_no_utf_8_has_a_mask(tmp_path, infer):
         os.rename(folder / "a.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
     except OSError:
         pytest.skip("this file system takes no such name")
-    assert infer(folder, tmp_path / "out") == 0
+    assert [infer(folder, tmp_path / "out") for _ in range(2)] == [0, 0]
     found = sorted(os.fsencode(name) for name in os.listdir(tmp_path / "out"))
     assert found == [b"caf\xe9.png", b"caf\xe9_color.png"]
 

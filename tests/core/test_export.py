@@ -130,57 +130,6 @@ class TestOnnx:
         told = r"% of 7360 pixels have the same class .* on 2 images of --images"
         assert re.search(told, capsys.readouterr().out)
 
-    @pytest.mark.parametrize(("wrong", "kept"), [(1, True), (2, False)])
-    def test_one_pixel_of_ten_thousand_may_be_another_class(
-        self, tmp_path, trained, monkeypatch, wrong, kept
-    ):
-        """10240 of one image of 5; rounding moves as few."""
-        right, calls = onnx_file._classes, iter(range(100))
-
-        def few_wrong(output):
-            classes = right(output).copy()
-            if next(calls) == 1:
-                classes.reshape(-1)[:wrong] += 1
-            return classes
-
-        monkeypatch.setattr(onnx_file, "_classes", few_wrong)
-        cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (128, 80, 3)))
-        given = flags(trained, tmp_path / "out", format="onnx", images=[str(tmp_path / "a.png")])
-        if kept:
-            export(given)
-        else:
-            with pytest.raises(UserError, match=r"99\.9805% of 10240 pixels .*; 99\.99% must"):
-                export(given)
-        assert os.path.exists(tmp_path / "out" / "model.onnx") == kept
-
-    def test_images_go_through_the_transforms_that_are_deployed(self, tmp_path, trained, monkeypatch):
-        transforms = [{"type": "Resize", "target_size": [64, 96]}, {"type": "Normalize", "mean": [0.1]}]
-        dic = {"_base_": trained[0], "export": {"transforms": transforms}}
-        config = tiny.write_yaml(tmp_path / "c.yml", dic)
-        seen, right = [], onnx_file._fitted
-        monkeypatch.setattr(
-            onnx_file, "_fitted", lambda image, shape: seen.append(image) or right(image, shape)
-        )
-        export(flags((config, *trained[1:]), tmp_path / "out", format="onnx", max_images=2))
-        assert [image.shape for image in seen] == [(3, 96, 64)] * 2
-        picture = cv2.imread(os.path.join(trained[2], "JPEGImages", "val_0.jpg"))[..., ::-1]
-        expected = (cv2.resize(picture.astype("float32"), (64, 96)) / 255 - 0.1) / 0.5
-        np.testing.assert_allclose(seen[0], expected.transpose(2, 0, 1), rtol=1e-4, atol=1e-4)
-
-    def test_sizes_that_no_image_has_are_compared_too(self, tmp_path, trained, monkeypatch):
-        right = onnx_file._runner
-
-        def wrong_for_several(path, output_op):
-            run = right(path, output_op)
-            return lambda batch: [-output if len(batch) > 1 else output for output in run(batch)]
-
-        monkeypatch.setattr(onnx_file, "_runner", wrong_for_several)
-        with pytest.raises(
-            UserError, match="is wrong and was not kept: .* on images of seeded noise of other"
-        ):
-            export(flags(trained, tmp_path / "out", format="onnx", output_op="none"))
-        export(flags(trained, tmp_path / "out", format="onnx", output_op="none", input_shape=[1, 3, 32, 32]))
-
     @pytest.mark.parametrize("shape", [None, [1, 3, 32, 32]])
     def test_what_cannot_be_converted_is_told_what_would_do(self, tmp_path, trained, monkeypatch, shape):
         monkeypatch.setattr(onnx_file, "_CONVERSION", "raise SystemExit('[ERROR] no Frobnicate')")
@@ -298,60 +247,12 @@ def test_images_are_compared_for_onnx_alone(tmp_path, trained):
         export(flags(trained, tmp_path / "out", images=["x"]))
 
 
-@pytest.mark.parametrize(
-    ("transforms", "told"),
-    [
-        ([{"type": "ResizeByShort", "short_size": 8}, {"type": "Normalize"}], None),
-        ([{"type": "Resize", "interp": "RANDOM"}], "no way to do Resize as"),
-        ([{"type": "Padding", "target_size": [64, 64]}, {"type": "Normalize"}], "no way to do Padding as"),
-    ],
-)
-def test_transforms_that_a_deployment_lacks_are_told(tmp_path, trained, lines, transforms, told):
-    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
-    export(flags((config, *trained[1:]), tmp_path / "out"))
-    warned = [line for line in lines if "deploy/infer.py has" in line]
-    assert len(warned) == bool(told)
-    assert (told or "") in "".join(warned)
-
-
-@pytest.mark.parametrize(
-    ("section", "told"),
-    [
-        ([{"type": "Normalize"}], r"c\.yml:\d: export: must hold `transforms`"),
-        ({"transfroms": [{"type": "Normalize"}]}, r"c\.yml:\d: export.*transfroms"),
-        ({"transforms": "x"}, r"c\.yml:\d: export\.transforms"),
-        ({"transforms": [{"type": "Resize", "target_size": [0, 0]}]}, r"export\.transforms\.0.*target_size"),
-    ],
-)
-def test_the_section_of_the_export_is_checked(tmp_path, trained, section, told):
-    config = tiny.write_yaml(tmp_path / "c.yml", {"export": section, "_base_": trained[0]})
-    with pytest.raises(UserError, match=told):
-        export(flags((config, *trained[1:]), tmp_path / "out"))
-    assert not os.path.exists(tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("shape", "told"),
-    [
-        ([2, 3, 32, 32], ["gives a model one image at a time, not 2", "unless it is 32 x 32"]),
-        ([1, 3, 24, -1], ["unless it is -1 x 24"]),
-        ([1, 3, 24, 40], []),
-        ([-1, 3, -1, -1], []),
-    ],
-)
-def test_shapes_that_a_deployment_refuses_are_told(tmp_path, trained, lines, shape, told):
-    transforms = [{"type": "Resize", "target_size": [40, 24]}, {"type": "Normalize"}]
-    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
-    export(flags((config, *trained[1:]), tmp_path / "out", input_shape=shape))
-    warned = [line for line in lines if line.startswith("--input_shape: deploy/infer.py")]
-    assert len(warned) == len(told)
-    assert all(part in line for part, line in zip(told, warned))
-
-
 def test_weights_that_are_no_numbers_are_refused(tmp_path, trained):
     state = {name: value * float("nan") for name, value in paddle.load(trained[1]).items()}
     paddle.save(state, str(tmp_path / "nan.pdparams"))
-    with pytest.raises(UserError, match="the model computes NaN, no numbers"):
+    with pytest.raises(
+        UserError, match="the weights hold NaN, no numbers, such as .*: their training has diverged"
+    ):
         export(flags((trained[0], str(tmp_path / "nan.pdparams"), None), tmp_path / "out"))
 
 
@@ -360,22 +261,6 @@ def test_a_folder_in_the_place_of_a_file_is_told_and_nothing_is_replaced(tmp_pat
     with pytest.raises(UserError, match=r"--save_dir: .*deploy\.yaml is a folder; move it out of the way"):
         export(flags(trained, tmp_path / "out"))
     assert os.listdir(tmp_path / "out") == ["deploy.yaml"]
-
-
-def test_transforms_of_training_are_refused(tmp_path, trained):
-    transforms = [{"type": "RandomHorizontalFlip"}, {"type": "Normalize"}]
-    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
-    with pytest.raises(UserError, match="transforms of a deployment: RandomHorizontalFlip moves"):
-        export(flags((config, *trained[1:]), tmp_path / "out"))
-
-
-def test_more_classes_than_a_mask_holds_are_told(tmp_path, lines):
-    model = {**MODEL, "num_classes": 300}
-    config = tiny.write_yaml(tmp_path / "c.yml", {"model": model})
-    network = SegBuilder(Config(config, sections=("model",))).model
-    weights = tiny.save_weights(tmp_path / "w.pdparams", network)
-    export(flags((config, weights, None), tmp_path / "out"))
-    assert any("300 classes apart, but a mask of deploy/infer.py holds 256" in line for line in lines)
 
 
 def test_weights_are_needed(tmp_path, trained):

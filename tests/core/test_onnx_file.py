@@ -1,12 +1,17 @@
 """An ONNX file is compared with its model: in classes, and in the numbers that no class shows."""
 
+import os
+
+import cv2
+import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
 import tiny
-from exporting import converts, flags
+from exporting import MODEL, converts, flags
 from paddle.nn.functional import adaptive_avg_pool2d
 
+from paddleseg.core import onnx_file
 from paddleseg.core.export import export
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
@@ -70,3 +75,64 @@ def test_a_pooling_whose_bins_divide_the_size_is_kept(tmp_path, output_op):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["deploy.yaml", "model.onnx"]
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"))
     assert len(session.get_outputs()) == 1
+
+
+@pytest.mark.parametrize(("wrong", "kept"), [(1, True), (2, False)])
+def test_one_pixel_of_ten_thousand_may_be_another_class(tmp_path, trained, monkeypatch, wrong, kept):
+    """10240 of one image of 5; rounding moves as few."""
+    right, calls = onnx_file._classes, iter(range(100))
+
+    def few_wrong(output):
+        classes = right(output).copy()
+        if next(calls) == 1:
+            classes.reshape(-1)[:wrong] += 1
+        return classes
+
+    monkeypatch.setattr(onnx_file, "_classes", few_wrong)
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (128, 80, 3)))
+    given = flags(trained, tmp_path / "out", format="onnx", images=[str(tmp_path / "a.png")])
+    if kept:
+        export(given)
+    else:
+        with pytest.raises(UserError, match=r"99\.9805% of 10240 pixels .*; 99\.99% must"):
+            export(given)
+    assert os.path.exists(tmp_path / "out" / "model.onnx") == kept
+
+
+def test_images_go_through_the_transforms_that_are_deployed(tmp_path, trained, monkeypatch):
+    transforms = [{"type": "Resize", "target_size": [64, 96]}, {"type": "Normalize", "mean": [0.1]}]
+    dic = {"_base_": trained[0], "export": {"transforms": transforms}}
+    config = tiny.write_yaml(tmp_path / "c.yml", dic)
+    seen, right = [], onnx_file._fitted
+    monkeypatch.setattr(onnx_file, "_fitted", lambda image, shape: seen.append(image) or right(image, shape))
+    export(flags((config, *trained[1:]), tmp_path / "out", format="onnx", max_images=2))
+    assert [image.shape for image in seen] == [(3, 96, 64)] * 2
+    picture = cv2.imread(os.path.join(trained[2], "JPEGImages", "val_0.jpg"))[..., ::-1]
+    expected = (cv2.resize(picture.astype("float32"), (64, 96)) / 255 - 0.1) / 0.5
+    np.testing.assert_allclose(seen[0], expected.transpose(2, 0, 1), rtol=1e-4, atol=1e-4)
+
+
+def test_an_own_data_set_is_read_by_itself(tmp_path, trained, capsys):
+    """Whatever it calls `file_list`; one without images leaves noise."""
+    for length, told in (
+        (3, "on 3 of the config's validation images"),
+        (0, "on images of seeded noise\n"),
+    ):
+        dataset = {"type": "OwnScans", "length": length}
+        dic = {"model": MODEL, "imports": ["exporting"], "val_dataset": dataset}
+        config = tiny.write_yaml(tmp_path / "c.yml", dic)
+        export(flags((config, *trained[1:]), tmp_path / "out", format="onnx"))
+        assert told in capsys.readouterr().out
+
+
+def test_sizes_that_no_image_has_are_compared_too(tmp_path, trained, monkeypatch):
+    right = onnx_file._runner
+
+    def wrong_for_several(path, output_op):
+        run = right(path, output_op)
+        return lambda batch: [-output if len(batch) > 1 else output for output in run(batch)]
+
+    monkeypatch.setattr(onnx_file, "_runner", wrong_for_several)
+    with pytest.raises(UserError, match="is wrong and was not kept: .* on images of seeded noise of other"):
+        export(flags(trained, tmp_path / "out", format="onnx", output_op="none"))
+    export(flags(trained, tmp_path / "out", format="onnx", output_op="none", input_shape=[1, 3, 32, 32]))

@@ -3,10 +3,11 @@
 import os
 
 import cv2
+import numpy as np
 import pytest
 from predicting import Columns, flags, photograph, written
 
-from paddleseg.core.predict import predict_images
+from paddleseg.core.predict import predict, predict_images
 from paddleseg.errors import UserError
 
 MASKS, OVERLAYS = "pseudo_color_prediction", "added_prediction"
@@ -28,6 +29,14 @@ def test_an_image_that_the_model_does_not_take_is_passed_over(tmp_path, columns,
     told = capsys.readouterr().out
     assert "b.png: the model does not run on an input of [1, 3, 12, 5]: too narrow" in told
     assert written(tmp_path / "out" / MASKS) == ["a.png", "c.png"]
+
+
+def test_a_model_that_fails_is_told_as_the_users():
+    def failing(images):
+        raise ValueError("no such size")
+
+    with pytest.raises(UserError, match=r"does not run on an input of \[1, 3, 4, 6\]: no such size"):
+        predict(failing, np.zeros((3, 4, 6), "float32"), (4, 6))
 
 
 def test_an_image_whose_result_cannot_be_written_is_passed_over(tmp_path, columns, capsys):

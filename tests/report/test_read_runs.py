@@ -108,6 +108,10 @@ def test_the_best_is_the_histories_where_the_weights_say_nothing(made_up):
         ("[1, 2]", r"is not of a training"),
         ("{config: {}, role: juggle}", r"is not of a training"),
         ("{role: train}", r"is not of a training"),
+        ("{config: {}, role: distill, teachers: 5}", r"run\.yml: teachers must be a list of"),
+        ("{config: {}, role: distill, teachers: [null]}", r"run\.yml: teachers must be a list of"),
+        ("{config: {}, role: distill, teachers: [{config: {model: A}}]}", r"teachers must be a list of"),
+        ("{config: {}, role: distill, teachers: [{weights: 5}]}", r"teachers must be a list of"),
     ],
 )
 def test_a_folder_that_is_no_run_is_refused(tmp_path, text, message):

@@ -121,4 +121,5 @@ def test_a_picture_of_more_pixels_than_opencv_takes_is_no_mask_and_no_photograph
         cv2.imread(files[-4])
     assert mask_folders(files) == {}
     assert alone.without_masks(files) == files
-    assert alone.read_image(files[-4]) is None
+    with pytest.raises(alone.ImageError, match="no image that OpenCV reads"):
+        alone.read_image(files[-4])
