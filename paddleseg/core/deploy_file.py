@@ -1,9 +1,10 @@
 """`deploy.yaml`: what a deployed model needs to know of its config, in PaddleSeg's form."""
 
-import hashlib
 import os
 
 import yaml
+
+from paddleseg.core.folder import sha256
 
 DEPLOYED = ("export", "val_dataset")  # sections that say how an image is prepared, the first wins
 OUTPUT_DTYPES = {"argmax": "int32", "softmax": "float32", "none": "float32"}
@@ -31,11 +32,6 @@ def files_of(folder):
         return []
 
 
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
-
-
 def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
     """Write `deploy.yaml` to a folder.
 
@@ -55,7 +51,7 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
         "output_dtype": OUTPUT_DTYPES[output_op],
         "num_classes": num_classes,
         # So that a file that was cut off on its way is known: Paddle loads such weights.
-        "sha256": {key: _sha256(os.path.join(folder, name)) for key, name in names.items()},
+        "sha256": {key: sha256(os.path.join(folder, name)) for key, name in names.items()},
     }
     with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
         yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)

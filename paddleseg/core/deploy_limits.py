@@ -59,7 +59,7 @@ def tell_of_shape(cfg, shape, num_classes):
         logger.warning(f"{told}; the graph itself has no such limit")
     if count not in (1, -1):
         logger.warning(f"--input_shape: deploy/infer.py gives a model one image at a time, not {count}")
-    sizes = _sizes_after(cfg)
+    sizes = [] if height == width == -1 else _sizes_after(cfg)
     if not all(height in (-1, size[0]) and width in (-1, size[1]) for size in sizes):
         logger.warning(
             f"--input_shape: deploy/infer.py will pass over an image unless it is {width} x {height} (width "

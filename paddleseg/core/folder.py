@@ -130,7 +130,7 @@ def _difference(folder, files):
         size = os.path.getsize(path)
         if size != said["size"]:
             return f"{name} has {size} bytes instead of {said['size']}"
-        if _sha256(path) != said["sha256"]:
+        if sha256(path) != said["sha256"]:
             return f"{name} is not what was written (SHA-256)"
     return None
 
@@ -157,12 +157,13 @@ def _write_manifest(folder, names):
     for name in names:
         path = os.path.join(folder, name)
         _flush(path)
-        files[name] = {"size": os.path.getsize(path), "sha256": _sha256(path)}
+        files[name] = {"size": os.path.getsize(path), "sha256": sha256(path)}
     write_json({"files": files})(os.path.join(folder, MANIFEST))
     _flush(os.path.join(folder, MANIFEST))
 
 
-def _sha256(path):
+def sha256(path):
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
