@@ -15,11 +15,13 @@ def deployed_transforms(cfg, sections=DEPLOYED):
 
     By default those of a deployment: of `export`, or else of evaluation. Where there are none, `Normalize`.
     """
-    for section in sections:
-        found = (cfg.get(section) or {}).get("transforms")
-        if found:
-            return found
-    return [{"type": "Normalize"}]
+    section = deployed_section(cfg, sections)
+    return cfg[section]["transforms"] if section else [{"type": "Normalize"}]
+
+
+def deployed_section(cfg, sections=DEPLOYED):
+    """Return the section whose transforms `deployed_transforms` returns, None where no section lists any."""
+    return next((name for name in sections if (cfg.get(name) or {}).get("transforms")), None)
 
 
 def files_of(folder):

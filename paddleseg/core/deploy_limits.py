@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from paddleseg.core.deploy_file import DEPLOYED, deployed_transforms
+from paddleseg.core.deploy_file import deployed_section, deployed_transforms
 from paddleseg.core.predict import MAX_CLASSES
 from paddleseg.cvlibs.builder import build_transforms
 from paddleseg.cvlibs.said import image_channels
@@ -25,11 +25,10 @@ def check_transforms(cfg):
         UserError: one moves the image away from where its mask should lie, or cannot be built.
     """
     specs = deployed_transforms(cfg)
-    section = next((name for name in DEPLOYED if (cfg.get(name) or {}).get("transforms")), None)
     try:
         built = build_transforms(specs)
     except UserError as error:
-        raise UserError(f"{cfg.path}: {section}.{error}") from None
+        raise UserError(f"{cfg.path}: {deployed_section(cfg)}.{error}") from None
     refuse_train_only(built, f"{cfg.path}: transforms of a deployment")
     lacking = [
         spec["type"]

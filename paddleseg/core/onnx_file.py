@@ -1,5 +1,6 @@
 """A static graph as an ONNX file, and the proof that it computes what the model does."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -123,21 +124,27 @@ def compare(path, exported, cfg, args, shape):
     """
     run = _runner(path, exported.output_op)
     source, batches = _batches(cfg, args, shape)
-    _compare(run, exported, source, batches)
+    _compare(run, source, ((batch, _numbers(exported, batch)) for batch in batches))
     if -1 in shape and source != _NOISE:
         # What the images do not show: several at once, and a side that the pyramid's bins do not divide.
-        taken = [batch for batch in _noise(shape) if _takes(exported, batch)]
+        taken = []
+        for batch in _noise(shape):
+            with contextlib.suppress(Exception):  # not every model takes any size, and one may raise anything
+                taken.append((batch, _numbers(exported, batch)))
         if taken:
-            _compare(run, exported, f"{_NOISE} of other sizes", taken)
+            _compare(run, f"{_NOISE} of other sizes", taken)
 
 
-def _compare(run, exported, source, batches):
-    """Compare on batches that come from `source`, and log the outcome or raise `ConversionError`."""
+def _numbers(exported, batch):
+    with paddle.no_grad():
+        return exported.numbers(paddle.to_tensor(batch)).numpy()
+
+
+def _compare(run, source, answered):
+    """Compare on (batch, the model's numbers) that come from `source`; log it or raise `ConversionError`."""
     equal = close = total = 0
-    for batch in batches:
+    for batch, ours in answered:
         output, theirs = run(batch)
-        with paddle.no_grad():
-            ours = exported.numbers(paddle.to_tensor(batch)).numpy()
         classes = _classes(ours)
         equal += int((classes == _classes(output)).sum())
         close += int((np.abs(theirs - ours) <= TOLERANCE * np.abs(ours).max()).all(axis=1).sum())
@@ -153,16 +160,6 @@ def _compare(run, exported, source, batches):
             f"probabilities that differ by more than {TOLERANCE:.1%} of the largest"
         )
     logger.info(f"ONNX file compared: {told}")
-
-
-def _takes(exported, batch):
-    """Tell whether the model itself runs on a batch: not every one takes any size."""
-    try:
-        with paddle.no_grad():
-            exported.numbers(paddle.to_tensor(batch))
-    except Exception:  # a user's model may raise anything
-        return False
-    return True
 
 
 def _runner(path, output_op):
