@@ -24,7 +24,7 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg.commands import process, runtime  # noqa: E402
 from paddleseg.errors import UserError, suggestion  # noqa: E402
 
 PLAIN = "student alone"
@@ -221,8 +221,8 @@ class Benchmark:
 
 def scores(folder):
     """Return what a table shows of a `best_model` folder: its scores, parameters and weights."""
-    from paddleseg.utils.cost import parameter_count
-    from paddleseg.utils.weights import read_weights
+    from paddleseg.evaluation.cost import parameter_count
+    from paddleseg.weights.load import read_weights
 
     with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
         state = json.load(file)
@@ -249,4 +249,4 @@ def slug(name):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

@@ -20,7 +20,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
 import timing  # noqa: E402
 
-from paddleseg import cli, flags, runtime  # noqa: E402
+from paddleseg.commands import flags, process, runtime  # noqa: E402
 
 SIDE = 512  # of what the model is given
 PLAIN, NONE = "plain", "none"
@@ -163,8 +163,8 @@ def check_same(datasets):
 
 def turn(dataset, workers, args):
     """Return what reads all images once, in batches, and returns the seconds."""
-    from paddleseg.core.loading import load_batches, stack
     from paddleseg.datasets import EpochBatches, SeededSamples
+    from paddleseg.datasets.loading import load_batches, stack
 
     clock = timing.CLOCKS[args.clock]
     epochs = itertools.count()
@@ -202,4 +202,4 @@ def rows(chain, workers, seconds, args):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

@@ -23,7 +23,7 @@ import timing  # noqa: E402
 from step_variants import SETTINGS  # noqa: E402
 from turns import Turns, Worker  # noqa: E402
 
-from paddleseg import cli, flags, runtime  # noqa: E402
+from paddleseg.commands import flags, process, runtime  # noqa: E402
 
 DEFAULT, TUNED, OURS = "plain, default", "plain, tuned", "toolkit"
 
@@ -94,7 +94,7 @@ def serve(variant, model, size, classes, images, workers, folder, clock):
     import numpy as np
     import paddle
 
-    from paddleseg.core import evaluate as module
+    from paddleseg.evaluation import evaluator as module
 
     paddle.seed(0)
     network, dataset = build(model, classes), photographs(size, classes, images, folder)
@@ -187,4 +187,4 @@ def areas(pred, label, classes):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

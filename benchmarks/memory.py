@@ -28,7 +28,7 @@ from step_variants import (  # noqa: E402
     variant_name,
 )
 
-from paddleseg import cli, flags  # noqa: E402
+from paddleseg.commands import flags, process  # noqa: E402
 
 STAGES = ("imported", "prepared", "trained")
 
@@ -72,4 +72,4 @@ def table(peaks):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

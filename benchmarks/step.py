@@ -29,7 +29,7 @@ from step_variants import (  # noqa: E402
     variant_name,
 )
 
-from paddleseg import cli  # noqa: E402
+from paddleseg.commands import process  # noqa: E402
 
 
 def main():
@@ -93,4 +93,4 @@ def table(seconds):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

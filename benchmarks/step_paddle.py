@@ -14,7 +14,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 import step_setup  # noqa: E402
 from turns import Turns  # noqa: E402
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg.commands import process, runtime  # noqa: E402
 
 HOST_READS = 5
 
@@ -72,11 +72,11 @@ def plain(folder, batch, turns):
 def ours(folder, batch, turns, flags):
     """Run the toolkit's own command on the same configs, and let each of its updates be a turn."""
     runtime.prepare()
-    from paddleseg.core import fit
+    from paddleseg.training import fitting
 
     turns.note("imported")
 
-    class Update(fit.Update):
+    class Update(fitting.Update):
         def __call__(self, batches, iteration):
             return turns.take(lambda: super(Update, self).__call__(batches, iteration))
 
@@ -86,9 +86,9 @@ def ours(folder, batch, turns, flags):
     command += ["--batch_size", batch, "--iters", endless, "--save_interval", endless]
     command += ["--save_dir", os.path.join(folder, f"run_{os.getpid()}"), *flags]
     script = os.path.join(ROOT, "slim", "distill", "distill_train.py")
-    with mock.patch.object(fit, "Update", Update), mock.patch.object(sys, "argv", [script, *command]):
+    with mock.patch.object(fitting, "Update", Update), mock.patch.object(sys, "argv", [script, *command]):
         runpy.run_path(script, run_name="__main__")
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

@@ -13,7 +13,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
-from paddleseg import cli, runtime  # noqa: E402
+from paddleseg.commands import process, runtime  # noqa: E402
 
 QUICK_START = os.path.join(
     ROOT, "configs", "quick_start", "deeplabv3p_resnet{}_os8_optic_disc_512x512_1k_{}.yml"
@@ -80,7 +80,7 @@ def first_batch(builder):
     """Return (images float32 N x 3 x H x W, labels int64 N x H x W) as training reads them, as tensors."""
     import paddle
 
-    from paddleseg.core.loading import stack
+    from paddleseg.datasets.loading import stack
     from paddleseg.datasets.sampling import SeededSamples
 
     samples = SeededSamples(builder.train_dataset, 0)
@@ -123,4 +123,4 @@ def write_arrays(path, student, teacher, images, labels):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

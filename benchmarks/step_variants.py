@@ -8,7 +8,7 @@ import sys
 
 from turns import Worker
 
-from paddleseg import flags
+from paddleseg.commands import flags
 from paddleseg.errors import UserError
 from paddleseg.utils.cpu import usable_cores
 

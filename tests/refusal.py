@@ -2,14 +2,14 @@
 
 import pytest
 
-from paddleseg import cli
+from paddleseg.commands import process
 
 
 def refusal(capsys, call):
     """Run `call()` as a command does; return its message, having seen exit status 2 and no traceback."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as exit_:
-        cli.run(call)
+        process.run(call)
     message = capsys.readouterr().err
     assert exit_.value.code == 2
     assert message.startswith("error: ")

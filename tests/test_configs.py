@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from dataset_trees import write_tree
 
-from paddleseg.core.loading import load_batches, stack
-from paddleseg.core.step import SupervisedStep
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.cvlibs.eval_config import EvalConfig
 from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.datasets.loading import load_batches, stack
 from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.options.inference import EvalConfig
+from paddleseg.training.step import SupervisedStep
 
 FOLDER = pathlib.Path(__file__).parent.parent / "configs"
 SIZES = {"crop_size", "target_size"}

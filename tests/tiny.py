@@ -1,6 +1,5 @@
 """A data set, models and configs that are small enough to train within a test."""
 
-import argparse
 import os
 import re
 
@@ -10,9 +9,14 @@ import paddle
 import paddle.nn as nn
 import yaml
 
-from paddleseg.cvlibs import manager
-from paddleseg.flags import EVALUATION_FLAGS
+from paddleseg import core
+from paddleseg.commands.distill import teacher_configs
+from paddleseg.commands.train import NEEDED_TO_TRAIN
+from paddleseg.cvlibs import Config, manager
+from paddleseg.evaluation.photographs import prediction_config
+from paddleseg.exporting.exporter import export as export_config
 from paddleseg.models.base import SegmentationModel
+from paddleseg.options import DistillOptions, EvaluateOptions, ExportOptions, PredictOptions, TrainOptions
 
 SIZE = 32
 
@@ -119,48 +123,65 @@ def balance(model, bias, image):
     bias.set_value(bias + paddle.stack([paddle.median(disc - background), paddle.zeros([])]))
 
 
-def arguments(**given):
-    """Return the parsed flags of a command that trains or evaluates, their defaults changed by `given`."""
-    flags = {
-        "device": "cpu",
-        "num_workers": 0,
-        "opts": None,
-        "do_eval": False,
-        "no_eval": False,
-        "log_style": "plain",
-        "use_vdl": False,
-        "vdl_images": 2,
-        "resume_model": None,
-        "resume_anyway": False,
-        "use_ema": False,
-        "early_stop_intervals": None,
-        "accumulate_steps": 1,
-        "max_bad_steps": 10,
-        "max_bad_samples": 0,
-        "precision": "fp32",
-        "amp_level": "O1",
-        "data_format": "NCHW",
-        "to_static_training": False,
-        "profile": None,
-        "iters": None,
-        "batch_size": None,
-        "learning_rate": None,
-        "save_interval": 2,
-        "log_iters": 1,
-        "keep_checkpoint_max": 5,
-        "seed": 0,
-        "cache_images": "none",
-        "cache_images_limit": None,
-        "cache_images_dir": None,
-        "cache_views": None,
-        "teacher_cache": None,
-        "cache_dtype": "float16",
-        "teacher_opts": None,
-        "allow_random_teacher": False,
-        "list_taps": False,
-        "teacher_engine": "paddle",
-    }
-    return argparse.Namespace(**{**dict.fromkeys(EVALUATION_FLAGS), **flags, **given})
+OPTIONS = {"device": "cpu", "log_style": "plain"}
+TRAINING = {**OPTIONS, "vdl_images": 2, "save_interval": 2, "log_iters": 1}
+CHANGES = ("opts", "iters", "batch_size", "learning_rate")
+
+
+def training_config(path, given):
+    """Return the config of a training, and take what changes it out of `given`."""
+    changes = {name: given.pop(name) for name in CHANGES if name in given}
+    required = (*NEEDED_TO_TRAIN, "val_dataset") if given.get("do_eval") else NEEDED_TO_TRAIN
+    return Config(path, required=required, **changes)
+
+
+def train(config, **given):
+    """Train a config, a path; `given` are options and changes of the config."""
+    cfg = training_config(config, given)
+    return core.train(cfg, TrainOptions(**{**TRAINING, **given}))
+
+
+def distill(student_config, teacher_config, teacher_opts=None, **given):
+    """Distil configs, paths, into a student's; `given` are options and changes of the student's config."""
+    cfg = training_config(student_config, given)
+    paths = [teacher_config] if isinstance(teacher_config, str) else teacher_config
+    options = DistillOptions(**{**TRAINING, "teacher_engine": "paddle", **given})
+    return core.distill(cfg, teacher_configs(paths, teacher_opts), options)
+
+
+def evaluate(config, model_path=None, opts=None, num_workers=0, **test_config):
+    """Evaluate a config, a path; `test_config` is what flags change of it."""
+    sections = ("model", "val_dataset", "test_config")
+    cfg = Config(config, opts=opts, sections=sections, required=sections[:2], test_config=test_config)
+    return core.evaluate(cfg, EvaluateOptions(**OPTIONS, model_path=model_path, num_workers=num_workers))
+
+
+def predict(
+    config,
+    opts=None,
+    image_path=(),
+    model_path=None,
+    save_dir=".",
+    save_probabilities=False,
+    custom_color=None,
+    **test_config,
+):
+    """Predict with configs, paths; `test_config` is what flags change of it."""
+    options = PredictOptions(
+        image_path=image_path,
+        model_path=model_path,
+        save_dir=save_dir,
+        save_probabilities=save_probabilities,
+        custom_color=custom_color,
+        device="cpu",
+    )
+    core.predict([prediction_config(path, opts, test_config) for path in config], options)
+
+
+def export(config, opts=None, **given):
+    """Export a config, a path; `given` are options."""
+    sections = ("model", "val_dataset", "export")
+    export_config(Config(config, opts=opts, sections=sections, required=("model",)), ExportOptions(**given))
 
 
 DISTILL_FILE = """

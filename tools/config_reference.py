@@ -19,7 +19,7 @@ import config_keys  # noqa: E402
 from docstrings import meanings, prose  # noqa: E402
 from generated import ROOT, others_of_paddleslim, registries, write_or_check  # noqa: E402
 
-from paddleseg.cli import run  # noqa: E402
+from paddleseg.commands.process import run  # noqa: E402
 
 DOCUMENT = ROOT / "docs/config.md"
 COMMANDS = (
@@ -79,7 +79,7 @@ def document():
 
 def _keys():
     """Yield the sections on keys that belong to no component."""
-    from paddleseg.cvlibs.eval_config import EvalConfig
+    from paddleseg.options.inference import EvalConfig
 
     yield "## Files that build on others\n"
     yield _key_table(config_keys.FILES)
@@ -148,7 +148,7 @@ def parameter_table(component, filled_in=()):
         component: a class or function.
         filled_in: names of parameters that a config need not say.
     """
-    from paddleseg.cvlibs.signature import describe, expected_type, parameters
+    from paddleseg.utils.signature import describe, expected_type, parameters
 
     told = meanings(component)
     rows = []

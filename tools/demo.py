@@ -13,7 +13,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from paddleseg import cli  # noqa: E402
+from paddleseg.commands import process  # noqa: E402
 from paddleseg.errors import UserError  # noqa: E402
 
 TEACHER = os.path.join(ROOT, "configs/demo/teacher.yml")
@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--device", default="auto", choices=("auto", "gpu", "cpu"))
     parser.add_argument("--iters", type=int, help="of all three; for a quick look")
     args = parser.parse_args()
-    cli.prepare()
+    process.prepare()
     started = time.time()
     if not os.path.isdir(args.data):
         call([os.path.join(ROOT, "tools/make_optic_disc.py"), "--out", args.data])
@@ -99,7 +99,7 @@ def call(command):
 def load_model(config, weights):
     """Return the model of a config in eval mode, with the given weights."""
     from paddleseg.cvlibs import Config, SegBuilder
-    from paddleseg.utils.weights import load_weights
+    from paddleseg.weights.load import load_weights
 
     model = SegBuilder(Config(config, sections=("model",))).model
     load_weights(model, weights)
@@ -116,9 +116,9 @@ def draw(args, runs):
     import cv2
     import numpy as np
 
-    from paddleseg.core.predict import predict
     from paddleseg.cvlibs import Config, SegBuilder
-    from paddleseg.utils.cost import parameter_count
+    from paddleseg.evaluation.cost import parameter_count
+    from paddleseg.evaluation.photographs import predict
     from paddleseg.utils.pictures import GREEN, overlay, sheet
 
     configs = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT}
@@ -184,4 +184,4 @@ def table(runs, images, seconds):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    process.run(main)

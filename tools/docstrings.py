@@ -1,5 +1,6 @@
 """What docstrings say of a component and of its parameters."""
 
+import dataclasses
 import inspect
 import re
 
@@ -16,8 +17,10 @@ def prose(component):
 def meanings(component):
     """Return what each parameter of a class or function means, by its name.
 
-    What a class does not say itself it takes from the class that it is derived from.
+    A class inherits what it does not say itself. Options say it in the metadata of their fields.
     """
+    if dataclasses.is_dataclass(component):
+        return {field.name: field.metadata["meaning"] for field in dataclasses.fields(component)}
     found = {}
     for owner in reversed(inspect.getmro(component)) if inspect.isclass(component) else (component,):
         found.update(arguments(owner.__doc__ or ""))

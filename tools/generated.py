@@ -5,7 +5,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from paddleseg import runtime
+from paddleseg.commands import runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"lr_scheduler": "learning-rate schedules", "dataset": "data sets", "loss": "losses"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from paddleseg.cli import run  # noqa: E402
+from paddleseg.commands.process import run  # noqa: E402
 
 
 def main():

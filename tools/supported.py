@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from generated import ROOT, others_of_paddleslim, registries, write_or_check  # noqa: E402
 
-from paddleseg.cli import run  # noqa: E402
+from paddleseg.commands.process import run  # noqa: E402
 from paddleseg.errors import UserError  # noqa: E402
 
 BEGIN, END = "<!-- supported: begin -->", "<!-- supported: end -->"

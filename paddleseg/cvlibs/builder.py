@@ -6,10 +6,11 @@ from functools import cached_property
 
 import paddle
 
-from paddleseg.cvlibs import check, manager, said, signature
-from paddleseg.cvlibs.eval_config import EvalConfig
+from paddleseg.cvlibs import check, facts, manager
 from paddleseg.errors import UserError, one_line
-from paddleseg.utils.weights import load_weights
+from paddleseg.options.inference import EvalConfig
+from paddleseg.utils import signature
+from paddleseg.weights.load import load_weights
 
 
 class SegBuilder:
@@ -41,6 +42,25 @@ class SegBuilder:
         if pretrained is not None:
             load_weights(model, pretrained, skip_mismatched=skip)
         return model
+
+    def trained_model(self, model_path, purpose):
+        """Return the model with trained weights, in eval mode.
+
+        Args:
+            model_path: the weights; None for those that the config names as `model.pretrained`.
+            purpose: what the weights are for, such as "export", for the message.
+
+        Raises:
+            UserError: there are no weights, or they belong to another model.
+        """
+        if model_path is None and self.cfg.pretrained is None:
+            raise UserError(
+                f"{self.cfg.path}: no weights to {purpose}: give model_path, or model.pretrained in the config"
+            )
+        if model_path is not None:
+            load_weights(self.model, model_path)
+        self.model.eval()
+        return self.model
 
     @cached_property
     def train_dataset(self):
@@ -161,7 +181,7 @@ def _build_value(key, value, path):
     if isinstance(value, list):
         return [_build_value(key, item, f"{path}.{i}") for i, item in enumerate(value)]
     if isinstance(value, dict) and isinstance(value.get("type"), str):
-        registry = check.NESTED.get(key) or said.found_registry(value)
+        registry = check.NESTED.get(key) or facts.found_registry(value)
         if registry is not None:
             return build_component(value, registry, path)
     return value

@@ -5,10 +5,9 @@ import typing
 
 import paddle.nn as nn
 
-from paddleseg.cvlibs import manager, paddleseg_keys, signature
+from paddleseg.cvlibs import manager, paddleseg_keys
 from paddleseg.cvlibs.check_distill import AT, SUPPLIED_TO_LOSSES, DistillChecker
-from paddleseg.cvlibs.eval_config import EvalConfig
-from paddleseg.cvlibs.said import (
+from paddleseg.cvlibs.facts import (
     LOSS_SECTIONS,
     channel_counts,
     class_counts,
@@ -19,6 +18,8 @@ from paddleseg.cvlibs.said import (
     nested_losses,
 )
 from paddleseg.errors import UserError, suggestion
+from paddleseg.options.inference import EvalConfig
+from paddleseg.utils import signature
 
 COMPONENT_SECTIONS = {
     "model": manager.MODELS,

@@ -2,9 +2,10 @@
 
 import typing
 
-from paddleseg.cvlibs import manager, signature
+from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.errors import suggestion
+from paddleseg.utils import signature
 
 # Sections that training without a teacher passes over.
 DISTILLATION_SECTIONS = ("distill", "distill_loss", "unlabeled_dataset")

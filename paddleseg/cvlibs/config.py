@@ -3,16 +3,16 @@
 import importlib
 import os
 import sys
+from typing import Any, NamedTuple
 
 import yaml
 
 from paddleseg.cvlibs import paddleseg_keys
 from paddleseg.cvlibs.check import COMPONENT_SECTIONS, OTHER_SECTIONS, STEPS, Checker
-from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES
-from paddleseg.cvlibs.eval_config import with_flags
-from paddleseg.cvlibs.manager import BACKBONES, LOSSES
-from paddleseg.cvlibs.overrides import apply_overrides
-from paddleseg.cvlibs.said import (
+from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES, features_of, logits_at, num_unlabeled
+from paddleseg.cvlibs.class_names import class_names, said_names
+from paddleseg.cvlibs.facts import (
+    DATA_SECTIONS,
     LOSS_SECTIONS,
     channel_counts,
     class_counts,
@@ -20,10 +20,15 @@ from paddleseg.cvlibs.said import (
     ignore_indices,
     ignoring_components,
     nested_losses,
+    normalizations,
+    without_weights,
 )
-from paddleseg.cvlibs.signature import accepts, parameters
+from paddleseg.cvlibs.manager import BACKBONES, DATASETS, LOSSES
+from paddleseg.cvlibs.overrides import apply_overrides
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError
+from paddleseg.options.inference import with_flags
+from paddleseg.utils.signature import accepts, parameters
 
 # Reached as a user's own components are: by importing the module that registers them.
 BUILT_IN = (
@@ -32,11 +37,19 @@ BUILT_IN = (
     "paddleseg.transforms",
     "paddleseg.optimizers",
     "paddleseg.distill.connectors",
-    "paddleseg.distill.onnx_teacher",
+    "paddleseg.distill.teachers.onnx_teacher",
 )
 SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", *OTHER_SECTIONS)
+DEPLOYED = ("export", "val_dataset")  # sections that say how an image is prepared; the first one wins
 # Of the data sets' modes, the one whose samples need no mask.
 MODES = {"train_dataset": "train", "val_dataset": "val", "unlabeled_dataset": "test"}
+
+
+class Fact(NamedTuple):
+    """What a config states, and where, for messages."""
+
+    value: Any
+    place: str
 
 
 class ConfigError(UserError):
@@ -115,6 +128,99 @@ class Config:
         """Samples per iteration and process."""
         return self.dic["batch_size"]
 
+    @property
+    def num_classes(self):
+        """The number of classes, None where the config states none."""
+        return self.stated("num_classes").value
+
+    @property
+    def ignore_index(self):
+        """The label of pixels that do not count, 255 where the config states none."""
+        return self.stated("ignore_index").value
+
+    @property
+    def img_channels(self):
+        """The channels of the images that the model takes, 3 where the config states none."""
+        return self.stated("img_channels").value
+
+    @property
+    def unlabeled_per_batch(self):
+        """How many images of a process's batch come from the `unlabeled_dataset`, 0 without one."""
+        return num_unlabeled(self.dic)
+
+    @property
+    def training_sections(self):
+        """The sections whose images a distillation trains on, `train_dataset` and `unlabeled_dataset` or one."""
+        count = self.unlabeled_per_batch
+        labeled = ["train_dataset"] if count < self.batch_size else []
+        return [*labeled, *(["unlabeled_dataset"] if count else [])]
+
+    @property
+    def normalization(self):
+        """The `Fact` of (mean, std) by which `Normalize` changes the images that a distillation trains on.
+
+        Raises:
+            UserError: a data set does not state them, or two state different ones.
+        """
+        facts = [
+            Fact((mean, std), self.place(*path))
+            for path, mean, std in normalizations(self.dic, self.training_sections)
+        ]
+        for fact in facts:
+            if fact.value[0] is None:
+                raise UserError(f"{fact.place}: no transforms here say how images are normalised")
+            if fact.value != facts[0].value:
+                raise UserError(f"{fact.place}: images are normalised differently at {facts[0].place}")
+        return facts[0]
+
+    @property
+    def logits_at(self):
+        """Where `distill_loss` compares logits: "full", at the images' size, or "head", as heads give them."""
+        return logits_at(self.dic)
+
+    @property
+    def teacher_weighting(self):
+        """How the logits of several teachers are joined, "mean" or "confidence"."""
+        return self.get("distill", {}).get("teacher_weighting", "mean")
+
+    @property
+    def feature_specs(self):
+        """The list `distill.features`, [] where there is none."""
+        return features_of(self.dic)
+
+    @property
+    def class_names(self):
+        """What the classes are called, a tuple; () where no labelled data set names them."""
+        return next(filter(None, map(self._names_in, DATA_SECTIONS)), ())
+
+    @property
+    def model_type(self):
+        """The name of the model's class."""
+        return self.dic["model"]["type"]
+
+    @property
+    def pretrained(self):
+        """The weights that `model.pretrained` names, None where it names none."""
+        return self.dic["model"].get("pretrained") or None
+
+    def stated(self, name):
+        """Return the `Fact` of "num_classes", "ignore_index" or "img_channels": the first value and its place.
+
+        Where the config states none, the value is the default (None, 255 and 3) and the place is the file.
+        """
+        found, default = {
+            "num_classes": (class_counts(self.dic, SECTIONS), None),
+            "ignore_index": (ignore_indices(self.dic, SECTIONS), 255),
+            # The backbone's, where it states them, stand last and decide.
+            "img_channels": (channel_counts(self.dic, (*DATA_SECTIONS, "model"))[::-1], 3),
+        }[name]
+        return Fact(found[0][1], self.place(*found[0][0])) if found else Fact(default, self.path)
+
+    def without_weights(self):
+        """Forget which weights the model and its parts begin with; shapes do not depend on weights."""
+        without_weights(self.dic["model"])
+        return self
+
     def __getitem__(self, section):
         return self.dic[section]
 
@@ -134,6 +240,22 @@ class Config:
         """Name `where` in messages, instead of the lines of a file that is no more."""
         self.path = where
         self._origins = {}
+
+    def deployed_transforms(self, sections=DEPLOYED):
+        """Return the transforms of an image alone, as the first of `sections` with some lists them.
+
+        By default those of a deployment: of `export`, else of evaluation. Where there are none, `Normalize`.
+        """
+        section = self.deployed_section(sections)
+        return self.dic[section]["transforms"] if section else [{"type": "Normalize"}]
+
+    def deployed_section(self, sections=DEPLOYED):
+        """Return the section whose transforms `deployed_transforms` returns, None if there is none."""
+        return next((name for name in sections if (self.get(name) or {}).get("transforms")), None)
+
+    def _names_in(self, section):
+        spec = self.dic.get(section)
+        return said_names(spec) or class_names(component_of(spec, DATASETS))
 
     def _where(self, path):
         """Return "file:line" of the nearest key at or above `path`; the file itself at the top."""

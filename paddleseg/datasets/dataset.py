@@ -6,7 +6,7 @@ from typing import Callable, Optional, Sequence
 import numpy as np
 
 from paddleseg.cvlibs import manager
-from paddleseg.datasets.class_names import check_class_names
+from paddleseg.cvlibs.class_names import check_class_names
 from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose

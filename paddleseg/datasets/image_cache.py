@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from paddleseg.datasets.file_samples import FileSamples
+from paddleseg.datasets.shared_store import Room, Store, aligned
 from paddleseg.errors import UserError, one_line
 from paddleseg.transforms import Compose
-from paddleseg.utils.download import home
 from paddleseg.utils.logger import logger
-from paddleseg.utils.shared_store import Room, Store, aligned
 from paddleseg.utils.sizes import available_memory, told_size
+from paddleseg.weights.download import home
 
 _FORM = 1  # of what is kept of a sample
 

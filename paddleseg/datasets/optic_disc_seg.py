@@ -80,8 +80,8 @@ def _fetch(url, root):
     # Only who downloads needs, and loads, the libraries for it.
     from filelock import FileLock
 
-    from paddleseg.utils.archive import extract
-    from paddleseg.utils.download import download
+    from paddleseg.weights.archive import extract
+    from paddleseg.weights.download import download
 
     root = Path(os.path.abspath(root))
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Callable, Optional, Union
 
-from paddleseg.cvlibs.check_distill import PLACES, features_of
+from paddleseg.cvlibs.check_distill import PLACES
 from paddleseg.distill.taps import Tap
 
 
@@ -69,7 +69,7 @@ class Feature:
 
 def features_of_config(cfg):
     """Return the `Feature`s of a checked config's `distill.features`."""
-    return [_feature(spec, cfg, i) for i, spec in enumerate(features_of(cfg.dic))]
+    return [_feature(spec, cfg, i) for i, spec in enumerate(cfg.feature_specs)]
 
 
 def _feature(spec, cfg, i):

@@ -3,10 +3,10 @@
 import importlib.util
 import os
 
-from paddleseg.cvlibs.signature import is_weight
 from paddleseg.distill.adaptor import AdaptorBase, told
 from paddleseg.distill.declared import Feature
 from paddleseg.errors import UserError, suggestion
+from paddleseg.utils.signature import is_weight
 
 KEYS = {
     "feature_type": str,

@@ -3,13 +3,14 @@
 import paddle
 import paddle.nn as nn
 
-from paddleseg.cvlibs import manager, signature
+from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.distill.outputs import at_smallest, smallest_size
 from paddleseg.errors import UserError, suggestion
-from paddleseg.models.losses.combine import compare, takes_label
-from paddleseg.models.losses.labels import resize_label
+from paddleseg.losses.combine import compare, takes_label
+from paddleseg.losses.labels import resize_label
+from paddleseg.utils import signature
 from paddleseg.utils.logger import logger
 
 # Losses of PaddleSlim on the relations between the samples of a batch: of two, every distance is their mean.

@@ -2,8 +2,8 @@
 
 import paddle.nn.functional as F
 
+from paddleseg.losses.combine import output_list
 from paddleseg.models.base import SegmentationModel
-from paddleseg.models.losses.combine import output_list
 
 
 def head_logits(model, images, whole=False):

@@ -10,7 +10,7 @@ import paddle
 from paddleseg.distill.features import FeatureLoss, told_shapes, unique_names
 from paddleseg.distill.outputs import counterparts, left_at_head, smallest_size
 from paddleseg.errors import UserError, suggestion
-from paddleseg.models.losses.combine import output_list
+from paddleseg.losses.combine import output_list
 from paddleseg.utils.logger import logger
 
 

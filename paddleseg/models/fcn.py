@@ -8,7 +8,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, stage_channels
 from paddleseg.models.layers import ConvBNReLU
-from paddleseg.utils.weights import load_weights
+from paddleseg.weights.load import load_weights
 
 
 @manager.MODELS.add_component

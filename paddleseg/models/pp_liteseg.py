@@ -10,7 +10,7 @@ from paddleseg.models import layers
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_bins, check_counts, stage_channels
 from paddleseg.models.layers import ConvBNReLU, PPContextModule
-from paddleseg.utils.weights import load_weights
+from paddleseg.weights.load import load_weights
 
 ARM_TYPES = {
     arm.__name__: arm

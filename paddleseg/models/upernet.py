@@ -10,7 +10,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, check_dropout, stage_channels
 from paddleseg.models.layers import AuxLayer, ConvBNReLU, PPModule
-from paddleseg.utils.weights import load_weights
+from paddleseg.weights.load import load_weights
 
 # Which of the chosen feature maps the auxiliary classifier sees.
 AUXILIARY_LEVEL = 2

@@ -5,8 +5,8 @@ import math
 import paddle
 import paddle.nn as nn
 
-from paddleseg.cvlibs import signature
 from paddleseg.errors import UserError, suggestion
+from paddleseg.utils import signature
 
 # The keys that each takes beside its `name`; those that it cannot do without come first.
 KEYS = {

@@ -2,8 +2,8 @@
 
 import math
 
-from paddleseg.cvlibs import signature
 from paddleseg.errors import UserError, nearest, suggestion
+from paddleseg.utils import signature
 
 FACTORS = ("lr_mult", "weight_decay_mult")
 

@@ -1,6 +1,6 @@
 """What each run's model costs, and on which input."""
 
-from paddleseg.cvlibs.said import image_channels
+from paddleseg.cvlibs.facts import image_channels
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.report.measure import measure

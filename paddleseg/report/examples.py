@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import paddle
 
-from paddleseg.core.predict import predict
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.utils.metrics import confusion_matrix, scores
+from paddleseg.evaluation.metrics import confusion_matrix, scores
+from paddleseg.evaluation.photographs import predict
 from paddleseg.utils.progress_bar import bar
 
 

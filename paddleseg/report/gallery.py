@@ -5,13 +5,13 @@ import itertools
 import os
 from typing import List, Optional, Tuple
 
-from paddleseg.core.validation_pictures import photograph, spread_indices
-from paddleseg.cvlibs.said import normalizations
-from paddleseg.datasets.class_names import class_names, labelled
+from paddleseg.cvlibs.class_names import class_names, labelled
+from paddleseg.cvlibs.facts import normalizations
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.distill.onnx_teacher import ONNXTeacher
+from paddleseg.distill.teachers.onnx_teacher import ONNXTeacher
 from paddleseg.errors import UserError, counted, one_line
+from paddleseg.monitoring.validation_pictures import photograph, spread_indices
 from paddleseg.report.examples import compare, extremes, mask_of
 from paddleseg.report.pictures import data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-from paddleseg import cli
 from paddleseg.errors import UserError
 
 RESULT = "measured: "
@@ -41,7 +40,7 @@ def measure(config, where, shape, repeats, device, beside=None):
     # The modules with the user's own components are to be found there, too.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     done = subprocess.run(
-        [sys.executable, "-m", "paddleseg.report.measure"],
+        [sys.executable, "-m", "paddleseg.commands.measure"],
         input=json.dumps(task),
         capture_output=True,
         text=True,
@@ -55,24 +54,20 @@ def measure(config, where, shape, repeats, device, beside=None):
     return json.loads(found[-1][len(RESULT) :])
 
 
-def main():
-    """Measure what the standard input asks for and print it."""
-    task = json.load(sys.stdin)
-    from paddleseg import runtime
-
-    runtime.prepare()
+def measure_here(task):
+    """Measure the model of `task`, the dict that `measure` sends, in this process and return the result."""
     import paddle
 
-    from paddleseg.core import parallel
+    from paddleseg import parallel
+    from paddleseg.evaluation import cost
     from paddleseg.report.rebuild import builder_of
-    from paddleseg.utils import cost
 
     parallel.set_device(task["device"])
     paddle.zeros([1]).numpy()  # so that what Paddle takes for itself is there before the model
     before = _megabytes()
     model = builder_of(task["config"], ("model",), task["where"], task["beside"]).model
     total = cost.measure(model, task["shape"], task["repeats"])["total"]
-    result = {
+    return {
         "parameters": total.parameters,
         "flops": total.flops,
         "seconds": total.seconds,
@@ -80,7 +75,6 @@ def main():
         "megabytes": _megabytes(),
         "megabytes_before": before,
     }
-    print(RESULT + json.dumps(result))
 
 
 def _megabytes():
@@ -99,7 +93,3 @@ def _megabytes():
 
         unit = 1 if sys.platform == "darwin" else 2**10
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-if __name__ == "__main__":
-    cli.run(main)

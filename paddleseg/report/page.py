@@ -6,7 +6,7 @@ import os
 import jinja2
 import paddle
 
-from paddleseg.core import parallel
+from paddleseg import parallel
 from paddleseg.errors import UserError
 from paddleseg.report import curves, tables
 from paddleseg.report.costs import costs
@@ -16,36 +16,36 @@ from paddleseg.report.runs import comparisons, read_runs
 from paddleseg.utils.logger import logger
 
 
-def write_report(args):
+def write_report(folders, options):
     """Read the runs, measure, and write the page.
 
     Args:
-        args: the parsed flags of `tools/report.py`.
+        options: `ReportOptions`.
 
     Raises:
         UserError: a folder is no run, or the page cannot be written.
     """
-    runs = read_runs(args.runs)
-    _check_output(args.output)
-    parallel.set_device(args.device)
-    text = render(report(runs, args))
+    runs = read_runs(folders)
+    _check_output(options.output)
+    parallel.set_device(options.device)
+    text = render(report(runs, options))
     try:
-        with open(args.output, "w", encoding="utf-8") as file:
+        with open(options.output, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise UserError(f"-o {args.output}: it cannot be written: {error.strerror}") from None
-    logger.info(f"report: {args.output}")
+        raise UserError(f"-o {options.output}: it cannot be written: {error.strerror}") from None
+    logger.info(f"report: {options.output}")
 
 
-def report(runs, args):
+def report(runs, options):
     """Return what `page.html` shows of runs, a dict.
 
     Args:
         runs: list of `Run`.
-        args: the parsed flags of `tools/report.py`.
+        options: `ReportOptions`.
     """
     found = comparisons(runs)
-    measured, notes = costs(runs, args.repeats, args.device)
+    measured, notes = costs(runs, options.repeats, options.device)
     drawn = curves.charts(runs)
     return {
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -64,7 +64,7 @@ def report(runs, args):
         else "None of these runs has a history.jsonl that tells of a loss or an mIoU.",
         "plane": curves,
         "differences": _differences(runs),
-        "gallery": gallery(found, args.images, args.compared),
+        "gallery": gallery(found, options.images, options.compared),
     }
 
 

@@ -10,7 +10,7 @@ import yaml
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
 from paddleseg.report.runs import without_pretrained
-from paddleseg.utils.weights import load_weights
+from paddleseg.weights.load import load_weights
 
 
 def builder_of(config, sections, where, beside=None, as_teacher=False):

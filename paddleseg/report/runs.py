@@ -9,11 +9,11 @@ from typing import List, Optional
 
 import yaml
 
-from paddleseg.core.run_files import HISTORY_FILE, RUN_FILE, read_history
 from paddleseg.cvlibs import manager
-from paddleseg.cvlibs.said import component_of
-from paddleseg.datasets.class_names import class_names, said_names
+from paddleseg.cvlibs.class_names import class_names, said_names
+from paddleseg.cvlibs.facts import component_of
 from paddleseg.errors import UserError
+from paddleseg.monitoring.run_files import HISTORY_FILE, RUN_FILE, read_history
 
 WEIGHTS = os.path.join("best_model", "model.pdparams")
 BEST_STATE = os.path.join("best_model", "state.json")

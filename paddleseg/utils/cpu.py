@@ -4,6 +4,9 @@ import os
 import platform
 from pathlib import Path
 
+# The process that started this one, noted at once: it may die while Paddle, models and data are loaded.
+PARENT = os.getppid()
+
 
 def usable_cores():
     """Return the number of cores that this process may keep busy, at least 1.

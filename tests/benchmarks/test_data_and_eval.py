@@ -9,7 +9,7 @@ import paddle
 import pytest
 import tiny
 
-from paddleseg.core.evaluate import evaluate
+from paddleseg.evaluation.evaluator import evaluate
 from paddleseg.transforms import Normalize
 
 

@@ -11,10 +11,10 @@ import tiny
 import tutorial_model  # noqa: F401  registers Model and Digits
 import yaml
 
-from paddleseg.core import evaluate as core_evaluate
 from paddleseg.core import runs
 from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
+from paddleseg.evaluation import evaluator as core_evaluate
 from paddleseg.utils import progress_bar
 
 
@@ -32,21 +32,21 @@ def train(tmp_path, dic, name="run", **flags):
     """Train a config; return the folder of the run."""
     folder = str(tmp_path / name)
     path = tiny.write_yaml(tmp_path / f"{name}.yml", dic)
-    runs.train(tiny.arguments(config=path, save_dir=folder, **flags))
+    tiny.train(config=path, save_dir=folder, **flags)
     return folder
 
 
 def distill(tmp_path, student, teacher, features=(), name="distilled", distill_file=None, **flags):
     """Distil one config into another; return the folder of the run."""
     folder = str(tmp_path / name)
-    arguments = tiny.arguments(
+    arguments = dict(
         student_config=tiny.write_yaml(tmp_path / "student.yml", student),
         teacher_config=[tiny.write_yaml(tmp_path / "teacher.yml", teacher)],
         distill_config=distill_file or tiny.write_distill_file(tmp_path / "d.py", list(features)),
         save_dir=folder,
         **flags,
     )
-    runs.distill(arguments)
+    tiny.distill(**arguments)
     return folder
 
 
@@ -81,7 +81,7 @@ def test_a_model_learns_what_is_easy_and_val_confirms_it(tmp_path, root, lines):
         best = json.load(file)
     assert best["best_miou"] > 0.9
     path = os.path.join(folder, "best_model", "model.pdparams")
-    scores = runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
+    scores = tiny.evaluate(config=str(tmp_path / "run.yml"), model_path=path)
     assert scores.miou == pytest.approx(best["best_miou"], abs=1e-12)
 
 
@@ -97,7 +97,7 @@ def test_an_evaluation_has_a_batch_size_of_its_own(tmp_path, root, lines, monkey
     dic = tiny.config(root, iters=1, **({"test_config": section} if section else {}))
     folder = train(tmp_path, dic, save_interval=1)
     path = os.path.join(folder, "iter_1", "model.pdparams")
-    runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
+    tiny.evaluate(config=str(tmp_path / "run.yml"), model_path=path)
     assert seen == [expected] * 2
 
 
@@ -277,7 +277,7 @@ def test_a_teacher_that_changes_nothing_is_warned_of(tmp_path, root, teacher, li
 def test_validation_without_weights_is_refused(tmp_path, root):
     path = tiny.write_yaml(tmp_path / "c.yml", tiny.config(root))
     with pytest.raises(UserError, match="give --model_path, or model.pretrained"):
-        runs.validate(tiny.arguments(config=path, model_path=None))
+        tiny.evaluate(config=path, model_path=None)
 
 
 def test_gpu_where_there_is_none_is_refused(tmp_path, root):
@@ -310,7 +310,7 @@ def test_val_takes_paddlesegs_flags_and_they_win_over_test_config(tmp_path, root
     def miou(section=None, **flags):
         dic = tiny.config(root, **({"test_config": section} if section else {}))
         path = tiny.write_yaml(tmp_path / "val.yml", dic)
-        return runs.validate(tiny.arguments(config=path, model_path=weights_path, **flags))
+        return tiny.evaluate(config=path, model_path=weights_path, **flags)
 
     whole, windows = miou(), miou(slide)
     assert windows.miou != whole.miou
@@ -331,10 +331,10 @@ def test_test_config_is_used_while_training_too(tmp_path, root, lines):
     (line,) = [line for line in lines if "#Images" in line]
     assert "Auc_roc: 0." in line
     path = os.path.join(folder, "best_model", "model.pdparams")
-    scores = runs.validate(tiny.arguments(config=str(tmp_path / "run.yml"), model_path=path))
+    scores = tiny.evaluate(config=str(tmp_path / "run.yml"), model_path=path)
     assert f"mIoU: {scores.miou:.4f} " in line
     other = tiny.write_yaml(tmp_path / "other.yml", tiny.config(root))
-    assert runs.validate(tiny.arguments(config=other, model_path=path)).miou != scores.miou
+    assert tiny.evaluate(config=other, model_path=path).miou != scores.miou
 
 
 def test_another_layout_is_refused_before_anything_is_written(tmp_path, root):

@@ -5,8 +5,8 @@ import pytest
 from refusal import refusal
 
 from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.losses import CrossEntropyLoss, KLLoss
 from paddleseg.models import DeepLabV3P
-from paddleseg.models.losses import CrossEntropyLoss, KLLoss
 
 DEEPLAB = """\
 imports: [components]

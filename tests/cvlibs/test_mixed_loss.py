@@ -3,7 +3,7 @@
 import pytest
 
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.models.losses import CrossEntropyLoss, DiceLoss, MixedLoss
+from paddleseg.losses import CrossEntropyLoss, DiceLoss, MixedLoss
 
 TEXT = """\
 imports: [components]

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from paddleseg.cvlibs import manager
+from paddleseg.cvlibs.class_names import class_names
 from paddleseg.datasets import Dataset
-from paddleseg.datasets.class_names import class_names
 from paddleseg.errors import UserError
 from paddleseg.transforms import RandomHorizontalFlip, Resize
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tiny
 
-from paddleseg.core.loading import load_batches, stack
 from paddleseg.datasets import Dataset, SeededSamples, UnlabeledImages
 from paddleseg.datasets.image_cache import cache_images
+from paddleseg.datasets.loading import load_batches, stack
 from paddleseg.errors import SampleError, UserError
 from paddleseg.transforms import (
     Normalize,
@@ -301,7 +301,7 @@ ENDED = """
 import os, signal, sys
 import tiny
 from paddleseg import transforms as T
-from paddleseg.core.loading import load_batches, stack
+from paddleseg.datasets.loading import load_batches, stack
 from paddleseg.datasets import SeededSamples
 from paddleseg.datasets.image_cache import cache_images
 from paddleseg.datasets.optic_disc_seg import OpticDiscSeg

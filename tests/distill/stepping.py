@@ -8,8 +8,8 @@ from paddleseg.distill.distill_file import as_feature
 from paddleseg.distill.features import FeatureLoss
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
-from paddleseg.distill.teacher import Teacher, Teachers
-from paddleseg.models.losses import CrossEntropyLoss
+from paddleseg.distill.teachers.teacher import Teacher, Teachers
+from paddleseg.losses import CrossEntropyLoss
 
 
 class Body(AdaptorBase):

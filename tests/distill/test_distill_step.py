@@ -11,10 +11,10 @@ from paddleseg.distill.declared import Feature, Schedule
 from paddleseg.distill.features import FeatureLoss
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
-from paddleseg.distill.teacher import Teacher, Teachers
+from paddleseg.distill.teachers.teacher import Teacher, Teachers
 from paddleseg.errors import UserError
-from paddleseg.models.losses import CrossEntropyLoss, KLLoss
-from paddleseg.models.losses.combine import output_list
+from paddleseg.losses import CrossEntropyLoss, KLLoss
+from paddleseg.losses.combine import output_list
 
 
 def test_the_parts_are_those_of_the_formulas(models):

@@ -10,7 +10,7 @@ from paddleseg.distill.distill_file import as_feature
 from paddleseg.distill.features import FeatureLoss, check_batch_size, label_at, unique_names
 from paddleseg.distill.taps import Tap
 from paddleseg.errors import UserError
-from paddleseg.models.losses import SegChannelwiseLoss
+from paddleseg.losses import SegChannelwiseLoss
 
 RNG = np.random.default_rng(5)
 S, T = (RNG.standard_normal((3, 4, 5, 6)).astype("float32") for _ in range(2))

@@ -9,8 +9,8 @@ from stepping import BATCH, log_softmax, make
 
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
-from paddleseg.distill.teacher import Teacher, Teachers
-from paddleseg.models.losses import CrossEntropyLoss, KLLoss
+from paddleseg.distill.teachers.teacher import Teacher, Teachers
+from paddleseg.losses import CrossEntropyLoss, KLLoss
 
 RNG = np.random.default_rng(12)
 

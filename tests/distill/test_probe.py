@@ -8,7 +8,7 @@ from paddleseg.distill import AdaptorBase
 from paddleseg.distill.distill_file import as_feature
 from paddleseg.distill.probe import check_logits, feature_losses, observe
 from paddleseg.distill.taps import Tap, Taps
-from paddleseg.distill.teacher import Teacher
+from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.errors import UserError
 
 

@@ -15,10 +15,10 @@ from context_net import set_named_weights
 from refusal import refusal
 
 from paddleseg import models
-from paddleseg.core.export import ExportedModel
 from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.paddleseg_keys import OF_COMPONENTS
+from paddleseg.exporting.exporter import ExportedModel
 from paddleseg.models.pp_liteseg import ARM_TYPES
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"

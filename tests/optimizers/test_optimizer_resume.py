@@ -5,8 +5,8 @@ import paddle
 import pytest
 from test_groups import Net, step_of
 
-from paddleseg.core.checkpoint import Checkpoints
-from paddleseg.core.snapshot import Snapshot
+from paddleseg.checkpoints.checkpoint import Checkpoints
+from paddleseg.checkpoints.snapshot import Snapshot
 from paddleseg.optimizers import Adam, AdamW, CosineAnnealingDecay, Momentum
 
 SECTION = {

@@ -11,7 +11,7 @@ import warnings
 
 from hypothesis import HealthCheck, Phase, settings
 
-from paddleseg.core.trainer import Trainer
+from paddleseg.training.trainer import Trainer
 
 # What a spoilt number may ask for beyond what the process has: enough for any of these trainings.
 SPARE_BYTES = 3 << 30

@@ -7,8 +7,9 @@ import typing
 import yaml
 from hypothesis import strategies as st
 
-from paddleseg.cvlibs import manager, signature
+from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.config import BUILT_IN
+from paddleseg.utils import signature
 
 NUMBERS = [
     *(

@@ -8,8 +8,7 @@ import noisy
 import pytest
 import tiny
 
-from paddleseg.core import runs
-from paddleseg.core.checkpoint import newest, read_state
+from paddleseg.checkpoints.checkpoint import newest, read_state
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
@@ -20,7 +19,7 @@ def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("damage")
     given = noisy.write(folder)
     run = folder / "run"
-    runs.distill(tiny.arguments(**given, save_dir=str(run), iters=4, no_eval=True, use_ema=True))
+    tiny.distill(**given, save_dir=str(run), iters=4, no_eval=True, use_ema=True)
     return run
 
 

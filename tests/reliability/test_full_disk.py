@@ -10,7 +10,7 @@ import pytest
 import tiny
 from processes import Job, ends
 
-from paddleseg.core.folder import problem
+from paddleseg.checkpoints.folder import problem
 
 LAST = 12
 

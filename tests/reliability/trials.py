@@ -18,9 +18,9 @@ import traceback
 import noisy
 import tiny
 
-from paddleseg.core import folder as atomic
+from paddleseg.checkpoints import folder as atomic
 from paddleseg.core import runs
-from paddleseg.core.trainer import Trainer
+from paddleseg.training.trainer import Trainer
 from paddleseg.errors import Stopped
 
 LAST = 12
@@ -68,7 +68,7 @@ class Trials:
             save_dir = str(self.folder / name)
             if self.kind == "cached":
                 flags.update(cache_views=2, teacher_cache=save_dir + "_cache")
-            args = tiny.arguments(**self.given, **flags, save_dir=save_dir, resume_model="auto")
+            args = dict(**self.given, **flags, save_dir=save_dir, resume_model="auto")
             (runs.train if self.kind == "train" else runs.distill)(args)
         except Stopped as stopped:
             os._exit(128 + stopped.signum)

@@ -8,7 +8,6 @@ import pytest
 import tiny
 import yaml
 
-from paddleseg.core import runs as training
 from paddleseg.report.page import write_report
 
 
@@ -21,12 +20,12 @@ def trained(tmp_path_factory):
     teacher = tiny.write_yaml(folder / "teacher.yml", tiny.config(root, model, iters=12))
     student = tiny.write_yaml(folder / "student.yml", tiny.config(root, iters=8))
     flags = {"save_interval": 4, "log_iters": 2}
-    training.train(tiny.arguments(config=teacher, save_dir=str(folder / "teacher"), **flags))
+    tiny.train(config=teacher, save_dir=str(folder / "teacher"), **flags)
     weights = folder / "teacher" / "best_model" / "model.pdparams"
     for seed in (0, 1):
         flags["seed"] = seed
-        training.train(tiny.arguments(config=student, save_dir=str(folder / f"plain_{seed}"), **flags))
-        distilled = tiny.arguments(
+        tiny.train(config=student, save_dir=str(folder / f"plain_{seed}"), **flags)
+        distilled = dict(
             student_config=student,
             teacher_config=[teacher],
             teacher_opts=[[f"model.pretrained={weights}"]],
@@ -34,7 +33,7 @@ def trained(tmp_path_factory):
             save_dir=str(folder / f"distilled_{seed}"),
             **flags,
         )
-        training.distill(distilled)
+        tiny.distill(**distilled)
     return folder
 
 

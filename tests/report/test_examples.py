@@ -4,8 +4,8 @@ import numpy as np
 import paddle
 import pytest
 
-from paddleseg.core.inference import WHOLE
-from paddleseg.core.validation_pictures import spread_indices
+from paddleseg.evaluation.inference import WHOLE
+from paddleseg.monitoring.validation_pictures import spread_indices
 from paddleseg.report.examples import Example, compare, extremes, image_miou
 
 

@@ -1,6 +1,7 @@
 """The teacher's picture beside its students': which model is shown, and what is said where none can be."""
 
 import shutil
+import types
 
 import pytest
 import tiny
@@ -109,8 +110,8 @@ class Told(gallery_module.ONNXTeacher):
 def test_an_onnx_teacher_is_told_how_validation_images_come(monkeypatch):
     def told(dataset):
         about = {"teachers": [{"config": {"model": {"type": "ONNXTeacher", "path": __file__}}}]}
-        run = tiny.arguments(config={"val_dataset": dataset}, about=about, run_file="run.yml")
-        return gallery_module._teacher(tiny.arguments(teachers=[]), run).told
+        run = types.SimpleNamespace(config={"val_dataset": dataset}, about=about, run_file="run.yml")
+        return gallery_module._teacher(types.SimpleNamespace(teachers=[]), run).told
 
     monkeypatch.setattr(gallery_module, "model_of", lambda *_: Told())
     normalize = {"type": "Normalize", "mean": [0.4], "std": [0.3]}

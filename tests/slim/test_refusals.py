@@ -9,7 +9,7 @@ import pytest
 import tiny
 from refusal import refused
 
-from paddleseg.utils.weights import read_weights
+from paddleseg.weights.load import read_weights
 
 
 def test_nothing_is_refused_where_nothing_is_wrong(distill, train, tmp_path):

@@ -4,8 +4,10 @@ import argparse
 
 import pytest
 
-from paddleseg.cvlibs import check, check_distill, eval_config, signature, yaml_file
+from paddleseg.cvlibs import check, check_distill, yaml_file
 from paddleseg.optimizers import clipping, groups
+from paddleseg.options import inference as eval_config
+from paddleseg.utils import signature
 
 
 @pytest.fixture(scope="module")

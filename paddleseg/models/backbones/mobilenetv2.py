@@ -11,7 +11,7 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.models.layers import ConvBN
-from paddleseg.utils.weights import load_weights
+from paddleseg.weights.load import load_weights
 
 # Of each stage: expansion of its blocks, channels, number of blocks, stride of the first one.
 STAGES = (

@@ -11,7 +11,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
-from paddleseg.utils.weights import load_weights
+from paddleseg.weights.load import load_weights
 
 # What the published ImageNet weights hold beyond the backbone.
 CLASSIFIER_PREFIXES = ("last_second_conv.", "last_conv.", "fc.")

@@ -12,7 +12,7 @@ import paddle.nn.functional as F
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.models.checks import check_counts
-from paddleseg.utils.weights import load_backbone_weights
+from paddleseg.weights.load import load_backbone_weights
 
 # By output stride; a stage that is dilated is not strided.
 STAGE_DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}

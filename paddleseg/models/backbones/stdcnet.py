@@ -12,7 +12,7 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.utils.weights import load_weights
+from paddleseg.weights.load import load_weights
 
 # What the published ImageNet weights hold beyond the backbone.
 CLASSIFIER_PREFIXES = ("conv_last.", "fc.", "bn.", "linear.")

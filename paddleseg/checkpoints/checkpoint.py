@@ -1,0 +1,232 @@
+"""The checkpoints of a run: `iter_N/`, `best_model/` and `ema_best_model/` in its folder."""
+
+import functools
+import json
+import os
+import re
+import shutil
+
+import paddle
+
+from paddleseg import parallel
+from paddleseg.checkpoints.folder import folders_in, mend_folder, problem, write_folder, write_json
+from paddleseg.checkpoints.snapshot import EMA, MODEL, OPTIMIZER
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+
+STATE_FILE = "state.json"
+BEST, BEST_EMA = "best_model", "ema_best_model"
+_BEST_FOLDERS = {"model": BEST, "ema": BEST_EMA}
+# What each kind of folder must have; others depend on the training.
+_NEEDED = (STATE_FILE, MODEL, OPTIMIZER)
+_NEEDED_OF_BEST = {BEST: (STATE_FILE, MODEL), BEST_EMA: (STATE_FILE, EMA)}
+
+# The types of what is used of a state; `str` as a key stands for any.
+_SCORE = {"best_miou": float, "best_iter": int, "best_class_iou": [float]}
+_STATE = {
+    "iter": int,
+    "outcome": {},
+    "evaluation_due": bool,
+    "best": {"model": _SCORE, "ema": _SCORE, "without_better": int},
+    "progress": {"sums": {str: float}, "good": float},
+    "bad_in_a_row": int,
+}
+_MAY_BE_NONE = ("best", "progress")
+
+
+class Checkpoints:
+    """Writes, finds and prunes the checkpoints of a run; rank 0 alone writes.
+
+    Args:
+        save_dir: folder of the run, made when there is something to write.
+        keep_max: how many `iter_N` of this run to keep; the oldest go first.
+        keep_from: `iter_N` folders up to this N count as this run's, 0 for none.
+
+    Attributes:
+        last_good: path of the newest checkpoint written or gone on from, None if there is none.
+        failed: {kind of folder: what hindered the last attempt to save it}.
+    """
+
+    def __init__(self, save_dir, keep_max=5, keep_from=0):
+        self.save_dir = save_dir
+        self.keep_max = keep_max
+        self.last_good = None
+        self.failed = {}
+        self._kept = [f"iter_{number}" for number in numbered(save_dir) if number <= keep_from]
+
+    def save(self, iteration, files, state):
+        """Write `iter_N/`, then prune older ones; a failure is told, and training goes on.
+
+        Args:
+            iteration: N.
+            files: {file name: what `paddle.save` writes}.
+            state: dict for JSON.
+
+        Returns:
+            Whether it is written, on all ranks.
+        """
+        name = f"iter_{iteration}"
+        if not self._write(name, files, {"iter": iteration, **state}):
+            return False
+        self.last_good = os.path.join(self.save_dir, name)
+        self._kept = [kept for kept in self._kept if kept != name] + [name]
+        while len(self._kept) > self.keep_max:
+            oldest = self._kept.pop(0)
+            if parallel.rank() == 0:
+                shutil.rmtree(os.path.join(self.save_dir, oldest), ignore_errors=True)
+        return True
+
+    def save_best(self, files, state, name=BEST):
+        """Write the folder of the best weights; a failure is told, and training goes on."""
+        return self._write(name, files, state)
+
+    def _write(self, name, files, state):
+        final = os.path.join(self.save_dir, name)
+        failed = None
+        if parallel.rank() == 0:
+            writers = {file: functools.partial(_save, content) for file, content in files.items()}
+            try:
+                write_folder(final, {**writers, STATE_FILE: write_json(state)})
+            except OSError as error:
+                failed = f"{final} cannot be written: {error.strerror or error}"
+                last = (
+                    f"the last good checkpoint is {self.last_good}"
+                    if self.last_good
+                    else "none is written yet"
+                )
+                logger.warning(f"{failed}; {last}; training goes on to the next save")
+        kind = name.rstrip("0123456789")
+        self.failed.pop(kind, None)
+        if parallel.most_over_ranks(int(failed is not None)):
+            self.failed[kind] = failed or f"{final} cannot be written, as rank 0 says"
+        return kind not in self.failed
+
+
+def mend(save_dir):
+    """Put in order what a run that was killed while saving has left in its folder."""
+    if parallel.rank() == 0:
+        for name in folders_in(save_dir):
+            if re.fullmatch(r"iter_\d+", name) or name in (BEST, BEST_EMA):
+                mend_folder(os.path.join(save_dir, name))
+    parallel.most_over_ranks(0)  # the others wait
+
+
+def newest(save_dir, warn=True):
+    """Return the path of the newest sound `iter_N` folder, None if there is none; warn of damaged ones."""
+    found = 0
+    if parallel.rank() == 0:
+        for number in reversed(numbered(save_dir)):
+            folder = os.path.join(save_dir, f"iter_{number}")
+            fault = problem(folder, _NEEDED)
+            if fault is None:
+                found = number
+                break
+            if warn:
+                logger.warning(f"the checkpoint {folder} is damaged and passed over: {fault}")
+    found = parallel.most_over_ranks(found)
+    return os.path.join(save_dir, f"iter_{found}") if found else None
+
+
+def read_state(folder):
+    """Return the state of a checkpoint.
+
+    Args:
+        folder: an `iter_N` folder.
+
+    Raises:
+        UserError: it is no checkpoint, or damaged, or its state is none that a training wrote.
+    """
+    if not os.path.isfile(os.path.join(folder, STATE_FILE)):
+        raise UserError(f"--resume_model {folder}: no {STATE_FILE} there; name an iter_N folder of a run")
+    fault = problem(folder, _NEEDED)
+    if fault:
+        raise UserError(
+            f"--resume_model {folder} is damaged: {fault}; name another, or let --resume_model auto choose"
+        )
+    try:
+        with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
+            state = json.load(file)
+        _check_state(state)
+    except (ValueError, OSError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"--resume_model {folder}: {STATE_FILE} cannot be read: {error!r}") from error
+    return state
+
+
+def _check_state(state):
+    """Raise a TypeError or KeyError unless a state can be gone on from."""
+    if not isinstance(state, dict):
+        raise TypeError("it holds no dict")
+    given = {key: value for key, value in state.items() if value is not None or key not in _MAY_BE_NONE}
+    _check(given, _STATE, "")
+    absent = {"iter"} - set(given)
+    if "progress" in given:
+        absent |= set(_STATE["progress"]) - set(given["progress"])
+    if absent:
+        raise KeyError(*sorted(absent))
+    if state["iter"] < 0:
+        raise ValueError("iter is negative")
+
+
+def _check(value, form, where):
+    """Raise a TypeError unless a value has the types of `form`, as far as it is there."""
+    kind = form if isinstance(form, type) else type(form)
+    if kind is float:
+        fits = type(value) is float or type(value) is int and abs(value) < 1 << 63
+    else:
+        fits = type(value) is kind
+    if not fits:
+        raise TypeError(f"{where} is {type(value).__name__}, not {kind.__name__}")
+    if kind is list:
+        for item in value:
+            _check(item, form[0], f"an item of {where}")
+    if kind is dict:
+        for key, item in value.items():
+            if key in form or str in form:
+                _check(item, form.get(key, form.get(str)), f"{where}.{key}".lstrip("."))
+
+
+def bring_best(folder, save_dir, best):
+    """See to it that the best weights so far are in the folder of a run that goes on from a checkpoint.
+
+    Those from beside the checkpoint are copied where the run goes on in another folder.
+
+    Args:
+        folder: the checkpoint.
+        save_dir: the folder of the run.
+        best: {"model" and "ema": the best score and its iteration}, of the checkpoint's state.
+
+    Returns:
+        Set of the keys of `best` whose weights are there, sound and of the iteration meant.
+    """
+    beside = os.path.dirname(os.path.abspath(folder))
+    found = 0
+    if parallel.rank() == 0:
+        for bit, (key, name) in enumerate(_BEST_FOLDERS.items()):
+            source, target = os.path.join(beside, name), os.path.join(save_dir, name)
+            if not os.path.isdir(target) and _is_best(source, best.get(key)):
+                shutil.copytree(source, target)
+            found |= _is_best(target, best.get(key)) << bit
+    # Of ranks on several machines the first alone has to have them; all must know the same.
+    found = parallel.most_over_ranks(found)
+    return {key for bit, key in enumerate(_BEST_FOLDERS) if found >> bit & 1}
+
+
+def _is_best(folder, state):
+    if not state or problem(folder, _NEEDED_OF_BEST[os.path.basename(folder)]):
+        return False
+    with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
+        try:
+            said = json.load(file)
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(said, dict) and said.get("best_iter") == state.get("best_iter")
+
+
+def _save(content, path):
+    paddle.save(content, path)
+
+
+def numbered(save_dir):
+    """Return the N of the `iter_N` folders, ascending."""
+    entries = os.listdir(save_dir) if os.path.isdir(save_dir) else []
+    return sorted(int(entry[5:]) for entry in entries if re.fullmatch(r"iter_\d+", entry))

@@ -1,0 +1,143 @@
+"""The tensors of a training, to files and back."""
+
+import os
+
+from paddleseg import parallel
+from paddleseg.errors import UserError
+from paddleseg.parallel.statistics import averaged_over_ranks, of_memories, overwrite, untrained
+from paddleseg.weights.load import load_weights
+from paddleseg.weights.safe_pickle import read_pickle
+
+MODEL, OPTIMIZER, EXTRA, EMA, RANKS = (
+    "model.pdparams",
+    "model.pdopt",
+    "extra.pdparams",
+    "ema_model.pdparams",
+    "ranks.pdparams",
+)
+
+
+class Snapshot:
+    """Everything that a step changes in tensors.
+
+    `ranks.pdparams` holds what each rank has for itself (running statistics, queues), stacked; the other
+    files hold the average of the statistics, which is what is evaluated, and the first rank's queues.
+
+    Args:
+        trained: a `TrainedLayer`: its `model` is saved by itself, its `extra` in a file of its own.
+        optimizer: of the parameters of `trained`, with its learning-rate schedule.
+        ema: an `Ema` of the model; None for none. Default None.
+    """
+
+    def __init__(self, trained, optimizer, ema=None):
+        self.trained = trained
+        self.model = trained.model
+        self.extra = trained.extra
+        self.optimizer = optimizer
+        self.ema = ema
+
+    def weights(self):
+        """Return the files of the model alone."""
+        return {MODEL: _shared_state(self.model)}
+
+    def ema_weights(self):
+        """Return the files of the averaged model alone; there must be an `Ema`."""
+        return {EMA: self.ema.state_dict()}
+
+    def files(self):
+        """Return {file name: state dict} of everything."""
+        keys = _structured_names(self.trained)
+        files = {**self.weights(), OPTIMIZER: _renamed(self.optimizer.state_dict(), keys)}
+        if self.extra is not None:
+            files[EXTRA] = _shared_state(self.extra)
+        if self.ema is not None:
+            files.update(self.ema_weights())
+        if parallel.num_ranks() > 1:
+            files[RANKS] = {key: parallel.gathered(value) for key, value in self._own().items()}
+        return files
+
+    def load(self, folder):
+        """Bring everything back from a checkpoint's folder.
+
+        Raises:
+            UserError: a file is missing, or is of another model or optimizer.
+        """
+        load_weights(self.model, self._path(folder, MODEL))
+        try:
+            own_names = {key: name for name, key in _structured_names(self.trained).items()}
+            saved = _read(self._path(folder, OPTIMIZER))
+            self.optimizer.set_state_dict(_renamed(saved, own_names))
+        except UserError:
+            raise
+        except Exception as error:  # unpickling and Paddle's own checks raise nearly anything
+            raise UserError(f"--resume_model {folder}: {OPTIMIZER} cannot be used: {error}") from error
+        if self.extra is not None:
+            load_weights(self.extra, self._path(folder, EXTRA))
+        if self.ema is not None:
+            self._load_ema(folder)
+        if parallel.num_ranks() > 1:
+            self._load_own(folder)
+
+    def _load_ema(self, folder):
+        with_ema = os.path.isfile(os.path.join(folder, EMA))
+        self.ema.set_state_dict(_read(os.path.join(folder, EMA if with_ema else MODEL)))
+
+    def _load_own(self, folder):
+        path = os.path.join(folder, RANKS)
+        stacked = _read(path) if os.path.isfile(path) else {}
+        if any(len(value) != parallel.num_ranks() for value in stacked.values()):
+            return
+        own = {key: value[parallel.rank()] for key, value in stacked.items()}
+        overwrite(self.model, _of("model.", own))
+        if self.extra is not None:
+            overwrite(self.extra, _of("extra.", own))
+        if self.ema is not None:
+            self.ema.set_state_dict(_of("ema.", own))
+
+    def _own(self):
+        parts = {"model.": untrained(self.model)}
+        if self.extra is not None:
+            parts["extra."] = untrained(self.extra)
+        if self.ema is not None:
+            parts["ema."] = self.ema.untrained()
+        return {prefix + key: value for prefix, part in parts.items() for key, value in part.items()}
+
+    @staticmethod
+    def _path(folder, name):
+        path = os.path.join(folder, name)
+        if not os.path.isfile(path):
+            raise UserError(f"--resume_model {folder}: no {name} there; was it another kind of training?")
+        return path
+
+
+def _shared_state(layer):
+    own = of_memories(layer)
+    shared = {key: value for key, value in untrained(layer).items() if id(value) not in own}
+    return {**layer.state_dict(), **averaged_over_ranks(shared)}
+
+
+def _read(path):
+    return read_pickle(path)
+
+
+def _of(prefix, values):
+    return {key[len(prefix) :]: value for key, value in values.items() if key.startswith(prefix)}
+
+
+def _structured_names(layer):
+    """Return {Paddle's internal name of a parameter: its key in the state dict}.
+
+    The internal ones count up within a process, so they depend on whatever else was built before.
+    """
+    return {parameter.name: key for key, parameter in layer.named_parameters()}
+
+
+def _renamed(state, names):
+    """Return an optimizer's state with "<parameter>_<what>" keys renamed by parameter."""
+    renamed = {}
+    for key, value in state.items():
+        # A name may begin another one; the longest that fits is meant.
+        fitting = [name for name in names if key == name or key.startswith(name + "_")]
+        old = max(fitting, key=len, default="")
+        renamed[names[old] + key[len(old) :] if fitting else key] = value
+    return renamed

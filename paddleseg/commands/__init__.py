@@ -1,0 +1,1 @@
+"""The commands: flags become options, errors become exit statuses. The only room that knows argparse."""

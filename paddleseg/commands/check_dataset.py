@@ -1,0 +1,39 @@
+"""`python tools/check_dataset.py --config CONFIG.yml`: open and judge every file of a config's data sets."""
+
+import argparse
+import sys
+
+from paddleseg.commands import flags, process
+from paddleseg.options import CheckOptions, ConfigChanges
+
+DESCRIPTION = """\
+Open every file of a config's data sets and report what is wrong: missing or damaged files, sizes that differ
+between image and mask, mask values that are no class, images in both sets. Also print the share of each class
+and note the classes that no mask holds.
+
+Exit status: 0 if nothing is wrong (notes do not count), 1 if something is, 2 if the check cannot run.
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", required=True, help="YAML file")
+    flags.add_options(parser, CheckOptions)
+    flags.add_options(parser, ConfigChanges)
+    args = parser.parse_args()
+    options = flags.options_from(args, CheckOptions)
+    process.prepare()
+    from paddleseg.cvlibs import Config
+    from paddleseg.datasets import check_data
+
+    cfg = Config(args.config, opts=args.opts, sections=check_data.SECTIONS)
+    report = check_data.check_config(cfg, options.num_threads)
+    for line in (*report.findings, *check_data.table(report)):
+        print(line)
+    for line in check_data.notes(report):
+        print(f"note: {line}")
+    count = len(report.findings)
+    print(f"{count} finding{'' if count == 1 else 's'}")
+    sys.exit(1 if count else 0)

@@ -1,0 +1,22 @@
+"""`python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]`: what models cost, by part."""
+
+import argparse
+
+from paddleseg.commands import flags, process
+from paddleseg.options import CostOptions
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Parameters, operations and latency of models, by part.")
+    parser.add_argument("--config", required=True, nargs="+", help="YAML files")
+    flags.add_options(parser, CostOptions)
+    args = parser.parse_args()
+    options = flags.options_from(args, CostOptions)
+    process.prepare()
+    from paddleseg.cvlibs import Config
+    from paddleseg.evaluation.cost import cost_table
+
+    print("one multiplication and one addition are two FLOPs")
+    for path in args.config:
+        cfg = Config(path, sections=("model",), required=("model",))
+        print("\n".join(cost_table(cfg, options)), flush=True)

@@ -1,0 +1,88 @@
+"""`python slim/distill/distill_train.py --teacher_config T.yml --student_config S.yml`: train under teachers."""
+
+import argparse
+
+from paddleseg.commands import flags, process
+from paddleseg.commands.train import add_training_flags, training_config
+from paddleseg.errors import UserError, counted
+from paddleseg.options import DistillOptions
+
+
+def main(distill_config):
+    """Run the command.
+
+    Args:
+        distill_config: the default of `--distill_config`.
+    """
+    args = _parser(distill_config).parse_args()
+    options = flags.options_from(args, DistillOptions)
+    process.prepare()
+    from paddleseg import core
+
+    student = training_config(args.student_config, args)
+    teachers = teacher_configs(args.teacher_config, args.teacher_opts)
+    if args.list_taps:
+        print(core.taps_table(student, teachers, options), flush=True)
+    else:
+        core.distill(student, teachers, options)
+
+
+def _parser(distill_config):
+    parser = argparse.ArgumentParser(description="Distil a teacher into a student.")
+    parser.add_argument(
+        "--teacher_config",
+        "--teather_config",
+        nargs="+",
+        required=True,
+        metavar="FILE.yml",
+        help="YAML file with the teacher's model section and, as model.pretrained, its weights; several files "
+        "are several teachers",
+    )
+    parser.add_argument("--student_config", required=True, help="YAML file of the student and its training")
+    parser.add_argument(
+        "--distill_config",
+        default=distill_config,
+        metavar="FILE.py",
+        help="adaptors and feature losses (default: the distill_config.py beside distill_train.py)",
+    )
+    parser.add_argument(
+        "--teacher_opts",
+        nargs="*",
+        action="append",
+        metavar="KEY=VALUE",
+        help="values of the teacher's config to change; with several teachers, give the flag once for each, in "
+        "their order; --opts changes the student's config",
+    )
+    parser.add_argument(
+        "--list_taps",
+        action="store_true",
+        help="print every tensor of the models that can be distilled, with its shape, and end",
+    )
+    add_training_flags(parser, DistillOptions)
+    return parser
+
+
+def teacher_configs(paths, opts):
+    """Return the checked `Config` of each teacher.
+
+    Args:
+        paths: YAML files.
+        opts: a list of "a.b=value" for each flag `--teacher_opts`; None if the flag was not given.
+
+    Raises:
+        UserError: a config has mistakes, or the flags are not one for each teacher.
+    """
+    from paddleseg.cvlibs import Config
+
+    groups = opts or []
+    if len(paths) == 1:
+        groups = [[opt for group in groups for opt in group]]
+    elif groups and len(groups) != len(paths):
+        raise UserError(
+            f"--teacher_opts is given {counted(len(groups), 'time')} for {len(paths)} teachers; give it once "
+            f"for each, in their order (without values it changes nothing)"
+        )
+    return [
+        Config(path, opts=group, sections=("model",), required=("model",), as_teacher=True)
+        for path, group in zip(paths, groups or [[]] * len(paths))
+    ]

@@ -1,0 +1,21 @@
+"""`python export.py --config CONFIG.yml --model_path output/run/best_model/model.pdparams`: export a model."""
+
+import argparse
+
+from paddleseg.commands import flags, process
+from paddleseg.options import ConfigChanges, ExportOptions
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Turn a trained model into a static graph to deploy.")
+    parser.add_argument("--config", required=True, help="YAML file")
+    flags.add_options(parser, ExportOptions)
+    flags.add_options(parser, ConfigChanges)
+    args = parser.parse_args()
+    options = flags.options_from(args, ExportOptions)
+    process.prepare()
+    from paddleseg.cvlibs import Config
+    from paddleseg.exporting.exporter import export
+
+    sections = ("model", "val_dataset", "export")
+    export(Config(args.config, opts=args.opts, sections=sections, required=("model",)), options)

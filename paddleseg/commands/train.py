@@ -1,0 +1,41 @@
+"""`python train.py --config CONFIG.yml --save_dir output/run`: train a model by its labels alone."""
+
+import argparse
+import dataclasses
+
+from paddleseg.commands import flags, process
+from paddleseg.options import TrainConfigChanges, TrainOptions
+
+NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Train a segmentation model.")
+    parser.add_argument("--config", required=True, help="YAML file")
+    add_training_flags(parser, TrainOptions)
+    args = parser.parse_args()
+    options = flags.options_from(args, TrainOptions)
+    process.prepare()
+    from paddleseg import core
+
+    core.train(training_config(args.config, args), options)
+
+
+def add_training_flags(parser, options):
+    """Add the flags of `TrainOptions`, or of what derives from it, and those that change the config."""
+    flags.add_options(parser, options, leave_out=("distill_config",))
+    flags.add_options(parser, TrainConfigChanges)
+
+
+def training_config(path, args):
+    """Return the checked `Config` of a training.
+
+    Args:
+        path: YAML file.
+        args: the parsed flags of `add_training_flags`.
+    """
+    from paddleseg.cvlibs import Config
+
+    required = (*NEEDED_TO_TRAIN, "val_dataset") if args.do_eval else NEEDED_TO_TRAIN
+    changes = flags.options_from(args, TrainConfigChanges)
+    return Config(path, required=required, **dataclasses.asdict(changes))

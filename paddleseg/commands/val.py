@@ -1,0 +1,29 @@
+"""`python val.py --config CONFIG.yml --model_path output/run/best_model/model.pdparams`: evaluate a model."""
+
+import argparse
+
+from paddleseg.commands import flags, process
+from paddleseg.options import ConfigChanges, EvaluateOptions
+from paddleseg.options.inference import EVALUATION_KEYS
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Evaluate a segmentation model.")
+    parser.add_argument("--config", required=True, help="YAML file")
+    flags.add_options(parser, EvaluateOptions)
+    flags.add_options(parser, ConfigChanges)
+    flags.add_test_config_flags(parser, EVALUATION_KEYS)
+    args = parser.parse_args()
+    options = flags.options_from(args, EvaluateOptions)
+    process.prepare()
+    from paddleseg import core
+    from paddleseg.cvlibs import Config
+
+    cfg = Config(
+        args.config,
+        opts=args.opts,
+        sections=("model", "val_dataset", "test_config"),
+        required=("model", "val_dataset"),
+        test_config=flags.test_config_from(args, EVALUATION_KEYS),
+    )
+    core.evaluate(cfg, options)

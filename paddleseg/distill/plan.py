@@ -1,0 +1,86 @@
+"""What a config and a `distill_config.py` declare together, checked against the number of teachers."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from paddleseg.distill.declared import features_of_config
+from paddleseg.distill.distill_file import load_distill_file
+from paddleseg.distill.features import check_batch_size
+from paddleseg.errors import UserError, counted
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be distilled, and how several teachers are joined.
+
+    Attributes:
+        student_adaptor, teacher_adaptor: classes derived from `AdaptorBase`, or None; the latter is of the first
+            teacher.
+        features: list of `Feature`, of the distill_config.py and of the config.
+        weighting: how several teachers' logits are joined, "mean" or "confidence".
+        distill_file: the path of the distill_config.py, None without one.
+        file_has_features: whether that file declares features.
+    """
+
+    student_adaptor: Optional[type]
+    teacher_adaptor: Optional[type]
+    features: list
+    weighting: str
+    distill_file: Optional[str]
+    file_has_features: bool
+
+
+def make_plan(cfg, distill_file, num_teachers):
+    """Return the `Plan` of a student's checked config and a distill_config.py.
+
+    Args:
+        cfg: the student's `Config`.
+        distill_file: the path of the distill_config.py; None for none.
+        num_teachers: the number of teachers.
+
+    Raises:
+        UserError: the file is not of its form, a teacher is named that does not exist, a teacher is of no use,
+            or a batch is too small for a loss.
+    """
+    declared = (None, None, []) if distill_file is None else load_distill_file(distill_file)
+    student_adaptor, teacher_adaptor, from_file = declared
+    features = [*from_file, *features_of_config(cfg)]
+    for feature in features:
+        if feature.teacher_index >= num_teachers:
+            raise UserError(
+                f"{feature.place('teacher_index')}: {feature.teacher_index}, but the last of "
+                f"{counted(num_teachers, 'teacher')} is {num_teachers - 1}"
+            )
+    _check_weighting(cfg, num_teachers)
+    _check_use(cfg, features, num_teachers)
+    check_batch_size(features, cfg.batch_size)
+    weighting = cfg.teacher_weighting
+    return Plan(student_adaptor, teacher_adaptor, features, weighting, distill_file, bool(from_file))
+
+
+def _check_weighting(cfg, num_teachers):
+    if cfg.teacher_weighting != "confidence":
+        return
+    place = cfg.place("distill", "teacher_weighting")
+    if num_teachers == 1:
+        raise UserError(f"{place}: confidence weighs several teachers against each other, and there is one")
+    if not cfg.get("distill_loss"):
+        raise UserError(f"{place}: confidence weighs logits, and without distill_loss no logits are compared")
+
+
+def _check_use(cfg, features, num_teachers):
+    """Raise `UserError` where there is no loss to train by, or a teacher that no loss asks."""
+    if cfg.get("distill_loss"):
+        return
+    if not features and cfg.unlabeled_per_batch == cfg.batch_size:
+        raise UserError(
+            f"{cfg.place('distill', 'unlabeled_share')}: without labels, distill_loss and feature losses "
+            f"there is nothing to train by"
+        )
+    asked = {feature.teacher_index for feature in features}
+    idle = [k for k in range(num_teachers) if k not in asked]
+    if features and idle:
+        raise UserError(
+            f"teacher {idle[0]} has no use: there is no distill_loss, and no entry of "
+            f"{cfg.place('distill', 'features')} has that teacher_index"
+        )

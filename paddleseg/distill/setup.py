@@ -1,0 +1,177 @@
+"""From the configs of a student and its teachers to the step that distils."""
+
+import paddle
+
+from paddleseg import parallel
+from paddleseg.checkpoints.resume import recorded
+from paddleseg.cvlibs import SegBuilder, manager
+from paddleseg.cvlibs.config import as_yaml
+from paddleseg.datasets.loading import stack
+from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
+from paddleseg.distill.declared import declared_taps
+from paddleseg.distill.list_taps import find_taps, table
+from paddleseg.distill.outputs import counterparts
+from paddleseg.distill.plan import make_plan
+from paddleseg.distill.probe import check_logits, feature_losses, observe
+from paddleseg.distill.step import DistillNet, DistillStep
+from paddleseg.distill.taps import Taps
+from paddleseg.distill.teachers import teacher_cache
+from paddleseg.distill.teachers.teacher import Teacher, Teachers
+from paddleseg.distill.teachers.teacher_engine import choose_engines
+from paddleseg.errors import UserError
+from paddleseg.losses.combine import check_count
+from paddleseg.utils.logger import logger
+
+
+def build_step(builder, teacher_cfgs, options):
+    """Build student and teachers, try them on some images, and return the `DistillStep`.
+
+    Args:
+        builder: the student's `SegBuilder`.
+        teacher_cfgs: a `Config` of each teacher.
+        options: `DistillOptions`.
+
+    Raises:
+        UserError: a declaration names something that the models do not have, or that does not fit; a teacher
+            has no weights; or features are to be distilled by a static graph, and Paddle is 2.
+    """
+    check_teacher_weights(teacher_cfgs, options)
+    plan = make_plan(builder.cfg, options.distill_config, len(teacher_cfgs))
+    _check_static(plan, options)
+    for k, cfg in enumerate(teacher_cfgs):
+        logger.info(f"teacher {k}: {cfg.model_type} of {cfg.path}")
+        if options.log_config:
+            logger.info(f"model of teacher {k}:\n{as_yaml(cfg['model'])}")
+    step = _step(builder, teacher_cfgs, plan, options)
+    step.engines = choose_engines(
+        step.teachers,
+        images_of_a_batch(builder, options.seed),
+        builder.cfg.iters * options.accumulate_steps,
+        options.teacher_engine,
+        recorded(options),
+    )
+    if options.teacher_cache:
+        teacher_cache.attach(step, builder, plan, options)
+    return step
+
+
+def check_teacher_weights(teacher_cfgs, options):
+    """Raise `UserError` for a teacher without weights, unless the options insist on one."""
+    for cfg in teacher_cfgs:
+        has_own = getattr(manager.MODELS[cfg.model_type], "teacher_only", False)
+        if not (has_own or cfg.pretrained or options.allow_random_teacher):
+            raise UserError(
+                f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the "
+                f"teacher's model.pdparams (in the file or by --teacher_opts model.pretrained=PATH), or "
+                f"insist with allow_random_teacher"
+            )
+
+
+def _check_static(plan, options):
+    if options.to_static_training and plan.features and int(paddle.__version__.split(".")[0]) < 3:
+        raise UserError(
+            f"to_static_training with features to distil needs Paddle 3, and this is {paddle.__version__}: in its "
+            f"graphs a tensor that forward leaves on a layer is another one; train without to_static_training"
+        )
+
+
+def _step(builder, teacher_cfgs, plan, options):
+    cfg = builder.cfg
+    # The student first: its weights are then those of plain training with the same seed.
+    student = parallel.with_sync_batch_norm(builder.model)
+    taps = Taps(student, "student", plan.student_adaptor, declared_taps(plan.features, "student"))
+    teachers = [
+        Teacher(
+            teacher_model(teacher_cfg, cfg),
+            plan.teacher_adaptor if k == 0 else None,
+            declared_taps(plan.features, "teacher", k),
+            teacher_cfg,
+        )
+        for k, teacher_cfg in enumerate(teacher_cfgs)
+    ]
+    if builder.distill_loss is None and not plan.features:
+        logger.warning("neither distill_loss nor feature losses: the teacher has no effect")
+    seen = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at)
+    if builder.distill_loss is not None:
+        _check_logits(builder, seen)
+    losses = feature_losses(plan.features, seen, cfg.num_classes, cfg.ignore_index)
+    losses = [parallel.with_sync_batch_norm(loss) for loss in losses]
+    net = DistillNet(
+        student,
+        taps,
+        builder.loss,
+        builder.distill_loss,
+        losses,
+        cfg.logits_at,
+        options.to_static_training,
+    )
+    weighting = None if builder.distill_loss is None else plan.weighting
+    return DistillStep(
+        net, Teachers(teachers, weighting, cfg.ignore_index, cfg.logits_at), plan, cfg.unlabeled_per_batch
+    )
+
+
+def teacher_model(cfg, student_cfg):
+    """Return the model of a teacher's `Config`; a model that must know how images are normalised is told.
+
+    Raises:
+        UserError: the model cannot be built, or the student's config does not state the normalisation, or two.
+    """
+    model = SegBuilder(cfg).model
+    if hasattr(model, "normalized_by"):
+        try:
+            model.normalized_by(*student_cfg.normalization.value)
+        except UserError as error:
+            raise UserError(f"{error}, and a {cfg.model_type} must undo it") from None
+    return model
+
+
+def _check_logits(builder, seen):
+    try:
+        check_logits(seen, builder.cfg.logits_at)
+        joined = counterparts(*(logits for logits, _ in seen.teachers))
+        check_count(builder.distill_loss["types"], counterparts(seen.student[0], joined))
+    except UserError as error:
+        raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
+
+
+def first_batch(builder, seed):
+    """Return up to two of the first training samples, as the step is given them."""
+    unlabeled = builder.cfg.unlabeled_per_batch == builder.cfg.batch_size
+    dataset = builder.unlabeled_dataset if unlabeled else builder.train_dataset
+    # Any samples will do here; the training judges samples that cannot be read.
+    samples = ReplacedSamples(SeededSamples(dataset, seed, labeled=not unlabeled), seed, len(dataset))
+    count = min(2, builder.cfg.batch_size, len(samples))
+    if count == 0:
+        raise UserError("the training set holds no image")
+    batch = stack([samples.read((0, i))[0] for i in range(count)])
+    return {key: paddle.to_tensor(value) for key, value in batch.items()}
+
+
+def images_of_a_batch(builder, seed):
+    """Return N x C x H x W of the training's batch size, made of the images of `first_batch`."""
+    images = first_batch(builder, seed)["img"]
+    copies = -(-builder.cfg.batch_size // images.shape[0])
+    return paddle.concat([images] * copies)[: builder.cfg.batch_size]
+
+
+def taps_table(builder, teacher_cfgs, seed):
+    """Return, as text, the taps of student and teachers, with their shapes for one image of the training set."""
+    image = first_batch(builder, seed)["img"][:1]
+    configs = [builder.cfg, *teacher_cfgs]
+    for cfg in configs:
+        cfg.without_weights()
+    models = [builder.model, *(teacher_model(cfg, builder.cfg) for cfg in teacher_cfgs)]
+    roles = [
+        "student",
+        *(f"teacher {k}" if len(teacher_cfgs) > 1 else "teacher" for k in range(len(teacher_cfgs))),
+    ]
+    size = " x ".join(str(n) for n in image.shape)
+    listed = [
+        (
+            f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:",
+            find_taps(model, image, role == roles[0]),
+        )
+        for role, cfg, model in zip(roles, configs, models)
+    ]
+    return table(listed)

@@ -1,0 +1,1 @@
+"""Frozen teachers: what they answer, what computes them, and the cache of their answers."""

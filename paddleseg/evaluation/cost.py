@@ -1,0 +1,220 @@
+"""What a model costs: parameters, operations and time, of each of its parts."""
+
+import collections
+import contextlib
+import dataclasses
+import time
+
+import numpy as np
+import paddle
+import paddle.nn as nn
+
+from paddleseg import parallel
+from paddleseg.cvlibs import SegBuilder
+from paddleseg.errors import UserError, one_line
+
+REST = "the rest"
+RUNNING_STATISTICS = ("_mean", "_variance")
+
+
+@dataclasses.dataclass
+class Cost:
+    """The cost of a model or of one part of it.
+
+    Attributes:
+        parameters: number of trained and frozen parameters, running statistics aside.
+        flops: floating-point operations of one forward pass, a multiplication and an addition being two.
+        seconds: median time of one forward pass; None where it was not measured.
+        uncounted: names of layer classes that have parameters but no formula here. A single number, by which
+            a layer scales something, is a function between layers.
+    """
+
+    parameters: int = 0
+    flops: int = 0
+    seconds: float = None
+    uncounted: tuple = ()
+
+
+def measure(model, shape, repeats=10, warmup=3):
+    """Return {part: Cost} of a model in eval mode, with the whole under "total".
+
+    The parts are the model's direct sublayers ("backbone", "head"); time that none of them takes, such as
+    the last upsampling, is `REST`. Operations are counted in layers: of functions between them, additions and
+    interpolations among them, nothing is counted; they come to about a hundredth.
+
+    Args:
+        model: a `paddle.nn.Layer`. Its training mode is put back afterwards.
+        shape: of the input, [N, C, H, W].
+        repeats: forward passes that are timed; 0 times none.
+        warmup: forward passes before these.
+    """
+    image = paddle.randn(shape)
+    was_training = model.training
+    model.eval()
+    with paddle.no_grad():
+        costs = _operations(model, image)
+        if repeats:
+            for part, seconds in _times(model, image, repeats, warmup).items():
+                costs.setdefault(part, Cost()).seconds = seconds
+    if was_training:
+        model.train()
+    for name, part in [*model.named_children(), ("total", model)]:
+        costs[name].parameters = parameter_count(part)
+    return costs
+
+
+def parameter_count(layer):
+    """Return the number of parameters of a layer, or of a state dict, running statistics aside.
+
+    Paddle counts these statistics, which no gradient ever reaches, among a layer's parameters.
+    """
+    named = layer.items() if isinstance(layer, dict) else layer.named_parameters()
+    return int(sum(np.prod(p.shape) for name, p in named if name.split(".")[-1] not in RUNNING_STATISTICS))
+
+
+def _operations(model, image):
+    """Return {part: Cost} with the operations of one forward pass."""
+    flops, uncounted, handles = collections.Counter(), collections.defaultdict(set), []
+    parts = dict(model.named_children())
+    for part, layer in parts.items():
+        for leaf in layer.sublayers(include_self=True):
+            formula = next((FORMULAS[kind] for kind in FORMULAS if isinstance(leaf, kind)), None)
+            if formula is not None:
+                handles.append(leaf.register_forward_post_hook(_counter(flops, part, formula)))
+            elif any(np.prod(p.shape) > 1 for p in leaf.parameters(include_sublayers=False)):
+                uncounted[part].add(type(leaf).__name__)
+    with _removed(handles):
+        model(image)
+    costs = {part: Cost(flops=flops[part], uncounted=tuple(sorted(uncounted[part]))) for part in parts}
+    everything = set().union(*uncounted.values()) if uncounted else set()
+    costs["total"] = Cost(flops=sum(flops.values()), uncounted=tuple(sorted(everything)))
+    return costs
+
+
+def _counter(flops, part, formula):
+    def count(layer, inputs, output):
+        flops[part] += int(formula(layer, inputs[0], output))
+
+    return count
+
+
+def _times(model, image, repeats, warmup):
+    """Return {part: median seconds of a forward pass}."""
+    spent, handles = collections.defaultdict(list), []
+    for part, layer in (
+        (part, called) for part, child in model.named_children() for called in _called(child)
+    ):
+        handles.append(layer.register_forward_pre_hook(lambda *_, part=part: spent[part].append(-_now())))
+        handles.append(layer.register_forward_post_hook(lambda *_, part=part: _stop(spent[part])))
+    with _removed(handles):
+        for i in range(warmup + repeats):
+            if i == warmup:
+                spent.clear()
+            spent["total"].append(-_now())
+            model(image)
+            _stop(spent["total"])
+    # A part that is called several times in a pass has that many entries; all of a pass count.
+    seconds = {p: float(np.median(np.reshape(t, (repeats, -1)).sum(axis=1))) for p, t in spent.items()}
+    parts = sum(value for part, value in seconds.items() if part != "total")
+    return {**seconds, REST: max(seconds["total"] - parts, 0.0)}
+
+
+def _called(layer):
+    """Return the layers that are called in a layer's stead: those it holds, where it has no `forward`."""
+    if type(layer).forward is not nn.Layer.forward:
+        return [layer]
+    return [called for child in layer.children() for called in _called(child)]
+
+
+def _stop(entries):
+    entries[-1] += _now()
+
+
+def _now():
+    """Return the time once the device has done what it was given."""
+    if paddle.get_device().startswith("gpu"):
+        paddle.device.cuda.synchronize()
+    return time.perf_counter()
+
+
+@contextlib.contextmanager
+def _removed(handles):
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _convolution(layer, x, y):
+    # One output number takes, for each input channel of its group and each tap of the kernel, one
+    # multiplication and one addition.
+    taps = np.prod(layer.weight.shape[1:])
+    return np.prod(y.shape) * (2 * taps + (layer.bias is not None))
+
+
+def _transposed_convolution(layer, x, y):
+    taps = np.prod(layer.weight.shape[1:])
+    return np.prod(x.shape) * 2 * taps + np.prod(y.shape) * (layer.bias is not None)
+
+
+def _linear(layer, x, y):
+    return np.prod(y.shape) * (2 * layer.weight.shape[0] + (layer.bias is not None))
+
+
+def _two_an_element(layer, x, y):
+    return 2 * np.prod(x.shape)
+
+
+def _one_an_input(layer, x, y):
+    return np.prod(x.shape)
+
+
+def _one_an_output(layer, x, y):
+    return np.prod(y.shape)
+
+
+FORMULAS = {
+    (nn.Conv1D, nn.Conv2D, nn.Conv3D): _convolution,
+    (nn.Conv1DTranspose, nn.Conv2DTranspose, nn.Conv3DTranspose): _transposed_convolution,
+    nn.Linear: _linear,
+    # In eval mode a norm is one scale and one shift.
+    (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm): _two_an_element,
+    (nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2D, nn.PReLU): _two_an_element,
+    (nn.AvgPool2D, nn.AdaptiveAvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D): _one_an_input,
+    (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardswish): _one_an_output,
+}
+
+
+def cost_table(cfg, options):
+    """Return what a config's model costs, by part, as lines of text.
+
+    Args:
+        cfg: the model's `Config`; its weights are not needed.
+        options: `CostOptions`.
+
+    Raises:
+        UserError: the model does not run on an input of that shape.
+    """
+    model_cfg = cfg.without_weights()
+    parallel.set_device(options.device)
+    shape = list(options.input_shape or (1, cfg.img_channels, 512, 512))
+    model = SegBuilder(model_cfg).model
+    try:
+        costs = measure(model, shape, options.repeats)
+    except ValueError as error:  # what Paddle raises of shapes
+        raise UserError(
+            f"{cfg.path}: the model does not run on an input of {shape}: {one_line(error)[:300]}"
+        ) from error
+    lines = [
+        "",
+        f"{cfg.path}, input {' x '.join(map(str, shape))} ({paddle.get_device()})",
+        f"{'part':<14} {'parameters':>12} {'GFLOPs':>10} {'ms':>10}",
+    ]
+    total = costs.pop("total")
+    for part, cost in [*costs.items(), ("total", total)]:
+        took = "" if cost.seconds is None else f"{1000 * cost.seconds:.1f}"
+        lines.append(f"{part:<14} {cost.parameters:>12,} {cost.flops / 1e9:>10.3f} {took:>10}")
+    if total.uncounted:
+        lines.append(f"without the operations of {', '.join(total.uncounted)}, for which there is no formula")
+    return lines

@@ -1,0 +1,129 @@
+"""An image to the logits of its pixels: whole or in windows, at one or several scales, flipped or not.
+
+Evaluation and prediction both infer here. Nothing in here waits for the device.
+"""
+
+import itertools
+import math
+
+import paddle
+import paddle.nn.functional as F
+
+from paddleseg.errors import UserError
+from paddleseg.losses.combine import output_list
+from paddleseg.options.inference import EvalConfig
+
+WHOLE = EvalConfig()
+
+
+@paddle.no_grad()
+def infer(model, images, size, config=WHOLE, trans_info=()):
+    """Return the main logits of images at the size that is asked for, N x C x `size`.
+
+    Args:
+        model: in eval mode; maps N x 3 x H x W to a list of logits, the main one first.
+        images: float32 N x 3 x H x W.
+        size: (height, width) of the masks.
+        config: an `EvalConfig`: windows, scales and flips.
+        trans_info: what the transforms did to the size, as `Compose` lists it; undone, the last first. Then,
+            or without it, the logits are resized to `size` bilinearly where they have another.
+    """
+    net = Windows(model, config.crop_size, config.stride) if config.is_slide else _main_logits_of(model)
+    logits = _augmented(net, images, config) if config.aug_eval else net(images)
+    return _resized(_undone(logits, images.shape[2:], trans_info), size)
+
+
+def classes(logits):
+    """Return the class of each pixel, int64 N x H x W, of logits N x C x H x W."""
+    return paddle.argmax(logits, axis=1)
+
+
+class Windows:
+    """A model applied to windows of an image; where these overlap, their logits are averaged.
+
+    The windows of a row are `stride` apart, beginning at the left; the last one ends where the image does
+    and so may overlap the one before by more. Rows likewise. As many windows as together have no more pixels
+    than the images run at once, so that this takes no more memory than the whole images would.
+
+    Args:
+        model: maps N x 3 x h x w to a list of logits, the main one first.
+        crop_size: (width, height) of a window; where the image is smaller, the window is.
+        stride: (width, height) from one window to the next, at most `crop_size`.
+    """
+
+    def __init__(self, model, crop_size, stride):
+        self._net = _main_logits_of(model)
+        self._crop_size = crop_size
+        self._stride = stride
+
+    def __call__(self, images):
+        """Return logits N x C x H x W of images N x 3 x H x W."""
+        n, _, height, width = images.shape
+        h, w = min(self._crop_size[1], height), min(self._crop_size[0], width)
+        corners = list(
+            itertools.product(_starts(height, h, self._stride[1]), _starts(width, w, self._stride[0]))
+        )
+        together = max(height * width // (h * w), 1)
+        total, count = None, paddle.zeros([1, 1, height, width])
+        for first in range(0, len(corners), together):
+            group = corners[first : first + together]
+            crops = paddle.concat([images[:, :, top : top + h, left : left + w] for top, left in group])
+            logits = _resized(self._net(crops), (h, w))
+            if total is None:
+                total = paddle.zeros([n, logits.shape[1], height, width])
+            for (top, left), part in zip(group, paddle.split(logits, len(group))):
+                total[:, :, top : top + h, left : left + w] += part.astype("float32")
+                count[:, :, top : top + h, left : left + w] += 1
+        return total / count
+
+
+def _starts(length, window, stride):
+    """Return where the windows of one axis begin."""
+    steps = math.ceil((length - window) / stride)
+    return [min(step * stride, length - window) for step in range(steps + 1)]
+
+
+def _main_logits_of(model):
+    def net(images):
+        logits = output_list(model(images))[0]
+        if len(logits.shape) != 4:
+            raise UserError(f"the model's first output must be N x C x H x W, not {list(logits.shape)}")
+        return logits
+
+    return net
+
+
+def _augmented(net, images, config):
+    """Return the mean over scales and flips of the logits, at the images' size."""
+    height, width = images.shape[2:]
+    flips = [[], [3]] if config.flip_horizontal else [[]]
+    if config.flip_vertical:
+        flips += [[*axes, 2] for axes in flips]
+    total = 0
+    for scale in config.all_scales:
+        scaled = _resized(images, [max(int(side * scale + 0.5), 1) for side in (height, width)])
+        for axes in flips:
+            logits = net(paddle.flip(scaled, axes) if axes else scaled)
+            logits = paddle.flip(logits, axes) if axes else logits
+            total = total + _resized(logits, (height, width))
+    return total / (len(config.all_scales) * len(flips))
+
+
+def _undone(logits, size, trans_info):
+    """Return logits of a transformed image of `size` with those changes of size undone."""
+    for kind, before in reversed(list(trans_info)):
+        if kind == "resize":
+            logits = _resized(logits, before)
+        elif kind == "padding":  # at the right and at the bottom
+            logits = _resized(logits, size)[:, :, : before[0], : before[1]]
+        else:
+            raise UserError(
+                f"trans_info has {kind!r}, which cannot be undone; there are 'resize' and 'padding'"
+            )
+        size = before
+    return logits
+
+
+def _resized(x, size):
+    size = [int(side) for side in size]
+    return x if list(x.shape[2:]) == size else F.interpolate(x, size, mode="bilinear")

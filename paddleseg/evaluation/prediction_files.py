@@ -1,0 +1,159 @@
+"""What a prediction leaves: masks, overlays, probabilities and sheets, and where they lie."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from paddleseg.errors import UserError
+from paddleseg.utils.image_files import SUFFIXES
+from paddleseg.utils.pictures import overlay, sheet
+from paddleseg.utils.save_dir import make_save_dir
+
+MASKS, OVERLAYS, PROBABILITIES, SHEETS = (
+    "pseudo_color_prediction",
+    "added_prediction",
+    "probabilities",
+    "sheets",
+)
+# Of a picture on a sheet, in pixels: several fit a screen, and a caption fits above each.
+LONGEST_SIDE, SHORTEST_SIDE, GAP = 480, 240, 6
+
+
+class PredictionFiles:
+    """Writes the files of a prediction, below a folder under the images' own names.
+
+    Masks and overlays, PaddleSeg's two folders, and probabilities lie in the folder itself, or in one for
+    each model where there are several; sheets, which show the models side by side, in a folder of their own.
+
+    Args:
+        folder: made if it is missing.
+        models: the models' names, in the order of a sheet.
+        colors: of the classes, as `pictures.class_colors` gives them.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+
+    def __init__(self, folder, models, colors):
+        make_save_dir(folder)
+        self._folder = folder
+        self._models = models
+        self._colors = colors
+        self._written = {}
+
+    @property
+    def told(self):
+        """What was written and where, in words."""
+        return ", ".join(f"{kind} in {where}" for kind, where in self._written.items()) or "nothing written"
+
+    def refuse_inputs(self, images):
+        """Refuse `ImageFile`s that lie, or whose masks do, where results are written.
+
+        Raises:
+            UserError: one does; it would be overwritten, or be a result of an earlier prediction.
+        """
+        kinds = (MASKS, OVERLAYS, SHEETS)
+        ours = [self._of(model, kind) for model in self._models for kind in kinds]
+        ours = tuple(os.path.join(os.path.realpath(folder), "") for folder in ours)
+        for path in (path for image in images for path in (image.path, image.mask) if path is not None):
+            if _resolved(path).startswith(ours):
+                raise UserError(
+                    f"{path} lies where --save_dir {self._folder} puts its pictures; choose another "
+                    f"--save_dir, outside of --image_path"
+                )
+
+    def write_mask(self, image, model, photograph, mask):
+        """Write a mask as PNG, whose pixels are classes shown in colours, and the photograph with it on top.
+
+        Args:
+            image: the `ImageFile`.
+            model: the model's name.
+            photograph: uint8 H x W x 3, BGR.
+            mask: uint8 H x W.
+        """
+        path = self._path(model, MASKS, image.name + ".png", "masks")
+        indexed = Image.fromarray(mask)
+        indexed.putpalette(self._colors.tobytes())
+        _write(path, indexed.save)
+        # In the photograph's own format, where it is one that OpenCV can write.
+        known = image.relative.lower().endswith(SUFFIXES)
+        path = self._path(model, OVERLAYS, image.relative if known else image.relative + ".png", "overlays")
+        _write_picture(path, overlay(photograph, mask, self._colors, ignore_index=None))
+
+    def write_probabilities(self, image, model, probabilities):
+        """Write the probabilities of an `ImageFile`, C x H x W: an .npz file of `probabilities`, float16."""
+        path = self._path(model, PROBABILITIES, image.name + ".npz", "probabilities")
+        _write(path, lambda path: np.savez_compressed(path, probabilities=probabilities.astype(np.float16)))
+
+    def write_sheet(self, image, photograph, truth, masks, ignore_index):
+        """Write photograph, truth and the models' masks side by side, if there is anything to compare.
+
+        Args:
+            image: the `ImageFile`.
+            photograph: uint8 H x W x 3, BGR.
+            truth: H x W, 0..255, or None.
+            masks: of each model, uint8 H x W.
+            ignore_index: the value of the truth that is no class.
+        """
+        if truth is None and len(masks) == 1:
+            return
+        shown = _fitted(photograph)
+        row, captions = [shown], ["photograph"]
+        if truth is not None:
+            row.append(self._overlay_of(shown, truth, ignore_index))
+            captions.append("truth")
+        row += [self._overlay_of(shown, mask, None) for mask in masks]
+        path = self._path(None, SHEETS, image.name + ".png", "sheets")
+        _write_picture(path, sheet([row], [*captions, *self._models], GAP))
+
+    def _overlay_of(self, shown, mask, ignore_index):
+        height, width = shown.shape[:2]
+        mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        return overlay(shown, mask, self._colors, ignore_index=ignore_index)
+
+    def _of(self, model, kind):
+        own = [model] if len(self._models) > 1 and kind != SHEETS else []
+        return os.path.join(self._folder, *own, kind)
+
+    def _path(self, model, kind, name, noun):
+        several = len(self._models) > 1 and kind != SHEETS
+        self._written[noun] = self._of("*" if several else model, kind)
+        return os.path.join(self._of(model, kind), *name.split("/"))
+
+
+def _resolved(path):
+    """Return a path without links; one that no file can have, with a null character, as it is."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return path
+
+
+def _fitted(picture):
+    """Return a picture as large as one of a sheet."""
+    longest = max(picture.shape[:2])
+    scale = min(LONGEST_SIDE / longest, 1) if longest > SHORTEST_SIDE else SHORTEST_SIDE // longest
+    size = [max(round(side * scale), 1) for side in picture.shape[1::-1]]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+
+
+def _write_picture(path, picture):
+    def write(path):
+        # OpenCV itself ends the process at a name that is no UTF-8.
+        coded, content = cv2.imencode(os.path.splitext(path)[1], picture)
+        if not coded:
+            raise OSError("OpenCV cannot write it")
+        Path(path).write_bytes(content.tobytes())
+
+    _write(path, write)
+
+
+def _write(path, write):
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""Layers as static graphs and ONNX files."""

@@ -1,0 +1,75 @@
+"""Losses, each a pure function and a thin registered class that holds its hyperparameters.
+
+A loss class says in its attribute `against` what its second argument is:
+
+- `"label"`: called `(logits, label)`, a task loss, for a config's `loss`;
+- `"teacher"`: called `(student, teacher, ...)`, a distillation loss, for a config's `distill_loss`.
+
+The config checker refuses a class of the one kind in the place of the other. A class without the
+attribute, such as a user's own, is trusted to be in its place.
+
+A distillation loss that has the attribute `needs_label = True` cannot do without a label, its third argument;
+others that take one may be called without.
+"""
+
+from paddleseg.losses.attention_transfer import ATLoss, attention_transfer_loss
+from paddleseg.losses.attnfd import AttnFDLoss, attnfd_loss
+from paddleseg.losses.binary_cross_entropy import BCELoss, bce_loss
+from paddleseg.losses.channelwise import SegChannelwiseLoss, channelwise_loss
+from paddleseg.losses.cirkd import CIRKDMiniBatchLoss, cirkd_mini_batch_loss
+from paddleseg.losses.cirkd_memory import CIRKDMemoryLoss, cirkd_memory_loss
+from paddleseg.losses.cross_entropy import CrossEntropyLoss, cross_entropy_loss
+from paddleseg.losses.dice import DiceLoss, dice_loss
+from paddleseg.losses.dist import DISTLoss, dist_loss
+from paddleseg.losses.fitnet import FitNetLoss, fitnet_loss
+from paddleseg.losses.focal import FocalLoss, MultiClassFocalLoss, focal_loss, multi_class_focal_loss
+from paddleseg.losses.ifvd import IFVDLoss, ifvd_loss
+from paddleseg.losses.kl import KLLoss, kl_loss
+from paddleseg.losses.lovasz import LovaszSoftmaxLoss, lovasz_softmax_loss
+from paddleseg.losses.mgd import MGDLoss, mgd_loss
+from paddleseg.losses.mixed import MixedLoss
+from paddleseg.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy_loss
+from paddleseg.losses.pairwise import SegPairWiseLoss, pairwise_loss
+from paddleseg.losses.rmi import RMILoss, rmi_loss
+
+__all__ = [
+    "ATLoss",
+    "AttnFDLoss",
+    "BCELoss",
+    "CIRKDMemoryLoss",
+    "CIRKDMiniBatchLoss",
+    "CrossEntropyLoss",
+    "DISTLoss",
+    "DiceLoss",
+    "FitNetLoss",
+    "FocalLoss",
+    "IFVDLoss",
+    "KLLoss",
+    "LovaszSoftmaxLoss",
+    "MGDLoss",
+    "MixedLoss",
+    "MultiClassFocalLoss",
+    "OhemCrossEntropyLoss",
+    "RMILoss",
+    "SegChannelwiseLoss",
+    "SegPairWiseLoss",
+    "attention_transfer_loss",
+    "attnfd_loss",
+    "bce_loss",
+    "channelwise_loss",
+    "cirkd_memory_loss",
+    "cirkd_mini_batch_loss",
+    "cross_entropy_loss",
+    "dice_loss",
+    "dist_loss",
+    "fitnet_loss",
+    "focal_loss",
+    "ifvd_loss",
+    "kl_loss",
+    "lovasz_softmax_loss",
+    "mgd_loss",
+    "multi_class_focal_loss",
+    "ohem_cross_entropy_loss",
+    "pairwise_loss",
+    "rmi_loss",
+]

@@ -1,0 +1,89 @@
+"""Attention transfer: where in the picture a layer is active."""
+
+import paddle
+import paddle.nn as nn
+
+from paddleseg.cvlibs import manager
+from paddleseg.losses.common import check_maps, check_positive, full_precision, mean_over
+from paddleseg.losses.distance import unit
+from paddleseg.losses.labels import kept_pixels
+
+
+@full_precision
+def attention_transfer_loss(student, teacher, label=None, ignore_index=255, p=2.0):
+    """Return the mean squared difference of the activation maps, each of unit length.
+
+    Zagoruyko and Komodakis, "Paying More Attention to Attention", ICLR 2017,
+    https://arxiv.org/abs/1612.03928. For every sample, over its H * W positions,
+
+        a[i] = mean over the channels of |f[c, i]|^p,   A = a / |a|
+        loss = 1 / P * sum over P positions of the batch of (A_student[i] - A_teacher[i])^2
+
+    Given a label, ignored positions are left out of a and of P; the published code knows none.
+
+    Args:
+        student: N x C x H x W, floating; float16 and bfloat16 are computed in float32.
+        teacher: N x C' x H x W; C' may differ from C. No gradient reaches it.
+        label: N x H' x W', int64, of any size (see `labels.label_at`), or None. Default None.
+        ignore_index: the label of pixels that are left out. Default 255.
+        p: the power, above 0; a higher one looks at the highest activations. Default 2.0.
+
+    Returns:
+        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is kept.
+
+    Raises:
+        UserError: the shapes do not match, or p is not positive.
+    """
+    check_maps(student, teacher)
+    check_positive("p", p)
+    kept = kept_pixels(student, label, ignore_index).flatten(1)
+    with paddle.no_grad():
+        theirs = _attention(teacher, kept, p)
+    error = (_attention(student, kept, p) - theirs).square()
+    return mean_over(error.sum(), kept.sum())
+
+
+def _attention(features, kept, p):
+    """Return N x L: the activation of each position, of unit length over the kept ones."""
+    features = features.flatten(2)
+    # Paddle takes what is nearly 0 for equal to it.
+    active = paddle.logical_and(features.abs() > 0, (kept > 0).unsqueeze(1))
+    # Below p = 1 a power has no gradient at 0, and Paddle 2.6 lets an infinite one through `where`.
+    highest = _highest(features.abs(), active)
+    magnitudes = paddle.where(active, features.abs() / highest, paddle.ones_like(features))
+    powers = paddle.where(active, magnitudes.pow(p), paddle.zeros_like(features))
+    return unit(powers.mean(axis=1), axis=1)
+
+
+def _highest(magnitudes, active):
+    """Return each sample's highest, N x 1 x 1; 1 where none is active.
+
+    Divided by it, which unit length makes up for, a power and its square keep within float32's range.
+    """
+    highest = (magnitudes * active.astype(magnitudes.dtype)).detach().max(axis=[1, 2], keepdim=True)
+    return paddle.where(highest > 0, highest, paddle.ones_like(highest))
+
+
+@manager.LOSSES.add_component
+class ATLoss(nn.Layer):
+    """Attention transfer between two feature maps; see `attention_transfer_loss`.
+
+    Args:
+        p: the power of the activations, above 0. Default 2.0.
+        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
+
+    Raises:
+        UserError: p is not positive.
+    """
+
+    against = "teacher"
+
+    def __init__(self, p: float = 2.0, ignore_index: int = 255):
+        super().__init__()
+        check_positive("p", p)
+        self.p = p
+        self.ignore_index = ignore_index
+
+    def forward(self, student, teacher, label=None):
+        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
+        return attention_transfer_loss(student, teacher, label, self.ignore_index, self.p)

@@ -1,0 +1,124 @@
+"""Binary cross entropy: each channel decides for itself whether a pixel is of its class."""
+
+from typing import Literal, Optional, Union
+
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.losses.common import (
+    check_label,
+    check_not_negative,
+    full_precision,
+    kept_and_one_hot,
+    mean_over,
+)
+
+
+@full_precision
+def bce_loss(logits, label, weight=None, pos_weight=None, ignore_index=255):
+    """Return the mean over kept pixels and channels of the binary cross entropy of sigmoid(logits).
+
+        loss = mean of v * (-a * y * log sigmoid(x) - (1 - y) * log(1 - sigmoid(x)))
+
+    with x a logit and y its target, see `binary_targets`; a = 1 unless `pos_weight` says otherwise, v = 1
+    without `weight`. "dynamic" balances the classes of the batch: with the fractions f of targets that are
+    1, a = 2 (1 - f), or v = 2 (1 - f) where y is 1 and 2 f where it is 0.
+
+    PaddleSeg 2.8.0 counts ignored pixels in f as such of class 0; they are left out here.
+
+    Args:
+        logits: N x C x ..., floating; float16 and bfloat16 are computed in float32.
+        label: N x ..., int64, or N x C x ...; see `binary_targets`.
+        weight: None or "dynamic". Default None.
+        pos_weight: a number, 0 or above, "dynamic", or None for 1. Default None.
+        ignore_index: the label of pixels that are left out. Default 255.
+
+    Returns:
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+
+    Raises:
+        UserError: `label` does not fit `logits` (its classes: on a CPU), or a weight is none of these.
+    """
+    _check_weights(weight, pos_weight)
+    kept, y = binary_targets(logits, label, ignore_index)
+    positive = mean_over((y * kept).sum(), kept.sum())
+    a = 1.0 if pos_weight is None else pos_weight
+    if pos_weight == "dynamic":
+        a = 2 * (1 - positive)
+    loss = -a * y * F.log_sigmoid(logits) - (1 - y) * F.log_sigmoid(-logits)
+    if weight == "dynamic":
+        loss = loss * 2 * (y * (1 - positive) + (1 - y) * positive)
+    return mean_over((loss * kept).sum(), kept.sum())
+
+
+def binary_targets(logits, label, ignore_index):
+    """Return which logits count, and what each should decide.
+
+    Args:
+        logits: N x C x ....
+        label: N x ..., int64, of 0..C-1 or `ignore_index`: channel c decides whether a pixel is of class c. A
+            single channel decides whether it is of class 1, the label being 0 or 1. Or N x C x ..., numbers
+            of 0 to 1, or `ignore_index`: the targets themselves, for classes that do not exclude each other.
+
+    Returns:
+        kept: of the shape and dtype of `logits`, 1 or 0.
+        targets: the same, of 0 to 1.
+
+    Raises:
+        UserError: the shapes do not fit, or, on a CPU, a label of N x ... is outside the classes.
+    """
+    if label.shape == logits.shape:
+        kept = label != ignore_index
+        targets = paddle.where(kept, label, paddle.zeros_like(label))
+        return kept.astype(logits.dtype), targets.astype(logits.dtype)
+    check_label(logits, label)
+    channels = logits.shape[1]
+    kept, targets = kept_and_one_hot(label, max(channels, 2), ignore_index, logits.dtype)
+    return kept.expand_as(logits), targets[:, -channels:]
+
+
+def _check_weights(weight, pos_weight):
+    if weight not in (None, "dynamic"):
+        raise UserError(f"weight must be Null or 'dynamic', not {weight!r}")
+    if isinstance(pos_weight, (int, float)):
+        check_not_negative("pos_weight", pos_weight)
+    elif pos_weight not in (None, "dynamic"):
+        raise UserError(f"pos_weight must be Null, 'dynamic' or a number of 0 or above, not {pos_weight!r}")
+
+
+@manager.LOSSES.add_component
+class BCELoss(nn.Layer):
+    """Binary cross entropy of each channel; see `bce_loss`.
+
+    A config's model has a channel for each class and its masks are N x H x W; a single channel, or targets of
+    N x C x H x W for classes that do not exclude each other, serve a training written in Python only.
+
+    Args:
+        weight: "dynamic" balances positive and negative targets of the batch; None for 1. Default None.
+        pos_weight: the weight of positive targets, a number or "dynamic"; None for 1. Default None.
+        ignore_index: the label of pixels that are left out. Default 255.
+
+    Raises:
+        UserError: a weight is none of these.
+    """
+
+    against = "label"
+
+    def __init__(
+        self,
+        weight: Optional[Literal["dynamic"]] = None,
+        pos_weight: Optional[Union[float, Literal["dynamic"]]] = None,
+        ignore_index: int = 255,
+    ):
+        super().__init__()
+        _check_weights(weight, pos_weight)
+        self.weight = weight
+        self.pos_weight = pos_weight
+        self.ignore_index = ignore_index
+
+    def forward(self, logits, label):
+        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64) or N x C x ...."""
+        return bce_loss(logits, label, self.weight, self.pos_weight, self.ignore_index)

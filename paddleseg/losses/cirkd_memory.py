@@ -1,0 +1,199 @@
+"""Cross-image relational distillation with a memory: how alike each pixel is to what was seen before."""
+
+from typing import Optional
+
+import paddle
+import paddle.nn as nn
+
+from paddleseg.cvlibs import manager
+from paddleseg.losses.class_queue import ClassQueue
+from paddleseg.losses.common import (
+    check_alike,
+    check_channels,
+    check_count,
+    check_maps,
+    check_not_negative,
+    check_positive,
+    check_temperature,
+    full_precision,
+    mean_over,
+    widen,
+)
+from paddleseg.losses.distance import kl_divergence, unit
+from paddleseg.losses.labels import class_means, class_members, kept_pixels, label_at, require_label
+
+PIXELS_PER_CLASS = 16  # that one image adds to the pixel queue, as published
+
+
+@full_precision
+def cirkd_memory_loss(
+    student, teacher, memory, label=None, ignore_index=255, temperature=0.1, kd_temperature=1.0
+):
+    """Return the mean over the kept pixels of the divergence of their similarities to a memory.
+
+    Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022,
+    https://arxiv.org/abs/2204.06986. With every pixel's feature f of unit length over the channels, and
+    the memory's vectors m,
+
+        s[i, j] = f[i] . m[j] / T,   i over the P kept pixels of the batch, j over the Q vectors
+        loss = 1 / P * sum over i of K^2 KL(softmax_j s_teacher / K || softmax_j s_student / K)
+
+    Args:
+        student: N x C x H x W, floating; float16 and bfloat16 are computed in float32.
+        teacher: the same shape. No gradient reaches it.
+        memory: Q x C, of unit length each. No gradient reaches it.
+        label: N x H' x W', int64, of any size (see `labels.label_at`); None keeps all. Default None.
+        ignore_index: the label of pixels that are left out. Default 255.
+        temperature: T > 0, of the similarities. Default 0.1.
+        kd_temperature: K > 0, of the distributions. Default 1.0.
+
+    Returns:
+        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is kept.
+
+    Raises:
+        UserError: the shapes do not match, or a temperature is not positive.
+    """
+    check_alike(student, teacher)
+    check_maps(student, teacher)
+    check_temperature(temperature)
+    check_positive("kd_temperature", kd_temperature)
+    kept = kept_pixels(student, label, ignore_index).flatten(1)
+    ours = _similarity(student, memory, temperature)
+    with paddle.no_grad():
+        theirs = _similarity(teacher, memory, temperature)
+    divergence = kl_divergence(ours, theirs, 2, kd_temperature)
+    return mean_over((divergence * kept).sum(), kept.sum())
+
+
+def _similarity(features, memory, temperature):
+    """Return N x L x Q."""
+    directions = unit(features.flatten(2), axis=1)
+    return paddle.matmul(directions.transpose([0, 2, 1]), memory, transpose_y=True) / temperature
+
+
+@manager.LOSSES.add_component
+class CIRKDMemoryLoss(nn.Layer):
+    """Similarities to pixels and regions of earlier batches; see `cirkd_memory_loss`.
+
+        loss = pixel_weight * (loss to the pixel memory) + region_weight * (loss to the region memory)
+
+    Both memories hold the teacher's features, of unit length, in a queue for each class. While training,
+    every image adds before it is compared: to the region queue of each class that it shows, the mean of
+    that class's pixels; to the pixel queue, up to 16 of those pixels, drawn at random. (The published code
+    draws them among the image's first pixels, of whatever class; here they are the class's own, as the
+    paper has it.) Each step compares with the same number of vectors of every class, drawn at random:
+    contrast size // num_classes + 1. In eval mode the queues stay as they are.
+
+    The student's features are brought to the teacher's channels by a 1x1 convolution, batch norm, ReLU and
+    a 1x1 convolution, trained with the student; no connector is needed. The published code gathers the
+    features of all ranks for the queues; here each rank has its own, and a checkpoint stores those of all.
+    With their published sizes the queues take num_classes * 22000 * C * 4 bytes, in memory and in
+    each checkpoint: 428 MB for 19 classes and 256 channels.
+
+    Args:
+        num_classes: the number of classes.
+        student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
+        ignore_index: the label of pixels that are left out. Default 255.
+        pixel_weight, region_weight: 0 or above. Default 0.1 each.
+        pixel_memory_size, region_memory_size: vectors that are kept of each class. Default 20000 and 2000.
+        pixel_contrast_size, region_contrast_size: vectors, of all classes together, that each step compares
+            with. Default 4096 and 1024.
+        temperature: T > 0, of the similarities. Default 0.1.
+        kd_temperature: K > 0, of the distributions. Default 1.0.
+
+    Raises:
+        UserError: the channels are not known, or a hyperparameter is out of its range.
+    """
+
+    against = "teacher"
+    needs_label = True
+
+    def __init__(
+        self,
+        num_classes: int,
+        student_channels: Optional[int] = None,
+        teacher_channels: Optional[int] = None,
+        ignore_index: int = 255,
+        pixel_weight: float = 0.1,
+        region_weight: float = 0.1,
+        pixel_memory_size: int = 20000,
+        region_memory_size: int = 2000,
+        pixel_contrast_size: int = 4096,
+        region_contrast_size: int = 1024,
+        temperature: float = 0.1,
+        kd_temperature: float = 1.0,
+    ):
+        super().__init__()
+        check_channels(self, student_channels=student_channels, teacher_channels=teacher_channels)
+        counts = {
+            "num_classes": num_classes,
+            "pixel_memory_size": pixel_memory_size,
+            "region_memory_size": region_memory_size,
+            "pixel_contrast_size": pixel_contrast_size,
+            "region_contrast_size": region_contrast_size,
+        }
+        for name, value in counts.items():
+            check_count(name, value)
+        check_not_negative("pixel_weight", pixel_weight)
+        check_not_negative("region_weight", region_weight)
+        check_temperature(temperature)
+        check_positive("kd_temperature", kd_temperature)
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.pixel_weight, self.region_weight = pixel_weight, region_weight
+        self.pixel_sample = pixel_contrast_size // num_classes + 1
+        self.region_sample = region_contrast_size // num_classes + 1
+        self.temperature, self.kd_temperature = temperature, kd_temperature
+        self.projection = nn.Sequential(
+            nn.Conv2D(student_channels, teacher_channels, 1, bias_attr=False),
+            nn.BatchNorm2D(teacher_channels),
+            nn.ReLU(),
+            nn.Conv2D(teacher_channels, teacher_channels, 1, bias_attr=False),
+        )
+        self.pixels = ClassQueue(num_classes, pixel_memory_size, teacher_channels)
+        self.regions = ClassQueue(num_classes, region_memory_size, teacher_channels)
+
+    def forward(self, student, teacher, label=None):
+        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
+        check_maps(student, teacher)
+        require_label("CIRKDMemoryLoss", label)
+        label = label_at(student, label)
+        if self.training:
+            self._remember(teacher, label)
+        projected = self.projection(widen(student))
+        loss = 0.0
+        for queue, count, weight in (
+            (self.pixels, self.pixel_sample, self.pixel_weight),
+            (self.regions, self.region_sample, self.region_weight),
+        ):
+            loss = loss + weight * cirkd_memory_loss(
+                projected,
+                teacher,
+                queue.sample(count),
+                label,
+                self.ignore_index,
+                self.temperature,
+                self.kd_temperature,
+            )
+        return loss
+
+    @paddle.no_grad()
+    @full_precision
+    def _remember(self, teacher, label):
+        """Add each image's pixels and regions, N x C x H x W, to the queues, one image after the other."""
+        features = unit(teacher.flatten(2), axis=1)
+        members = class_members(label, self.num_classes, self.ignore_index, features.dtype)
+        means = unit(class_means(features, members), axis=2)
+        present = (members > 0).any(axis=2)
+        for image in range(features.shape[0]):
+            self.regions.push(means[image].unsqueeze(1), present[image].unsqueeze(1))
+            self.pixels.push(*self._drawn(features[image], members[image]))
+
+    def _drawn(self, features, members):
+        """Return some of each class's pixels, K x M x C, and which of them are of it, K x M."""
+        L = features.shape[1]
+        # Every pixel draws a number; of a class, those with the highest are taken, the others being below 0.
+        lots = paddle.where(members > 0, paddle.rand([L]), paddle.full([], -1.0))
+        lots, chosen = lots.topk(min(PIXELS_PER_CLASS, L, self.pixels.size), axis=1)
+        drawn = features.t().gather(chosen.flatten()).reshape([*chosen.shape, -1])
+        return drawn, lots >= 0

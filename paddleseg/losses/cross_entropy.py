@@ -1,0 +1,136 @@
+"""Cross entropy between logits and a label map."""
+
+from typing import Optional, Sequence
+
+import paddle
+import paddle.nn as nn
+import paddle.nn.functional as F
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.losses.common import (
+    check_class_weight,
+    check_label,
+    class_weight,
+    full_precision,
+    mean_over,
+    outside_classes,
+)
+
+
+@full_precision
+def cross_entropy_loss(
+    logits, label, weight=None, ignore_index=255, top_k_percent_pixels=1.0, avg_non_ignore=True
+):
+    """Return the class-weighted mean over the kept pixels of -log softmax(logits)[label].
+
+        loss = sum_i w[y_i] * nll_i / sum_i w[y_i],  i over the pixels whose y_i is not ignore_index
+
+    Without `weight` every w is 1: the plain mean over the kept pixels. This is the default of
+    PyTorch, and of PaddleSeg 2.8.0, whose `avg_non_ignore` is true unless told otherwise.
+
+    With `top_k_percent_pixels` = p below 1 both sums go over the floor(p * P) pixels of the largest
+    w * nll among all P of the batch, one at least: hard-pixel mining as in DeepLab's code
+    (https://github.com/tensorflow/models/tree/master/research/deeplab). Where that many are not kept, the
+    mean is over those that are; PaddleSeg 2.8.0 counts the ignored ones in, with a loss of 0.
+
+    Args:
+        logits: N x C x ... (N x C for one decision a sample), floating; float16 and bfloat16 are
+            computed in float32.
+        label: N x ..., int64, of 0..C-1 or `ignore_index`.
+        weight: a floating tensor of length C, not negative, or None. Default None.
+        ignore_index: the label of pixels that are left out; it may lie within or outside 0..C-1.
+            Default 255.
+        top_k_percent_pixels: the fraction p of the pixels to learn from, above 0 and up to 1. Default 1.0.
+        avg_non_ignore: False counts each ignored pixel in the divisor, as one of weight 1, so that an image
+            weighs the less, the more of it is ignored. Default True.
+
+    Returns:
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept, or
+        the kept ones weigh nothing. On a CPU, Paddle's kernel counts logits that lie more than 64 below
+        their pixel's largest as if they lay 64 below it; the gradient is not affected.
+
+    Raises:
+        UserError: `label` or `weight` does not fit `logits`, or `top_k_percent_pixels` is out of its range.
+            A label outside 0..C-1 is one as well on a CPU; on a GPU, where reading it would stall the
+            device, Paddle's own kernel aborts.
+    """
+    check_label(logits, label)
+    check_class_weight(weight, logits)
+    _check_top_k(top_k_percent_pixels)
+    nll = negative_log_likelihood(logits, label, ignore_index)
+    kept = label != ignore_index
+    pixel_weight = kept.astype(nll.dtype)
+    if weight is not None:
+        # Any class will do for an ignored pixel: its weight is multiplied by zero.
+        known = paddle.where(kept, label, paddle.zeros_like(label))
+        pixel_weight *= paddle.gather(weight.astype(nll.dtype), known.flatten()).reshape(label.shape)
+    loss = nll * pixel_weight
+    counted = pixel_weight
+    if not avg_non_ignore:
+        counted = paddle.where(kept, pixel_weight, paddle.ones_like(pixel_weight))
+    if top_k_percent_pixels < 1:
+        number = max(1, int(top_k_percent_pixels * loss.size))
+        loss, hardest = paddle.topk(loss.flatten(), number)
+        counted = paddle.gather(counted.flatten(), hardest)
+    return mean_over(loss.sum(), counted.sum())
+
+
+def negative_log_likelihood(logits, label, ignore_index):
+    """Return -log softmax(logits)[label], N x ..., and 0 where `label` is `ignore_index`.
+
+    Raises:
+        UserError: a label outside 0..C-1, on a CPU.
+    """
+    # Paddle's CPU kernel takes up to three times as long over an inner axis as this transposition
+    # and the last axis together.
+    classes_last = logits.transpose([0, *range(2, len(logits.shape)), 1])
+    try:
+        return F.cross_entropy(classes_last, label, ignore_index=ignore_index, reduction="none")
+    except IndexError:
+        raise outside_classes(label, logits.shape[1], ignore_index) from None
+
+
+def _check_top_k(top_k_percent_pixels):
+    if not 0 < top_k_percent_pixels <= 1:
+        raise UserError(
+            f"top_k_percent_pixels is a fraction above 0 and up to 1, so it cannot be {top_k_percent_pixels}"
+        )
+
+
+@manager.LOSSES.add_component
+class CrossEntropyLoss(nn.Layer):
+    """Cross entropy, averaged over the pixels that are not ignored; see `cross_entropy_loss`.
+
+    Args:
+        weight: one number for each class, not negative; None weighs all alike. Default None.
+        ignore_index: the label of pixels that are left out. Default 255.
+        top_k_percent_pixels: the fraction of the pixels to learn from, the hardest, above 0 and up to 1.
+            Default 1.0.
+        avg_non_ignore: False counts the ignored pixels in the divisor. Default True.
+
+    Raises:
+        UserError: a weight is negative or not finite, or the fraction out of its range.
+    """
+
+    against = "label"
+
+    def __init__(
+        self,
+        weight: Optional[Sequence[float]] = None,
+        ignore_index: int = 255,
+        top_k_percent_pixels: float = 1.0,
+        avg_non_ignore: bool = True,
+    ):
+        super().__init__()
+        _check_top_k(top_k_percent_pixels)
+        self.ignore_index = ignore_index
+        self.top_k_percent_pixels = top_k_percent_pixels
+        self.avg_non_ignore = avg_non_ignore
+        self.register_buffer("weight", class_weight(weight), persistable=False)
+
+    def forward(self, logits, label):
+        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
+        return cross_entropy_loss(
+            logits, label, self.weight, self.ignore_index, self.top_k_percent_pixels, self.avg_non_ignore
+        )

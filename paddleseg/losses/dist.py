@@ -1,0 +1,128 @@
+"""DIST: the student need only correlate with the teacher, within each pixel and within each class."""
+
+import paddle
+import paddle.nn as nn
+
+from paddleseg.cvlibs import manager
+from paddleseg.losses.common import (
+    check_alike,
+    check_not_negative,
+    check_temperature,
+    full_precision,
+    log_softmax,
+    mean_over,
+)
+from paddleseg.losses.labels import kept_pixels
+
+# Below this share of a vector's own length, float32's rounding is all that tells it from a constant one.
+VARIES = 1e-6
+
+
+@full_precision
+def dist_loss(student, teacher, label=None, ignore_index=255, beta=1.0, gamma=1.0, temperature=1.0):
+    """Return the lack of linear correlation between the class probabilities of teacher and student.
+
+    Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022,
+    https://arxiv.org/abs/2205.10536. With the rows of P = softmax(student / T) and Q = softmax(teacher / T)
+    over the C classes, one for each of the M kept pixels of the batch,
+
+        r(x, y) = sum (x - mean x)(y - mean y) / (|x - mean x| |y - mean y| + 1e-8)
+        loss = beta  * T^2 * (1 - 1/M sum over the rows of r(P[i, :], Q[i, :]))
+             + gamma * T^2 * (1 - 1/C sum over the classes of r(P[:, c], Q[:, c]))
+
+    The columns run over all pixels of the batch, not over those of one image. A row or column of one
+    value throughout correlates with nothing: its r is 0 with zero gradient.
+
+    Args:
+        student: logits, N x C x ... (N x C for one decision a sample), floating; float16 and bfloat16
+            are computed in float32.
+        teacher: logits of the same shape. No gradient reaches them.
+        label: N x ..., int64; its pixels of `ignore_index` are in no row and no column (the published code
+            knows none). N x H' x W' of another size is resized (see `labels.label_at`). None keeps all.
+            Default None.
+        ignore_index: see `label`. Default 255.
+        beta: weight of the rows (inter-class relation), 0 or above. Default 1.0.
+        gamma: weight of the columns (intra-class relation), 0 or above. Default 1.0.
+        temperature: T > 0, by which both logits are divided. Default 1.0.
+
+    Returns:
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+
+    Raises:
+        UserError: shapes that do not match, a hyperparameter out of its range.
+    """
+    check_alike(student, teacher)
+    _check(beta, gamma, temperature)
+    kept = kept_pixels(student, label, ignore_index).reshape([student.shape[0], 1, -1])
+    ours = _probabilities(student, temperature)
+    with paddle.no_grad():
+        theirs = _probabilities(teacher, temperature)
+    rows = _correlation(ours, theirs, [1], paddle.ones_like(kept))
+    columns = _correlation(ours, theirs, [0, 2], kept)
+    count = kept.sum()
+    of_rows = 1 - mean_over((rows * kept).sum(), count)
+    of_columns = 1 - columns.mean()
+    loss = (beta * of_rows + gamma * of_columns) * temperature**2
+    return loss * (count > 0).astype(loss.dtype)
+
+
+def _probabilities(logits, temperature):
+    """Return softmax(logits / T) as N x C x L."""
+    log_p = log_softmax(logits / temperature, axis=1)
+    return log_p.exp().reshape([*logits.shape[:2], -1])
+
+
+def _correlation(x, y, axis, weight):
+    """Return Pearson's r over `axis`, kept with length 1; `weight`, of 0 and 1, broadcasts to `x`."""
+    ours, our_length, ours_vary = _deviation(x, axis, weight)
+    theirs, their_length, theirs_vary = _deviation(y, axis, weight)
+    r = (ours * theirs).sum(axis=axis, keepdim=True) / (our_length * their_length + 1e-8)
+    return paddle.where(ours_vary & theirs_vary, r, paddle.zeros_like(r))
+
+
+def _deviation(x, axis, weight):
+    """Return the weighted deviation of `x` from its mean over `axis`, its length, and whether it varies."""
+    weight = weight.expand_as(x)
+    count = weight.sum(axis=axis, keepdim=True).clip(min=1)
+    deviation = (x - (x * weight).sum(axis=axis, keepdim=True) / count) * weight
+    squares = deviation.square().sum(axis=axis, keepdim=True)
+    varies = squares > VARIES**2 * (x.square() * weight).sum(axis=axis, keepdim=True)
+    # The square root has no gradient at 0, and one of any size near it.
+    return deviation, paddle.where(varies, squares, paddle.ones_like(squares)).sqrt(), varies
+
+
+def _check(beta, gamma, temperature):
+    check_not_negative("beta", beta)
+    check_not_negative("gamma", gamma)
+    check_temperature(temperature)
+
+
+@manager.LOSSES.add_component
+class DISTLoss(nn.Layer):
+    """Correlation of the class probabilities of student and teacher; see `dist_loss`.
+
+    Args:
+        beta: weight of the relation between the classes of a pixel, 0 or above. Default 1.0.
+        gamma: weight of the relation between the pixels of a class, 0 or above. Default 1.0.
+        temperature: T > 0, by which both logits are divided. Default 1.0.
+        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
+
+    Raises:
+        UserError: a weight is negative, or the temperature not positive.
+    """
+
+    against = "teacher"
+
+    def __init__(
+        self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0, ignore_index: int = 255
+    ):
+        super().__init__()
+        _check(beta, gamma, temperature)
+        self.beta = beta
+        self.gamma = gamma
+        self.temperature = temperature
+        self.ignore_index = ignore_index
+
+    def forward(self, student, teacher, label=None):
+        """Return the loss, a scalar, of logits N x C x ... and, to mask pixels, a label N x ... (int64)."""
+        return dist_loss(student, teacher, label, self.ignore_index, self.beta, self.gamma, self.temperature)

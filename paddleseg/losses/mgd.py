@@ -1,0 +1,103 @@
+"""Masked generative distillation: from a part of its features the student must generate the teacher's."""
+
+from typing import Optional
+
+import paddle
+import paddle.nn as nn
+
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+from paddleseg.losses.common import (
+    check_alike,
+    check_channels,
+    check_maps,
+    check_not_negative,
+    full_precision,
+    widen,
+)
+from paddleseg.losses.labels import kept_pixels
+
+
+@full_precision
+def mgd_loss(generated, teacher, label=None, ignore_index=255, alpha=2e-5):
+    """Return the squared error of the generated features, summed over a sample and averaged over N.
+
+    Yang et al., "Masked Generative Distillation", ECCV 2022, https://arxiv.org/abs/2205.01529.
+
+        loss = alpha / N * sum over N samples, C channels and the kept pixels of (generated - teacher)^2
+
+    A sum, not a mean: it grows with the map's size, which is why alpha is small.
+
+    Args:
+        generated: N x C x H x W, what `MGDLoss` makes of the student's features, floating; float16 and
+            bfloat16 are computed in float32.
+        teacher: the same shape. No gradient reaches it.
+        label: N x H' x W', int64, of any size (see `labels.label_at`); its pixels of `ignore_index` are
+            left out of the sum (the published code knows none). None keeps all. Default None.
+        ignore_index: see `label`. Default 255.
+        alpha: the factor, 0 or above. Default 2e-5, the paper's for segmentation.
+
+    Returns:
+        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is kept.
+
+    Raises:
+        UserError: the shapes do not match, or alpha is negative.
+    """
+    check_alike(generated, teacher)
+    check_not_negative("alpha", alpha)
+    kept = kept_pixels(generated, label, ignore_index)
+    error = (generated - teacher.detach()).square().sum(axis=1)
+    return alpha * (error * kept).sum() / generated.shape[0]
+
+
+@manager.LOSSES.add_component
+class MGDLoss(nn.Layer):
+    """Masked generative distillation of features; see `mgd_loss`.
+
+    The student's feature loses the vectors at a random share of its positions, drawn anew in each call
+    from Paddle's generator, and goes through a 3x3 convolution, ReLU and a 3x3 convolution. Where the
+    channels differ, a 1x1 convolution goes before, so that no connector is needed. These parts are trained
+    with the student.
+
+    Args:
+        student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
+        mask_ratio: the share of positions that are masked, 0 or above and below 1. Default 0.75.
+        alpha: the factor of the summed error, 0 or above. Default 2e-5.
+        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
+
+    Raises:
+        UserError: the channels are not known, or a hyperparameter is out of its range.
+    """
+
+    against = "teacher"
+
+    def __init__(
+        self,
+        student_channels: Optional[int] = None,
+        teacher_channels: Optional[int] = None,
+        mask_ratio: float = 0.75,
+        alpha: float = 2e-5,
+        ignore_index: int = 255,
+    ):
+        super().__init__()
+        check_channels(self, student_channels=student_channels, teacher_channels=teacher_channels)
+        check_not_negative("alpha", alpha)
+        if not 0 <= mask_ratio < 1:
+            raise UserError(f"mask_ratio must be 0 or above and below 1, not {mask_ratio!r}")
+        self.mask_ratio = mask_ratio
+        self.alpha = alpha
+        self.ignore_index = ignore_index
+        C = teacher_channels
+        self.align = nn.Identity() if student_channels == C else nn.Conv2D(student_channels, C, 1)
+        self.generation = nn.Sequential(
+            nn.Conv2D(C, C, 3, padding=1), nn.ReLU(), nn.Conv2D(C, C, 3, padding=1)
+        )
+
+    def forward(self, student, teacher, label=None):
+        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
+        check_maps(student, teacher)
+        N, _, H, W = student.shape
+        aligned = self.align(widen(student))
+        visible = (paddle.rand([N, 1, H, W]) <= 1 - self.mask_ratio).astype(aligned.dtype)
+        generated = self.generation(aligned * visible)
+        return mgd_loss(generated, teacher, label, self.ignore_index, self.alpha)

@@ -1,0 +1,114 @@
+"""A few validation images, and what models make of them."""
+
+import os
+import re
+
+import cv2
+import numpy as np
+
+from paddleseg.datasets.dataset import ignored_label
+from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.evaluation.inference import WHOLE
+from paddleseg.evaluation.photographs import predict
+from paddleseg.utils.pictures import class_colors, overlay, palette, sheet
+
+LONGEST = 240  # pixels; larger pictures would make the log grow by megabytes at each evaluation
+CAPTION_SCALE = 2  # VisualDL shows a row at a third of its size
+IGNORED = 255
+WRONG = palette([0, 0, 0, 255, 0, 0])
+
+
+class ValidationPictures:
+    """Draws rows of pictures: the image, its truth, what each teacher and the model say, where that is wrong.
+
+    Args:
+        dataset: in evaluation mode; its classes are drawn in their `class_colors`.
+        model: what is trained.
+        teachers: {name: model in eval mode}, frozen: each is asked once.
+        count: the number of images, evenly spread over the data set.
+        config: an `EvalConfig`, how they are inferred.
+    """
+
+    def __init__(self, dataset, model, teachers, count, config=WHOLE):
+        self._dataset = dataset
+        self._model = model
+        self._teachers = teachers
+        self._colors = class_colors(getattr(dataset, "num_classes", None))
+        self._indices = spread_indices(len(dataset), count)
+        self._config = config
+        self._samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
+        self._unchanging = {}
+
+    def __call__(self):
+        """Return {name: uint8 H x W x 3, BGR}, a row for each image; the model keeps its mode."""
+        was_training = self._model.training
+        self._model.eval()
+        captions = ["image", "truth", *self._teachers, "student" if self._teachers else "model", "wrong"]
+        rows = {i: sheet([self._row(i)], captions, gap=4, caption_scale=CAPTION_SCALE) for i in self._indices}
+        if was_training:
+            self._model.train()
+        return {self._name(index): row for index, row in rows.items()}
+
+    def _row(self, index):
+        sample = self._samples[0, index]
+        if index not in self._unchanging:
+            self._unchanging[index] = self._start_of_row(index, sample)
+        start, truth = self._unchanging[index]
+        image, mask = start[0], self._mask(self._model, sample)
+        wrong = (mask != truth) & (truth != IGNORED)
+        faint = cv2.addWeighted(image, 0.5, np.full_like(image, 128), 0.5, 0)
+        return [*start, self._tinted(image, mask), overlay(faint, wrong, WRONG, alpha=0.8)]
+
+    def _start_of_row(self, index, sample):
+        """Return the pictures that training does not change, and the truth in their size."""
+        image = _shrunk(photograph(self._dataset, index, sample), cv2.INTER_AREA)
+        truth = _shrunk_mask(sample["label"])
+        truth[truth == ignored_label(self._dataset)] = IGNORED
+        masks = [self._mask(teacher, sample) for teacher in self._teachers.values()]
+        return [image, *(self._tinted(image, mask) for mask in (truth, *masks))], truth
+
+    def _mask(self, model, sample):
+        size = sample["label"].shape
+        return _shrunk_mask(predict(model, sample["img"], size, self._config, sample.get("trans_info", ())))
+
+    def _tinted(self, image, mask):
+        return overlay(image, mask, self._colors, ignore_index=IGNORED)
+
+    def _name(self, index):
+        files = getattr(self._dataset, "file_list", None)
+        name = os.path.splitext(os.path.basename(files[index][0]))[0] if files else "image"
+        return f"{index}_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}"
+
+
+def spread_indices(count, most):
+    """Return at most `most` of the indices below `count`, evenly spread, first and last among them."""
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))]
+
+
+def photograph(dataset, index, sample):
+    """Return an image of a data set as a picture of its mask's size, uint8 H x W x 3, BGR.
+
+    Args:
+        dataset: one with a `file_list`, or not; then it is drawn from what the model is given.
+        index: of the sample.
+        sample: of `SeededSamples`.
+    """
+    files = getattr(dataset, "file_list", None)
+    picture = cv2.imread(str(files[index][0])) if files else None
+    if picture is None:
+        image = sample["img"][[2, 1, 0] if len(sample["img"]) == 3 else [0, 0, 0]]
+        low, high = image.min(), image.max()
+        picture = ((image - low) * (255 / max(high - low, 1e-6))).astype(np.uint8).transpose(1, 2, 0)
+    height, width = sample["label"].shape
+    return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _shrunk(picture, interpolation):
+    height, width = picture.shape[:2]
+    scale = min(LONGEST / max(height, width), 1)
+    size = [max(round(side * scale), 1) for side in (width, height)]
+    return cv2.resize(picture, size, interpolation=interpolation)
+
+
+def _shrunk_mask(mask):
+    return _shrunk(np.asarray(mask, np.int32), cv2.INTER_NEAREST)

@@ -1,0 +1,24 @@
+"""The settings of a run, each with its meaning, default and bounds. Commands make their flags from them."""
+
+from paddleseg.options.base import Options, option
+from paddleseg.options.deployment import ExportOptions
+from paddleseg.options.distillation import DistillOptions
+from paddleseg.options.inference import EvalConfig, EvaluateOptions, PredictOptions
+from paddleseg.options.report import CheckOptions, CostOptions, ReportOptions
+from paddleseg.options.training import ConfigChanges, TrainConfigChanges, TrainOptions
+
+__all__ = [
+    "CheckOptions",
+    "ConfigChanges",
+    "CostOptions",
+    "DistillOptions",
+    "EvalConfig",
+    "EvaluateOptions",
+    "ExportOptions",
+    "Options",
+    "PredictOptions",
+    "ReportOptions",
+    "TrainConfigChanges",
+    "TrainOptions",
+    "option",
+]

@@ -1,0 +1,47 @@
+"""The settings of an export."""
+
+import dataclasses
+from typing import Literal, Optional, Sequence
+
+from paddleseg.errors import UserError
+from paddleseg.options.base import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions(Options):
+    """How to export a trained model."""
+
+    model_path: Optional[str] = option(None, "weights", default_text="the config's model.pretrained")
+    save_dir: str = option("./output/inference_model", "where the exported files go")
+    format: Literal["paddle", "onnx"] = option("paddle", "for Paddle Inference, or ONNX")
+    output_op: Literal["argmax", "softmax", "none"] = option(
+        "argmax",
+        "give classes, probabilities or logits; with probabilities or logits deploy/infer.py makes the same "
+        "masks as predict.py at a photograph's own size, with classes it does not",
+    )
+    input_shape: Optional[Sequence[int]] = option(
+        None,
+        "shape of the input, -1 where any size will do",
+        nargs=4,
+        metavar=("N", "C", "H", "W"),
+        default_text="-1 C -1 -1 with the C of the config's images",
+    )
+    images: Optional[Sequence[str]] = option(
+        None,
+        "images, folders or lists on which an ONNX file is compared with the model",
+        default_text="the config's validation images",
+    )
+    max_images: int = option(20, "how many of these images at most", at_least=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        shape = self.input_shape
+        if shape is not None and (
+            len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1
+        ):
+            raise UserError(
+                f"input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or -1 "
+                f"for any N, H, W"
+            )
+        if self.images and self.format != "onnx":
+            raise UserError("images are what an ONNX file is compared on; they need format onnx")

@@ -1,0 +1,31 @@
+"""Devices and ranks: what the processes of one training do together, and how they are stopped."""
+
+from paddleseg.parallel.ranks import (
+    gathered,
+    least_over_ranks,
+    most_over_ranks,
+    num_ranks,
+    on_cpu,
+    parallel_model,
+    rank,
+    seed_everything,
+    seed_iteration,
+    set_device,
+    sum_over_ranks,
+    with_sync_batch_norm,
+)
+
+__all__ = [
+    "gathered",
+    "least_over_ranks",
+    "most_over_ranks",
+    "num_ranks",
+    "on_cpu",
+    "parallel_model",
+    "rank",
+    "seed_everything",
+    "seed_iteration",
+    "set_device",
+    "sum_over_ranks",
+    "with_sync_batch_norm",
+]

@@ -1,0 +1,197 @@
+"""A step and options to a whole training."""
+
+import contextlib
+import itertools
+
+import paddle
+
+from paddleseg import parallel
+from paddleseg.checkpoints.checkpoint import Checkpoints
+from paddleseg.checkpoints.resume import AUTO, find_checkpoint, listed_files, outcome
+from paddleseg.checkpoints.snapshot import Snapshot
+from paddleseg.datasets.loading import load_batches
+from paddleseg.datasets.mixing import mixed
+from paddleseg.datasets.sampling import ReplacedSamples
+from paddleseg.errors import UserError
+from paddleseg.monitoring.profile import check_length, profile
+from paddleseg.monitoring.progress import Progress
+from paddleseg.monitoring.record import open_record
+from paddleseg.monitoring.run_files import write_run_file
+from paddleseg.parallel.signals import StopRequest
+from paddleseg.parallel.watchdog import Watchdog
+from paddleseg.training.best import Best
+from paddleseg.training.ema import Ema
+from paddleseg.training.guard import BadSteps, Guard, batch_files
+from paddleseg.training.precision import autocast, loss_scale
+from paddleseg.training.trainer import Trainer
+from paddleseg.training.update import Update
+from paddleseg.utils.logger import logger
+
+
+def fit(step, builder, options, evaluate=None):
+    """Train, from the beginning or from a checkpoint.
+
+    Args:
+        step: a `Step`; what it trains contains the builder's model.
+        builder: the `SegBuilder` of the run.
+        options: `TrainOptions`.
+        evaluate: `evaluate(on_batch=...) -> Scores` of the model; None trains without evaluations.
+
+    Returns:
+        {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}; {} without evaluations.
+
+    Raises:
+        UserError: the options do not fit, or the checkpoint cannot be continued.
+        Stopped: a signal came; everything is saved.
+    """
+    if options.early_stop_intervals is not None and evaluate is None:
+        raise UserError("early_stop_intervals needs evaluations: a val_dataset in the config and no no_eval")
+    cfg = builder.cfg
+    result_settings = outcome(
+        cfg, options, {**_file_lists(step, builder), **step.identity()}, step.unread_sections
+    )
+    folder, state = find_checkpoint(options, result_settings, step.unread_sections)
+    snapshot = _snapshot(step, builder, options)
+    if folder is not None:
+        _check_optimizer(folder, state, snapshot)
+        snapshot.load(folder)
+    start_iter = state.get("iter", 0)
+    checkpoints = Checkpoints(options.save_dir, options.keep_checkpoint_max, keep_from=start_iter)
+    checkpoints.last_good = folder
+    parts = _loop_parts(step, builder, options, snapshot, state)
+    if options.profile:
+        check_length(options.profile, cfg.iters - start_iter)
+        with contextlib.closing(parts["batches"]) as batches:
+            profile(parts["update"], batches, start_iter, options.profile, options.save_dir)
+        return {}
+    record = open_record(
+        step, builder, options, parts["progress"], state, result_settings, evaluate is not None
+    )
+    with StopRequest() as stop, Watchdog(stop), record, contextlib.closing(parts["batches"]):
+        best = None
+        if evaluate is not None:
+            patience = options.early_stop_intervals
+            best = Best(evaluate, snapshot, checkpoints, record, patience, state.get("best"))
+        trainer = Trainer(
+            **parts,
+            snapshot=snapshot,
+            checkpoints=checkpoints,
+            record=record,
+            best=best,
+            stop=stop,
+            save_interval=options.save_interval,
+            log_iters=options.log_iters,
+            start_iter=start_iter,
+            evaluation_due=best is not None and state.get("evaluation_due", False),
+            about={"outcome": result_settings, "paddle": paddle.__version__},
+        )
+        if trainer.over() and folder is not None:
+            _report_finished(options, folder, trainer)
+        write_run_file(options.save_dir, cfg, options.seed, step.run_record())
+        return trainer.fit()
+
+
+def _unlabeled_dataset(step, builder):
+    return builder.unlabeled_dataset if step.unlabeled_per_batch else None
+
+
+def _file_lists(step, builder):
+    unlabeled = _unlabeled_dataset(step, builder)
+    return listed_files(train_dataset=builder.train_dataset, unlabeled_dataset=unlabeled)
+
+
+def _snapshot(step, builder, options):
+    trained = step.trained
+    ema = Ema(trained.model) if options.use_ema else None
+    return Snapshot(trained, builder.optimizer_of(trained), ema)
+
+
+def _check_optimizer(folder, state, snapshot):
+    then, now = state.get("optimizer"), type(snapshot.optimizer).__name__
+    if then != now:
+        raise UserError(
+            f"resume_model {folder}: the checkpoint was trained with {then}, and the config names {now}; resume "
+            f"with the same optimizer"
+        )
+
+
+def _loop_parts(step, builder, options, snapshot, state):
+    """Return what the loop works with, by the names of the `Trainer`: batches, update, progress, bad_steps."""
+    cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), options.accumulate_steps
+
+    def keys_and_samples(after):
+        # The keys of an iteration's batches come as those of one batch that is so much larger.
+        return mixed(
+            builder.train_dataset,
+            _unlabeled_dataset(step, builder),
+            cfg.batch_size,
+            step.unlabeled_per_batch,
+            cfg.iters,
+            options.seed,
+            parallel.rank(),
+            parallel.num_ranks(),
+            after,
+            accumulate,
+            options.cache_views,
+            # A cache compares the samples, which must not depend on the device.
+            unfinished=not step.with_keys and not parallel.on_cpu(),
+        )
+
+    keys, samples = keys_and_samples(start_iter)
+    readable = ReplacedSamples(samples, options.seed, options.max_bad_samples, with_keys=step.with_keys)
+    loader = load_batches(readable, _Parts(keys, accumulate), options.num_workers, step.collate)
+    files_of = batch_files(samples, lambda iteration: next(iter(keys_and_samples(iteration - 1)[0])))
+    return {
+        "update": Update(
+            step,
+            snapshot.optimizer,
+            Guard(step.trained, snapshot.optimizer),
+            snapshot.ema,
+            options.seed,
+            autocast(options.precision, options.amp_level),
+            loss_scale(options.precision, state.get("loss_scale")),
+        ),
+        "batches": _grouped(loader, accumulate),
+        "iters": cfg.iters,
+        "progress": Progress(
+            cfg.iters,
+            keys.iters_per_epoch,
+            cfg.batch_size * accumulate * parallel.num_ranks(),
+            state.get("progress"),
+            step.cache_hits,
+        ),
+        "bad_steps": BadSteps(options.max_bad_steps, files_of, state.get("bad_in_a_row", 0)),
+    }
+
+
+def _report_finished(options, folder, trainer):
+    """Log that a checkpoint is the end of its training; refuse one that the user named."""
+    if options.resume_model != AUTO:
+        raise UserError(
+            f"resume_model {folder} is at iteration {trainer.iteration} of {trainer.iters} already"
+        )
+    logger.info(f"{folder} is the end of this training: nothing is left to do")
+
+
+class _Parts:
+    """Each list of keys of a batch sampler in `count` parts of equal length, one after the other."""
+
+    def __init__(self, batches, count):
+        self._batches = batches
+        self._count = count
+
+    def __iter__(self):
+        for keys in self._batches:
+            size = len(keys) // self._count
+            for start in range(0, len(keys), size):
+                yield keys[start : start + size]
+
+    def __len__(self):
+        return len(self._batches) * self._count
+
+
+def _grouped(batches, count):
+    """Yield lists of `count` batches of a generator."""
+    with contextlib.closing(batches):
+        while group := list(itertools.islice(batches, count)):
+            yield group

@@ -1,0 +1,132 @@
+"""A step: what is trained, and how one batch becomes named losses."""
+
+import paddle.nn as nn
+
+from paddleseg import parallel
+from paddleseg.cvlibs.check_distill import DISTILLATION_SECTIONS
+from paddleseg.datasets.loading import stack
+from paddleseg.graphs.traced import Traced
+from paddleseg.losses.combine import output_list, weighted_losses
+from paddleseg.utils.parts import part
+
+
+class TrainedLayer(nn.Layer):
+    """Everything that a training changes, as one layer: the model, and what is trained beside it.
+
+    Data parallelism wraps it, the optimizer and the guard see it, and checkpoints store it. The model's
+    parameters keep the names that they have in the model.
+
+    Args:
+        model: the model; it alone is evaluated and exported.
+        extra: a layer that is trained, or has state, beside the model; None for none. Default None.
+    """
+
+    def __init__(self, model, extra=None):
+        super().__init__()
+        self.model = model
+        self.extra = extra
+
+    def named_parameters(self, prefix="", include_sublayers=True):
+        """Yield (name, parameter): the model's under their own names, those of `extra` behind "extra."."""
+        yield from self.model.named_parameters(prefix, include_sublayers)
+        if self.extra is not None:
+            prefix = f"{prefix}.extra" if prefix else "extra"
+            yield from self.extra.named_parameters(prefix, include_sublayers)
+
+
+class Step:
+    """The base of all steps. The training loop knows nothing of a step but this.
+
+    Args:
+        trained: the `TrainedLayer`; its `forward` is this step's own affair.
+        find_unused_parameters: whether some parameters get no gradient in some iterations, which costs several
+            ranks time. Default False.
+
+    Attributes:
+        trained: the same.
+        net: the same as the step calls it, under several ranks wrapped to average gradients.
+        teachers: list of the frozen `Teacher`s.
+        unlabeled_per_batch: how many images of a batch come from the `unlabeled_dataset`, without a mask.
+        unread_sections: sections of the config that this kind of training does not read.
+        with_keys: whether samples must say their key, (view, index), as "key".
+    """
+
+    teachers = ()
+    unlabeled_per_batch = 0
+    unread_sections = ()
+    with_keys = False
+
+    def __init__(self, trained, find_unused_parameters=False):
+        self.trained = trained
+        self.net = parallel.parallel_model(trained, find_unused_parameters)
+
+    def __call__(self, batch):
+        """Return {"loss": the sum, name: part, ...} of scalar tensors on the device, the parts weighted.
+
+        Args:
+            batch: what `collate` made, as tensors, with the number of the "iteration", counted from 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define __call__")
+
+    def collate(self, samples):
+        """Return a list of samples as one batch, a dict of arrays."""
+        return stack(samples)
+
+    def identity(self):
+        """Return {key: plain value} of what decides the result beside the config and the options."""
+        return {}
+
+    def run_record(self):
+        """Return what `run.yml` says of this step, a dict of plain values."""
+        return {"role": "train", "teachers": []}
+
+    def cache_hits(self):
+        """Return which share of its rows a cache had since the last call, 0 to 1; None without a cache."""
+        return
+
+
+class SupervisedNet(TrainedLayer):
+    """A model with the losses between its logits and the label.
+
+    Args:
+        model: maps N x C x H x W to a list of logits N x num_classes x H x W.
+        loss: {"types": [loss, ...], "coef": [number, ...]}, one for each of the logits.
+        to_static: whether the model's forward pass is a static graph. Default False.
+    """
+
+    def __init__(self, model, loss, to_static=False):
+        super().__init__(model)
+        self.loss = loss
+        self._traced = Traced(self._logits, model) if to_static else self._logits
+
+    def forward(self, images, label):
+        """Return {name: part} of scalar tensors, for images float32 N x C x H x W, label int64 N x H x W."""
+        with part("student"):
+            outputs = [(logits,) for logits in self._traced(images)]
+        with part("losses"):
+            return weighted_losses(self.loss, outputs, label)
+
+    def _logits(self, images):
+        return output_list(self.model(images))
+
+
+class SupervisedStep(Step):
+    """The losses of the task alone.
+
+    Args:
+        model, loss, to_static: as `SupervisedNet` takes them.
+    """
+
+    unread_sections = DISTILLATION_SECTIONS
+
+    def __init__(self, model, loss, to_static=False):
+        super().__init__(SupervisedNet(model, loss, to_static))
+
+    def __call__(self, batch):
+        """Return {"loss": the sum, name: part, ...} of scalar tensors.
+
+        Args:
+            batch: {"img": float32 N x C x H x W, "label": int64 N x H x W}.
+        """
+        parts = self.net(batch["img"], batch["label"])
+        return {"loss": sum(parts.values()), **parts}

@@ -1,0 +1,170 @@
+"""The one training loop; what it trains, and by which losses, is the step's affair."""
+
+from paddleseg import parallel
+from paddleseg.errors import Stopped, UserError
+from paddleseg.utils.logger import logger
+
+
+class Trainer:
+    """Reads batches, updates, logs, evaluates and saves, until the last iteration or a signal.
+
+    Args:
+        update: an `Update`.
+        batches: iterator of the lists of batches from iteration `start_iter` + 1 to the last.
+        iters: the last iteration.
+        snapshot: a `Snapshot` of what is trained.
+        checkpoints: a `Checkpoints`.
+        progress: a `Progress`.
+        record: a `Record`.
+        bad_steps: a `BadSteps`.
+        best: a `Best`; None trains without evaluating.
+        stop: a `StopRequest`.
+        save_interval: iterations between saves, and evaluations.
+        log_iters: iterations between log lines.
+        start_iter: iterations that are done already.
+        evaluation_due: whether an evaluation after these was broken off.
+        about: dict for JSON that each checkpoint says of the run.
+    """
+
+    def __init__(
+        self,
+        *,
+        update,
+        batches,
+        iters,
+        snapshot,
+        checkpoints,
+        progress,
+        record,
+        bad_steps,
+        best,
+        stop,
+        save_interval=1000,
+        log_iters=10,
+        start_iter=0,
+        evaluation_due=False,
+        about=None,
+    ):
+        self.update = update
+        self.batches = batches
+        self.iters = iters
+        self.snapshot = snapshot
+        self.checkpoints = checkpoints
+        self.progress = progress
+        self.record = record
+        self.bad_steps = bad_steps
+        self.best = best
+        self.stop = stop
+        self.save_interval = save_interval
+        self.log_iters = log_iters
+        self.iteration = start_iter
+        self.evaluation_due = evaluation_due
+        self.about = about or {}
+
+    def fit(self):
+        """Train and return {'best_miou': ..., 'best_iter': ...}.
+
+        Raises:
+            Stopped: a signal came; everything is saved.
+            UserError: too many bad steps, or the last checkpoint could not be written.
+        """
+        self.snapshot.model.train()
+        try:
+            if self.evaluation_due:
+                self._evaluate_and_save()
+            while not self.over():
+                self._iterate()
+        except Stopped:
+            last = self.checkpoints.last_good
+            logger.info(
+                f"stopped at iteration {self.iteration} with the checkpoint {last}; "
+                f"--resume_model auto goes on from it"
+            )
+            raise
+        if self.checkpoints.failed:
+            told = "; ".join(self.checkpoints.failed.values())
+            raise UserError(f"training is over, but its last weights are not saved: {told}")
+        if self.best is None:
+            logger.info(
+                f"training is over, without evaluations; its weights are in {self.checkpoints.last_good}"
+            )
+            return {}
+        return self.best.result()
+
+    def over(self):
+        """Tell whether there is nothing left to train or to evaluate."""
+        if self.evaluation_due:
+            return False
+        return self.iteration >= self.iters or (self.best is not None and self.best.over)
+
+    def _iterate(self):
+        self.progress.start_batch()
+        group = next(self.batches)
+        self.progress.batch_read()
+        lr = self.snapshot.optimizer.get_lr()
+        self.iteration += 1
+        losses, flags = self.update(group, self.iteration)
+        self.progress.add(losses, flags[0])
+        self.bad_steps.add(self.iteration, flags)
+        self.record.advance()
+        if self._due(self.log_iters):
+            self._log(lr)
+        if self._due(self.save_interval):
+            self.evaluation_due = self.best is not None
+            self._evaluate_and_save()
+        self._stop_if_asked(may_save=not self._due(self.save_interval))
+
+    def _due(self, interval):
+        return self.iteration % interval == 0 or self.iteration == self.iters
+
+    def _log(self, lr):
+        self.bad_steps.check(self.checkpoints.last_good)
+        self.record.add_training(self.progress.summary(self.iteration, lr))
+
+    def _evaluate_and_save(self):
+        if self.evaluation_due:
+            try:
+                self.best.evaluate(self.iteration, self._break_off_if_asked)
+            except Stopped:
+                self._save()
+                raise
+            self.evaluation_due = False
+        self._save()
+        if self.best is not None and self.best.over:
+            logger.info(f"no better mIoU for {self.best.patience} evaluations: training stops early")
+
+    def _save(self):
+        self.bad_steps.check(self.checkpoints.last_good)
+        self.checkpoints.save(self.iteration, self.snapshot.files(), self._state())
+
+    def _state(self):
+        return {
+            **self.about,
+            "optimizer": type(self.snapshot.optimizer).__name__,
+            "evaluation_due": self.evaluation_due,
+            "best": None if self.best is None else self.best.state(),
+            "progress": self.progress.state(),
+            "bad_in_a_row": self.bad_steps.in_a_row,
+            "loss_scale": self.update.loss_scale_state(),
+            "curves": self.record.position(),
+        }
+
+    def _stop_if_asked(self, may_save):
+        signum = self._asked()
+        if signum:
+            if may_save:
+                self._save()
+            raise Stopped(signum)
+
+    def _break_off_if_asked(self):
+        signum = parallel.most_over_ranks(self.stop.signum)
+        if signum:
+            raise Stopped(signum)
+
+    def _asked(self):
+        """Return the signal that any rank has received, the same on all of them; 0 for none."""
+        # Reading the answer waits for the device, so ranks on GPUs ask each other at every tenth step alone.
+        ranks_wait = parallel.num_ranks() > 1 and not parallel.on_cpu()
+        if ranks_wait and self.iteration % 10 and not self._due(self.log_iters):
+            return 0
+        return parallel.most_over_ranks(self.stop.signum)

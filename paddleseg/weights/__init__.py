@@ -1,0 +1,5 @@
+"""Files from elsewhere: weights, safe unpickling, archives and downloads."""
+
+from paddleseg.weights.load import load_weights, read_weights
+
+__all__ = ["load_weights", "read_weights"]

@@ -1,0 +1,233 @@
+"""Pickles of arrays and plain containers, read without running anything that they name.
+
+Python's own unpickler calls whatever a file tells it to, so a downloaded `.pdparams` could do anything. This
+one knows fewer instructions, those that build plain values, and of the callables that a pickle may name the
+handful in `pickle_parts`, each replaced by a stand-in of ours.
+"""
+
+import _compat_pickle
+import os
+import pickle
+import pickletools
+
+import numpy as np
+
+from paddleseg.errors import UserError, one_line
+from paddleseg.weights.pickle_parts import (
+    ADMITTED,
+    Array,
+    Budget,
+    Dtype,
+    Refused,
+    StandIn,
+    check_key,
+    frozen_members,
+    members,
+)
+
+# `paddle.save` cuts big arrays in slices under protocols 2 and 3; Paddle 2.0 adds a table of internal names.
+_SLICES_KEY = "UnpackBigParamInfor@@"
+_NAMES_KEY = "StructuredToParameterName@@"
+_NAMES_SINCE_2, _MODULES_SINCE_2 = _compat_pickle.NAME_MAPPING, _compat_pickle.IMPORT_MAPPING
+
+
+def read_pickle(path):
+    """Return what `paddle.save` wrote, as plain containers of NumPy arrays.
+
+    The same as `paddle.load(path, return_numpy=True)` for every file of arrays, numbers, texts, dicts, lists,
+    tuples and sets that Paddle 2.0 to 3.x wrote, under any of its protocols; an `OrderedDict` comes as a
+    dict. Nothing that the file names is imported or called.
+
+    Args:
+        path: the file, such as `model.pdparams` or `model.pdopt`.
+
+    Raises:
+        UserError: the file is damaged or no pickle; or it names a callable, which the message tells, such as
+            `posix.system`.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _as_paddle_loads(_Plain().of(_Unpickler(_Bounded(file)).load()))
+    except Refused as refusal:
+        raise UserError(
+            f"{path} is refused: {one_line(refusal)[:300]}; weights are arrays and plain values alone"
+        ) from None
+    except Exception as error:  # instructions in disorder, which damage brings, raise nearly anything
+        raise UserError(f"{path} cannot be read as weights: {one_line(error)[:300]}") from error
+
+
+class _Bounded:
+    """A file whose reads ask for no more than its size, whatever length a pickle claims."""
+
+    def __init__(self, file):
+        self._file = file
+        self.size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        self.start = file.peek(1)
+        self.readline = file.readline
+
+    def read(self, size):
+        return self._file.read(min(size, self.size))
+
+
+# The instructions of protocols 2 to 5 that build plain values. Paddle never writes protocol 0, which is text.
+# fmt: off
+_BUILDING = (
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "NONE", "NEWTRUE", "NEWFALSE",
+    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING",
+    "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+    "EMPTY_DICT", "EMPTY_SET", "BINGET", "LONG_BINGET", "BINPUT", "LONG_BINPUT", "MEMOIZE",
+    "GLOBAL", "STACK_GLOBAL",
+)
+# fmt: on
+
+
+class _Instructions(dict):
+    """What each instruction does, by its first byte; the others are refused by name."""
+
+    def __missing__(self, code):
+        known = pickletools.code2op.get(chr(code))
+        if known is None:
+            raise pickle.UnpicklingError(f"there is no pickle instruction {code}")
+        raise Refused(f"it uses the pickle instruction {known.name}")
+
+
+class _Unpickler(pickle._Unpickler):
+    """The standard library's unpickler in Python, with fewer instructions."""
+
+    def __init__(self, file):
+        super().__init__(file, encoding="latin1")
+        self._file_start = file.start
+        self._budget = Budget(file.size)
+
+    def find_class(self, module, name):
+        if self.proto < 3:
+            # Python 2's names, which protocols below 3 write to this day.
+            module, name = _NAMES_SINCE_2.get((module, name), (_MODULES_SINCE_2.get(module, module), name))
+        call = ADMITTED.get((module, name))
+        if call is None:
+            raise Refused(f"it calls {module}.{name}")
+        return StandIn(f"{module}.{name}", call)
+
+    def load(self):
+        # A text or a picture holds instructions as well, which would mislead whoever reads of them.
+        if not self._file_start.startswith(pickle.PROTO):
+            raise pickle.UnpicklingError("it is no file of paddle.save")
+        return super().load()
+
+    def load_reduce(self):
+        arguments = self.stack.pop()
+        called = self.stack[-1]
+        if not isinstance(called, StandIn) or not isinstance(arguments, tuple):
+            raise Refused(f"it calls a {type(called).__name__}")
+        self._budget.spend(arguments)
+        made = called.call(*arguments)
+        self._budget.spend([made])
+        self.stack[-1] = made
+
+    def load_build(self):
+        state = self.stack.pop()
+        built = self.stack[-1]
+        if not isinstance(built, (Array, Dtype)) or not isinstance(state, tuple):
+            raise Refused(f"it sets the state of a {getattr(built, 'name', type(built).__name__)}")
+        self._budget.spend(state)
+        built.set_state(state)
+        self._budget.spend([built])
+
+    def load_setitem(self):
+        check_key(self.stack[-2])
+        self._dict_below(-3)
+        super().load_setitem()
+
+    def load_setitems(self):
+        for key in self.stack[::2]:
+            check_key(key)
+        items = self.pop_mark()
+        self._dict_below(-1).update(zip(items[::2], items[1::2]))
+
+    def load_additems(self):
+        items = self.pop_mark()
+        set.update(self.stack[-1], members(items))
+
+    def load_frozenset(self):
+        items = self.pop_mark()
+        self.append(frozen_members(items))
+
+    def load_bytearray8(self):
+        # In two steps, for a length that the file does not have.
+        (size,) = np.frombuffer(self.read(8), "<u8")
+        data = self.read(int(size))
+        self.append(bytearray(data))
+
+    def _dict_below(self, place):
+        if type(self.stack[place]) is not dict:
+            raise pickle.UnpicklingError(f"it puts items into a {type(self.stack[place]).__name__}")
+        return self.stack[place]
+
+    _own = {
+        pickle.REDUCE: load_reduce,
+        pickle.BUILD: load_build,
+        pickle.SETITEM: load_setitem,
+        pickle.SETITEMS: load_setitems,
+        pickle.ADDITEMS: load_additems,
+        pickle.FROZENSET: load_frozenset,
+        pickle.BYTEARRAY8: load_bytearray8,
+    }
+    dispatch = _Instructions(
+        {
+            **{
+                getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]]
+                for name in _BUILDING
+            },
+            **{code[0]: method for code, method in _own.items()},
+        }
+    )
+
+
+class _Plain:
+    """Exchanges the stand-ins of arrays, and Paddle's pairs of name and array, for arrays."""
+
+    def __init__(self):
+        self._done = {}
+
+    def of(self, value):
+        """Return the plain value; what is shared within it, or lies within itself, stays so."""
+        if isinstance(value, (StandIn, Dtype)):
+            raise Refused(f"it holds {getattr(value, 'name', 'a dtype')} as a value")
+        if isinstance(value, Array):
+            if value.value is None:
+                raise pickle.UnpicklingError("an array has no data")
+            return value.value
+        if not isinstance(value, (dict, list, tuple)):
+            return value
+        if id(value) not in self._done:
+            # The original is kept with it, so that no other object takes its id.
+            self._done[id(value)] = (value, value)
+            self._done[id(value)] = (value, self._inside(value))
+        return self._done[id(value)][1]
+
+    def _inside(self, value):
+        if isinstance(value, tuple):
+            items = tuple(self.of(item) for item in value)
+            named = len(items) == 2 and isinstance(items[0], str) and isinstance(items[1], np.ndarray)
+            return items[1] if named else items
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            value[key] = self.of(item)
+        return value
+
+
+def _as_paddle_loads(value):
+    """Join the slices of big arrays and drop Paddle's table of names, both at the top alone."""
+    if not isinstance(value, dict):
+        return value
+    used = set()
+    tables = value.pop(_SLICES_KEY, {})
+    for key, told in tables.items():
+        for name in told["slices"]:
+            check_key(name)
+            if name in used or name in tables or not isinstance(value[name], np.ndarray):
+                raise pickle.UnpicklingError(f"{name} is used twice as a slice of a big array, or is none")
+            used.add(name)
+        value[key] = np.concatenate([value[name] for name in told["slices"]]).reshape(told["OriginShape"])
+    return {key: item for key, item in value.items() if key not in used and key != _NAMES_KEY}

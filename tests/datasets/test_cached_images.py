@@ -1,0 +1,44 @@
+"""Trainings whose images are kept decoded, or normalised by the device, are those without."""
+
+import re
+import sys
+
+import pytest
+import tiny
+from running import arrays, assert_same, config, train
+
+from paddleseg import parallel
+from paddleseg.errors import UserError
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="--cache_images works on Linux alone")
+
+
+@linux
+@pytest.mark.parametrize("place", ["ram", "disk"])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_weights_are_the_same_to_the_last_bit(tmp_path, root, lines, place, num_workers):
+    plain = train(tmp_path, config(root), save_interval=3)
+    flags = {"cache_images": place, "cache_images_dir": str(tmp_path / "cache") if place == "disk" else None}
+    kept = train(tmp_path, config(root), "kept", num_workers=num_workers, save_interval=3, **flags)
+    assert_same(arrays(plain), arrays(kept))
+    (told,) = [line for line in lines if "--cache_images" in line]
+    assert "samples of train_dataset, val_dataset are kept" in told
+    flags.update(resume_model=str(tmp_path / "kept" / "iter_3"), save_interval=3)
+    assert_same(arrays(plain), arrays(train(tmp_path, config(root), "resumed", **flags)))
+    again = [line for line in lines if "--cache_images" in line][-1]
+    if place == "disk":
+        assert re.search(r"where 15 of 15 samples are already", again)
+
+
+def test_weights_are_the_same_where_the_device_normalises(tmp_path, root, lines, monkeypatch):
+    plain = train(tmp_path, config(root))
+    monkeypatch.setattr(parallel, "on_cpu", lambda: False)
+    assert_same(arrays(plain), arrays(train(tmp_path, config(root), "device")))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("cache_images_limit", 2**20), ("cache_images_dir", "somewhere")]
+)
+def test_flags_that_would_change_nothing_are_refused(tmp_path, root, lines, flag, value):
+    with pytest.raises(UserError, match=f"--{flag} means nothing without --cache_images"):
+        train(tmp_path, tiny.config(root), **{flag: value})

@@ -1,0 +1,305 @@
+"""deploy/infer.py, which stands without the package: what it prepares, refuses and writes."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import types
+
+import cv2
+import numpy as np
+import paddle
+import pytest
+import tiny
+from exporting import FORMATS, MODEL, flags, infer
+
+from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.evaluation.photographs import predict
+from paddleseg.utils.pictures import class_colors
+
+
+@pytest.fixture(scope="module")
+def deployed(deployment):
+    """deploy/infer.py, as a module."""
+    return deployment("infer")
+
+
+def test_a_broken_image_is_passed_over_and_said(
+    tmp_path, trained, repository, capsys, monkeypatch, deployment
+):
+    _, _, root = trained
+    tiny.export(**flags(trained, tmp_path / "out"))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"no image")
+    good = cv2.imread(os.path.join(root, "JPEGImages", "val_0.jpg"))
+    cv2.imwrite(str(tmp_path / "images" / "b.png"), good)
+    command = [
+        "infer.py",
+        "--config",
+        str(tmp_path / "out" / "deploy.yaml"),
+        "--image_path",
+        str(tmp_path / "images"),
+    ]
+    monkeypatch.setattr(sys, "argv", [*command, "--save_dir", str(tmp_path / "masks")])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
+    assert stop.value.code == 2
+    assert "a.jpg" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path / "masks")) == ["b.png", "b_color.png"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--save_dir", "{file}/masks", "cannot make the folder"),
+        ("--config", "{file}", "file is no deploy.yaml, which export.py writes beside the model"),
+        ("--config", "{file}.yaml", "file.yaml: No such file or directory"),
+    ],
+)
+def test_what_a_deployment_refuses(
+    tmp_path, trained, repository, capsys, monkeypatch, deployment, flag, value, told
+):
+    tiny.export(**flags(trained, tmp_path / "out"))
+    (tmp_path / "file").write_bytes(b"\xff\x00")
+    given = {
+        "--config": str(tmp_path / "out" / "deploy.yaml"),
+        "--image_path": os.path.join(trained[2], "JPEGImages"),
+        "--save_dir": str(tmp_path / "masks"),
+        flag: value.format(file=tmp_path / "file"),
+    }
+    monkeypatch.setattr(sys, "argv", ["infer.py", *(word for pair in given.items() for word in pair)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_probabilities_give_the_classes_of_their_logits_at_any_size(deployed):
+    mask_of = deployed.mask_of
+    logits = 4 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
+    likely = np.exp(logits - logits.max(1, keepdims=True))
+    masks = [
+        mask_of(output, (61, 83), op)
+        for output, op in ((logits, "none"), (likely / likely.sum(1, keepdims=True), "softmax"))
+    ]
+    np.testing.assert_array_equal(*masks)
+    assert set(np.unique(masks)) == set(range(5))
+
+
+def test_probabilities_that_are_0_are_no_trouble(deployed):
+    # Logits so far apart that float32 holds no such probability; at the graph's size classes are the same.
+    logits = 300 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
+    likely = np.exp(logits - logits.max(1, keepdims=True))
+    assert (likely == 0).any()
+    with np.errstate(all="raise", under="ignore"):
+        mask = deployed.mask_of(likely / likely.sum(1, keepdims=True), (16, 24), "softmax")
+    np.testing.assert_array_equal(mask, logits[0].argmax(0))
+
+
+def test_nothing_is_written_over_a_photograph_or_another_mask(tmp_path, deployed):
+    refuse, names = deployed.refuse_overwriting, deployed.mask_names
+    photos = [str(tmp_path / name) for name in ("x.png", "y.jpg")]
+
+    def masks(folder, files):
+        return [str(folder / name) for name in names(files)]
+
+    refuse(photos, masks(tmp_path / "masks", photos))
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    for folder in (tmp_path, tmp_path / "masks" / "..", tmp_path / "link"):
+        with pytest.raises(deployed.UserError, match=r"x\.png would be written over a photograph"):
+            refuse(photos, masks(folder, photos))
+    # Of lists, whose images may have any names.
+    odd = [str(tmp_path / name) for name in ("x.jpg", "x_color")]
+    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over"):
+        refuse(odd, masks(tmp_path / "masks", odd))
+    seen = [str(tmp_path / "x_color.png"), str(tmp_path / "z" / "y.jpg")]
+    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over a photograph"):
+        refuse(seen, [str(tmp_path / "x.png")])
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, repository, broken):
+    tiny.export(**flags(trained, tmp_path / "out"))
+    (tmp_path / "photos").mkdir()
+    shutil.copy(os.path.join(trained[2], "JPEGImages", "val_0.jpg"), tmp_path / "photos" / "a.jpg")
+    if broken:
+        (tmp_path / "photos" / "b.jpg").write_bytes(b"no image")
+    command = [
+        sys.executable,
+        repository / "deploy" / "infer.py",
+        "--config",
+        tmp_path / "out" / "deploy.yaml",
+    ]
+    command += ["--image_path", tmp_path / "photos", "--save_dir", tmp_path / "masks"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 141
+    said = f"passed over {tmp_path / 'photos' / 'b.jpg'}: it is cut off, or no image that OpenCV reads"
+    assert told.splitlines() == ([said] if broken else [])
+    assert sorted(os.listdir(tmp_path / "masks")) == ["a.png", "a_color.png"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository, kind):
+    root = tiny.write_optic_disc(tmp_path / "data")
+    model = {**MODEL, "backbone": {**MODEL["backbone"], "in_channels": 1}}
+    dic = tiny.config(root, model)
+    dic["val_dataset"] = {
+        "type": "Dataset",
+        "mode": "val",
+        "dataset_root": root,
+        "val_path": os.path.join(root, "val_list.txt"),
+        "num_classes": 2,
+        "img_channels": 1,
+        "transforms": [{"type": "Normalize", "mean": [0.4], "std": [0.3]}],
+    }
+    config = tiny.write_yaml(tmp_path / "grey.yml", dic)
+    paddle.seed(3)
+    builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
+    network = builder.model
+    network.eval()
+    tiny.balance(network, network.head.decoder.conv.bias, builder.val_dataset[0]["img"])
+    weights = tiny.save_weights(tmp_path / "grey.pdparams", network)
+    tiny.export(**flags((config, weights, root), tmp_path / "out", format=kind))
+    infer(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")
+    classes = set()
+    for i, (image, _) in enumerate(builder.val_dataset.file_list):
+        ours = predict(network, builder.val_dataset.sample(i)["img"], (tiny.SIZE, tiny.SIZE))
+        name = os.path.splitext(os.path.basename(image))[0]
+        theirs = cv2.imread(str(tmp_path / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(theirs, ours)
+        classes |= set(np.unique(ours))
+    assert classes == {0, 1}
+
+
+def test_a_model_of_other_channels_is_refused(deployed):
+    shape = deployed.input_shape
+    assert (shape({"input_shape": [-1, 1, -1, -1]})[1], shape({})[1]) == (1, 3)
+    with pytest.raises(deployed.UserError, match="the model takes images of 4 channels, and infer.py"):
+        shape({"input_shape": [1, 4, 32, 32]})
+    with pytest.raises(deployed.UserError, match="input_shape must be N, C, H and W, whole numbers, not 'x'"):
+        shape({"input_shape": "x"})
+    with pytest.raises(deployed.UserError, match="the model takes 2 images at once"):
+        shape({"input_shape": [2, 3, 32, 32]})
+
+
+def test_an_image_of_another_size_than_the_models_is_refused(deployed):
+    batch = np.zeros((1, 3, 24, 32), "float32")
+    for shape in ([-1, 3, -1, -1], [1, 3, 24, 32], [1, 3, -1, 32]):
+        deployed.check_size(batch, shape)
+    told = "the model takes 32 x 48 .*, and after the deploy.yaml's transforms this image has 32 x 24"
+    with pytest.raises(deployed.ImageError, match=told):
+        deployed.check_size(batch, [1, 3, 48, 32])
+
+
+def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path, deployed, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    for name in ("b.png", "c.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 200, "uint8"))
+    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": {"model": "m.onnx", "transforms": []}})
+    runs = []
+
+    def opened(*_):
+        return lambda batch: runs.append(batch.shape) or np.zeros((1, 8, 8), "int32")
+
+    monkeypatch.setattr(deployed, "open_model", opened)
+    given = types.SimpleNamespace(
+        config=deploy,
+        image_path=str(tmp_path),
+        save_dir=str(tmp_path / "out"),
+        warmup=3,
+    )
+    with pytest.raises(deployed.UserError, match="1 of 3 images were passed over and have no mask"):
+        deployed.infer(given)
+    assert runs == [(1, 3, 8, 8)] * 5
+
+
+def test_what_fails_for_one_image_ends_none_of_the_others(tmp_path, deployed, monkeypatch, capsys):
+    sizes = {"a": (8, 8), "b": (9, 8), "c": (8, 12), "d": (8, 8)}
+    for name, size in sizes.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((*size, 3), 200, "uint8"))
+    shape = [-1, 3, 8, -1]
+    dic = {"Deploy": {"model": "m.onnx", "transforms": [], "input_shape": shape}}
+    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", dic)
+
+    def run(batch):
+        if batch.shape[3] == 12:
+            raise RuntimeError("no\nsuch   size")
+        return np.ones((1, 8, 8), "int32")
+
+    monkeypatch.setattr(deployed, "open_model", lambda *_: run)
+    given = {"config": deploy, "image_path": str(tmp_path), "save_dir": str(tmp_path / "out"), "warmup": 0}
+    with pytest.raises(deployed.UserError, match="2 of 4 images were passed over and have no mask"):
+        deployed.infer(types.SimpleNamespace(**given))
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"passed over {tmp_path / 'b.png'}: the model takes -1 x 8 (width x height")
+    refused = "the model does not run on an input of 1 x 3 x 8 x 12: no such size"
+    assert told[1] == f"passed over {tmp_path / 'c.png'}: {refused}"
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "d.png", "d_color.png"]
+
+
+@pytest.mark.parametrize("num_classes", [2, 11, 256])
+def test_pictures_for_people_have_the_colours_of_predict(tmp_path, deployed, num_classes):
+    mask = np.arange(num_classes, dtype="uint8").reshape(2, -1) if num_classes != 11 else np.arange(11)[None]
+    deployed.write_mask(str(tmp_path / "a.png"), mask.astype("uint8"), deployed.palette(num_classes))
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED), mask)
+    picture = cv2.imread(str(tmp_path / "a_color.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    np.testing.assert_array_equal(picture, np.reshape(class_colors(num_classes), (-1, 3))[mask])
+
+
+def test_classes_that_a_mask_cannot_hold_are_refused(tmp_path, deployed):
+    most = np.full((1, 4, 4), 255, "int32")
+    assert deployed.mask_of(most, (4, 4), "argmax").max() == 255
+    told = "the model tells {} classes apart, but a mask holds 256"
+    with pytest.raises(deployed.UserError, match=told.format(257)):
+        deployed.mask_of(most + 1, (4, 4), "argmax")
+    with pytest.raises(deployed.UserError, match=told.format(300)):
+        deployed.mask_of(np.zeros((1, 300, 4, 4), "float32"), (4, 4), "none")
+    dic = {"Deploy": {"model": "m.onnx", "transforms": [], "num_classes": 300}}
+    with pytest.raises(deployed.UserError, match=told.format(300)):
+        deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", dic))
+
+
+def test_weights_must_be_named_but_for_onnx(tmp_path, deployed):
+    def read(**deploy):
+        return deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": deploy}))
+
+    with pytest.raises(deployed.UserError, match="lacks params, the file of the weights"):
+        read(model="model.json", transforms=[])
+    with pytest.raises(deployed.UserError, match="lacks model, transforms"):
+        read(params="p")
+    wrong = ({"model": 5}, {"model": "m.onnx", "params": 5}, {"model": "m.onnx", "sha256": ["a"]})
+    for deploy in wrong:
+        with pytest.raises(deployed.UserError, match="is no deploy.yaml"):
+            read(transforms=[], **deploy)
+    assert read(model="model.onnx", transforms=[]) == {"model": "model.onnx", "transforms": []}
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--warmup", "-1", "'-1' is not a whole number of 0 or above"),
+        ("--cpu_threads", "x", "'x' is not a whole number of 0 or above"),
+        ("--cpu_threads", "99999", "99999 threads are more than the"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(deployed, monkeypatch, capsys, flag, value, told):
+    monkeypatch.setattr(sys, "argv", ["infer.py", "--config", "c", "--image_path", "i", flag, value])
+    with pytest.raises(SystemExit) as stop:
+        deployed.main()
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_it_quietly(deployed, monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deployed, "infer", interrupted)
+    monkeypatch.setattr(sys, "argv", ["infer.py", "--config", "c", "--image_path", "i"])
+    with pytest.raises(SystemExit) as stop:
+        deployed.main()
+    assert (stop.value.code, capsys.readouterr()) == (130, ("", ""))

@@ -1,0 +1,129 @@
+"""A student under a teacher that was written in PyTorch, as the commands run it."""
+
+import os
+import pathlib
+import re
+import shutil
+from types import SimpleNamespace
+
+import distilling
+import pytest
+import tiny
+
+from paddleseg.distill.teachers.onnx_teacher import ONNXTeacher
+from paddleseg.errors import UserError
+from paddleseg.monitoring.record import _teachers
+
+pytest.importorskip("onnxruntime")
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+
+
+@pytest.fixture
+def distill(tmp_path, root):
+    """A function that distils a `TinyNet` under PyTorch's model; returns the folder of the run."""
+    file = str(shutil.copy(GOLDEN / "torch_teacher.onnx", tmp_path))
+
+    def run(name="run", path=file, flags=None, features=("deep",), **changes):
+        model = {
+            "type": "ONNXTeacher",
+            "path": path,
+            "num_classes": 2,
+            "outputs": {"logits": "logits", "taps": {"deep": "body"}},
+            "mean": [0.406, 0.456, 0.485],
+            "std": [0.225, 0.224, 0.229],
+            "channel_order": "bgr",
+        }
+        dic = tiny.config(root, **{"imports": ["tiny", "distilling"], **changes})
+        taps = [distilling.feature("body.0", teacher=tap, connector="auto") for tap in features]
+        dic["distill"] = {"features": taps}
+        folder = str(tmp_path / name)
+        arguments = {
+            "student_config": tiny.write_yaml(tmp_path / f"{name}.yml", dic),
+            "teacher_config": [tiny.write_yaml(tmp_path / "teacher.yml", {"model": model})],
+            "distill_config": str(GOLDEN.parent.parent / "slim/distill/distill_config.py"),
+            "save_dir": folder,
+            "no_eval": True,
+            "teacher_engine": "auto",
+            **(flags or {}),
+        }
+        tiny.distill(**arguments)
+        return folder
+
+    return run
+
+
+def logged(lines, name):
+    return [float(found[1]) for line in lines if (found := re.search(rf"{name}: ([\d.]+)", line))]
+
+
+def test_a_student_learns_from_it(distill, lines):
+    distill(iters=12)
+    kl, feature = logged(lines, "KLLoss"), logged(lines, "body.0_L2Loss")
+    assert len(kl) == len(feature) == 12
+    assert min(kl[-3:]) < kl[0]
+    assert min(feature[-3:]) < feature[0]
+
+
+def test_a_run_goes_on_under_the_same_file_wherever_it_lies(distill, tmp_path, lines):
+    whole = distill("whole")
+    moved = str(shutil.move(tmp_path / "torch_teacher.onnx", tmp_path / "moved.onnx"))
+    again = {"resume_model": os.path.join(whole, "iter_2")}
+    rest = distill("rest", moved, again)
+    last = [tiny.flat_arrays(os.path.join(run, "iter_4", "model.pdparams")) for run in (whole, rest)]
+    assert all((value == last[1][key]).all() for key, value in last[0].items())
+    content = pathlib.Path(moved).read_bytes()
+    pathlib.Path(moved).write_bytes(content.replace(b"pytorch", b"PyTorch", 1))
+    with pytest.raises(UserError, match=r"teacher 0: weights \(SHA-256\): "):
+        distill("other", moved, again)
+
+
+def test_its_taps_are_listed(distill, capsys):
+    distill(flags={"list_taps": True})
+    assert re.search(r"\[1, 24, 8, 8\] +deep\n", capsys.readouterr().out)
+
+
+def test_a_tap_that_it_does_not_declare_is_refused(distill):
+    with pytest.raises(UserError, match=r"distill.features.0.teacher: ONNXTeacher has no sublayer 'body'"):
+        distill(features=["body"])
+
+
+def normalize(root, **arguments):
+    """Return what a config changes for other transforms of the training set."""
+    transforms = [{"type": "Normalize", **arguments}] if arguments else []
+    return {"train_dataset": {"type": "OpticDiscSeg", "dataset_root": root, "transforms": transforms}}
+
+
+def test_how_the_student_normalizes_changes_nothing_for_the_teacher(distill, root, monkeypatch):
+    seen = []
+    original = ONNXTeacher._run
+    monkeypatch.setattr(
+        ONNXTeacher,
+        "_run",
+        lambda self, images: seen.append(images) or original(self, images),
+    )
+    for i, changes in enumerate([{"mean": [0.5], "std": [0.5]}, {"mean": [0.1, 0.2, 0.3], "std": [0.7]}, {}]):
+        distill(f"run{i}", flags={"iters": 1}, **normalize(root, **changes))
+    first, *others = seen[0], seen[len(seen) // 3], seen[2 * len(seen) // 3]
+    for other in others:
+        assert abs(first - other).max() < 2e-5
+    assert abs(first).max() > 1
+
+
+def test_what_cannot_be_undone_is_refused(distill, root, tmp_path):
+    images = os.path.join(root, "JPEGImages")
+    unlabeled = {
+        "type": "UnlabeledImages",
+        "dataset_root": images,
+        "transforms": [{"type": "Normalize", "mean": [0.1]}],
+    }
+    told = r"unlabeled_dataset.transforms.0: it normalises otherwise than train_dataset.transforms.1"
+    with pytest.raises(UserError, match=told):
+        distill(unlabeled_dataset=unlabeled)
+
+
+def test_a_teacher_of_one_size_is_left_out_of_the_pictures():
+    model = ONNXTeacher(str(GOLDEN / "torch_teacher.onnx"), 2, {"logits": "logits"})
+    step = SimpleNamespace(teachers=SimpleNamespace(teachers=[SimpleNamespace(model=model)]))
+    assert _teachers(step) == {"teacher": model}
+    model.of_any_size = False
+    assert _teachers(step) == {}

@@ -1,0 +1,92 @@
+"""What predict.py does where one image fails: the others are done, and nothing of the user's is lost."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+import tiny
+from predicting import Columns, flags, photograph, written
+
+from paddleseg.errors import UserError
+from paddleseg.evaluation.photographs import predict
+
+MASKS, OVERLAYS = "pseudo_color_prediction", "added_prediction"
+
+
+def test_an_image_that_the_model_does_not_take_is_passed_over(tmp_path, columns, capsys, monkeypatch):
+    for name, width in (("a", 16), ("b", 5), ("c", 16)):
+        photograph(tmp_path / f"photos/{name}.png", width=width)
+    forward = Columns.forward
+
+    def narrow(self, x):
+        if x.shape[3] == 5:
+            raise RuntimeError("too\nnarrow")
+        return forward(self, x)
+
+    monkeypatch.setattr(Columns, "forward", narrow)
+    with pytest.raises(UserError, match=r"^1 of 3 images could not be predicted: .*b\.png$"):
+        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+    told = capsys.readouterr().out
+    assert "b.png: the model does not run on an input of [1, 3, 12, 5]: too narrow" in told
+    assert written(tmp_path / "out" / MASKS) == ["a.png", "c.png"]
+
+
+def test_a_model_that_fails_is_told_as_the_users():
+    def failing(images):
+        raise ValueError("no such size")
+
+    with pytest.raises(UserError, match=r"does not run on an input of \[1, 3, 4, 6\]: no such size"):
+        predict(failing, np.zeros((3, 4, 6), "float32"), (4, 6))
+
+
+def test_an_image_whose_result_cannot_be_written_is_passed_over(tmp_path, columns, capsys):
+    for name in "abc":
+        photograph(tmp_path / f"photos/{name}.png")
+    (tmp_path / "out" / OVERLAYS / "b.png").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"^1 of 3 images could not be predicted: .*b\.png$"):
+        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+    assert f"b.png: cannot write {tmp_path / 'out' / OVERLAYS / 'b.png'}" in capsys.readouterr().out
+    assert written(tmp_path / "out" / OVERLAYS) == ["a.png", "c.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, every name can be told in UTF-8")
+def test_a_name_that_is_no_utf_8_is_predicted(tmp_path, columns):
+    photograph(tmp_path / "photos/a.jpg")
+    try:
+        os.rename(tmp_path / "photos/a.jpg", os.fsencode(tmp_path) + b"/photos/caf\xe9.jpg")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+    assert [os.fsencode(name) for name in os.listdir(tmp_path / "out" / MASKS)] == [b"caf\xe9.png"]
+    assert [os.fsencode(name) for name in os.listdir(tmp_path / "out" / OVERLAYS)] == [b"caf\xe9.jpg"]
+
+
+def test_truth_that_lies_where_results_go_is_not_written_over(tmp_path, columns):
+    """As predictions that were corrected by hand do."""
+    picture = photograph(tmp_path / "a.png")
+    truth = tmp_path / "out" / MASKS / "a.png"
+    truth.parent.mkdir(parents=True)
+    cv2.imwrite(str(truth), picture[..., 0] % 2)
+    before = truth.read_bytes()
+    (tmp_path / "list.txt").write_text(f"a.png out/{MASKS}/a.png\n", encoding="utf-8")
+    with pytest.raises(UserError, match="a.png lies where --save_dir .* puts its pictures"):
+        tiny.predict(**flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
+    assert truth.read_bytes() == before
+
+
+def test_a_link_to_where_results_go_is_seen_through(tmp_path, columns):
+    photograph(tmp_path / "out" / OVERLAYS / "a.png")
+    (tmp_path / "photos").symlink_to(tmp_path / "out" / OVERLAYS, target_is_directory=True)
+    with pytest.raises(UserError, match="lies where --save_dir"):
+        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+    assert written(tmp_path / "out") == [f"{OVERLAYS}/a.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_not_waited_for(tmp_path, columns, capsys):
+    photograph(tmp_path / "photos/a.png")
+    os.mkfifo(tmp_path / "photos/b.png")
+    with pytest.raises(UserError, match=r"^1 of 2 images could not be predicted: .*b\.png$"):
+        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+    assert written(tmp_path / "out" / MASKS) == ["a.png"]

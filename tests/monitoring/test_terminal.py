@@ -1,0 +1,119 @@
+"""What stands on a terminal while a training goes on."""
+
+import io
+import re
+import sys
+
+import pytest
+from running import config, train
+
+from paddleseg.core import runs
+from paddleseg.errors import UserError
+from paddleseg.monitoring.terminal import Bar, bar_wanted
+from paddleseg.utils.logger import logger
+
+FIGURES = {"losses": {"loss": 2.0, "KLLoss": 0.5}, "lr": 0.1, "ips": 8.0, "eta": 61.0}
+
+
+def test_the_bar_has_all_figures_and_log_lines_stand_above_it(terminal):
+    screen = terminal()
+    with Bar(iters=20, start_iter=4, best_miou=0.25) as bar:
+        for i in range(8):
+            bar.advance()
+            logger.warning(f"line {i}")
+        bar.add_training(FIGURES)
+        bar._bar.refresh()
+        *told, first, second = screen.lines()
+        assert [line[-6:] for line in told] == [f"line {i}" for i in range(8)]
+        assert "12/20" in first
+        assert "60%" in first
+        assert "ETA 00:01:01, 8 img/s, lr 0.1, best mIoU 0.2500" in first
+        assert second == "loss 2.0000  KLLoss 0.5000"
+    assert screen.lines()[-2:] == [first, second]
+
+
+def test_the_best_score_is_the_models_own(terminal):
+    screen = terminal()
+
+    class Scores:
+        miou = 0.5
+
+    with Bar(iters=20) as bar:
+        assert "mIoU" not in screen.lines()[-1]
+        bar.add_evaluation(Scores, 4)
+        Scores.miou = 0.75
+        bar.add_evaluation(Scores, 4, ema=True)
+        assert any("best mIoU 0.5000" in line for line in screen.lines())
+
+
+def test_a_whole_training_leaves_an_untorn_screen(tmp_path, root, terminal):
+    screen = terminal()
+    handlers = list(logger.handlers)
+    train(tmp_path, config(root, iters=4), log_style="auto")
+    assert logger.handlers == handlers
+    lines = screen.lines()
+    assert not any("[TRAIN]" in line for line in lines)
+    after = lines[next(i for i, line in enumerate(lines) if "[EVAL]" in line) :]
+    assert sum("#Images: 5 mIoU" in line for line in after) == 2
+    first, second = after[-2:]
+    assert first.startswith("training: 100%|")
+    assert "4/4" in first
+    assert "best mIoU 0." in first
+    assert second.startswith("loss ")
+    # What is long goes on in a line of its own; nothing else may stand there.
+    whole = re.compile(r"\d{4}-\d\d-\d\d .*\[EVAL\]|\[[\d. ]+\]$|\d*$| ?\S*/best_model$")
+    assert [line for line in after[:-2] if not whole.match(line)] == []
+
+
+@pytest.mark.parametrize("flags", [{"log_style": "plain"}, {}])
+def test_plain_lines_are_paddlesegs(tmp_path, root, terminal, monkeypatch, flags):
+    screen = terminal()
+    if not flags:
+        monkeypatch.setattr(sys, "stdout", out := io.StringIO())
+        flags = {"log_style": "auto"}
+    train(tmp_path, config(root, iters=2), no_eval=True, **flags)
+    told = out.getvalue().splitlines() if flags["log_style"] == "auto" else screen.lines()
+    assert sum("[TRAIN] epoch: 1, iter: " in line for line in told) == 2
+    assert not any("training: " in line for line in screen.lines())
+
+
+@pytest.mark.parametrize(
+    ("style", "stdout", "stderr", "wanted"),
+    [
+        ("auto", True, True, True),
+        ("auto", False, True, False),
+        ("auto", True, False, False),
+        ("bar", False, True, True),
+        ("bar", True, False, False),
+        ("plain", True, True, False),
+    ],
+)
+def test_bars_are_for_terminals(terminal, monkeypatch, style, stdout, stderr, wanted):
+    terminal()
+    for name, is_terminal in (("stdout", stdout), ("stderr", stderr)):
+        if not is_terminal:
+            monkeypatch.setattr(sys, name, io.StringIO())
+    assert bar_wanted(style) is wanted
+
+
+def test_a_bar_without_a_terminal_is_told_once(tmp_path, root, lines):
+    train(tmp_path, config(root, iters=2), log_style="bar")
+    assert sum("--log_style bar: stderr is no terminal" in line for line in lines) == 1
+    assert sum("[TRAIN]" in line for line in lines) == 2
+
+
+def test_other_ranks_show_nothing(terminal, monkeypatch):
+    terminal()
+    monkeypatch.setattr("paddleseg.parallel.rank", lambda: 1)
+    assert not bar_wanted("bar")
+
+
+def test_an_error_within_leaves_the_bars_and_the_logger_in_order(tmp_path, root, terminal, monkeypatch):
+    screen = terminal()
+    handlers = list(logger.handlers)
+    monkeypatch.setattr(runs, "_num_classes", lambda builder: 3)
+    with pytest.raises(UserError, match="must be N x 3"):
+        train(tmp_path, config(root, iters=2), log_style="bar")
+    print("error")
+    assert logger.handlers == handlers
+    assert screen.lines()[-1] == "error"

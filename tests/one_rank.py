@@ -1,0 +1,28 @@
+"""One rank of test_two_ranks.py: distils, then writes the weights that this rank holds."""
+
+# ruff: noqa: I001  the package comes first, since it loads zlib before Paddle
+import paddleseg  # noqa: F401
+
+import os
+import sys
+
+import distilling
+import frozen_norm
+import paddle
+import tiny
+
+student, teacher, distill_file, save_dir, batch_size, accumulate = sys.argv[1:]
+tiny.distill(
+    student_config=student,
+    teacher_config=[teacher],
+    distill_config=distill_file,
+    save_dir=save_dir,
+    batch_size=int(batch_size),
+    accumulate_steps=int(accumulate),
+    save_interval=1,
+    keep_checkpoint_max=20,
+    allow_random_teacher=True,
+)
+rank = os.environ.get("PADDLE_TRAINER_ID", "0")
+held = {"model": frozen_norm.built[0], "connector": distilling.built[0]}
+paddle.save(paddle.nn.LayerDict(held).state_dict(), os.path.join(save_dir, f"rank_{rank}.pdparams"))

@@ -1,0 +1,83 @@
+import os
+import signal
+
+import pytest
+
+from paddleseg.errors import Stopped
+from paddleseg.parallel import signals
+from paddleseg.parallel.signals import StopRequest, outlive_signals
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock to be set; what exits at once says so instead."""
+    now = [100.0]
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
+
+    def exits(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(signals.os, "_exit", exits)
+    return now
+
+
+def handlers():
+    return [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_a_request_and_repeats_after_the_stop_are_ignored(clock, signum):
+    with StopRequest() as stop:
+        assert stop.signum == 0
+        os.kill(os.getpid(), signum)
+        assert stop.signum == signum
+    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+def test_without_a_signal_the_handlers_are_put_back():
+    before = handlers()
+    with StopRequest():
+        assert handlers() != before
+    assert handlers() == before
+
+
+def test_a_stop_by_another_ranks_signal_counts():
+    with pytest.raises(Stopped), StopRequest():
+        raise Stopped(signal.SIGTERM)
+    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+def test_repeats_are_the_same_signal_and_a_later_one_ends_at_once(clock):
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        for later in (0.2, 0.4, 4.9):
+            clock[0] = 100 + later
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signum == signal.SIGTERM
+        clock[0] = 105
+        with pytest.raises(SystemExit) as exit_:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert exit_.value.code == 130
+
+
+def test_a_request_without_a_signal_counts_as_one(clock, capfd):
+    stop = StopRequest()
+    stop.ask(signal.SIGTERM, "the launcher has died")
+    stop.ask(signal.SIGINT, "again")
+    assert stop.signum == signal.SIGTERM
+    assert capfd.readouterr().err == "the launcher has died: the training stops after this step and saves\n"
+
+
+def test_a_data_worker_ignores_signals(monkeypatch):
+    monkeypatch.setattr(signals.sys, "platform", "other")
+    outlive_signals()
+    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+
+
+def test_a_worker_that_has_only_just_been_forked_stays(clock):
+    with StopRequest() as stop:
+        stop._pid = -1  # as if this were its child
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signum == 0
