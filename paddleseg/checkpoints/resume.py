@@ -112,9 +112,9 @@ def find_checkpoint(options, now, unread=()):
         earlier = numbered(options.save_dir)
         if earlier and parallel.rank() == 0:
             logger.warning(
-                f"{options.save_dir} holds checkpoints of an earlier run, up to iter_{earlier[-1]}, and this is "
-                f"a new one; --resume_model auto would have gone on from them. A --save_dir of its own keeps "
-                f"each run apart"
+                f"{options.save_dir} holds checkpoints of an earlier run, up to iter_{earlier[-1]}, and this "
+                f"is a new one; --resume_model auto would have gone on from them. A --save_dir of its own "
+                f"keeps each run apart"
             )
         return None, {}
     folder = _meant(options)

@@ -1,4 +1,4 @@
-"""`python slim/distill/distill_train.py --teacher_config T.yml --student_config S.yml`: train under teachers."""
+"""`distill_train.py --teacher_config T.yml --student_config S.yml`: train a student under teachers."""
 
 import argparse
 
@@ -35,8 +35,8 @@ def _parser(distill_config):
         nargs="+",
         required=True,
         metavar="FILE.yml",
-        help="YAML file with the teacher's model section and, as model.pretrained, its weights; several files "
-        "are several teachers",
+        help="YAML file with the teacher's model section and, as model.pretrained, its weights; several "
+        "files are several teachers",
     )
     parser.add_argument("--student_config", required=True, help="YAML file of the student and its training")
     parser.add_argument(
@@ -50,8 +50,8 @@ def _parser(distill_config):
         nargs="*",
         action="append",
         metavar="KEY=VALUE",
-        help="values of the teacher's config to change; with several teachers, give the flag once for each, in "
-        "their order; --opts changes the student's config",
+        help="values of the teacher's config to change; with several teachers, give the flag once for each, "
+        "in their order; --opts changes the student's config",
     )
     parser.add_argument(
         "--list_taps",

@@ -1,4 +1,4 @@
-"""`python export.py --config CONFIG.yml --model_path output/run/best_model/model.pdparams`: export a model."""
+"""`python export.py --config CONFIG.yml --model_path W.pdparams`: export a model."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`python predict.py --config CONFIG.yml --model_path W.pdparams --image_path photos`: masks of photographs."""
+"""`predict.py --config CONFIG.yml --model_path W.pdparams --image_path photos`: masks of photographs."""
 
 import argparse
 

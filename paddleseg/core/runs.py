@@ -10,7 +10,7 @@ from paddleseg.cvlibs import SegBuilder
 from paddleseg.cvlibs.class_names import class_names
 from paddleseg.datasets.file_lists import check_file_lists
 from paddleseg.datasets.image_cache import cache_images
-from paddleseg.distill import setup
+from paddleseg.distill import build
 from paddleseg.errors import UserError
 from paddleseg.evaluation.evaluator import evaluate as evaluate_model
 from paddleseg.monitoring.terminal import bar_wanted
@@ -51,9 +51,9 @@ def distill(cfg, teacher_cfgs, options=None):
         As `train`, of the student.
     """
     options = options or DistillOptions()
-    setup.check_teacher_weights(teacher_cfgs, options)
+    build.check_teacher_weights(teacher_cfgs, options)
     builder = _prepare(cfg, options, cfg.unlabeled_per_batch)
-    step = setup.build_step(builder, teacher_cfgs, options)
+    step = build.build_step(builder, teacher_cfgs, options)
     with contextlib.ExitStack() as end:
         if step.cache is not None:
             end.callback(step.cache.log_total)
@@ -68,7 +68,7 @@ def taps_table(cfg, teacher_cfgs, options=None):
     """
     options = options or DistillOptions()
     parallel.set_device(options.device)
-    return setup.taps_table(SegBuilder(cfg), teacher_cfgs, options.seed)
+    return build.taps_table(SegBuilder(cfg), teacher_cfgs, options.seed)
 
 
 def evaluate(cfg, options=None):
@@ -124,8 +124,8 @@ def _num_classes(builder):
     number = builder.cfg.num_classes if of_dataset is None else of_dataset
     if number is None:
         raise UserError(
-            f"{builder.cfg.path}: val_dataset: the number of classes is stated nowhere; add num_classes at the "
-            f"top of the config, or train with no_eval"
+            f"{builder.cfg.path}: val_dataset: the number of classes is stated nowhere; add num_classes at "
+            f"the top of the config, or train with no_eval"
         )
     return number
 

@@ -55,7 +55,7 @@ class SegBuilder:
         """
         if model_path is None and self.cfg.pretrained is None:
             raise UserError(
-                f"{self.cfg.path}: no weights to {purpose}: give model_path, or model.pretrained in the config"
+                f"{self.cfg.path}: no weights to {purpose}: give model_path, or set model.pretrained in it"
             )
         if model_path is not None:
             load_weights(self.model, model_path)

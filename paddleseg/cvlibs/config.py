@@ -150,7 +150,7 @@ class Config:
 
     @property
     def training_sections(self):
-        """The sections whose images a distillation trains on, `train_dataset` and `unlabeled_dataset` or one."""
+        """The sections a distillation trains on: `train_dataset`, `unlabeled_dataset` or both."""
         count = self.unlabeled_per_batch
         labeled = ["train_dataset"] if count < self.batch_size else []
         return [*labeled, *(["unlabeled_dataset"] if count else [])]
@@ -175,7 +175,7 @@ class Config:
 
     @property
     def logits_at(self):
-        """Where `distill_loss` compares logits: "full", at the images' size, or "head", as heads give them."""
+        """Where `distill_loss` compares logits: "full", at the size of the images, or "head"."""
         return logits_at(self.dic)
 
     @property
@@ -204,7 +204,7 @@ class Config:
         return self.dic["model"].get("pretrained") or None
 
     def stated(self, name):
-        """Return the `Fact` of "num_classes", "ignore_index" or "img_channels": the first value and its place.
+        """Return the `Fact` of "num_classes", "ignore_index" or "img_channels": its first value and place.
 
         Where the config states none, the value is the default (None, 255 and 3) and the place is the file.
         """

@@ -14,8 +14,8 @@ class Plan:
     """What is to be distilled, and how several teachers are joined.
 
     Attributes:
-        student_adaptor, teacher_adaptor: classes derived from `AdaptorBase`, or None; the latter is of the first
-            teacher.
+        student_adaptor, teacher_adaptor: classes derived from `AdaptorBase`, or None; the latter is of the
+            first teacher.
         features: list of `Feature`, of the distill_config.py and of the config.
         weighting: how several teachers' logits are joined, "mean" or "confidence".
         distill_file: the path of the distill_config.py, None without one.
@@ -39,8 +39,8 @@ def make_plan(cfg, distill_file, num_teachers):
         num_teachers: the number of teachers.
 
     Raises:
-        UserError: the file is not of its form, a teacher is named that does not exist, a teacher is of no use,
-            or a batch is too small for a loss.
+        UserError: the file is not of its form, a teacher is named that does not exist, a teacher is of no
+            use, or a batch is too small for a loss.
     """
     declared = (None, None, []) if distill_file is None else load_distill_file(distill_file)
     student_adaptor, teacher_adaptor, from_file = declared

@@ -28,7 +28,7 @@ class DistillNet(TrainedLayer):
         to_static: whether the student's forward pass is a static graph. Default False.
 
     Attributes:
-        extra: the losses and connectors that are trained or have a state, as one layer; None if there is none.
+        extra: the losses and connectors that are trained or have a state, as one layer; None without any.
     """
 
     def __init__(self, student, taps, loss, distill_loss=None, feature_losses=(), at="full", to_static=False):

@@ -191,8 +191,8 @@ def _names_and_weights(configs, weights):
     """
     if weights is not None and len(weights) != len(configs):
         raise UserError(
-            f"model_path has {counted(len(weights), 'path')} and there are {len(configs)} configs: each needs "
-            f"weights of its own, in the same order"
+            f"model_path has {counted(len(weights), 'path')} and there are {len(configs)} configs: each "
+            f"needs weights of its own, in the same order"
         )
     weights = weights or [None] * len(configs)
     return model_names(configs, weights), weights

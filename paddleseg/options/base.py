@@ -14,9 +14,9 @@ def option(default, meaning, *, at_least=None, at_most=None, **flag):
         default: its default.
         meaning: what it does, as `--help` prints it.
         at_least, at_most: the bounds of a number, both allowed; None for none. Default None.
-        **flag: what `paddleseg.commands.flags` cannot tell from the field's type, all optional: `names` (other
-            spellings), `metavar`, `action`, `const` (the value of the flag without a word behind it), `nargs`, `parse`
-            (text to value) and `default_text` (the default in words).
+        **flag: what `paddleseg.commands.flags` cannot tell from the field's type, all optional: `names`
+            (other spellings), `metavar`, `action`, `const` (the value of the flag without a word behind it),
+            `nargs`, `parse` (text to value) and `default_text` (the default in words).
     """
     bounds = {"at_least": at_least, "at_most": at_most}
     return dataclasses.field(default=default, metadata={"meaning": meaning, "flag": flag, **bounds})
@@ -44,7 +44,7 @@ def field_type(options, field):
 
 
 def fault_of(options, field, value):
-    """Return why a value cannot be a field's, such as "must be a whole number above 0, not 0"; None if it can."""
+    """Return why a value does not fit, such as "must be a whole number above 0, not 0", else None."""
     expected = field_type(options, field)
     low, high = (field.metadata.get(key) for key in ("at_least", "at_most"))
     numbers = value if isinstance(value, (list, tuple)) else [value]
@@ -84,6 +84,6 @@ class RunOptions(DeviceOptions):
     num_workers: int = option(0, "processes that read data; 0 reads in the main process", at_least=0)
     log_style: typing.Literal["auto", "bar", "plain"] = option(
         "auto",
-        "progress bars on stderr, or log lines alone; auto shows bars if stdout and stderr are both a terminal, "
-        "bar shows them if stderr is one",
+        "progress bars on stderr, or log lines alone; auto shows bars if stdout and stderr are both a "
+        "terminal, bar shows them if stderr is one",
     )

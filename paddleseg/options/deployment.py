@@ -40,8 +40,8 @@ class ExportOptions(Options):
             len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1
         ):
             raise UserError(
-                f"input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or -1 "
-                f"for any N, H, W"
+                f"input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
+                f"-1 for any N, H, W"
             )
         if self.images and self.format != "onnx":
             raise UserError("images are what an ONNX file is compared on; they need format onnx")

@@ -21,7 +21,7 @@ class DistillOptions(TrainOptions):
     allow_random_teacher: bool = option(False, "accept a teacher without weights")
     teacher_cache: Optional[str] = option(
         None,
-        "keep the teachers' outputs of each image and view in DIR and read them from then on; needs cache_views",
+        "keep the teachers' outputs of each image and view in DIR and read them later; needs cache_views",
         metavar="DIR",
     )
     cache_dtype: Literal["float16", "float32"] = option("float16", "of the numbers in teacher_cache")
@@ -36,6 +36,6 @@ class DistillOptions(TrainOptions):
         super().__post_init__()
         if self.teacher_cache and not self.cache_views:
             raise UserError(
-                "teacher_cache needs cache_views K: without it every epoch augments an image in a new way, and "
-                "no cached output could be used again"
+                "teacher_cache needs cache_views K: without it every epoch augments an image in a new way, "
+                "and no cached output could be used again"
             )

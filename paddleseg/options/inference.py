@@ -58,8 +58,8 @@ class EvalConfig(Options):
     boundary_iou: bool = option(False, "also measure the boundary IoU")
     batch_size: Optional[int] = option(
         None,
-        "images of equal size that are inferred together; 1, as in PaddleSeg, takes least memory. Null chooses "
-        "by the first image, and 1 where that image is large",
+        "images of equal size that are inferred together; 1, as in PaddleSeg, takes least memory. Null "
+        "chooses by the first image, and 1 where that image is large",
         at_least=1,
     )
 

@@ -83,7 +83,8 @@ class TrainOptions(RunOptions):
     )
     precision: Literal["fp32", "fp16", "bf16"] = option(
         "fp32",
-        "fp16 or bf16 trains in mixed precision, which needs a GPU; weights, losses and evaluations stay float32",
+        "fp16 or bf16 trains in mixed precision, which needs a GPU; weights, losses and evaluations stay "
+        "float32",
     )
     amp_level: Literal["O1", "O2"] = option(
         "O1",
@@ -98,8 +99,8 @@ class TrainOptions(RunOptions):
     )
     profile: Optional[int] = option(
         None,
-        "time N iterations (10 without a number) after three others, write their trace to save_dir/profile.json, "
-        "print the most expensive operators, and end",
+        "time N iterations (10 without a number) after three others, write their trace to "
+        "save_dir/profile.json, print the most expensive operators, and end",
         at_least=1,
         nargs="?",
         const=10,
@@ -119,8 +120,8 @@ class TrainOptions(RunOptions):
     )
     cache_images: Literal["none", "ram", "disk"] = option(
         "none",
-        "decode each image and mask once and keep it, in memory that worker processes share, or in files that "
-        "later runs use, too",
+        "decode each image and mask once and keep it, in memory that worker processes share, or in files "
+        "that later runs use, too",
     )
     cache_images_limit: Optional[int] = option(
         None,
@@ -143,13 +144,13 @@ class TrainOptions(RunOptions):
             raise UserError("do_eval and no_eval exclude each other")
         if self.data_format != "NCHW":
             raise UserError(
-                f"data_format {self.data_format}: the models compute in NCHW alone; leave it out. Weights are "
-                f"the same in both, so weights that PaddleSeg trained in NHWC load as they are"
+                f"data_format {self.data_format}: the models compute in NCHW alone; leave it out. Weights "
+                f"are the same in both, so weights that PaddleSeg trained in NHWC load as they are"
             )
         if self.precision == "fp32" and self.amp_level != "O1":
             raise UserError(
-                f"amp_level {self.amp_level}: it says how much is computed in 16 bits, and precision is fp32; "
-                f"set precision to fp16 or bf16, or leave amp_level out"
+                f"amp_level {self.amp_level}: it says how much is computed in 16 bits, and precision is "
+                f"fp32; set precision to fp16 or bf16, or leave amp_level out"
             )
         if self.cache_images == "none":
             for name in ("cache_images_limit", "cache_images_dir"):

@@ -110,13 +110,13 @@ def _check_optimizer(folder, state, snapshot):
     then, now = state.get("optimizer"), type(snapshot.optimizer).__name__
     if then != now:
         raise UserError(
-            f"resume_model {folder}: the checkpoint was trained with {then}, and the config names {now}; resume "
-            f"with the same optimizer"
+            f"resume_model {folder}: the checkpoint was trained with {then}, and the config names {now}; "
+            f"resume with the same optimizer"
         )
 
 
 def _loop_parts(step, builder, options, snapshot, state):
-    """Return what the loop works with, by the names of the `Trainer`: batches, update, progress, bad_steps."""
+    """Return what the loop works with, by the argument names of the `Trainer`."""
     cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), options.accumulate_steps
 
     def keys_and_samples(after):

@@ -39,8 +39,8 @@ class Step:
 
     Args:
         trained: the `TrainedLayer`; its `forward` is this step's own affair.
-        find_unused_parameters: whether some parameters get no gradient in some iterations, which costs several
-            ranks time. Default False.
+        find_unused_parameters: whether some parameters get no gradient in some iterations, which costs
+            several ranks time. Default False.
 
     Attributes:
         trained: the same.

@@ -107,8 +107,8 @@ def attach(step, builder, plan, options):
     if iters <= options.cache_views * batches.iters_per_epoch:
         lower = "; a lower --cache_views would use it now" if options.cache_views > 1 else ""
         logger.warning(
-            f"--teacher_cache: {iters} iterations show no view twice ({_told_views(options.cache_views)}), so "
-            f"what is kept serves later trainings alone{lower}"
+            f"--teacher_cache: {iters} iterations show no view twice ({_told_views(options.cache_views)}), "
+            f"so what is kept serves later trainings alone{lower}"
         )
 
 

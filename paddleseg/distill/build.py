@@ -70,8 +70,9 @@ def check_teacher_weights(teacher_cfgs, options):
 def _check_static(plan, options):
     if options.to_static_training and plan.features and int(paddle.__version__.split(".")[0]) < 3:
         raise UserError(
-            f"to_static_training with features to distil needs Paddle 3, and this is {paddle.__version__}: in its "
-            f"graphs a tensor that forward leaves on a layer is another one; train without to_static_training"
+            f"to_static_training with features to distil needs Paddle 3: in the graphs of Paddle "
+            f"{paddle.__version__} a tensor that forward leaves on a layer is another one; train without "
+            f"to_static_training"
         )
 
 
@@ -115,7 +116,7 @@ def teacher_model(cfg, student_cfg):
     """Return the model of a teacher's `Config`; a model that must know how images are normalised is told.
 
     Raises:
-        UserError: the model cannot be built, or the student's config does not state the normalisation, or two.
+        UserError: the model cannot be built, or the student's config states no normalisation, or two.
     """
     model = SegBuilder(cfg).model
     if hasattr(model, "normalized_by"):
@@ -156,7 +157,7 @@ def images_of_a_batch(builder, seed):
 
 
 def taps_table(builder, teacher_cfgs, seed):
-    """Return, as text, the taps of student and teachers, with their shapes for one image of the training set."""
+    """Return the taps of student and teachers, with their shapes for one training image, as text."""
     image = first_batch(builder, seed)["img"][:1]
     configs = [builder.cfg, *teacher_cfgs]
     for cfg in configs:
