@@ -16,6 +16,7 @@ from predicting import Columns  # noqa: E402
 
 import paddleseg  # noqa: E402, F401  first, since it loads zlib before Paddle and PaddleSlim
 from paddleseg.cvlibs import Config, SegBuilder  # noqa: E402
+from paddleseg.cvlibs.config import ConfigError  # noqa: E402
 from paddleseg.datasets import loading  # noqa: E402
 from paddleseg.utils.logger import logger  # noqa: E402
 
@@ -156,3 +157,31 @@ def trained(tmp_path_factory):
     model.eval()
     tiny.balance(model, model.head.decoder.conv.bias, builder.val_dataset[0]["img"])
     return config, tiny.save_weights(folder / "model.pdparams", model), root
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """A function that writes a config file in the working directory and returns its bare name."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text, name="config.yml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+@pytest.fixture
+def problems(write):
+    """A function that returns the list of problems of a config's text, empty if it has none."""
+
+    def problems(text, **arguments):
+        try:
+            Config(write(text), **arguments)
+        except ConfigError as error:
+            return error.problems
+        return []
+
+    return problems

@@ -11,7 +11,7 @@ from methods import METHODS
 from paddleseg.cvlibs import manager
 from paddleseg.utils import signature
 
-TEXT = (Path(__file__).parents[3] / "docs" / "methods.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
 ROWS = {row.split("`")[1]: row.split("|") for row in TEXT.splitlines() if row.startswith("| `")}
 SUPPLIED = {"num_classes": 3, "student_channels": 4, "teacher_channels": 4}
 

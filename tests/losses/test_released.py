@@ -9,7 +9,7 @@ from loss_reference import loss_and_gradient, tensor, wave
 
 from paddleseg import losses
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "golden"
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 CASES = json.loads((GOLDEN / "losses.json").read_text())
 
 

@@ -19,7 +19,7 @@ SLIDE = {"is_slide": True, "crop_size": [8, 6], "stride": [4, 6]}
         ({"is_slide": True}, "is_slide needs crop_size, its width and height in pixels"),
         ({"is_slide": True, "crop_size": [8, 8]}, "is_slide needs stride"),
         ({**SLIDE, "crop_size": [8]}, r"crop_size must be a width and a height above 0, not \[8\]"),
-        ({**SLIDE, "stride": [0, 4]}, r"stride must be a width and a height above 0, not \[0, 4\]"),
+        ({**SLIDE, "stride": [0, 4]}, r"stride must be a list of whole numbers above 0, not \[0, 4\]"),
         ({**SLIDE, "stride": [9, 6]}, r"stride \[9, 6\] is larger than crop_size \[8, 6\]"),
         ({**SLIDE, "stride": [8, 7]}, r"stride \[8, 7\] is larger than crop_size"),
         ({"batch_size": 0}, "batch_size must be a whole number above 0, not 0"),

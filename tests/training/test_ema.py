@@ -7,7 +7,7 @@ import paddle
 import pytest
 import tiny
 
-from paddleseg.core import ema as ema_module
+from paddleseg.training import ema as ema_module
 from paddleseg.training.ema import Ema
 
 GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "ema.json")

@@ -12,8 +12,9 @@ from refusal import refusal
 from running import arrays, assert_same, config, train
 
 from paddleseg.checkpoints import resume
-from paddleseg.core import precision, runs
 from paddleseg.losses import CrossEntropyLoss
+from paddleseg.options import TrainOptions
+from paddleseg.training import precision
 from paddleseg.training.guard import BadSteps, Guard
 from paddleseg.training.precision import LossScale, autocast, loss_scale
 from paddleseg.training.step import SupervisedStep
@@ -223,4 +224,4 @@ def test_another_precision_is_another_outcome(tmp_path, root, lines, on_cpu, cap
 
 def test_default_precision_is_not_said_so_that_older_checkpoints_go_on(root, tmp_path):
     cfg = type("Cfg", (), {"dic": {}})
-    assert not any("precision" in key or "amp" in key for key in resume.outcome(cfg, {}))
+    assert not any("precision" in key or "amp" in key for key in resume.outcome(cfg, TrainOptions()))

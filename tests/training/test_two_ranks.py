@@ -46,7 +46,7 @@ def runs(tmp_path_factory, repository):
     launch = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", str(folder / "log")]
     done = {}
     for name, batch_size, accumulate, launcher in (("one", 8, 1, []), ("two", 2, 2, launch)):
-        script = [os.path.join(HERE, "one_rank.py"), student, teacher, distill_file]
+        script = [os.path.join(os.path.dirname(HERE), "one_rank.py"), student, teacher, distill_file]
         command = [sys.executable, *launcher, *script, str(folder / name), str(batch_size), str(accumulate)]
         result = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False

@@ -15,7 +15,7 @@ from paddleseg.errors import UserError
 from paddleseg.monitoring.record import _teachers
 
 pytest.importorskip("onnxruntime")
-GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.errors import UserError
 
 pytest.importorskip("onnxruntime")
-GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 FILE = str(GOLDEN / "torch_teacher.onnx")
 TORCH = np.load(GOLDEN / "torch_teacher.npz")
 OF_TORCH = {"mean": (0.406, 0.456, 0.485), "std": (0.225, 0.224, 0.229), "channel_order": "bgr"}
