@@ -180,9 +180,9 @@ def _filled_in(registry):
 
 
 def _sentence(meaning):
-    """Return a parameter's meaning without the default, which has a column of its own."""
-    without = re.sub(r" Default [^:;]+\.$", "", meaning)
-    return _escaped(re.sub(r"\bNone\b", "Null", without[:1].upper() + without[1:]))
+    """Return a parameter's meaning as a sentence, without the default, which has its own column."""
+    without = re.sub(r" Default [^:;]+\.$", "", meaning).rstrip(".")
+    return _escaped(re.sub(r"\bNone\b", "Null", f"{without[:1].upper()}{without[1:]}."))
 
 
 def as_yaml(value):

@@ -1,6 +1,5 @@
 """Tiny trainings to report on: a teacher, and two seeds of a student alone and distilled."""
 
-import argparse
 import json
 import os
 
@@ -8,6 +7,7 @@ import pytest
 import tiny
 import yaml
 
+from paddleseg.options import ReportOptions
 from paddleseg.report.page import write_report
 
 
@@ -37,17 +37,22 @@ def trained(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def report(tmp_path):
-    """A function that writes the page of run folders and returns its text."""
+@pytest.fixture(scope="session")
+def write_page():
+    """A function that writes the page of run folders to a path and returns its text."""
 
-    def write(*folders, **flags):
-        path = tmp_path / "report.html"
-        given = {"images": 4, "compared": 100, "repeats": 1, "device": "cpu", **flags}
-        write_report(argparse.Namespace(runs=[str(f) for f in folders], output=str(path), **given))
+    def write(path, folders, **changes):
+        options = {"images": 4, "compared": 100, "repeats": 1, "device": "cpu", **changes}
+        write_report([str(folder) for folder in folders], ReportOptions(output=str(path), **options))
         return path.read_text(encoding="utf-8")
 
     return write
+
+
+@pytest.fixture
+def report(tmp_path, write_page):
+    """A function that returns the text of the page of run folders."""
+    return lambda *folders, **changes: write_page(tmp_path / "report.html", folders, **changes)
 
 
 @pytest.fixture

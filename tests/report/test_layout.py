@@ -56,17 +56,13 @@ def browse(folder, page, size, *more):
 
 
 @pytest.fixture(scope="module")
-def pages(trained, tmp_path_factory):
+def pages(trained, tmp_path_factory, write_page):
     """The page of tiny runs under long names, and as a text the same with a script that judges its layout."""
-    import argparse
-
-    from paddleseg.report.page import write_report
-
     folder = tmp_path_factory.mktemp("browsed")
     runs = []
     for name in ("teacher", "plain_0", "distilled_0"):
         copy = shutil.copytree(trained / name, folder / f"{name}_of_the_{'very_' * 6}long_name")
-        runs.append(str(copy))
+        runs.append(copy)
         # As after more iterations: the last tick is 3000, at the edge of the chart.
         history = copy / "history.jsonl"
         entries = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
@@ -74,9 +70,7 @@ def pages(trained, tmp_path_factory):
             entry["iteration"] = entry["iteration"] * 250
         history.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
     path = folder / "report.html"
-    flags = {"images": 2, "compared": 100, "repeats": 0, "device": "cpu"}
-    write_report(argparse.Namespace(runs=runs, output=str(path), **flags))
-    text = path.read_text(encoding="utf-8")
+    text = write_page(path, runs, images=2, repeats=0)
     judged = re.sub(r'<meta http-equiv="Content-Security-Policy".*?>', "", text)
     return folder, path, judged.replace("</body>", LAYOUT)
 

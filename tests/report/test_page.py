@@ -53,15 +53,10 @@ class Page(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def text(trained, tmp_path_factory):
+def text(trained, tmp_path_factory, write_page):
     """The page of all tiny runs."""
-    import argparse
-
     path = tmp_path_factory.mktemp("page") / "made" / "report.html"
-    runs = [str(trained / name) for name in NAMES]
-    flags = {"images": 4, "compared": 100, "repeats": 1, "device": "cpu"}
-    page_module.write_report(argparse.Namespace(runs=runs, output=str(path), **flags))
-    return path.read_text(encoding="utf-8")
+    return write_page(path, [trained / name for name in NAMES])
 
 
 @pytest.fixture
@@ -244,13 +239,9 @@ def test_what_users_wrote_is_escaped(report, made_up, unmeasured):
     assert any(text.startswith("'<script>") for text in page.texts)
 
 
-def test_a_page_that_cannot_be_written_is_refused_before_anything_is_measured(trained, tmp_path):
-    import argparse
-
-    flags = {"images": 4, "compared": 100, "repeats": 1, "device": "cpu"}
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_measured(trained, tmp_path, write_page):
     (tmp_path / "file").write_text("", encoding="utf-8")
     for output, message in ((tmp_path, "that is a folder"), (tmp_path / "file" / "x.html", "cannot be made")):
-        given = argparse.Namespace(runs=[str(trained / "plain_0")], output=str(output), **flags)
         with pytest.raises(UserError, match=message):
-            page_module.write_report(given)
+            write_page(output, [trained / "plain_0"])
     assert sorted(os.listdir(tmp_path)) == ["file"]

@@ -15,11 +15,17 @@ def tool(repository):
 
 
 @pytest.fixture
-def run(monkeypatch):
+def typed(monkeypatch):
+    """Return `typed(script, *arguments)`, which makes this the command line of the process."""
+    return lambda *words: monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+
+
+@pytest.fixture
+def run(typed):
     """Return `run(script, *arguments)`, which runs a script's main() and returns its exit status."""
 
     def of(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, arguments)])
+        typed(script.__name__, *arguments)
         with pytest.raises(SystemExit) as exit_:
             script.main()
         return exit_.value.code

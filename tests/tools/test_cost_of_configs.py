@@ -5,6 +5,8 @@ import re
 import pytest
 from refusal import refusal
 
+from paddleseg.commands import cost
+
 TEXT = """\
 model:
   type: DeepLabV3P
@@ -14,12 +16,6 @@ model:
 """
 
 
-@pytest.fixture(scope="module")
-def cost(tool):
-    """The script tools/cost.py, as a module."""
-    return tool("cost")
-
-
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "config.yml"
@@ -27,19 +23,12 @@ def config(tmp_path):
     return path
 
 
-@pytest.fixture
-def typed(monkeypatch, config):
-    """Return `typed(channels)`, which types the command for images of so many channels."""
-
-    def of(channels):
-        flags = ["--config", str(config), "--input_shape", "1", str(channels), "64", "64", "--repeats", "0"]
-        monkeypatch.setattr("sys.argv", ["cost.py", *flags])
-
-    return of
+def flags(config, channels):
+    return ["--config", config, "--input_shape", 1, channels, 64, 64, "--repeats", 0]
 
 
-def test_weights_are_not_asked_for_and_parts_add_up(cost, config, typed, capsys):
-    typed(3)
+def test_weights_are_not_needed_and_parts_add_up(typed, config, capsys):
+    typed("cost.py", *flags(config, 3))
     cost.main()
     out = capsys.readouterr().out
     figures = dict(re.findall(r"^(\w+) +([\d,]+) +\d+\.\d{3} *$", out, re.MULTILINE))
@@ -48,7 +37,7 @@ def test_weights_are_not_asked_for_and_parts_add_up(cost, config, typed, capsys)
     assert f"{config}, input 1 x 3 x 64 x 64" in out
 
 
-def test_an_input_that_does_not_fit_is_refused(cost, config, typed, capsys):
-    typed(4)
-    told = refusal(capsys, cost.main)
-    assert told.startswith(f"{config}: the model does not run on an input of [1, 4, 64, 64]: ")
+def test_an_input_that_does_not_fit_is_refused(typed, config, capsys):
+    typed("cost.py", *flags(config, 4))
+    message = refusal(capsys, cost.main)
+    assert message.startswith(f"{config}: the model does not run on an input of [1, 4, 64, 64]: ")

@@ -33,8 +33,8 @@ def test_an_outdated_table_is_told_and_mended(run, supported, readme, capsys):
     assert readme.read_text(encoding="utf-8") == written
 
 
-def test_a_readme_without_the_markers_is_refused(monkeypatch, supported, readme, capsys):
-    monkeypatch.setattr("sys.argv", ["supported.py", "--files", str(readme)])
+def test_a_readme_without_the_markers_is_refused(typed, supported, readme, capsys):
+    typed("supported.py", "--files", readme)
     readme.write_text("# Nothing here\n", encoding="utf-8")
     message = refusal(capsys, supported.main)
     assert message.startswith(f"{readme} has no <!-- supported: begin --> with")
