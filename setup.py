@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 # For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
@@ -7,25 +9,46 @@ setup(
     name="paddleseg-distill",
     version="0.1.0",
     description="Distillation-first semantic segmentation on PaddlePaddle",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The paddleseg-distill authors",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=["semantic segmentation", "knowledge distillation", "PaddlePaddle", "PaddleSeg"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: GPU :: NVIDIA CUDA",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.9",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
     python_requires=">=3.9,<3.13",
     packages=find_packages(include=["paddleseg", "paddleseg.*"]),
     package_data={"paddleseg.report": ["page.html"]},
     install_requires=[
         # Distillation losses by name. It pins opencv-python==4.6.0.66, whose binary needs NumPy 1.x.
         "paddleslim==2.6.0",
-        "decorator",  # imported by PaddleSlim, which forgets to declare it
+        "decorator",  # imported by PaddleSlim, which does not declare it
         "numpy<2",
         "opencv-python==4.6.0.66",
-        # 6.0.4 tells repeated keys apart by the address of their text, so that "<<" may take the wrong value.
+        # 6.0.4 recognises repeated keys by the address of their text, so that "<<" may take the wrong value.
         "pyyaml<6.0.4",
         "visualdl>=2.5.3",
-        "jinja2",  # the page of tools/report.py; VisualDL brings it anyway
+        "jinja2",  # the page of tools/report.py; VisualDL installs it anyway
         "pillow",  # reads and writes masks with a palette as class indices; OpenCV turns them into colours
         "tqdm",  # progress bars
         "requests",  # fetches data and weights
-        "safetensors",  # reads weights in that format; instead of a parser of our own
+        "safetensors",  # reads weights in that format
         "filelock",  # one of several processes downloads, the others wait
-        # Paddle imports it, and PaddleSlim its pkg_resources, which 82 has lost; Python 3.12 brings none.
+        # Paddle imports it, and PaddleSlim its pkg_resources, which 82 has lost; Python 3.12 has none itself.
         "setuptools<81",
     ],
     extras_require={
@@ -38,8 +61,11 @@ setup(
             "pytest-cov",
             "hypothesis",
             "scikit-learn",
-            "pyte",  # a terminal in memory, on which progress bars are looked at
+            "pyte",  # a terminal in memory, to see progress bars as a user does
             "ruff==0.17.6",
+            # Checks that a room imports only those below it. Such an import breaks no test, so nothing else
+            # would notice; the contract is in pyproject.toml.
+            "import-linter>=2,<3",
         ],
     },
 )
