@@ -377,7 +377,7 @@ def test_what_an_adaptor_names_is_kept_for_its_file_alone(distill, tmp_path):
 
 
 def test_views_are_needed(distill):
-    with pytest.raises(UserError, match="^--teacher_cache needs --cache_views K: without, each epoch"):
+    with pytest.raises(UserError, match="^teacher_cache needs cache_views K: without it every epoch"):
         distill(cache="cache", cache_views=None)
 
 
