@@ -19,7 +19,7 @@ from paddleseg.distill.teachers import teacher_cache
 from paddleseg.distill.teachers.teacher import Teacher, Teachers
 from paddleseg.distill.teachers.teacher_engine import choose_engines
 from paddleseg.errors import UserError
-from paddleseg.losses.combine import check_count
+from paddleseg.losses.combine import check_loss_count
 from paddleseg.utils.logger import logger
 
 
@@ -131,7 +131,7 @@ def _check_logits(builder, seen):
     try:
         check_logits(seen, builder.cfg.logits_at)
         joined = counterparts(*(logits for logits, _ in seen.teachers))
-        check_count(builder.distill_loss["types"], counterparts(seen.student[0], joined))
+        check_loss_count(builder.distill_loss["types"], counterparts(seen.student[0], joined))
     except UserError as error:
         raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
 

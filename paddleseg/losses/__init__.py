@@ -1,15 +1,18 @@
-"""Losses, each a pure function and a thin registered class that holds its hyperparameters.
+"""Losses, against labels and against teachers: each a pure function and a class with its hyperparameters.
 
-A loss class says in its attribute `against` what its second argument is:
+The attribute `against` of a loss class names its second argument:
 
 - `"label"`: called `(logits, label)`, a task loss, for a config's `loss`;
 - `"teacher"`: called `(student, teacher, ...)`, a distillation loss, for a config's `distill_loss`.
 
-The config checker refuses a class of the one kind in the place of the other. A class without the
-attribute, such as a user's own, is trusted to be in its place.
+The config checker refuses a class of one kind in the place of the other. A class without the attribute, such
+as a user's own, may stand in either place.
 
-A distillation loss that has the attribute `needs_label = True` cannot do without a label, its third argument;
-others that take one may be called without.
+A distillation loss may take a label as its third argument. With the attribute `needs_label = True` it
+requires the label; otherwise it may be called without.
+
+A pixel is valid if its label is not `ignore_index`, or if there is no label. Every function computes in
+float32 at least: float16 and bfloat16 inputs are widened.
 """
 
 from paddleseg.losses.attention_transfer import ATLoss, attention_transfer_loss

@@ -1,4 +1,4 @@
-"""Attention-guided feature distillation: features refined by attention are compared as they are."""
+"""Attention-guided feature distillation: features are compared after attention has refined them."""
 
 from typing import Optional
 
@@ -7,8 +7,8 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
-from paddleseg.losses.common import check_alike, check_channels, check_maps, full_precision, widen
-from paddleseg.losses.distance import unit
+from paddleseg.losses.checks import check_alike, check_channels, check_maps
+from paddleseg.losses.common import full_precision, unit, widen
 
 REDUCTION = 16
 
@@ -23,8 +23,7 @@ def attnfd_loss(student, teacher):
         loss = 1 / N * sum of (student / |student| - teacher / |teacher|)^2
 
     Args:
-        student: N x C x H x W, refined as `AttnFDLoss` does, floating; float16 and bfloat16 are computed in
-            float32.
+        student: N x C x H x W, refined as `AttnFDLoss` does, floating.
         teacher: the same shape. No gradient reaches it.
 
     Returns:
@@ -48,10 +47,10 @@ def plain_attention(x):
 
 @full_precision
 def _mean_and_highest(x, axis):
-    """Return both over `axis`, which stays with length 1; equal maxima share the gradient.
+    """Return mean and maximum over `axis`, which stays with length 1; equal maxima share the gradient.
 
-    Paddle's `max` would hand the whole of it to each of them, as in a channel that is off throughout; its
-    `amax` takes seconds for it on a CPU (measured with release 3.3.1).
+    Paddle's `max` would give each of them the whole gradient, as in a channel of zeros; its `amax` takes
+    seconds on a CPU (measured with release 3.3.1).
     """
     ties = (x == x.detach().max(axis=axis, keepdim=True)).astype(x.dtype)
     highest = (x * ties).sum(axis=axis, keepdim=True) / ties.sum(axis=axis, keepdim=True)
@@ -75,7 +74,7 @@ class CBAM(nn.Layer):
         super().__init__()
         hidden = max(1, channels // reduction)
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
-        # Paddle's momentum is the share of the old mean that is kept.
+        # Paddle's momentum is the share of the old mean.
         self.spatial = nn.Sequential(
             nn.Conv2D(2, 1, 7, padding=3, bias_attr=False), nn.BatchNorm2D(1, momentum=0.99)
         )
@@ -93,9 +92,8 @@ class AttnFDLoss(nn.Layer):
 
     The student's feature is refined by a `CBAM` that is trained with the student, the teacher's by
     `plain_attention`, which has no parameters. Where the channels differ, a 1x1 convolution with batch
-    norm follows the student's attention, so that no connector is needed; the published code has it always.
-    Labels play no
-    part: attention looks at the picture as a whole.
+    norm follows the student's attention, so that no connector is needed; the published code always has it.
+    The loss takes no label, since attention looks at the image as a whole.
 
     Args:
         student_channels, teacher_channels: C of the two features; under `distill.features` filled in.

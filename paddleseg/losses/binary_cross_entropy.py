@@ -1,4 +1,4 @@
-"""Binary cross entropy: each channel decides for itself whether a pixel is of its class."""
+"""Binary cross entropy: each channel is a classifier of its own."""
 
 from typing import Literal, Optional, Union
 
@@ -8,76 +8,71 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import (
-    check_label,
-    check_not_negative,
-    full_precision,
-    kept_and_one_hot,
-    mean_over,
-)
+from paddleseg.losses.checks import check_label, check_not_negative
+from paddleseg.losses.common import full_precision, mean_over
+from paddleseg.losses.labels import valid_and_one_hot
 
 
 @full_precision
 def bce_loss(logits, label, weight=None, pos_weight=None, ignore_index=255):
-    """Return the mean over kept pixels and channels of the binary cross entropy of sigmoid(logits).
+    """Return the mean over valid pixels and channels of the binary cross entropy of sigmoid(logits).
 
         loss = mean of v * (-a * y * log sigmoid(x) - (1 - y) * log(1 - sigmoid(x)))
 
-    with x a logit and y its target, see `binary_targets`; a = 1 unless `pos_weight` says otherwise, v = 1
-    without `weight`. "dynamic" balances the classes of the batch: with the fractions f of targets that are
-    1, a = 2 (1 - f), or v = 2 (1 - f) where y is 1 and 2 f where it is 0.
+    with x a logit and y its target, see `binary_targets`; a = 1 without `pos_weight`, v = 1 without
+    `weight`. "dynamic" balances the batch: with the fraction f of targets that are 1, a `pos_weight` of
+    "dynamic" is a = 2 (1 - f), and a `weight` of "dynamic" is v = 2 (1 - f) where y is 1, and 2 f where it
+    is 0.
 
-    PaddleSeg 2.8.0 counts ignored pixels in f as such of class 0; they are left out here.
+    PaddleSeg 2.8.0 counts ignored pixels in f as targets of 0; here they are left out.
 
     Args:
-        logits: N x C x ..., floating; float16 and bfloat16 are computed in float32.
+        logits: N x C x ..., floating.
         label: N x ..., int64, or N x C x ...; see `binary_targets`.
-        weight: None or "dynamic". Default None.
-        pos_weight: a number, 0 or above, "dynamic", or None for 1. Default None.
-        ignore_index: the label of pixels that are left out. Default 255.
+        weight, pos_weight, ignore_index: see `BCELoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
 
     Raises:
-        UserError: `label` does not fit `logits` (its classes: on a CPU), or a weight is none of these.
+        UserError: `label` does not fit `logits` (its classes: on a CPU), or a weight has another value.
     """
     _check_weights(weight, pos_weight)
-    kept, y = binary_targets(logits, label, ignore_index)
-    positive = mean_over((y * kept).sum(), kept.sum())
+    valid, y = binary_targets(logits, label, ignore_index)
+    positive = mean_over((y * valid).sum(), valid.sum())
     a = 1.0 if pos_weight is None else pos_weight
     if pos_weight == "dynamic":
         a = 2 * (1 - positive)
     loss = -a * y * F.log_sigmoid(logits) - (1 - y) * F.log_sigmoid(-logits)
     if weight == "dynamic":
         loss = loss * 2 * (y * (1 - positive) + (1 - y) * positive)
-    return mean_over((loss * kept).sum(), kept.sum())
+    return mean_over((loss * valid).sum(), valid.sum())
 
 
 def binary_targets(logits, label, ignore_index):
-    """Return which logits count, and what each should decide.
+    """Return which logits are valid, and the target of each.
 
     Args:
         logits: N x C x ....
-        label: N x ..., int64, of 0..C-1 or `ignore_index`: channel c decides whether a pixel is of class c. A
-            single channel decides whether it is of class 1, the label being 0 or 1. Or N x C x ..., numbers
-            of 0 to 1, or `ignore_index`: the targets themselves, for classes that do not exclude each other.
+        label: N x ..., int64, of 0..C-1 or `ignore_index`: the target of channel c is 1 in pixels of class c.
+            A single channel stands for class 1, with a label of 0 or 1. Or N x C x ..., numbers of 0 to 1,
+            or `ignore_index`: the targets themselves, for classes that do not exclude each other.
 
     Returns:
-        kept: of the shape and dtype of `logits`, 1 or 0.
-        targets: the same, of 0 to 1.
+        valid: of the shape and dtype of `logits`, 1 or 0.
+        targets: of the same shape and dtype, 0 to 1.
 
     Raises:
         UserError: the shapes do not fit, or, on a CPU, a label of N x ... is outside the classes.
     """
     if label.shape == logits.shape:
-        kept = label != ignore_index
-        targets = paddle.where(kept, label, paddle.zeros_like(label))
-        return kept.astype(logits.dtype), targets.astype(logits.dtype)
+        valid = label != ignore_index
+        targets = paddle.where(valid, label, paddle.zeros_like(label))
+        return valid.astype(logits.dtype), targets.astype(logits.dtype)
     check_label(logits, label)
     channels = logits.shape[1]
-    kept, targets = kept_and_one_hot(label, max(channels, 2), ignore_index, logits.dtype)
-    return kept.expand_as(logits), targets[:, -channels:]
+    valid, targets = valid_and_one_hot(label, max(channels, 2), ignore_index, logits.dtype)
+    return valid.expand_as(logits), targets[:, -channels:]
 
 
 def _check_weights(weight, pos_weight):
@@ -98,11 +93,11 @@ class BCELoss(nn.Layer):
 
     Args:
         weight: "dynamic" balances positive and negative targets of the batch; None for 1. Default None.
-        pos_weight: the weight of positive targets, a number or "dynamic"; None for 1. Default None.
+        pos_weight: the weight of positive targets, 0 or above, or "dynamic"; None for 1. Default None.
         ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
-        UserError: a weight is none of these.
+        UserError: a weight has another value.
     """
 
     against = "label"

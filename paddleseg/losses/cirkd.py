@@ -4,9 +4,9 @@ import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
-from paddleseg.losses.common import check_maps, check_temperature, full_precision, mean_over
-from paddleseg.losses.distance import kl_divergence, unit
-from paddleseg.losses.labels import kept_pixels
+from paddleseg.losses.checks import check_maps, check_positive
+from paddleseg.losses.common import full_precision, kl_divergence, mean_over, unit
+from paddleseg.losses.labels import valid_mask
 
 
 @full_precision
@@ -15,43 +15,42 @@ def cirkd_mini_batch_loss(student, teacher, label=None, ignore_index=255, temper
 
     Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022,
     https://arxiv.org/abs/2204.06986. With every pixel's feature f of unit length over the channels, and
-    an image paired with itself as with every other,
+    each image paired with itself and with every other,
 
         s[a, i, b, j] = f[a, i] . f[b, j] / T,   i, j over the H * W positions of the images a and b
         loss = 1 / (N^2 P) * sum over a, b and i of KL(softmax_j s_teacher || softmax_j s_student)
 
-    without a factor T^2. Given a label, ignored pixels are neither compared nor compared with, and pairs
-    of which one image has no other are left out; the published code knows none.
+    without a factor T^2. Given a label, only valid pixels are compared, on both sides, and pairs with an
+    image that has none are left out; the published code knows no ignored pixels.
 
-    The published code compares the images of each GPU by itself, and so does this: those of one rank. Each
-    pair takes (H * W)^2 numbers several times over, so that a small map, of stride 16 or 32, is advised.
+    As in the published code, each rank compares its own images. A pair takes (H * W)^2 numbers several times
+    over, so that a small map, of stride 16 or 32, is advised.
 
     Args:
-        student: N x C x H x W, floating; float16 and bfloat16 are computed in float32.
+        student: N x C x H x W, floating.
         teacher: N x C' x H x W; C' may differ from C. No gradient reaches it.
-        label: N x H' x W', int64, of any size (see `labels.label_at`), or None. Default None.
-        ignore_index: the label of pixels that are left out. Default 255.
-        temperature: T > 0. Default 0.1, the published one.
+        label: N x H' x W', int64, of any size (see `resize_label`), or None. Default None.
+        ignore_index, temperature: see `CIRKDMiniBatchLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: the shapes do not match, or the temperature is not positive.
     """
     check_maps(student, teacher)
-    check_temperature(temperature)
-    kept = kept_pixels(student, label, ignore_index).flatten(1)
-    others = None if label is None else kept.unsqueeze(1) > 0
+    check_positive("temperature", temperature)
+    valid = valid_mask(student, label, ignore_index).flatten(1)
+    others = None if label is None else valid.unsqueeze(1) > 0
     ours = unit(student.flatten(2), axis=1)
     with paddle.no_grad():
         theirs = unit(teacher.flatten(2), axis=1)
-    present = (kept.sum(axis=1) > 0).astype(kept.dtype)
+    present = (valid.sum(axis=1) > 0).astype(valid.dtype)
     total = 0.0
     for image in range(student.shape[0]):
         similar, target = (paddle.matmul(f[image].t(), f) / temperature for f in (ours, theirs))
-        divergence = kl_divergence(similar, target, axis=-1, kept=others)
-        per_pair = mean_over((divergence * kept[image]).sum(axis=1), kept[image].sum())
+        divergence = kl_divergence(similar, target, axis=-1, mask=others)
+        per_pair = mean_over((divergence * valid[image]).sum(axis=1), valid[image].sum())
         total = total + (per_pair * present).sum()
     return mean_over(total, present.sum() ** 2)
 
@@ -61,7 +60,7 @@ class CIRKDMiniBatchLoss(nn.Layer):
     """Similarities between the pixels of the images of a batch; see `cirkd_mini_batch_loss`.
 
     Args:
-        temperature: T > 0, by which the similarities are divided. Default 0.1.
+        temperature: T > 0, by which the similarities are divided. Default 0.1, the published one.
         ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 
     Raises:
@@ -72,7 +71,7 @@ class CIRKDMiniBatchLoss(nn.Layer):
 
     def __init__(self, temperature: float = 0.1, ignore_index: int = 255):
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         self.temperature = temperature
         self.ignore_index = ignore_index
 

@@ -1,4 +1,4 @@
-"""Cross-image relational distillation with a memory: how alike each pixel is to what was seen before."""
+"""Cross-image relational distillation with a memory: how alike each pixel is to those of earlier batches."""
 
 from typing import Optional
 
@@ -6,21 +6,18 @@ import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
-from paddleseg.losses.class_queue import ClassQueue
-from paddleseg.losses.common import (
+from paddleseg.losses.checks import (
     check_alike,
     check_channels,
     check_count,
     check_maps,
     check_not_negative,
     check_positive,
-    check_temperature,
-    full_precision,
-    mean_over,
-    widen,
+    require_label,
 )
-from paddleseg.losses.distance import kl_divergence, unit
-from paddleseg.losses.labels import class_means, class_members, kept_pixels, label_at, require_label
+from paddleseg.losses.class_queue import ClassQueue
+from paddleseg.losses.common import full_precision, kl_divergence, mean_over, unit, widen
+from paddleseg.losses.labels import class_means, class_members, resize_label_like, valid_mask
 
 PIXELS_PER_CLASS = 16  # that one image adds to the pixel queue, as published
 
@@ -29,40 +26,38 @@ PIXELS_PER_CLASS = 16  # that one image adds to the pixel queue, as published
 def cirkd_memory_loss(
     student, teacher, memory, label=None, ignore_index=255, temperature=0.1, kd_temperature=1.0
 ):
-    """Return the mean over the kept pixels of the divergence of their similarities to a memory.
+    """Return the mean over the valid pixels of the divergence of their similarities to a memory.
 
     Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022,
     https://arxiv.org/abs/2204.06986. With every pixel's feature f of unit length over the channels, and
     the memory's vectors m,
 
-        s[i, j] = f[i] . m[j] / T,   i over the P kept pixels of the batch, j over the Q vectors
+        s[i, j] = f[i] . m[j] / T,   i over the P valid pixels of the batch, j over the Q vectors
         loss = 1 / P * sum over i of K^2 KL(softmax_j s_teacher / K || softmax_j s_student / K)
 
     Args:
-        student: N x C x H x W, floating; float16 and bfloat16 are computed in float32.
+        student: N x C x H x W, floating.
         teacher: the same shape. No gradient reaches it.
         memory: Q x C, of unit length each. No gradient reaches it.
-        label: N x H' x W', int64, of any size (see `labels.label_at`); None keeps all. Default None.
-        ignore_index: the label of pixels that are left out. Default 255.
-        temperature: T > 0, of the similarities. Default 0.1.
-        kd_temperature: K > 0, of the distributions. Default 1.0.
+        label: N x H' x W', int64, of any size (see `resize_label`); None if all are valid. Default None.
+        ignore_index, temperature, kd_temperature: see `CIRKDMemoryLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: the shapes do not match, or a temperature is not positive.
     """
     check_alike(student, teacher)
     check_maps(student, teacher)
-    check_temperature(temperature)
+    check_positive("temperature", temperature)
     check_positive("kd_temperature", kd_temperature)
-    kept = kept_pixels(student, label, ignore_index).flatten(1)
+    valid = valid_mask(student, label, ignore_index).flatten(1)
     ours = _similarity(student, memory, temperature)
     with paddle.no_grad():
         theirs = _similarity(teacher, memory, temperature)
     divergence = kl_divergence(ours, theirs, 2, kd_temperature)
-    return mean_over((divergence * kept).sum(), kept.sum())
+    return mean_over((divergence * valid).sum(), valid.sum())
 
 
 def _similarity(features, memory, temperature):
@@ -77,27 +72,27 @@ class CIRKDMemoryLoss(nn.Layer):
 
         loss = pixel_weight * (loss to the pixel memory) + region_weight * (loss to the region memory)
 
-    Both memories hold the teacher's features, of unit length, in a queue for each class. While training,
-    every image adds before it is compared: to the region queue of each class that it shows, the mean of
-    that class's pixels; to the pixel queue, up to 16 of those pixels, drawn at random. (The published code
-    draws them among the image's first pixels, of whatever class; here they are the class's own, as the
-    paper has it.) Each step compares with the same number of vectors of every class, drawn at random:
-    contrast size // num_classes + 1. In eval mode the queues stay as they are.
+    Both memories hold the teacher's features, of unit length, in a queue for each class. In training, each
+    image is added before it is compared: for each class in it, the mean of the class's pixels enters the
+    region queue, and up to 16 of these pixels, drawn at random, enter the pixel queue. (The published code
+    draws them from the image's first pixels, of any class; here they are of the class, as in the paper.)
+    Each step compares with the same number of vectors of every class, drawn at random: contrast size //
+    num_classes + 1. In eval mode the queues do not change.
 
-    The student's features are brought to the teacher's channels by a 1x1 convolution, batch norm, ReLU and
-    a 1x1 convolution, trained with the student; no connector is needed. The published code gathers the
-    features of all ranks for the queues; here each rank has its own, and a checkpoint stores those of all.
-    With their published sizes the queues take num_classes * 22000 * C * 4 bytes, in memory and in
-    each checkpoint: 428 MB for 19 classes and 256 channels.
+    A 1x1 convolution, batch norm, ReLU and a 1x1 convolution, trained with the student, bring its features to
+    the teacher's channels; no connector is needed. The published code gathers the features of all ranks for
+    the queues; here each rank has its own queues, and a checkpoint stores those of all ranks. With the
+    published sizes the queues take num_classes * 22000 * C * 4 bytes, in memory and in each checkpoint:
+    428 MB for 19 classes and 256 channels.
 
     Args:
         num_classes: the number of classes.
         student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
         ignore_index: the label of pixels that are left out. Default 255.
         pixel_weight, region_weight: 0 or above. Default 0.1 each.
-        pixel_memory_size, region_memory_size: vectors that are kept of each class. Default 20000 and 2000.
-        pixel_contrast_size, region_contrast_size: vectors, of all classes together, that each step compares
-            with. Default 4096 and 1024.
+        pixel_memory_size, region_memory_size: vectors of each class in the queues. Default 20000 and 2000.
+        pixel_contrast_size, region_contrast_size: vectors of all classes together that a step compares with.
+            Default 4096 and 1024.
         temperature: T > 0, of the similarities. Default 0.1.
         kd_temperature: K > 0, of the distributions. Default 1.0.
 
@@ -136,7 +131,7 @@ class CIRKDMemoryLoss(nn.Layer):
             check_count(name, value)
         check_not_negative("pixel_weight", pixel_weight)
         check_not_negative("region_weight", region_weight)
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         check_positive("kd_temperature", kd_temperature)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
@@ -157,7 +152,7 @@ class CIRKDMemoryLoss(nn.Layer):
         """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
         check_maps(student, teacher)
         require_label("CIRKDMemoryLoss", label)
-        label = label_at(student, label)
+        label = resize_label_like(student, label)
         if self.training:
             self._remember(teacher, label)
         projected = self.projection(widen(student))
@@ -190,9 +185,9 @@ class CIRKDMemoryLoss(nn.Layer):
             self.pixels.push(*self._drawn(features[image], members[image]))
 
     def _drawn(self, features, members):
-        """Return some of each class's pixels, K x M x C, and which of them are of it, K x M."""
+        """Return random pixels for each class, K x M x C, and which of them are of that class, K x M."""
         L = features.shape[1]
-        # Every pixel draws a number; of a class, those with the highest are taken, the others being below 0.
+        # Every pixel draws a number. A class takes its highest; pixels of other classes are below 0.
         lots = paddle.where(members > 0, paddle.rand([L]), paddle.full([], -1.0))
         lots, chosen = lots.topk(min(PIXELS_PER_CLASS, L, self.pixels.size), axis=1)
         drawn = features.t().gather(chosen.flatten()).reshape([*chosen.shape, -1])

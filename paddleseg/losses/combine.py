@@ -15,8 +15,8 @@ def weighted_losses(section, outputs, label=None):
         section: {'types': [loss, ...], 'coef': [number, ...]}, one for each output.
         outputs: for each output, the tuple of tensors that its loss compares: (logits,) with the label, or
             (student's logits, teacher's logits).
-        label: N x H x W, int64; handed to those losses that take one more argument, as `compare` says. A
-            list holds one for each output.
+        label: N x H x W, int64, for the losses that take one; see `compare`. A list holds one for each
+            output.
 
     Returns:
         dict from the loss's class name (with its index, where a name comes twice) to a scalar tensor.
@@ -25,7 +25,7 @@ def weighted_losses(section, outputs, label=None):
         UserError: there are more or fewer losses than outputs.
     """
     types, coef = section["types"], section["coef"]
-    check_count(types, outputs)
+    check_loss_count(types, outputs)
     labels = label if isinstance(label, list) else [label] * len(outputs)
     parts = {}
     for i, (loss, factor, tensors, own_label) in enumerate(zip(types, coef, outputs, labels)):
@@ -37,30 +37,28 @@ def weighted_losses(section, outputs, label=None):
     return parts
 
 
-def check_count(types, outputs):
-    """Raise `UserError` unless there is a loss for each of the outputs, which are as in `weighted_losses`."""
+def check_loss_count(types, outputs):
+    """Raise `UserError` unless there is a loss for each of the outputs; see `weighted_losses`."""
     if len(types) != len(outputs):
         names = ", ".join(type(loss).__name__ for loss in types)
         compared = bool(outputs) and len(outputs[0]) > 1
-        told = "student and teacher share" if compared else "the model has"
+        subject = "student and teacher share" if compared else "the model has"
         raise UserError(
-            f"{told} {counted(len(outputs), 'output')} and the config {counted(len(types), 'loss')} for "
+            f"{subject} {counted(len(outputs), 'output')} and the config {counted(len(types), 'loss')} for "
             f"them ({names}); there must be one for each"
         )
 
 
 @full_precision
 def compare(loss, tensors, label=None):
-    """Return what a loss, a user's own as well, says of some tensors, and of the label if it takes one.
-
-    It computes in float32 under any precision.
+    """Return the value of a loss, built-in or a user's own, computed in float32 under any precision.
 
     A batch may hold images without labels behind the labelled ones. A loss of one tensor, or one with the
-    attribute `needs_label`, sees the labelled part alone. Any other sees all; if it takes a label, by which
-    it may leave out ignored pixels, an image without one has no pixel to leave out.
+    attribute `needs_label`, gets the labelled images alone. Any other gets all images; if it uses the label
+    to leave out ignored pixels, every pixel of an image without a label is valid.
 
     Args:
-        loss: called with the tensors, and with the label as the last argument if it can be.
+        loss: called with the tensors, and with the label as the last argument if it takes one.
         tensors: each N x ...
         label: M x ..., int64, of the first M <= N samples; None if there is none.
     """
@@ -72,9 +70,9 @@ def compare(loss, tensors, label=None):
         return loss(*tensors, label)
     if len(tensors) == 1 or getattr(loss, "needs_label", False):
         return loss(*(tensor[: label.shape[0]] for tensor in tensors), label)
-    # Any class will do where the label serves as a mask only.
-    kept = 0 if getattr(loss, "ignore_index", 255) != 0 else 1
-    rest = paddle.full([count - label.shape[0], *label.shape[1:]], kept, label.dtype)
+    # Any valid class will do, as the label serves as a mask only.
+    valid = 0 if getattr(loss, "ignore_index", 255) != 0 else 1
+    rest = paddle.full([count - label.shape[0], *label.shape[1:]], valid, label.dtype)
     return loss(*tensors, paddle.concat([label, rest]))
 
 
@@ -87,7 +85,7 @@ def merge_parts(parts, more, prefix):
 
 
 def takes_label(loss, num_tensors):
-    """Tell whether `loss` can be called with one argument more than the tensors that it compares."""
+    """Return whether `loss` can be called with one argument more than the tensors that it compares."""
     known = inspect.signature(loss.forward if hasattr(loss, "forward") else loss).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in known):
         return True
@@ -104,6 +102,6 @@ def output_list(outputs):
     listed = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     wrong = [type(item).__name__ for item in listed if not paddle.is_tensor(item)]
     if wrong or not listed:
-        told = wrong[0] if wrong else "an empty list"
-        raise UserError(f"a model must return a tensor or a list of tensors of logits, not {told}")
+        actual = wrong[0] if wrong else "an empty list"
+        raise UserError(f"a model must return a tensor or a list of tensors of logits, not {actual}")
     return listed

@@ -8,67 +8,57 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import (
-    check_class_weight,
-    check_label,
-    class_weight,
-    full_precision,
-    mean_over,
-    outside_classes,
-)
+from paddleseg.losses.checks import check_class_weight, check_label, class_weight
+from paddleseg.losses.common import full_precision, mean_over
+from paddleseg.losses.labels import outside_classes
 
 
 @full_precision
 def cross_entropy_loss(
     logits, label, weight=None, ignore_index=255, top_k_percent_pixels=1.0, avg_non_ignore=True
 ):
-    """Return the class-weighted mean over the kept pixels of -log softmax(logits)[label].
+    """Return the class-weighted mean over the valid pixels of -log softmax(logits)[label].
 
         loss = sum_i w[y_i] * nll_i / sum_i w[y_i],  i over the pixels whose y_i is not ignore_index
 
-    Without `weight` every w is 1: the plain mean over the kept pixels. This is the default of
-    PyTorch, and of PaddleSeg 2.8.0, whose `avg_non_ignore` is true unless told otherwise.
+    Without `weight` every w is 1: the plain mean over the valid pixels, the default of PyTorch and of
+    PaddleSeg 2.8.0.
 
-    With `top_k_percent_pixels` = p below 1 both sums go over the floor(p * P) pixels of the largest
-    w * nll among all P of the batch, one at least: hard-pixel mining as in DeepLab's code
-    (https://github.com/tensorflow/models/tree/master/research/deeplab). Where that many are not kept, the
-    mean is over those that are; PaddleSeg 2.8.0 counts the ignored ones in, with a loss of 0.
+    With `top_k_percent_pixels` = p below 1, both sums run over the floor(p * P) pixels, one at least, with
+    the largest w * nll of all P pixels of the batch: hard-pixel mining as in DeepLab's code
+    (https://github.com/tensorflow/models/tree/master/research/deeplab). If fewer are valid, the mean is over
+    the valid ones; PaddleSeg 2.8.0 counts ignored ones too, with a loss of 0.
 
     Args:
-        logits: N x C x ... (N x C for one decision a sample), floating; float16 and bfloat16 are
-            computed in float32.
+        logits: N x C x ... (N x C for one label a sample), floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
         weight: a floating tensor of length C, not negative, or None. Default None.
-        ignore_index: the label of pixels that are left out; it may lie within or outside 0..C-1.
-            Default 255.
-        top_k_percent_pixels: the fraction p of the pixels to learn from, above 0 and up to 1. Default 1.0.
-        avg_non_ignore: False counts each ignored pixel in the divisor, as one of weight 1, so that an image
-            weighs the less, the more of it is ignored. Default True.
+        ignore_index, top_k_percent_pixels, avg_non_ignore: see `CrossEntropyLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept, or
-        the kept ones weigh nothing. On a CPU, Paddle's kernel counts logits that lie more than 64 below
-        their pixel's largest as if they lay 64 below it; the gradient is not affected.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid, or
+        all valid ones have the weight 0. On a CPU, Paddle's kernel raises logits that are more than 64 below
+        their pixel's largest to 64 below it; the gradient is not affected.
 
     Raises:
         UserError: `label` or `weight` does not fit `logits`, or `top_k_percent_pixels` is out of its range.
-            A label outside 0..C-1 is one as well on a CPU; on a GPU, where reading it would stall the
-            device, Paddle's own kernel aborts.
+            On a CPU, also a label outside 0..C-1; on a GPU, where reading it would stall the device, Paddle's
+            own kernel aborts.
     """
     check_label(logits, label)
     check_class_weight(weight, logits)
     _check_top_k(top_k_percent_pixels)
     nll = negative_log_likelihood(logits, label, ignore_index)
-    kept = label != ignore_index
-    pixel_weight = kept.astype(nll.dtype)
+    valid = label != ignore_index
+    pixel_weight = valid.astype(nll.dtype)
     if weight is not None:
-        # Any class will do for an ignored pixel: its weight is multiplied by zero.
-        known = paddle.where(kept, label, paddle.zeros_like(label))
+        # An ignored pixel may have any class here: its weight is multiplied by zero.
+        known = paddle.where(valid, label, paddle.zeros_like(label))
         pixel_weight *= paddle.gather(weight.astype(nll.dtype), known.flatten()).reshape(label.shape)
     loss = nll * pixel_weight
     counted = pixel_weight
     if not avg_non_ignore:
-        counted = paddle.where(kept, pixel_weight, paddle.ones_like(pixel_weight))
+        counted = paddle.where(valid, pixel_weight, paddle.ones_like(pixel_weight))
     if top_k_percent_pixels < 1:
         number = max(1, int(top_k_percent_pixels * loss.size))
         loss, hardest = paddle.topk(loss.flatten(), number)
@@ -82,8 +72,8 @@ def negative_log_likelihood(logits, label, ignore_index):
     Raises:
         UserError: a label outside 0..C-1, on a CPU.
     """
-    # Paddle's CPU kernel takes up to three times as long over an inner axis as this transposition
-    # and the last axis together.
+    # Over an inner axis, Paddle's CPU kernel takes up to three times as long as this transposition and the
+    # kernel over the last axis together.
     classes_last = logits.transpose([0, *range(2, len(logits.shape)), 1])
     try:
         return F.cross_entropy(classes_last, label, ignore_index=ignore_index, reduction="none")
@@ -103,11 +93,12 @@ class CrossEntropyLoss(nn.Layer):
     """Cross entropy, averaged over the pixels that are not ignored; see `cross_entropy_loss`.
 
     Args:
-        weight: one number for each class, not negative; None weighs all alike. Default None.
-        ignore_index: the label of pixels that are left out. Default 255.
+        weight: one number for each class, not negative; None for equal weights. Default None.
+        ignore_index: the label of pixels that are left out; it may be one of the classes. Default 255.
         top_k_percent_pixels: the fraction of the pixels to learn from, the hardest, above 0 and up to 1.
             Default 1.0.
-        avg_non_ignore: False counts the ignored pixels in the divisor. Default True.
+        avg_non_ignore: False counts each ignored pixel in the divisor, with weight 1, so that images with
+            many ignored pixels weigh less. Default True.
 
     Raises:
         UserError: a weight is negative or not finite, or the fraction out of its range.

@@ -1,20 +1,14 @@
-"""DIST: the student need only correlate with the teacher, within each pixel and within each class."""
+"""DIST: correlation with the teacher, within each pixel and within each class."""
 
 import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
-from paddleseg.losses.common import (
-    check_alike,
-    check_not_negative,
-    check_temperature,
-    full_precision,
-    log_softmax,
-    mean_over,
-)
-from paddleseg.losses.labels import kept_pixels
+from paddleseg.losses.checks import check_alike, check_not_negative, check_positive
+from paddleseg.losses.common import full_precision, log_softmax, mean_over
+from paddleseg.losses.labels import valid_mask
 
-# Below this share of a vector's own length, float32's rounding is all that tells it from a constant one.
+# Below this share of a vector's length, its deviation from a constant vector is float32's rounding.
 VARIES = 1e-6
 
 
@@ -24,43 +18,38 @@ def dist_loss(student, teacher, label=None, ignore_index=255, beta=1.0, gamma=1.
 
     Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022,
     https://arxiv.org/abs/2205.10536. With the rows of P = softmax(student / T) and Q = softmax(teacher / T)
-    over the C classes, one for each of the M kept pixels of the batch,
+    over the C classes, one for each of the M valid pixels of the batch,
 
         r(x, y) = sum (x - mean x)(y - mean y) / (|x - mean x| |y - mean y| + 1e-8)
         loss = beta  * T^2 * (1 - 1/M sum over the rows of r(P[i, :], Q[i, :]))
              + gamma * T^2 * (1 - 1/C sum over the classes of r(P[:, c], Q[:, c]))
 
-    The columns run over all pixels of the batch, not over those of one image. A row or column of one
-    value throughout correlates with nothing: its r is 0 with zero gradient.
+    The columns run over all valid pixels of the batch, not over those of one image. The r of a constant row
+    or column is 0, with zero gradient.
 
     Args:
-        student: logits, N x C x ... (N x C for one decision a sample), floating; float16 and bfloat16
-            are computed in float32.
+        student: logits, N x C x ... (N x C for one label a sample), floating.
         teacher: logits of the same shape. No gradient reaches them.
-        label: N x ..., int64; its pixels of `ignore_index` are in no row and no column (the published code
-            knows none). N x H' x W' of another size is resized (see `labels.label_at`). None keeps all.
-            Default None.
-        ignore_index: see `label`. Default 255.
-        beta: weight of the rows (inter-class relation), 0 or above. Default 1.0.
-        gamma: weight of the columns (intra-class relation), 0 or above. Default 1.0.
-        temperature: T > 0, by which both logits are divided. Default 1.0.
+        label: N x ..., int64; its pixels of `ignore_index` are left out (the published code knows none).
+            N x H' x W' of another size is resized (see `resize_label`). None if all are valid. Default None.
+        ignore_index, beta, gamma, temperature: see `DISTLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: shapes that do not match, a hyperparameter out of its range.
     """
     check_alike(student, teacher)
     _check(beta, gamma, temperature)
-    kept = kept_pixels(student, label, ignore_index).reshape([student.shape[0], 1, -1])
+    valid = valid_mask(student, label, ignore_index).reshape([student.shape[0], 1, -1])
     ours = _probabilities(student, temperature)
     with paddle.no_grad():
         theirs = _probabilities(teacher, temperature)
-    rows = _correlation(ours, theirs, [1], paddle.ones_like(kept))
-    columns = _correlation(ours, theirs, [0, 2], kept)
-    count = kept.sum()
-    of_rows = 1 - mean_over((rows * kept).sum(), count)
+    rows = _correlation(ours, theirs, [1], paddle.ones_like(valid))
+    columns = _correlation(ours, theirs, [0, 2], valid)
+    count = valid.sum()
+    of_rows = 1 - mean_over((rows * valid).sum(), count)
     of_columns = 1 - columns.mean()
     loss = (beta * of_rows + gamma * of_columns) * temperature**2
     return loss * (count > 0).astype(loss.dtype)
@@ -73,7 +62,7 @@ def _probabilities(logits, temperature):
 
 
 def _correlation(x, y, axis, weight):
-    """Return Pearson's r over `axis`, kept with length 1; `weight`, of 0 and 1, broadcasts to `x`."""
+    """Return Pearson's r over `axis`, which stays with length 1; `weight`, of 0 and 1, broadcasts to `x`."""
     ours, our_length, ours_vary = _deviation(x, axis, weight)
     theirs, their_length, theirs_vary = _deviation(y, axis, weight)
     r = (ours * theirs).sum(axis=axis, keepdim=True) / (our_length * their_length + 1e-8)
@@ -87,14 +76,14 @@ def _deviation(x, axis, weight):
     deviation = (x - (x * weight).sum(axis=axis, keepdim=True) / count) * weight
     squares = deviation.square().sum(axis=axis, keepdim=True)
     varies = squares > VARIES**2 * (x.square() * weight).sum(axis=axis, keepdim=True)
-    # The square root has no gradient at 0, and one of any size near it.
+    # At 0 the square root has no gradient, and near 0 an unbounded one.
     return deviation, paddle.where(varies, squares, paddle.ones_like(squares)).sqrt(), varies
 
 
 def _check(beta, gamma, temperature):
     check_not_negative("beta", beta)
     check_not_negative("gamma", gamma)
-    check_temperature(temperature)
+    check_positive("temperature", temperature)
 
 
 @manager.LOSSES.add_component
@@ -102,8 +91,8 @@ class DISTLoss(nn.Layer):
     """Correlation of the class probabilities of student and teacher; see `dist_loss`.
 
     Args:
-        beta: weight of the relation between the classes of a pixel, 0 or above. Default 1.0.
-        gamma: weight of the relation between the pixels of a class, 0 or above. Default 1.0.
+        beta: weight of the rows (relation between the classes of a pixel), 0 or above. Default 1.0.
+        gamma: weight of the columns (relation between the pixels of a class), 0 or above. Default 1.0.
         temperature: T > 0, by which both logits are divided. Default 1.0.
         ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 

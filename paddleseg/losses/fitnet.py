@@ -1,38 +1,39 @@
-"""FitNets: the student's features are the teacher's."""
+"""FitNets: the squared difference of the features."""
 
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
-from paddleseg.losses.common import check_alike, full_precision, mean_over
-from paddleseg.losses.labels import kept_pixels
+from paddleseg.losses.checks import check_alike
+from paddleseg.losses.common import full_precision, mean_over
+from paddleseg.losses.labels import valid_mask
 
 
 @full_precision
 def fitnet_loss(student, teacher, label=None, ignore_index=255):
-    """Return the mean over kept pixels and channels of the squared difference.
+    """Return the mean over valid pixels and channels of the squared difference.
 
     Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, https://arxiv.org/abs/1412.6550. The
     paper's regressor, which brings the student to the teacher's channels, is a connector here.
 
-        loss = 1 / PC * sum over P kept pixels and C channels of (student - teacher)^2
+        loss = 1 / PC * sum over P valid pixels and C channels of (student - teacher)^2
 
     Args:
-        student: N x C x ..., floating; float16 and bfloat16 are computed in float32.
+        student: N x C x ..., floating.
         teacher: the same shape. No gradient reaches it.
         label: N x ..., int64; its pixels of `ignore_index` are left out (the published code knows none).
-            N x H' x W' of another size is resized (see `labels.label_at`). None keeps all. Default None.
-        ignore_index: see `label`. Default 255.
+            N x H' x W' of another size is resized (see `resize_label`). None if all are valid. Default None.
+        ignore_index: see `FitNetLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: the shapes do not match.
     """
     check_alike(student, teacher)
-    kept = kept_pixels(student, label, ignore_index)
+    valid = valid_mask(student, label, ignore_index)
     error = (student - teacher.detach()).square().mean(axis=1)
-    return mean_over((error * kept).sum(), kept.sum())
+    return mean_over((error * valid).sum(), valid.sum())
 
 
 @manager.LOSSES.add_component

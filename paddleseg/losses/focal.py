@@ -1,4 +1,4 @@
-"""Focal losses: cross entropy in which what is decided well already counts less."""
+"""Focal losses: cross entropy in which well-classified pixels count less."""
 
 from typing import Optional
 
@@ -9,67 +9,58 @@ import paddle.nn.functional as F
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.losses.binary_cross_entropy import binary_targets
-from paddleseg.losses.common import (
-    check_label,
-    check_not_negative,
-    check_num_classes,
-    full_precision,
-    mean_over,
-)
+from paddleseg.losses.checks import check_label, check_not_negative, check_num_classes
+from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.cross_entropy import negative_log_likelihood
 
 
 @full_precision
 def focal_loss(logits, label, alpha=0.25, gamma=2.0, ignore_index=255):
-    """Return the mean over kept pixels and channels of the focal loss of each channel's own decision.
+    """Return the mean over valid pixels and channels of the focal loss of each channel's classifier.
 
-    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, https://arxiv.org/abs/1708.02002. With q
-    the probability sigmoid(logit) gives to the target, which is 1 in the channel of the pixel's class (see
-    `binary_targets`), and a = alpha where the target is 1, else 1 - alpha,
+    Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, https://arxiv.org/abs/1708.02002. The
+    target is 1 in the channel of the pixel's class (see `binary_targets`). With q the probability that
+    sigmoid(logit) gives to the target, and a = alpha where the target is 1, else 1 - alpha,
 
         loss = mean of -a * (1 - q)^gamma * log q
 
-    So each channel weighs its own class by alpha. PaddleSeg 2.8.0 computes the same, says that alpha is the
-    weight of class 1 alone, and demands two channels.
+    PaddleSeg 2.8.0 computes the same, documents alpha as the weight of class 1 alone, and requires two
+    channels.
 
     Args:
-        logits: N x C x ..., floating; float16 and bfloat16 are computed in float32.
+        logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 (0 and 1 for a single channel) or `ignore_index`.
-        alpha: the weight of positive targets, 0 to 1. Default 0.25.
-        gamma: 0 or above; 0 is a binary cross entropy weighted by alpha. Default 2.0.
-        ignore_index: the label of pixels that are left out. Default 255.
+        alpha, gamma, ignore_index: see `FocalLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: `label` does not fit `logits` (its classes: on a CPU), alpha or gamma is out of its range.
     """
     _check_alpha_of_two(alpha)
     check_not_negative("gamma", gamma)
-    kept, target = binary_targets(logits, label, ignore_index)
+    valid, target = binary_targets(logits, label, ignore_index)
     signed = logits * (2 * target - 1)
     weight = alpha * target + (1 - alpha) * (1 - target)
     # (1 - q)^gamma by its logarithm: the power's own gradient is infinite at 0 for gamma below 1.
     loss = -weight * paddle.exp(gamma * F.log_sigmoid(-signed)) * F.log_sigmoid(signed)
-    return mean_over((loss * kept).sum(), kept.sum())
+    return mean_over((loss * valid).sum(), valid.sum())
 
 
 @full_precision
 def multi_class_focal_loss(logits, label, alpha=1.0, gamma=2.0, ignore_index=255):
-    """Return the mean over the kept pixels of -alpha * (1 - q)^gamma * log q, q = softmax(logits)[label].
+    """Return the mean over the valid pixels of -alpha * (1 - q)^gamma * log q, q = softmax(logits)[label].
 
-    The focal loss (https://arxiv.org/abs/1708.02002) with the softmax over the classes, as PaddleSeg has it.
+    The focal loss (https://arxiv.org/abs/1708.02002) with a softmax over the classes, as in PaddleSeg.
 
     Args:
-        logits: N x C x ..., floating; float16 and bfloat16 are computed in float32.
+        logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
-        alpha: a factor of the whole, 0 or above. Default 1.0.
-        gamma: 0 or above; 0 is alpha times the cross entropy. Default 2.0.
-        ignore_index: the label of pixels that are left out. Default 255.
+        alpha, gamma, ignore_index: see `MultiClassFocalLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: `label` does not fit `logits` (its classes: on a CPU), alpha or gamma is negative or
@@ -81,8 +72,8 @@ def multi_class_focal_loss(logits, label, alpha=1.0, gamma=2.0, ignore_index=255
     nll = negative_log_likelihood(logits, label, ignore_index)
     # At 0 the power's gradient would be infinite for gamma below 1.
     missing = (-paddle.expm1(-nll)).clip(min=1e-30)
-    kept = (label != ignore_index).astype(nll.dtype)
-    return alpha * mean_over((missing**gamma * nll * kept).sum(), kept.sum())
+    valid = (label != ignore_index).astype(nll.dtype)
+    return alpha * mean_over((missing**gamma * nll * valid).sum(), valid.sum())
 
 
 def _check_alpha_of_two(alpha):
@@ -99,7 +90,8 @@ class FocalLoss(nn.Layer):
 
     Args:
         alpha: the weight of positive targets, 0 to 1. Default 0.25.
-        gamma: how strongly the easy ones are held down, 0 or above. Default 2.0.
+        gamma: how strongly easy targets are weighted down, 0 or above; 0 is a binary cross entropy weighted
+            by alpha. Default 2.0.
         ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
@@ -126,10 +118,11 @@ class MultiClassFocalLoss(nn.Layer):
     """Focal loss with a softmax over the classes; see `multi_class_focal_loss`.
 
     Args:
-        num_class: the number of classes, which the logits are held against; PaddleSeg demands it and does
-            not use it. Default None: whatever the logits have.
+        num_class: the number of classes, which the logits must have; PaddleSeg requires it and does not use
+            it. Default None: any number.
         alpha: a factor of the whole, 0 or above. Default 1.0.
-        gamma: how strongly the easy pixels are held down, 0 or above. Default 2.0.
+        gamma: how strongly easy pixels are weighted down, 0 or above; 0 is alpha times the cross entropy.
+            Default 2.0.
         ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:

@@ -4,51 +4,48 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import check_alike, check_temperature, full_precision, mean_over
-from paddleseg.losses.distance import kl_divergence
-from paddleseg.losses.labels import kept_pixels
+from paddleseg.losses.checks import check_alike, check_positive
+from paddleseg.losses.common import full_precision, kl_divergence, mean_over
+from paddleseg.losses.labels import valid_mask
 
 REDUCTIONS = ("mean", "pixel")
 
 
 @full_precision
 def kl_loss(student, teacher, label=None, ignore_index=255, temperature=1.0, reduction="mean"):
-    """Return the mean over the kept pixels of T^2 KL(softmax(teacher / T) || softmax(student / T)).
+    """Return the mean over the valid pixels of T^2 KL(softmax(teacher / T) || softmax(student / T)).
 
     The softened targets and the factor T^2 are those of Hinton et al., "Distilling the Knowledge in a
     Neural Network", 2015, https://arxiv.org/abs/1503.02531. With p = softmax(teacher / T) and
     q = softmax(student / T) over the classes,
 
-        "pixel": T^2 / P   * sum over P kept pixels and C classes of p * (log p - log q)
+        "pixel": T^2 / P   * sum over P valid pixels and C classes of p * (log p - log q)
         "mean":  T^2 / PC  * the same sum
 
-    "pixel" is the divergence as it is written; "mean" also divides by the number of classes, as
-    PaddleSeg 2.8.0's KLLoss does, so that coefficients found with PaddleSeg stay good.
+    "mean" also divides by the number of classes, as PaddleSeg 2.8.0's KLLoss does, so that coefficients
+    found with PaddleSeg stay good.
 
     Args:
-        student: logits, N x C x ... (N x C for one decision a sample), floating; float16 and bfloat16
-            are computed in float32.
+        student: logits, N x C x ... (N x C for one label a sample), floating.
         teacher: logits of the same shape. No gradient reaches them.
         label: N x ..., int64; its pixels of `ignore_index` are left out. N x H' x W' of another size is
-            resized (see `labels.label_at`). None keeps all. Default None.
-        ignore_index: see `label`. Default 255.
-        temperature: T > 0, by which both logits are divided. Default 1.0.
-        reduction: "mean" or "pixel", see above. Default "mean".
+            resized (see `resize_label`). None if all are valid. Default None.
+        ignore_index, temperature, reduction: see `KLLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: shapes that do not match, a temperature that is not positive, an unknown reduction.
     """
     check_alike(student, teacher)
-    check_temperature(temperature)
+    check_positive("temperature", temperature)
     _check_reduction(reduction)
     divergence = kl_divergence(student, teacher, 1, temperature)
     if reduction == "mean":
         divergence = divergence / student.shape[1]
-    kept = kept_pixels(student, label, ignore_index)
-    return mean_over((divergence * kept).sum(), kept.sum())
+    valid = valid_mask(student, label, ignore_index)
+    return mean_over((divergence * valid).sum(), valid.sum())
 
 
 def _check_reduction(reduction):
@@ -76,7 +73,7 @@ class KLLoss(nn.Layer):
 
     def __init__(self, ignore_index: int = 255, temperature: float = 1.0, reduction: str = "mean"):
         super().__init__()
-        check_temperature(temperature)
+        check_positive("temperature", temperature)
         _check_reduction(reduction)
         self.ignore_index = ignore_index
         self.temperature = temperature

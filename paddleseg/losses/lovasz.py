@@ -8,7 +8,9 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import check_label, full_precision, kept_and_one_hot, mean_over
+from paddleseg.losses.checks import check_label
+from paddleseg.losses.common import full_precision, mean_over
+from paddleseg.losses.labels import valid_and_one_hot
 
 
 @full_precision
@@ -16,21 +18,19 @@ def lovasz_softmax_loss(logits, label, ignore_index=255, classes="present"):
     """Return the mean over classes of the Lovasz extension of one minus the IoU over the batch.
 
     Berman et al., "The Lovasz-Softmax Loss", CVPR 2018, https://arxiv.org/abs/1705.08790. For a class c,
-    the error of a kept pixel is e = |y - softmax(logits)[c]|, y being 1 where the label is c, else 0. With
+    the error of a valid pixel is e = |y - softmax(logits)[c]|, where y is 1 if the label is c, else 0. With
     the errors sorted, the largest first,
 
         loss_c = sum_k e_k * (J_k - J_{k-1}),  J_0 = 0,
         J_k = 1 - (g - sum_{i<=k} y_i) / (g + sum_{i<=k} (1 - y_i)),  g = sum_i y_i
 
     Args:
-        logits: N x C x ..., floating; float16 and bfloat16 are computed in float32.
+        logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
-        ignore_index: the label of pixels that are left out. Default 255.
-        classes: which classes the mean goes over: "present", those that the batch's label holds; "all"; or
-            a list of them, present or not. Default "present".
+        ignore_index, classes: see `LovaszSoftmaxLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept, or
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid, or
         none of the classes is present.
 
     Raises:
@@ -42,10 +42,10 @@ def lovasz_softmax_loss(logits, label, ignore_index=255, classes="present"):
     chosen = range(number) if isinstance(classes, str) else classes
     if max(chosen) >= number:
         raise UserError(f"classes holds {max(chosen)}, but the model has {number}, counted from 0")
-    kept, one_hot = kept_and_one_hot(label, number, ignore_index, logits.dtype)
-    # Ignored pixels have the error 0, so they come last, where they change no slope that counts.
-    errors = (one_hot - F.softmax(logits, axis=1)).abs() * kept
-    # Apart once: the gradient of each slice of its own would be a tensor of the whole's size.
+    valid, one_hot = valid_and_one_hot(label, number, ignore_index, logits.dtype)
+    # Ignored pixels have the error 0, so they come last and change no slope of a valid pixel.
+    errors = (one_hot - F.softmax(logits, axis=1)).abs() * valid
+    # `unbind` once: each slice by itself would have a gradient of the size of the whole tensor.
     errors, masks = errors.unbind(axis=1), one_hot.unbind(axis=1)
     losses, counted = [], []
     for c in chosen:
@@ -57,7 +57,7 @@ def lovasz_softmax_loss(logits, label, ignore_index=255, classes="present"):
 
 
 def _lovasz_extension(errors, y):
-    """Return the extension of one minus the IoU at `errors` of P pixels, `y` being 1 in the class."""
+    """Return the extension of one minus the IoU at `errors` of P pixels; `y` is 1 for pixels of the class."""
     with paddle.no_grad():
         order = paddle.argsort(errors, descending=True)
         y = paddle.gather(y, order)
@@ -81,7 +81,8 @@ class LovaszSoftmaxLoss(nn.Layer):
 
     Args:
         ignore_index: the label of pixels that are left out. Default 255.
-        classes: "present" (those that the batch's label holds), "all", or a list. Default "present".
+        classes: the classes of the mean: "present" (those in the batch's label), "all", or a list of classes,
+            present or not. Default "present".
 
     Raises:
         UserError: `classes` is none of the three.

@@ -1,4 +1,4 @@
-"""Masked generative distillation: from a part of its features the student must generate the teacher's."""
+"""Masked generative distillation: the teacher's features, generated from a part of the student's."""
 
 from typing import Optional
 
@@ -7,15 +7,9 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import (
-    check_alike,
-    check_channels,
-    check_maps,
-    check_not_negative,
-    full_precision,
-    widen,
-)
-from paddleseg.losses.labels import kept_pixels
+from paddleseg.losses.checks import check_alike, check_channels, check_maps, check_not_negative
+from paddleseg.losses.common import full_precision, widen
+from paddleseg.losses.labels import valid_mask
 
 
 @full_precision
@@ -24,45 +18,42 @@ def mgd_loss(generated, teacher, label=None, ignore_index=255, alpha=2e-5):
 
     Yang et al., "Masked Generative Distillation", ECCV 2022, https://arxiv.org/abs/2205.01529.
 
-        loss = alpha / N * sum over N samples, C channels and the kept pixels of (generated - teacher)^2
+        loss = alpha / N * sum over N samples, C channels and the valid pixels of (generated - teacher)^2
 
-    A sum, not a mean: it grows with the map's size, which is why alpha is small.
+    A sum, not a mean: it grows with the size of the map, so alpha is small.
 
     Args:
-        generated: N x C x H x W, what `MGDLoss` makes of the student's features, floating; float16 and
-            bfloat16 are computed in float32.
+        generated: N x C x H x W, which `MGDLoss` generates from the student's features, floating.
         teacher: the same shape. No gradient reaches it.
-        label: N x H' x W', int64, of any size (see `labels.label_at`); its pixels of `ignore_index` are
-            left out of the sum (the published code knows none). None keeps all. Default None.
-        ignore_index: see `label`. Default 255.
-        alpha: the factor, 0 or above. Default 2e-5, the paper's for segmentation.
+        label: N x H' x W', int64, of any size (see `resize_label`); its pixels of `ignore_index` are
+            left out of the sum (the published code knows none). None if all are valid. Default None.
+        ignore_index, alpha: see `MGDLoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: the shapes do not match, or alpha is negative.
     """
     check_alike(generated, teacher)
     check_not_negative("alpha", alpha)
-    kept = kept_pixels(generated, label, ignore_index)
+    valid = valid_mask(generated, label, ignore_index)
     error = (generated - teacher.detach()).square().sum(axis=1)
-    return alpha * (error * kept).sum() / generated.shape[0]
+    return alpha * (error * valid).sum() / generated.shape[0]
 
 
 @manager.LOSSES.add_component
 class MGDLoss(nn.Layer):
     """Masked generative distillation of features; see `mgd_loss`.
 
-    The student's feature loses the vectors at a random share of its positions, drawn anew in each call
-    from Paddle's generator, and goes through a 3x3 convolution, ReLU and a 3x3 convolution. Where the
-    channels differ, a 1x1 convolution goes before, so that no connector is needed. These parts are trained
-    with the student.
+    The student's feature is set to 0 at random positions, which Paddle's generator draws in each call, and
+    goes through a 3x3 convolution, ReLU and a 3x3 convolution. Where the channels differ, a 1x1 convolution
+    comes first, so that no connector is needed. These convolutions are trained with the student.
 
     Args:
         student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
         mask_ratio: the share of positions that are masked, 0 or above and below 1. Default 0.75.
-        alpha: the factor of the summed error, 0 or above. Default 2e-5.
+        alpha: the factor of the summed error, 0 or above. Default 2e-5, the paper's for segmentation.
         ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 
     Raises:

@@ -6,7 +6,7 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import check_not_negative
+from paddleseg.losses.checks import check_not_negative
 
 
 @manager.LOSSES.add_component
@@ -22,15 +22,15 @@ class MixedLoss(nn.Layer):
               coef: [0.8, 0.2]
           coef: [1]
 
-    PaddleSeg's returns the list of weighted losses for its trainer to add up; here it is their sum.
+    PaddleSeg's returns the list of weighted losses; this one returns their sum.
 
     Args:
         losses: the losses, at least one; in a config, each with its `type`. They get the config's
-            `ignore_index` as others do.
+            `ignore_index`, as any loss does.
         coef: a number of 0 or above for each.
 
     Raises:
-        UserError: there is no loss, one that is none, or not a number for each.
+        UserError: `losses` is empty or holds something else, or `coef` has another length.
     """
 
     against = "label"
@@ -39,14 +39,14 @@ class MixedLoss(nn.Layer):
         super().__init__()
         self.check_arguments(losses, coef)
         if not all(callable(loss) for loss in losses):
-            raise UserError(f"losses must hold losses alone, not {losses!r}")
+            raise UserError(f"losses must hold losses only, not {losses!r}")
         # Not an nn.LayerList, since a user's own loss may be any callable.
         self.losses = list(losses)
         self.coef = list(coef)
 
     @staticmethod
     def check_arguments(losses, coef):
-        """Raise `UserError` unless there is a loss, and a number for each; the config checker asks too."""
+        """Raise `UserError` unless there is a loss, and a number for each; also for the config checker."""
         if not losses:
             raise UserError("losses must hold at least one loss")
         if len(coef) != len(losses):

@@ -1,4 +1,4 @@
-"""Cross entropy over the hard pixels alone (online hard example mining)."""
+"""Cross entropy over the hard pixels only (online hard example mining)."""
 
 import math
 
@@ -7,7 +7,8 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import check_label, full_precision, mean_over
+from paddleseg.losses.checks import check_label
+from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.cross_entropy import negative_log_likelihood
 
 
@@ -15,21 +16,19 @@ from paddleseg.losses.cross_entropy import negative_log_likelihood
 def ohem_cross_entropy_loss(logits, label, thresh=0.7, min_kept=10000, ignore_index=255):
     """Return the mean over the hard pixels of -log softmax(logits)[label].
 
-    A pixel is hard if the probability of its class is `thresh` at most, or if it is among the
-    `min_kept` pixels of the batch whose probability is lowest. After Shrivastava et al., CVPR 2016,
+    A pixel is hard if the probability of its class is at most `thresh`, or if it is among the `min_kept`
+    pixels of the batch with the lowest probability. After Shrivastava et al., CVPR 2016,
     https://arxiv.org/abs/1604.03540; the rule with two bounds is that of the segmentation codes that
     PaddleSeg follows, such as OCNet's (https://github.com/openseg-group/OCNet.pytorch).
 
-    PaddleSeg 2.8.0 leaves out the pixel at the bound, so that min_kept - 1 are sure to be kept; with
-    `min_kept` 0 it keeps every pixel instead of those below `thresh`; and its divisor is larger by
+    PaddleSeg 2.8.0 leaves out the pixel at the bound, so that only min_kept - 1 pixels are sure to count;
+    with a `min_kept` of 0 it takes every pixel instead of those below `thresh`; and its divisor is larger by
     1e-5 of all pixels.
 
     Args:
-        logits: N x C x ..., floating; float16 and bfloat16 are computed in float32.
+        logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
-        thresh: the bound of the probability, 0 to 1. Default 0.7.
-        min_kept: how many pixels of the batch to keep at least, if there are so many. Default 10000.
-        ignore_index: the label of pixels that are left out. Default 255.
+        thresh, min_kept, ignore_index: see `OhemCrossEntropyLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is hard.
@@ -40,32 +39,32 @@ def ohem_cross_entropy_loss(logits, label, thresh=0.7, min_kept=10000, ignore_in
     check_label(logits, label)
     _check_bounds(thresh, min_kept)
     nll = negative_log_likelihood(logits, label, ignore_index)
-    kept = label != ignore_index
+    valid = label != ignore_index
     bound = -math.log(thresh) if thresh > 0 else math.inf
     hard = nll >= bound
     if min_kept > 0:
         with paddle.no_grad():
-            ranked = paddle.where(kept, nll, paddle.full_like(nll, -1.0)).flatten()
+            ranked = paddle.where(valid, nll, paddle.full_like(nll, -1.0)).flatten()
             hardest, _ = paddle.topk(ranked, min(min_kept, ranked.shape[0]))
         hard = paddle.logical_or(hard, nll >= hardest.min())
-    counted = paddle.logical_and(kept, hard).astype(nll.dtype)
+    counted = paddle.logical_and(valid, hard).astype(nll.dtype)
     return mean_over((nll * counted).sum(), counted.sum())
 
 
 def _check_bounds(thresh, min_kept):
     if not 0 <= thresh <= 1:
-        raise UserError(f"thresh is a probability of 0 to 1, so it cannot be {thresh}")
+        raise UserError(f"thresh must be a probability of 0 to 1, not {thresh}")
     if min_kept < 0:
         raise UserError(f"min_kept must be 0 or above, not {min_kept}")
 
 
 @manager.LOSSES.add_component
 class OhemCrossEntropyLoss(nn.Layer):
-    """Cross entropy over the hard pixels alone; see `ohem_cross_entropy_loss`.
+    """Cross entropy over the hard pixels only; see `ohem_cross_entropy_loss`.
 
     Args:
-        thresh: pixels whose class has a probability up to this are hard. Default 0.7.
-        min_kept: as many of the batch's pixels are kept at least. Default 10000.
+        thresh: pixels are hard if the probability of their class is at most this, 0 to 1. Default 0.7.
+        min_kept: the least number of hard pixels in a batch, if it has so many. Default 10000.
         ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:

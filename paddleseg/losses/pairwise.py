@@ -6,7 +6,8 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import check_maps, full_precision
+from paddleseg.losses.checks import check_maps
+from paddleseg.losses.common import full_precision
 
 
 @full_precision
@@ -15,22 +16,21 @@ def pairwise_loss(student, teacher, scale=0.5):
 
     Liu et al., "Structured Knowledge Distillation for Semantic Segmentation", CVPR 2019,
     https://arxiv.org/abs/1903.04197. Both maps are max-pooled with kernel and stride
-    floor(H * scale) x floor(W * scale), 1 at least, a last window that sticks out being cut off (ceil
-    mode). Of the P positions that are left, with their features f over the channels,
+    floor(H * scale) x floor(W * scale), at least 1; a last window that sticks out is cut off (ceil mode).
+    With the features f of the P pooled positions,
 
         a[i, j] = f[i] . f[j] / ((|f[i]| + 1e-8) (|f[j]| + 1e-8))
         loss = 1 / (N P^2) * sum over N samples and all pairs of (a_teacher[i, j] - a_student[i, j])^2
 
-    As in the published code the norms count as constants, so no gradient passes through them; and with
-    the default scale there are only 2 x 2 regions, 3 x 3 where H and W are odd. A region is no pixel, so
-    labels play no part.
+    As in the published code, no gradient passes through the norms, and the default scale gives 2 x 2
+    regions, 3 x 3 where H and W are odd. The loss takes no label, since it compares regions, not pixels.
 
     PaddleSeg's loss of this name computes no affinity. Coefficients do not carry over from there.
 
     Args:
-        student: N x C x H x W, floating; float16 and bfloat16 are computed in float32.
+        student: N x C x H x W, floating.
         teacher: N x C' x H x W; C' may differ from C. No gradient reaches it.
-        scale: the share of height and width that a region spans, above 0 and at most 1. Default 0.5.
+        scale: see `SegPairWiseLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs).
@@ -51,7 +51,7 @@ def _affinity(features, scale):
     regions = F.max_pool2d(features, window, stride=window, padding=0, ceil_mode=True).flatten(2)
     with paddle.no_grad():
         norm = regions.square().sum(axis=1, keepdim=True).sqrt()
-        # A position of zeros is one of zeros over any norm; over 1e-8 its gradient would have no bounds.
+        # Zeros stay zeros over any norm; over 1e-8 their gradient would be unbounded.
         norm = paddle.where(norm > 0, norm + 1e-8, paddle.ones_like(norm))
     directions = regions / norm
     return paddle.matmul(directions, directions, transpose_x=True)
@@ -64,7 +64,7 @@ def _check_scale(scale):
 
 @manager.LOSSES.add_component
 class SegPairWiseLoss(nn.Layer):
-    """Affinities between the regions of an image, the student's to the teacher's; see `pairwise_loss`.
+    """Affinities between the regions of an image, compared with the teacher's; see `pairwise_loss`.
 
     PaddleSeg's loss of this name computes no affinity.
 

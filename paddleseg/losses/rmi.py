@@ -1,4 +1,4 @@
-"""Region mutual information: what the neighbourhoods of pixels tell of each other."""
+"""Region mutual information between the neighbourhoods of pixels in label and prediction."""
 
 from typing import Literal, Optional
 
@@ -8,13 +8,9 @@ import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.losses.common import (
-    check_label,
-    check_num_classes,
-    full_precision,
-    kept_and_one_hot,
-    mean_over,
-)
+from paddleseg.losses.checks import check_label, check_num_classes
+from paddleseg.losses.common import full_precision, mean_over
+from paddleseg.losses.labels import valid_and_one_hot
 
 PROBABILITY_FLOOR = 1e-6
 # Added to the diagonals of the covariances, so that they can be inverted; the official code's.
@@ -29,32 +25,30 @@ def rmi_loss(logits, label, radius=3, pool_way=0, pool_size=3, ignore_index=255)
 
     Zhao et al., "Region Mutual Information Loss for Semantic Segmentation", NeurIPS 2019,
     https://arxiv.org/abs/1910.12037, after its official code (https://github.com/ZJULearning/RMI), without
-    the cross entropy that the paper adds: give that beside it in a `MixedLoss`, as PaddleSeg means it too.
+    the cross entropy that the paper adds; add that with a `MixedLoss`, as in PaddleSeg.
 
-    Of each sample and class the mask y and the map p = sigmoid(logits), both 0 in ignored pixels, are
-    pooled, and R x R neighbours at each position make vectors Y and P of d = R * R dimensions. With the sums
+    For each sample and class, the mask y and the map p = sigmoid(logits), both 0 in ignored pixels, are
+    pooled. The R x R neighbours of each position are vectors Y and P of d = R * R dimensions. With the sums
     over the positions S_yy, S_yp, S_pp of their centred products and a = 5e-4,
 
         M = S_yy - S_yp (S_pp + a I)^-1 S_yp^T
         loss = mean over samples of the sum over classes of log det(M + a I) / (2 d)
 
-    Where y holds nothing, or p tells all of it, a class gives log(a) / 2 = -3.8, so the loss is negative as a
-    rule. Linear algebra is done in float64. On a GPU Paddle's `cholesky` waits for the device to see whether
-    it succeeded, so each step with this loss does.
+    A class gives log(a) / 2 = -3.8 where y is empty, or where p determines it, so the loss is usually
+    negative. Linear algebra is in float64. On a GPU, each step waits for the device, since Paddle's
+    `cholesky` checks there whether it succeeded.
 
-    PaddleSeg 2.8.0 and the official code give that constant for samples without a kept pixel; here the mean
-    goes over the others.
+    PaddleSeg 2.8.0 and the official code give that constant for samples without a valid pixel; here the mean
+    is over the other samples.
 
     Args:
-        logits: N x C x H x W, floating; float16 and bfloat16 are widened to float32 first.
+        logits: N x C x H x W, floating.
         label: N x H x W, int64, of 0..C-1 or `ignore_index`.
-        radius: R, 1 to 10. Default 3.
-        pool_way: 0 pools by the maximum, 1 by the mean, 2 resizes. Default 0.
-        pool_size: side and stride of the pooling; 1 for none. Default 3.
-        ignore_index: the label of pixels that are left out. Default 255.
+        radius, pool_way, pool_size: `rmi_radius` R, `rmi_pool_way` and `rmi_pool_size` of `RMILoss`.
+        ignore_index: see `RMILoss`.
 
     Returns:
-        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is kept.
+        A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
 
     Raises:
         UserError: `label` does not fit `logits` (its classes: on a CPU), an argument is out of its range, or
@@ -70,12 +64,12 @@ def rmi_loss(logits, label, radius=3, pool_way=0, pool_size=3, ignore_index=255)
             f"logits of {list(logits.shape)} are pooled to {height} x {width}, which is less than rmi_radius"
             f" ({radius}): take larger images or a smaller radius"
         )
-    kept, masks = kept_and_one_hot(label, logits.shape[1], ignore_index, logits.dtype)
-    maps = F.sigmoid(logits) * kept + PROBABILITY_FLOOR
+    valid, masks = valid_and_one_hot(label, logits.shape[1], ignore_index, logits.dtype)
+    maps = F.sigmoid(logits) * valid + PROBABILITY_FLOOR
     masks, maps = _pooled(masks, maps, pool_way, pool_size)
     y, p = _centred_regions(masks, radius), _centred_regions(maps, radius)
     information = 0.5 * _log_determinant(_conditional_covariance(y, p)) / radius**2
-    counted = kept.flatten(start_axis=1).max(axis=1).astype(information.dtype)
+    counted = valid.flatten(start_axis=1).max(axis=1).astype(information.dtype)
     loss = mean_over((information.sum(axis=1) * counted).sum(), counted.sum())
     return loss.astype(logits.dtype)
 
@@ -110,7 +104,7 @@ def _conditional_covariance(y, p):
     """Return S_yy - S_yp (S_pp + a I)^-1 S_yp^T, N x C x d x d, of centred regions N x C x d x positions."""
     s_pp = paddle.matmul(p, p, transpose_y=True)
     s_py = paddle.matmul(p, y, transpose_y=True)
-    # With S_pp + a I = L L^T the product is X^T X for L X = S_py, which no rounding makes indefinite.
+    # With S_pp + a I = L L^T, the product is X^T X for L X = S_py, which stays semidefinite under rounding.
     x = paddle.linalg.triangular_solve(paddle.linalg.cholesky(_regularised(s_pp)), s_py, upper=False)
     return paddle.matmul(y, y, transpose_y=True) - paddle.matmul(x, x, transpose_x=True)
 
@@ -139,11 +133,11 @@ class RMILoss(nn.Layer):
     """Region mutual information, without a cross entropy; see `rmi_loss`.
 
     Args:
-        num_classes: which the logits are held against; PaddleSeg's default is 19. Default None: whatever the
-            logits have.
+        num_classes: the number of classes, which the logits must have; PaddleSeg's default is 19. Default
+            None: any number.
         rmi_radius: side of the regions, 1 to 10. Default 3.
         rmi_pool_way: 0 pools by the maximum, 1 by the mean, 2 resizes. Default 0.
-        rmi_pool_size: side of the pooling; 1 for none. Default 3.
+        rmi_pool_size: side and stride of the pooling; 1 for none. Default 3.
         rmi_pool_stride: the same as `rmi_pool_size`. Default 3.
         ignore_index: the label of pixels that are left out. Default 255.
 

@@ -79,7 +79,7 @@ def test_a_mixed_loss_is_the_weighted_sum():
         (lambda: BCELoss(pos_weight=float("inf")), "pos_weight must be a number of 0 or above, not inf"),
         (lambda: BCELoss(pos_weight="auto"), "or a number of 0 or above, not 'auto'"),
         (lambda: MixedLoss([], []), "losses must hold at least one loss"),
-        (lambda: MixedLoss([3], [1]), r"losses must hold losses alone, not \[3\]"),
+        (lambda: MixedLoss([3], [1]), r"losses must hold losses only, not \[3\]"),
         (
             lambda: MixedLoss([DiceLoss()], [1, 2]),
             "coef must hold a number for each of 1 losses",
@@ -94,5 +94,5 @@ def test_what_is_out_of_range_is_refused(make, told):
 
 def test_a_number_of_classes_that_the_model_has_not():
     loss = MultiClassFocalLoss(num_class=3)
-    with pytest.raises(UserError, match="num_class is 3, but the model has 2 classes; leave it out"):
+    with pytest.raises(UserError, match="num_class is 3, but the model has 2 classes; leave num_class"):
         loss(paddle.zeros([2, 2, 2, 3]), tensor(LABEL))

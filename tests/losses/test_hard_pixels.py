@@ -72,9 +72,9 @@ def test_top_k_ranks_by_the_weighted_loss():
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: OhemCrossEntropyLoss(thresh=1.1), "thresh is a probability of 0 to 1, so it cannot be 1.1"),
-        (lambda: OhemCrossEntropyLoss(thresh=-0.1), "thresh is a probability of 0 to 1"),
-        (lambda: OhemCrossEntropyLoss(thresh=float("nan")), "thresh is a probability of 0 to 1"),
+        (lambda: OhemCrossEntropyLoss(thresh=1.1), "thresh must be a probability of 0 to 1, not 1.1"),
+        (lambda: OhemCrossEntropyLoss(thresh=-0.1), "thresh must be a probability of 0 to 1"),
+        (lambda: OhemCrossEntropyLoss(thresh=float("nan")), "thresh must be a probability of 0 to 1"),
         (lambda: OhemCrossEntropyLoss(min_kept=-1), "min_kept must be 0 or above, not -1"),
         (
             lambda: CrossEntropyLoss(top_k_percent_pixels=0),

@@ -5,7 +5,7 @@ import pytest
 from loss_reference import normal, tensor
 
 from paddleseg.errors import UserError
-from paddleseg.losses.labels import class_means, class_members, kept_pixels, label_at
+from paddleseg.losses.labels import class_means, class_members, resize_label_like, valid_mask
 
 SIZES = [((7, 9), (7, 9)), ((128, 96), (16, 12)), ((33, 65), (9, 17)), ((5, 4), (11, 9)), ((50, 50), (1, 1))]
 
@@ -13,7 +13,7 @@ SIZES = [((7, 9), (7, 9)), ((128, 96), (16, 12)), ((33, 65), (9, 17)), ((5, 4), 
 @pytest.mark.parametrize(("size", "wanted"), SIZES, ids=str)
 def test_resizes_as_interpolate_does(size, wanted):
     label = np.random.RandomState(0).randint(0, 200, (2, *size))
-    resized = label_at(paddle.zeros([2, 3, *wanted]), tensor(label))
+    resized = resize_label_like(paddle.zeros([2, 3, *wanted]), tensor(label))
     as_image = tensor(label[:, None].astype("float32"))
     np.testing.assert_array_equal(resized.numpy(), F.interpolate(as_image, wanted).numpy()[:, 0])
     assert resized.dtype == paddle.int64
@@ -21,22 +21,22 @@ def test_resizes_as_interpolate_does(size, wanted):
 
 def test_takes_the_first_pixel_of_each_block():
     label = np.arange(16).reshape(1, 4, 4)
-    assert label_at(paddle.zeros([1, 1, 2, 2]), tensor(label)).tolist() == [[[0, 2], [8, 10]]]
+    assert resize_label_like(paddle.zeros([1, 1, 2, 2]), tensor(label)).tolist() == [[[0, 2], [8, 10]]]
 
 
 def test_a_label_of_other_axes_must_fit():
-    assert label_at(paddle.zeros([4, 3]), paddle.zeros([4], dtype="int64")).shape == [4]
+    assert resize_label_like(paddle.zeros([4, 3]), paddle.zeros([4], dtype="int64")).shape == [4]
     with pytest.raises(
         UserError, match=r"label has the shape \[4, 8\] where logits of \[4, 3, 5\] need \[4, 5\]"
     ):
-        label_at(paddle.zeros([4, 3, 5]), paddle.zeros([4, 8], dtype="int64"))
+        resize_label_like(paddle.zeros([4, 3, 5]), paddle.zeros([4, 8], dtype="int64"))
 
 
-def test_kept_pixels():
+def test_valid_mask():
     features, label = paddle.zeros([1, 3, 1, 3]), tensor(np.array([[[0, 255, 1]]]))
-    assert kept_pixels(features, label, 255).tolist() == [[[1, 0, 1]]]
-    assert kept_pixels(features, label, 0).tolist() == [[[0, 1, 1]]]
-    assert kept_pixels(features, None, 255).tolist() == [[[1, 1, 1]]]
+    assert valid_mask(features, label, 255).tolist() == [[[1, 0, 1]]]
+    assert valid_mask(features, label, 0).tolist() == [[[0, 1, 1]]]
+    assert valid_mask(features, None, 255).tolist() == [[[1, 1, 1]]]
 
 
 def test_members_and_means_of_classes():

@@ -64,7 +64,11 @@ def test_rmi_of_a_perfect_prediction_is_the_constant():
     [
         ((1, 2, 5, 9), {}, r"\[1, 2, 5, 9\] are pooled to 2 x 3, which is less than rmi_radius \(3\)"),
         ((1, 2, 8, 2), {"rmi_pool_way": 2}, "pooled to 2 x 0"),
-        ((1, 3, 9, 9), {"num_classes": 2}, "num_classes is 2, but the model has 3 classes; leave it out"),
+        (
+            (1, 3, 9, 9),
+            {"num_classes": 2},
+            "num_classes is 2, but the model has 3 classes; leave num_classes",
+        ),
         ((1, 2, 9), {}, "logits need a shape of N x C x H x W"),
     ],
 )

@@ -3,7 +3,8 @@
 import paddle
 import paddle.nn.functional as F
 
-from paddleseg.losses.common import check_label, full_precision, log_softmax
+from paddleseg.losses.checks import check_label
+from paddleseg.losses.common import full_precision, log_softmax
 
 
 @full_precision
