@@ -68,3 +68,10 @@ def write(folder, seconds=0.0, iters=12, **changes):
         "teacher_config": tiny.write_yaml(folder / "teacher.yml", {"model": teacher, "imports": ["tiny"]}),
         "distill_config": tiny.write_distill_file(folder / "distill.py", [tiny.feature(), tiny.feature(1)]),
     }
+
+
+def train(given, kind, **options):
+    """Train what `write` has written: "plain", or "distilled"."""
+    given = dict(given)
+    config = given.pop("config")
+    return tiny.train(config, **options) if kind == "plain" else tiny.distill(**given, **options)

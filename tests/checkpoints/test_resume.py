@@ -130,33 +130,35 @@ def test_what_changes_nothing_is_allowed(tmp_path, root, lines):
 
 def test_a_distillation_is_not_resumed_under_another_teacher(tmp_path, root, lines):
     given = noisy.write(tmp_path)
-    flags = {**given, "save_dir": str(tmp_path / "run"), "iters": 2, "no_eval": True}
-    tiny.distill(**flags)
-    resumed = {**flags, "resume_model": str(tmp_path / "run" / "iter_2")}
+    options = {"save_dir": str(tmp_path / "run"), "iters": 2, "no_eval": True}
+    noisy.train(given, "distilled", **options)
+    resumed = {**options, "resume_model": str(tmp_path / "run" / "iter_2")}
     tiny.save_weights(tmp_path / "teacher.pdparams", tiny.TinyNet())
     with pytest.raises(UserError, match=r"teacher 0: weights \(SHA-256\): "):
-        tiny.distill(**resumed)
+        noisy.train(given, "distilled", **resumed)
     with open(given["distill_config"], "a", encoding="utf-8") as file:
         file.write("\n# changed\n")
     with pytest.raises(UserError, match=r"--distill_config \(SHA-256\): "):
-        tiny.distill(**resumed)
+        noisy.train(given, "distilled", **resumed)
 
 
 class WithExtra(SupervisedStep):
     """A step with a connector and a queue of its own, on which the loss depends."""
 
-    def __init__(self, net, loss):
-        super().__init__(net, loss)
-        self.extra = paddle.nn.Layer()
-        self.extra.connector = paddle.nn.Conv2D(4, 1, 1)
-        self.extra.register_buffer("queue", paddle.ones([3]))
+    def __init__(self, model, loss, to_static):
+        super().__init__(model, loss, to_static)
+        extra = paddle.nn.Layer()
+        extra.connector = paddle.nn.Conv2D(4, 1, 1)
+        extra.register_buffer("queue", paddle.ones([3]))
+        self.trained.extra = extra
 
     def __call__(self, batch):
         losses = super().__call__(batch)
-        answer = self.extra.connector(self.net.mixed).mean()
-        more = (answer - self.extra.queue.mean()) ** 2
+        extra = self.trained.extra
+        answer = extra.connector(self.trained.model.mixed).mean()
+        more = (answer - extra.queue.mean()) ** 2
         newest = answer.detach().reshape([1])
-        self.extra.queue.set_value(paddle.concat([self.extra.queue[1:], newest]))
+        extra.queue.set_value(paddle.concat([extra.queue[1:], newest]))
         return {"loss": losses["loss"] + more, "more": more}
 
 
@@ -196,7 +198,7 @@ def test_the_early_stop_count_survives_a_resume(tmp_path, root, lines, monkeypat
 
 def interrupt_evaluation(monkeypatch, call):
     """Send this process SIGTERM at the `call`-th evaluation's first batch."""
-    real, calls = runs.evaluate, [0]
+    real, calls = runs.evaluate_model, [0]
 
     def interrupted(*args, **kwargs):
         calls[0] += 1
@@ -204,7 +206,7 @@ def interrupt_evaluation(monkeypatch, call):
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(runs, "evaluate", interrupted)
+    monkeypatch.setattr(runs, "evaluate_model", interrupted)
 
 
 @pytest.mark.parametrize("call", [2, 3])

@@ -10,8 +10,8 @@ from paddleseg.checkpoints.checkpoint import Checkpoints
 from paddleseg.checkpoints.snapshot import Snapshot
 from paddleseg.errors import UserError
 from paddleseg.losses.class_queue import ClassQueue
+from paddleseg.training import TrainedLayer
 from paddleseg.training.ema import Ema
-from paddleseg.training.fitting import ModelAndExtra
 
 
 class Extra(paddle.nn.Layer):
@@ -26,11 +26,11 @@ class Extra(paddle.nn.Layer):
 def made(with_extra=True, width=4, ema=True):
     model = tiny.TinyNet(width=width)
     extra = Extra() if with_extra else None
-    trained = ModelAndExtra(model, extra) if with_extra else model
+    trained = TrainedLayer(model, extra)
     schedule = paddle.optimizer.lr.PolynomialDecay(0.1, decay_steps=10)
     parameters = [p for p in trained.parameters() if not p.stop_gradient]
     optimizer = paddle.optimizer.Adam(schedule, parameters=parameters)
-    return Snapshot(model, optimizer, trained, extra, Ema(model) if ema else None)
+    return Snapshot(trained, optimizer, Ema(model) if ema else None)
 
 
 def stepped(snapshot):

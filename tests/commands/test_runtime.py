@@ -91,14 +91,17 @@ def test_what_the_environment_says_stays(environment, capsys):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process was started with")
 @pytest.mark.parametrize(("said", "threads"), [({}, "3"), ({"OMP_NUM_THREADS": "1"}, "1")])
-def test_a_rank_has_the_cores_that_the_launcher_of_paddle_would_deny_it(environment, said, threads, tmp_path):
+def test_a_rank_has_the_cores_that_the_launcher_of_paddle_would_deny_it(
+    environment, repository, said, threads, tmp_path
+):
     script = tmp_path / "rank.py"
     script.write_text(
-        "import os\nfrom paddleseg import runtime\nruntime.usable_cores = lambda: 6\nruntime.tune()\n"
+        "import os\nfrom paddleseg.commands import runtime\n"
+        "runtime.usable_cores = lambda: 6\nruntime.tune()\n"
         "open('threads' + os.environ['PADDLE_TRAINER_ID'], 'w').write(os.environ['OMP_NUM_THREADS'])\n"
     )
     launch = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2", str(script)]
-    path = os.pathsep.join([os.path.dirname(os.path.dirname(runtime.__file__)), *sys.path])
+    path = os.pathsep.join([str(repository), *sys.path])
     outside = {**os.environ, "PYTHONPATH": path, **said}
     subprocess.run(launch, cwd=tmp_path, env=outside, check=True, capture_output=True)
     assert [(tmp_path / f"threads{rank}").read_text() for rank in (0, 1)] == [threads] * 2

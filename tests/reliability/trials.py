@@ -19,7 +19,6 @@ import noisy
 import tiny
 
 from paddleseg.checkpoints import folder as atomic
-from paddleseg.core import runs
 from paddleseg.training.trainer import Trainer
 from paddleseg.errors import Stopped
 
@@ -68,8 +67,8 @@ class Trials:
             save_dir = str(self.folder / name)
             if self.kind == "cached":
                 flags.update(cache_views=2, teacher_cache=save_dir + "_cache")
-            args = dict(**self.given, **flags, save_dir=save_dir, resume_model="auto")
-            (runs.train if self.kind == "train" else runs.distill)(args)
+            kind = "plain" if self.kind == "train" else "distilled"
+            noisy.train(self.given, kind, **flags, save_dir=save_dir, resume_model="auto")
         except Stopped as stopped:
             os._exit(128 + stopped.signum)
         except BaseException:

@@ -11,7 +11,6 @@ import tiny
 from running import arrays, assert_same, config, full_disk, iters, scripted, train
 
 from paddleseg.checkpoints.checkpoint import Checkpoints
-from paddleseg.core import runs
 from paddleseg.datasets import loading
 from paddleseg.errors import UserError
 
@@ -70,15 +69,14 @@ def poison(monkeypatch, iterations):
             batch["img"] = batch["img"] * np.inf
         return batch
 
-    monkeypatch.setattr("paddleseg.training.fitting.stack", poisoned)
+    monkeypatch.setattr("paddleseg.training.step.stack", poisoned)
 
 
 @pytest.mark.parametrize("kind", ["plain", "distilled"])
 def test_a_bad_batch_is_named_and_left_out(tmp_path, root, lines, monkeypatch, kind):
     poison(monkeypatch, {2})
     given = noisy.write(tmp_path)
-    flags = dict(**given, save_dir=str(tmp_path / "run"), iters=3, log_iters=3, no_eval=True)
-    (runs.train if kind == "plain" else runs.distill)(flags)
+    noisy.train(given, kind, save_dir=str(tmp_path / "run"), iters=3, log_iters=3, no_eval=True)
     (told,) = (line for line in lines if "is not finite" in line)
     assert re.search(r"iter 2: the \w+ is not finite.*batch: \S*train_\d.jpg, \S*train_\d.jpg$", told)
     (trained,) = (line for line in lines if line.startswith("[TRAIN]"))
@@ -106,7 +104,7 @@ def test_a_last_save_that_fails_is_an_error(tmp_path, root, lines, monkeypatch):
 
 @pytest.mark.parametrize("flags", [{"no_eval": True}, {"opts": ["val_dataset=null"]}])
 def test_stopping_early_without_evaluating_is_refused(tmp_path, root, lines, flags):
-    with pytest.raises(UserError, match="--early_stop_intervals needs evaluations"):
+    with pytest.raises(UserError, match="early_stop_intervals needs evaluations"):
         train(tmp_path, config(root), early_stop_intervals=2, **flags)
 
 

@@ -37,7 +37,7 @@ def step(guard, model, poison=1.0, seed=0):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_bad_step_changes_nothing_to_the_bit(name, on_device):
     model, optimizer = made(name)
-    guard = Guard([model], optimizer, on_device)
+    guard = Guard(model, optimizer, on_device)
     assert step(guard, model) == [1, 1, 1, 0]
     before = state_of(model, optimizer)
     assert step(guard, model, float("nan"), seed=1) == [0, 0, 0, 0]
@@ -53,7 +53,7 @@ def test_a_bad_step_changes_nothing_to_the_bit(name, on_device):
 def test_good_steps_are_those_of_the_bare_optimizer(name, on_device):
     model, optimizer = made(name)
     bare, its_optimizer = made(name)
-    guard = Guard([model], optimizer, on_device)
+    guard = Guard(model, optimizer, on_device)
     for seed in range(4):
         step(guard, model, float("inf") if seed == 2 else 1.0, seed)
         if seed != 2:
@@ -68,7 +68,7 @@ def test_good_steps_are_those_of_the_bare_optimizer(name, on_device):
 
 def test_a_bad_first_step_is_not_applied_either():
     model, optimizer = made("Adam")
-    guard = Guard([model], optimizer, on_device=True)
+    guard = Guard(model, optimizer, on_device=True)
     before = state_of(model, optimizer)
     assert step(guard, model, float("nan")) == [0, 0, 0, 0]
     for key, value in state_of(model, optimizer).items():
@@ -78,7 +78,7 @@ def test_a_bad_first_step_is_not_applied_either():
 @pytest.mark.parametrize("on_device", [False, True])
 def test_a_gradient_that_is_not_finite_is_a_bad_step_too(on_device):
     model, optimizer = made("Momentum", grad_clip=paddle.nn.ClipGradByGlobalNorm(1.0))
-    guard = Guard([model], optimizer, on_device)
+    guard = Guard(model, optimizer, on_device)
     step(guard, model)
     before = state_of(model, optimizer)
     guard.begin()
@@ -98,7 +98,7 @@ def test_a_bad_step_with_a_parameters_first_gradient_changes_nothing(name, on_de
         a, b = layers = [paddle.nn.Linear(3, 2), paddle.nn.Linear(3, 2)]
         parameters = [p for layer in layers for p in layer.parameters()]
         optimizer = getattr(paddle.optimizer, name)(0.1, parameters=parameters, weight_decay=0.01)
-        guard = Guard(layers, optimizer, on_device)
+        guard = Guard(paddle.nn.LayerList(layers), optimizer, on_device)
         for factor, with_b in steps:
             guard.begin()
             x = paddle.ones([1, 3])
@@ -170,7 +170,7 @@ def test_queues_undo_a_bad_step_without_being_copied(on_device):
     paddle.seed(3)
     loss_of = CIRKDMemoryLoss(2, 3, 3, pixel_memory_size=20, region_memory_size=3)
     optimizer = paddle.optimizer.SGD(0.1, parameters=loss_of.parameters())
-    guard = Guard([loss_of], optimizer, on_device)
+    guard = Guard(loss_of, optimizer, on_device)
 
     def go(poison=1.0):
         guard.begin()

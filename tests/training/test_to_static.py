@@ -85,7 +85,7 @@ def test_features_of_a_graph_are_refused_under_paddle_2(tmp_path, root, monkeypa
         "save_dir": str(tmp_path / "run"),
         "to_static_training": True,
     }
-    with pytest.raises(UserError, match="--to_static_training with features to distil needs Paddle 3"):
+    with pytest.raises(UserError, match="to_static_training with features to distil needs Paddle 3"):
         tiny.distill(**arguments)
 
 

@@ -34,7 +34,7 @@ def made(optimizer="SGD", dropout=0.0, seed=0, ema=False, net=PlainNet):
     made_optimizer = getattr(paddle.optimizer, optimizer)(schedule, parameters=parameters)
     step = SupervisedStep(model, {"types": [CrossEntropyLoss()], "coef": [1]})
     average = Ema(model) if ema else None
-    update = Update(step, made_optimizer, Guard([model], made_optimizer), average, seed)
+    update = Update(step, made_optimizer, Guard(model, made_optimizer), average, seed)
     return model, update, average
 
 
