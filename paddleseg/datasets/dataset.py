@@ -11,7 +11,7 @@ from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
-from paddleseg.utils.list_file import read_lines
+from paddleseg.utils.image_files import read_lines
 
 MODES = ("train", "val", "test")
 

@@ -15,7 +15,7 @@ from paddleseg.datasets.shared_store import Room, Store, aligned
 from paddleseg.errors import UserError, one_line
 from paddleseg.transforms import Compose
 from paddleseg.utils.logger import logger
-from paddleseg.utils.sizes import available_memory, told_size
+from paddleseg.utils.sizes import available_memory, format_size
 from paddleseg.weights.download import home
 
 _FORM = 1  # of what is kept of a sample
@@ -60,7 +60,7 @@ def cache_images(datasets, place, limit=None, folder=None, processes=1):
     there = sum(store.filled() for store in stores.values())
     total = sum(map(len, caching.values()))
     told = f", where {there} of {total} samples are already" if place == "disk" else ""
-    logger.info(f"{flag}: samples of {', '.join(caching)} are kept, up to {told_size(limit)}{told}")
+    logger.info(f"{flag}: samples of {', '.join(caching)} are kept, up to {format_size(limit)}{told}")
 
 
 def _is_ours(dataset):

@@ -2,7 +2,7 @@
 
 from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, pair_by_stem
-from paddleseg.utils.list_file import read_names
+from paddleseg.utils.image_files import read_names
 
 # The lists of each mode, and the folders of their masks.
 _PARTS = {

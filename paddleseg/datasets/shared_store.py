@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 
 from paddleseg.utils.logger import logger
-from paddleseg.utils.sizes import told_size
+from paddleseg.utils.sizes import format_size
 
 try:
     import fcntl
@@ -149,9 +149,9 @@ class Store:
 
     def _refusal(self, size):
         if not self._room.has(size):
-            return f"the limit of {told_size(self._room.limit)} is reached"
+            return f"the limit of {format_size(self._room.limit)} is reached"
         if self._path is not None and shutil.disk_usage(os.path.dirname(self._path)).free < size + _LEFT_FREE:
-            return f"less than {told_size(_LEFT_FREE)} would be left free on the disk of {self._path}"
+            return f"less than {format_size(_LEFT_FREE)} would be left free on the disk of {self._path}"
         return None
 
     def _write(self, number, offset, content):

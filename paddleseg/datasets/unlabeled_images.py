@@ -7,8 +7,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.datasets.file_samples import FileSamples
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose
-from paddleseg.utils.image_files import in_folder
-from paddleseg.utils.list_file import read_names
+from paddleseg.utils.image_files import in_folder, read_names
 
 
 @manager.DATASETS.add_component

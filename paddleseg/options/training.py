@@ -5,7 +5,7 @@ from typing import Literal, Optional, Sequence
 
 from paddleseg.errors import UserError
 from paddleseg.options.base import Options, RunOptions, option
-from paddleseg.utils.sizes import size_of_text
+from paddleseg.utils.sizes import parse_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ class TrainOptions(RunOptions):
         None,
         "what cache_images may take, such as 800M or 4G; images that do not fit are decoded each time",
         at_least=1,
-        parse=size_of_text,
+        parse=parse_size,
         metavar="SIZE",
         default_text="half of the free space",
     )

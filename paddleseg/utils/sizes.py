@@ -18,7 +18,7 @@ _CONTAINER = (
 )
 
 
-def told_size(size):
+def format_size(size):
     """Return a number of bytes in words."""
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:
@@ -27,7 +27,7 @@ def told_size(size):
     return f"{size:.4g} GiB"
 
 
-def size_of_text(text):
+def parse_size(text):
     """Return the bytes that a text such as "4G", "1.5 GiB" or "800M" says, units being powers of 1024.
 
     Raises:

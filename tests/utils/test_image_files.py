@@ -1,11 +1,11 @@
-"""Which images a path means, and the names of what is made of them."""
+"""Which images a path or a list names, and the names of their results."""
 
 import re
 
 import pytest
 
 from paddleseg.errors import UserError
-from paddleseg.utils.image_files import image_files, named_images
+from paddleseg.utils.image_files import image_files, named_images, read_lines, read_names
 
 
 @pytest.fixture
@@ -72,12 +72,35 @@ def test_names_without_suffix_stay_unique(tmp_path):
 
 
 def test_what_holds_no_image_is_refused(tmp_path):
-    for path, told in ((tmp_path / "gone", "there is no image, folder or list"), (tmp_path, "no image (")):
-        with pytest.raises(UserError, match=re.escape(told)):
+    for path, message in ((tmp_path / "gone", "there is no image, folder or list"), (tmp_path, "no image (")):
+        with pytest.raises(UserError, match=re.escape(message)):
             named_images(str(path))
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(UserError, match=r"no image .*empty\.txt"):
         named_images(str(tmp_path / "empty.txt"))
-    (tmp_path / "latin.txt").write_bytes(b"\xe9.jpg\n")
-    with pytest.raises(UserError, match="cannot read the list"):
-        named_images(str(tmp_path / "latin.txt"))
+
+
+def test_lines_stay_as_they_are_but_for_a_byte_order_mark(tmp_path):
+    (tmp_path / "list.txt").write_bytes("\ufeffa.png  \r\n\nb ü.png\nc\u2028\x0cd.png".encode())
+    assert read_lines(tmp_path / "list.txt") == ["a.png  ", "", "b ü.png", "c\u2028\x0cd.png"]
+
+
+def test_names_are_the_lines_without_blanks(tmp_path):
+    (tmp_path / "list.txt").write_text("\n a b.png \n  \nc.png\n", encoding="utf-8")
+    assert read_names(tmp_path / "list.txt") == ["a b.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, r"cannot read the list '[^']*list.txt': there is no such file$"),
+        (lambda path: path.mkdir(), "it is not a plain file"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "'utf-8' codec"),
+        (lambda path: path.symlink_to(path), "list.txt': Too many levels of symbolic links$"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused(tmp_path, make, message):
+    path = tmp_path / "list.txt"
+    make(path)
+    with pytest.raises(UserError, match=message):
+        read_lines(path)

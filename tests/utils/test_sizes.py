@@ -1,7 +1,7 @@
 import pytest
 
 from paddleseg.utils import sizes
-from paddleseg.utils.sizes import available_memory, size_of_text, told_size
+from paddleseg.utils.sizes import available_memory, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -15,21 +15,21 @@ from paddleseg.utils.sizes import available_memory, size_of_text, told_size
         ("1T", 2**40),
     ],
 )
-def test_sizes_as_flags_say_them(text, size):
-    assert size_of_text(text) == size
+def test_texts_of_sizes(text, size):
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1G", "4X", "0", "0.1", "4 G 2"])
-def test_what_is_no_size_is_refused(text):
+def test_other_texts_are_refused(text):
     with pytest.raises(ValueError, match=r"is no size such as 800M or 4G"):
-        size_of_text(text)
+        parse_size(text)
 
 
 @pytest.mark.parametrize(
-    ("size", "told"), [(12, "12 bytes"), (1536, "1.5 KiB"), (2**30, "1 GiB"), (3 * 2**40, "3072 GiB")]
+    ("size", "text"), [(12, "12 bytes"), (1536, "1.5 KiB"), (2**30, "1 GiB"), (3 * 2**40, "3072 GiB")]
 )
-def test_sizes_in_words(size, told):
-    assert told_size(size) == told
+def test_sizes_in_words(size, text):
+    assert format_size(size) == text
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 
 from paddleseg.errors import UserError, one_line
-from paddleseg.utils.sizes import told_size
+from paddleseg.utils.sizes import format_size
 
 ABOUT, INDEX = "cache.json", "index.bin"
 # What a row is of, the CRC-32 of its bytes, the CRC-32 of both and of its number; nothing.
@@ -175,9 +175,10 @@ class CacheFiles:
     def _full(self):
         free = shutil.disk_usage(self.folder).free if os.path.isdir(self.folder) else 0
         return (
-            f"--teacher_cache: no space is left for {self.folder}: it takes {told_size(self.size)} when full "
-            f"({self.num_rows} rows of {told_size(self.row_bytes)}), and {told_size(free)} are free; what is "
-            f"written stays good. Make room, name a folder on another disk, or lower --cache_views"
+            f"--teacher_cache: no space is left for {self.folder}: it takes {format_size(self.size)} when "
+            f"full ({self.num_rows} rows of {format_size(self.row_bytes)}), and {format_size(free)} are "
+            f"free; what is written stays good. Make room, name a folder on another disk, "
+            f"or lower --cache_views"
         )
 
 

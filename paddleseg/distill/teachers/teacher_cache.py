@@ -16,7 +16,7 @@ from paddleseg.distill.teachers.cache_identity import about_data, about_teacher,
 from paddleseg.distill.teachers.cached_teacher import CachedTeacher, image_checksum
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
-from paddleseg.utils.sizes import told_size
+from paddleseg.utils.sizes import format_size
 
 # Changes with what a row is, so that folders of an earlier form are not read.
 _FORM = 1
@@ -162,8 +162,8 @@ def _cached(teacher, about, seen, num_logits, taps, num_samples, parent):
     layout = {name: (tensor["shape"], about["dtype"]) for name, tensor in tensors.items()}
     files = CacheFiles(os.path.join(parent, name), about, num_samples * about["views"], layout)
     logger.info(
-        f"teacher cache {files.folder}: {told_size(files.size)} when full, of {files.num_rows} rows "
-        f"({_told_views(about['views'])}) of {told_size(files.row_bytes)} in {about['dtype']}; "
+        f"teacher cache {files.folder}: {format_size(files.size)} when full, of {files.num_rows} rows "
+        f"({_told_views(about['views'])}) of {format_size(files.row_bytes)} in {about['dtype']}; "
         f"{files.filled()} rows are there"
     )
     cached = CachedTeacher(teacher, files, about["views"], num_logits, taps)
@@ -177,6 +177,6 @@ def _check_room(folder, all_files, most_rows):
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"--teacher_cache {folder}: {told_size(needed)} are to be written, and {told_size(free)} are "
+            f"--teacher_cache {folder}: {format_size(needed)} are to be written, and {format_size(free)} are "
             f"free; make room, name a folder on another disk, or lower --cache_views"
         )

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddleseg.utils.image_files import named_images
-from paddleseg.utils.mask_folders import mask_folders
+from paddleseg.utils.image_files import mask_folders, named_images
 
 RNG = np.random.default_rng(0)
 
