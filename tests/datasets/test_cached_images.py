@@ -37,8 +37,8 @@ def test_weights_are_the_same_where_the_device_normalises(tmp_path, root, lines,
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("cache_images_limit", 2**20), ("cache_images_dir", "somewhere")]
+    ("option", "value"), [("cache_images_limit", 2**20), ("cache_images_dir", "somewhere")]
 )
-def test_flags_that_would_change_nothing_are_refused(tmp_path, root, lines, flag, value):
-    with pytest.raises(UserError, match=f"--{flag} means nothing without --cache_images"):
-        train(tmp_path, tiny.config(root), **{flag: value})
+def test_options_of_a_cache_that_is_not_used_are_refused(tmp_path, root, option, value):
+    with pytest.raises(UserError, match=f"{option} has no effect without cache_images"):
+        train(tmp_path, tiny.config(root), **{option: value})

@@ -8,6 +8,7 @@ from test_groups import Net, step_of
 from paddleseg.checkpoints.checkpoint import Checkpoints
 from paddleseg.checkpoints.snapshot import Snapshot
 from paddleseg.optimizers import Adam, AdamW, CosineAnnealingDecay, Momentum
+from paddleseg.training.step import TrainedLayer
 
 SECTION = {
     "weight_decay": 0.3,
@@ -21,7 +22,7 @@ def run(kind, steps, save_dir=None, start=0, load=None):
     """Return the weights after the steps from `start` on; save what they came to, or load first."""
     net = Net()
     optimizer = kind(**SECTION)(net, CosineAnnealingDecay(0.1, 6, warmup_iters=3))
-    snapshot = Snapshot(net, optimizer)
+    snapshot = Snapshot(TrainedLayer(net), optimizer)
     if load:
         snapshot.load(load)
     for step in range(start, start + steps):
