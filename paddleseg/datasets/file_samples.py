@@ -1,4 +1,4 @@
-"""What data sets of files share: how a sample comes about, and which part of that need not be done again."""
+"""Samples that are read from files and transformed, the base of all data sets here."""
 
 import functools
 
@@ -13,7 +13,8 @@ class FileSamples:
     A derived class sets `file_list` and `transforms`, a `Compose`, and defines `unread_sample`.
 
     Attributes:
-        image_cache: an `ImageCache`, which keeps the part that is the same each time; None reads it anew.
+        image_cache: an `ImageCache`, which stores each sample as the leading transforms leave it; None reads
+            the files each time.
     """
 
     image_cache = None
@@ -25,18 +26,18 @@ class FileSamples:
         return self.sample(index)
 
     def unread_sample(self, index):
-        """Return what `Compose` begins a sample with, a dict."""
+        """Return the dict that `Compose` begins a sample with."""
         raise NotImplementedError
 
     def check_sample(self, data, index):
-        """Raise `UserError` if something is wrong with a sample that is transformed."""
+        """Raise `UserError` if something is wrong with a transformed sample."""
 
     def sample(self, index, rng=None):
         """Read and transform one sample.
 
         Args:
             index: 0..len - 1.
-            rng: the `numpy.random.Generator` of the transforms; one seeded from NumPy's global state if None.
+            rng: the `numpy.random.Generator` of the transforms; None seeds one from NumPy's global state.
 
         Returns:
             What `Compose` returns.
@@ -45,36 +46,32 @@ class FileSamples:
             UserError: a file cannot be read, or what is read does not fit.
         """
         if type(self.transforms) is Compose:
-            return self.transforms.finished(self._drawn(index, rng))
+            return self.transforms.finish(self._transformed(index, rng))
         data = self.transforms(self.unread_sample(index), rng)
         self.check_sample(data, index)
         return data
 
-    def unfinished_sample(self, index, rng=None):
-        """Return `sample` as `Compose.unfinished` leaves it; only where `leaves_end` says so."""
-        return self.transforms.unfinished(self._drawn(index, rng))
+    def sample_before_normalize(self, index, rng=None):
+        """Return `sample` as `Compose.defer_normalize` leaves it; only if `can_defer_normalize`."""
+        return self.transforms.defer_normalize(self._transformed(index, rng))
 
-    def _drawn(self, index, rng):
+    def _transformed(self, index, rng):
         rng = F.as_rng(rng)
         where = described(dict(zip(("img", "label"), self.file_list[index])))
-        data, start = self._led(index, where)
-        data = self.transforms.drawn(data, where, rng, start)
-        self.check_sample(data, index)
-        return data
-
-    def _led(self, index, where):
         read = functools.partial(self._read, index, where)
         if self.image_cache is None:
-            return self.transforms.led(read(), where), None
-        return self.image_cache.led(index, read, where)
+            data, start = self.transforms.apply_leading(read(), where), None
+        else:
+            data, start = self.image_cache.load(index, read, where)
+        data = self.transforms.apply_rest(data, where, rng, start)
+        self.check_sample(data, index)
+        return data
 
     def _read(self, index, where):
         return self.transforms.read(self.unread_sample(index), where)
 
 
-def leaves_end(dataset):
-    """Tell whether a data set has samples whose last step, `Normalize`, may be left to the device."""
-    sample = getattr(type(dataset), "sample", None)
-    if sample is not FileSamples.sample or type(dataset.transforms) is not Compose:
-        return False
-    return dataset.transforms.normalize is not None
+def can_defer_normalize(dataset):
+    """Tell whether a data set can leave its last transform, `Normalize`, to the device."""
+    reads_here = getattr(type(dataset), "sample", None) is FileSamples.sample
+    return reads_here and type(dataset.transforms) is Compose and dataset.transforms.normalize is not None

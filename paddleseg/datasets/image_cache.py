@@ -138,7 +138,7 @@ class ImageCache:
         self._files = dataset.file_list
         self._store = store
 
-    def led(self, index, read, where):
+    def load(self, index, read, where):
         """Return a sample to go on with, and the number of transforms that were applied to it.
 
         Args:
@@ -151,7 +151,7 @@ class ImageCache:
             return _unpacked(content)
         stamp = self._stamp(index)
         data = read()
-        led = self._compose.led({**data, "trans_info": list(data["trans_info"])}, where)
+        led = self._compose.apply_leading({**data, "trans_info": list(data["trans_info"])}, where)
         done = len(self._compose.leading)
         kept = (led, done) if _size(led) <= _size(data) else (data, 0)
         self._store.put(index, _packed(*kept, stamp))

@@ -1,4 +1,4 @@
-"""Batches of images with masks and of images without."""
+"""Batches that hold images with masks, images without, or both."""
 
 import bisect
 import itertools
@@ -7,7 +7,7 @@ import numpy as np
 
 from paddleseg.datasets.sampling import EpochBatches, SeededSamples
 
-# Keeps what is drawn for images without masks apart from what is drawn for those with masks.
+# With the seed it gives images without masks a seed of their own.
 _UNLABELED = 3
 
 
@@ -23,57 +23,61 @@ def mixed(
     start_iter=0,
     parts=1,
     views=None,
-    unfinished=False,
+    defer_normalize=False,
 ):
     """Return the batch sampler and the samples of a training.
 
-    Each of the two data sets has epochs of its own, each epoch an order of its own, so that nothing has a
-    state to save; of a batch, the labelled samples come first.
+    Each of the two data sets has its own epochs and its own order, so there is no state to save. In a batch
+    the labelled samples come first.
 
     Args:
-        labeled: the data set of images with masks; not read where a batch holds none.
-        unlabeled: the data set of images without; None where a batch holds none.
-        batch_size: samples a batch and rank, both kinds together.
-        unlabeled_per_batch: how many of them are of `unlabeled`, from 0 to `batch_size`.
+        labeled: the data set of images with masks; not read if `unlabeled_per_batch` is `batch_size`.
+        unlabeled: the data set of images without masks; None if `unlabeled_per_batch` is 0.
+        batch_size: samples of one batch on one rank, both kinds together.
+        unlabeled_per_batch: how many of them come from `unlabeled`, from 0 to `batch_size`.
         iters, seed, rank, nranks, start_iter, views: as in `EpochBatches`.
-        parts: how many batches an iteration and rank has; their keys come as one list, one after the other.
-        unfinished: as in `SeededSamples`.
+        parts: the number of batches that an iteration has on one rank; their keys come as one list, batch
+            after batch. Default 1.
+        defer_normalize: as in `SeededSamples`.
 
     Returns:
-        (an iterable of lists of keys, with a length and `iters_per_epoch`, that of the labelled samples if
-        there are any; a mapping from key to sample, with a `file_list`). A key is (view, index); the
-        indices of the unlabelled samples follow on those of the labelled ones.
+        (batch sampler, samples). The batch sampler yields lists of keys and has a length and
+        `iters_per_epoch`, that of the labelled samples if there are any. The samples are indexed by key and
+        have `file_list`. A key is (view, index); the indices of the unlabelled samples follow those of the
+        labelled ones.
 
     Raises:
         UserError: a data set has fewer samples than one iteration of all ranks needs of it.
     """
-    sources = []
+    batches, samples, counts = [], [], []
+
+    def add(dataset, count, seed, name, is_labeled):
+        samples.append(SeededSamples(dataset, seed, is_labeled, defer_normalize=defer_normalize))
+        batches.append(
+            EpochBatches(
+                len(dataset), count * parts, iters, seed, rank, nranks, start_iter, name=name, views=views
+            )
+        )
+        counts.append(count)
+
     if unlabeled_per_batch < batch_size:
-        samples = SeededSamples(labeled, seed, unfinished=unfinished)
-        sources.append((samples, batch_size - unlabeled_per_batch, "the training set"))
+        add(labeled, batch_size - unlabeled_per_batch, seed, "the training set", is_labeled=True)
     if unlabeled_per_batch:
-        other_seed = int(np.random.default_rng([seed, _UNLABELED]).integers(2**32))
-        samples = SeededSamples(unlabeled, other_seed, labeled=False, unfinished=unfinished)
-        sources.append((samples, unlabeled_per_batch, "the unlabeled_dataset"))
-    counts = [count for _, count, _ in sources]
-    batches = [
-        EpochBatches(len(s), count * parts, iters, s.seed, rank, nranks, start_iter, name=name, views=views)
-        for s, count, name in sources
-    ]
-    samples = [samples for samples, _, _ in sources]
-    if len(sources) == 1:
+        own_seed = int(np.random.default_rng([seed, _UNLABELED]).integers(2**32))
+        add(unlabeled, unlabeled_per_batch, own_seed, "the unlabeled_dataset", is_labeled=False)
+    if len(samples) == 1:
         return batches[0], samples[0]
     return _MixedBatches(batches, counts, parts), _MixedSamples(samples)
 
 
 class _MixedBatches:
-    """Batches of several sources, joined; `counts` of each make a part."""
+    """The batches of several sources, joined: each part of an iteration has `counts` samples of each."""
 
     def __init__(self, sources, counts, parts):
         self._sources = sources
         self._counts = counts
         self._parts = parts
-        self._offsets = _offsets([source.num_samples for source in sources])
+        self._offsets = _offsets(source.num_samples for source in sources)
         self.iters_per_epoch = sources[0].iters_per_epoch
 
     def __len__(self):
@@ -90,34 +94,36 @@ class _MixedBatches:
 
 
 class _MixedSamples:
-    """Samples of several sources under the keys of `_MixedBatches`."""
+    """The samples of several sources by the keys of `_MixedBatches`."""
 
     def __init__(self, sources):
         self._sources = sources
-        self._offsets = _offsets([len(source) for source in sources])
+        self._offsets = _offsets(len(source) for source in sources)
 
     def __len__(self):
-        return sum(len(source) for source in self._sources)
-
-    def alike(self, index):
-        """Return the indices, a range, of the samples that are of the same source."""
-        source = self._source(index)
-        return range(self._offsets[source], self._offsets[source] + len(self._sources[source]))
-
-    def _source(self, index):
-        return bisect.bisect_right(self._offsets, index) - 1
+        return sum(map(len, self._sources))
 
     def __getitem__(self, key):
         view, index = key
-        source = self._source(index)
-        return self._sources[source][view, index - self._offsets[source]]
+        source, offset = self._source_and_offset(index)
+        return source[view, index - offset]
+
+    def same_source(self, index):
+        """Return the range of the indices whose samples come from the same source."""
+        source, offset = self._source_and_offset(index)
+        return range(offset, offset + len(source))
+
+    def _source_and_offset(self, index):
+        number = bisect.bisect_right(self._offsets, index) - 1
+        return self._sources[number], self._offsets[number]
 
     @property
     def file_list(self):
-        """The files of the sources, one list after the other; None unless all of them tell theirs."""
+        """The files of all sources, one list after the other; None unless every source lists its files."""
         lists = [source.file_list for source in self._sources]
         return None if None in lists else list(itertools.chain(*lists))
 
 
 def _offsets(lengths):
+    """Return the first index of each source."""
     return [0, *itertools.accumulate(lengths)][:-1]

@@ -45,7 +45,7 @@ def evaluate(
     if len(dataset) == 0:
         raise UserError("the dataset to evaluate on holds no image")
     ignore_index = ignored_label(dataset)
-    samples = SeededSamples(dataset, seed=0, keep=("trans_info",), unfinished=not parallel.on_cpu())
+    samples = SeededSamples(dataset, seed=0, keep=("trans_info",), defer_normalize=not parallel.on_cpu())
     if batch_size is None:
         batch_size = fitting_batch_size(samples[0, 0])
     batches = _SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
@@ -106,8 +106,8 @@ def group_by_size(samples):
     """Return the samples of a batch as a list of batches, one for each way of coming to image and mask.
 
     Args:
-        samples: list of {'img': C x H x W, 'label': H' x W'}, or unfinished ones, perhaps with 'trans_info':
-            what was done to the size of the image, as `Compose` lists it.
+        samples: list of {'img': C x H x W, 'label': H' x W'}, perhaps with a deferred `Normalize` and
+            'trans_info': what was done to the size of the image, as `Compose` lists it.
 
     Returns:
         A list of dicts as `loading.stack` returns them, each with a 'trans_info'.

@@ -134,7 +134,7 @@ def _loop_parts(step, builder, options, snapshot, state):
             accumulate,
             options.cache_views,
             # A cache compares the samples, which must not depend on the device.
-            unfinished=not step.with_keys and not parallel.on_cpu(),
+            defer_normalize=not step.with_keys and not parallel.on_cpu(),
         )
 
     keys, samples = keys_and_samples(start_iter)

@@ -62,7 +62,7 @@ class Compose:
         """
         rng = F.as_rng(rng)
         where = described(data)
-        return self.finished(self.drawn(self.led(self.read(data, where), where), where, rng))
+        return self.finish(self.apply_rest(self.apply_leading(self.read(data, where), where), where, rng))
 
     # What a call does one after the other, for those who keep what is the same each time, or who leave the
     # end to the device. `where` names the files in messages.
@@ -77,16 +77,16 @@ class Compose:
         _check_together(data, f"at the start ({where})", SampleError)
         return data
 
-    def led(self, data, where):
+    def apply_leading(self, data, where):
         """Apply `leading`."""
         return self._applied(data, where, 0, len(self.leading))
 
-    def drawn(self, data, where, rng, start=None):
+    def apply_rest(self, data, where, rng, start=None):
         """Apply all transforms from number `start` on, those after `leading` if None, but `normalize`."""
         start = len(self.leading) if start is None else start
         return self._applied(data, where, start, len(self._steps) - (self.normalize is not None), rng)
 
-    def finished(self, data):
+    def finish(self, data):
         """Apply `normalize`, and give the image its final form."""
         image = data["img"]
         if self.normalize is None:
@@ -97,7 +97,7 @@ class Compose:
             data["img"] = F.normalized_planes(image, self.normalize.mean, self.normalize.std)
         return data
 
-    def unfinished(self, data):
+    def defer_normalize(self, data):
         """Leave `finished` to the device: `img` stays H x W x C, uint8 or float32.
 
         A new key `normalize` holds float32 2 x C, `normalize`'s mean and standard deviation.

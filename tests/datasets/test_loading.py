@@ -98,8 +98,8 @@ class Photographs:
         return {"img": rng.random((3, 2, 2)), "label": np.int64(index)}
 
 
-def read_all(num_workers, most, *damaged):
-    samples = ReplacedSamples(SeededSamples(Photographs(*damaged), 0), 0, most)
+def read_all(num_workers, max_bad, *damaged):
+    samples = ReplacedSamples(SeededSamples(Photographs(*damaged), 0), 0, max_bad)
     keys = [[(0, 3), (0, 1)], [(0, 0), (0, 3)], [(1, 7), (1, 3)], [(2, 5), (2, 9)]]
     batches = load_batches(samples, keys, num_workers, stack)
     return [(batch["img"].numpy().tobytes(), batch["label"].tolist()) for batch in batches]
@@ -118,7 +118,7 @@ def test_replacements_are_the_same_with_any_number_of_workers(capsys):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_damage_beyond_the_limit_arrives_whole(num_workers, capsys):
-    with pytest.raises(UserError, match="'7 dé.*more than --max_bad_samples 1$"):
+    with pytest.raises(UserError, match="'7 dé.*more samples than max_bad_samples 1 cannot be read$"):
         read_all(num_workers, 1, 3, 7)
     assert capsys.readouterr().out.count("'3 dé") == 1
 
@@ -163,7 +163,7 @@ class Joined:
 def test_the_device_normalises_to_the_same_bits(tmp_path, num_workers):
     """Bytes alone, floats alone, both, and beside a sample that is finished already."""
     write_list(tmp_path)
-    left = two_sources(tmp_path, unfinished=True)
+    left = two_sources(tmp_path, defer_normalize=True)
     whole = two_sources(tmp_path)
     assert left[0][0, 0]["img"].dtype == left[0][0, 0]["label"].dtype == np.uint8
     assert left[1][0, 0]["img"].dtype == np.float32
@@ -184,8 +184,8 @@ def test_a_users_data_set_is_never_left_unfinished(tmp_path):
 
     write_list(tmp_path)
     own = Own(str(tmp_path), [Normalize()], 3, train_path=str(tmp_path / "list.txt"))
-    assert SeededSamples(own, 0, unfinished=True)[0, 0]["img"].shape == (3, 50, 70)
-    assert set(SeededSamples(Photographs(), 0, unfinished=True)[0, 0]) == {"img", "label"}
+    assert SeededSamples(own, 0, defer_normalize=True)[0, 0]["img"].shape == (3, 50, 70)
+    assert set(SeededSamples(Photographs(), 0, defer_normalize=True)[0, 0]) == {"img", "label"}
 
 
 def threads():

@@ -132,9 +132,9 @@ class Damaged(Drawn):
 
 def test_a_damaged_sample_gives_way_to_one_of_its_own_kind(capsys):
     _, samples = mixed(Damaged(3), Damaged(5, labeled=False), 4, 2, iters=2, seed=3)
-    replaced = ReplacedSamples(samples, 3, most=6)
+    replaced = ReplacedSamples(samples, 3, max_bad=6)
     assert (replaced[0, 0]["img"] == samples[0, 2]["img"]).all()
     assert (replaced[0, 4]["img"] == samples[0, 7]["img"]).all()
     assert "label" not in replaced[1, 3]
-    assert (samples.alike(2), samples.alike(3)) == (range(3), range(3, 8))
+    assert (samples.same_source(2), samples.same_source(3)) == (range(3), range(3, 8))
     capsys.readouterr()

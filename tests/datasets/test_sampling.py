@@ -191,14 +191,14 @@ class Damaged(OfOurs):
         return super().sample(index, rng)
 
 
-def replaced(*damaged, most, seed=0, wrong=None):
-    return ReplacedSamples(SeededSamples(Damaged(*damaged, wrong=wrong), seed), seed, most)
+def replaced(*damaged, max_bad, seed=0, wrong=None):
+    return ReplacedSamples(SeededSamples(Damaged(*damaged, wrong=wrong), seed), seed, max_bad)
 
 
 def test_without_damage_nothing_changes():
     samples = SeededSamples(OfOurs(), 0)
     for key in ((0, 3), (5, 9)):
-        got, expected = replaced(most=4)[key], samples[key]
+        got, expected = replaced(max_bad=4)[key], samples[key]
         assert all(np.array_equal(got[name], expected[name]) for name in expected)
 
 
@@ -206,19 +206,19 @@ def test_what_takes_the_place_of_a_damaged_sample_is_a_function_of_the_key(capsy
     healthy = SeededSamples(OfOurs(), 0)
     chosen = {}
     for epoch in range(6):
-        sample = replaced(1, 4, 5, most=3)[epoch, 4]
+        sample = replaced(1, 4, 5, max_bad=3)[epoch, 4]
         chosen[epoch] = int(sample["label"][0, 0])
         # It is the very sample of that index and epoch.
         np.testing.assert_array_equal(sample["img"], healthy[epoch, chosen[epoch]]["img"])
         # Neither what was asked before nor what else is damaged, but not drawn, matters.
-        others = replaced(4, most=9)
+        others = replaced(4, max_bad=9)
         for index in (7, 1, 4):
             others[epoch, index]
         if not {1, 5} & others.read((epoch, 4))[1].keys():
             assert int(others[epoch, 4]["label"][0, 0]) in (chosen[epoch], 1, 5)
     assert not {1, 4, 5} & set(chosen.values())
     assert len(set(chosen.values())) > 1
-    assert {int(replaced(4, most=1, seed=seed)[0, 4]["label"][0, 0]) for seed in range(9)} > {chosen[0]}
+    assert {int(replaced(4, max_bad=1, seed=seed)[0, 4]["label"][0, 0]) for seed in range(9)} > {chosen[0]}
     capsys.readouterr()
 
 
@@ -228,34 +228,34 @@ def test_a_sample_says_its_own_key():
     view, index = samples[1, 4]["key"]
     assert view == 1
     assert index == int(samples[1, 4]["label"][0, 0]) != 4
-    assert "key" not in replaced(4, most=1)[1, 4]
+    assert "key" not in replaced(4, max_bad=1)[1, 4]
 
 
 def test_each_damaged_sample_is_named_once_and_counted_once(capsys):
-    samples = replaced(2, 8, most=2)
+    samples = replaced(2, 8, max_bad=2)
     for epoch in range(3):
         for index in range(10):
             assert samples[epoch, index]["label"].shape == (2, 2)
     told = capsys.readouterr().out
     assert told.count("2.jpg") == told.count("8.jpg") == 1
-    assert "(1 of --max_bad_samples 2)" in told
-    assert "(2 of --max_bad_samples 2)" in told
+    assert "(1 of max_bad_samples 2)" in told
+    assert "(2 of max_bad_samples 2)" in told
 
 
 def test_more_damage_than_is_accepted_ends_it():
-    with pytest.raises(UserError, match=r"cannot read image '3\.jpg' \(--max_bad_samples N goes on"):
-        replaced(3, most=0)[0, 3]
-    samples = replaced(3, 6, most=1)
+    with pytest.raises(UserError, match=r"cannot read image '3\.jpg' \(max_bad_samples N would replace"):
+        replaced(3, max_bad=0)[0, 3]
+    samples = replaced(3, 6, max_bad=1)
     samples.note({3: "cannot read 3"})
     samples.note({3: "cannot read 3"})
-    with pytest.raises(UserError, match="cannot read 6: .* more than --max_bad_samples 1$"):
+    with pytest.raises(UserError, match="cannot read 6: more samples than max_bad_samples 1 cannot"):
         samples.note({6: "cannot read 6"})
-    with pytest.raises(UserError, match="more than --max_bad_samples 4$"):
-        replaced(*range(10), most=4)[0, 0]
-    with pytest.raises(UserError, match="more than --max_bad_samples 10$"):
-        replaced(*range(10), most=10)[0, 0]
+    with pytest.raises(UserError, match="more samples than max_bad_samples 4 cannot be read$"):
+        replaced(*range(10), max_bad=4)[0, 0]
+    with pytest.raises(UserError, match="more samples than max_bad_samples 10 cannot be read$"):
+        replaced(*range(10), max_bad=10)[0, 0]
 
 
 def test_what_is_wrong_in_another_way_is_never_skipped():
     with pytest.raises(UserError, match=r"^the mask '3\.png' holds 7$"):
-        replaced(most=9, wrong=3)[0, 3]
+        replaced(max_bad=9, wrong=3)[0, 3]

@@ -66,12 +66,14 @@ def test_no_bit_depends_on_bytes(files, chain, value):
 
 def test_bytes_survive_flips_and_crops(files):
     compose = Compose([T.RandomPaddingCrop([20, 20]), T.RandomHorizontalFlip(), T.Normalize(MEAN, STD)])
-    data = compose.drawn(compose.led(compose.read(files, ""), ""), "", np.random.default_rng(0))
+    data = compose.apply_rest(
+        compose.apply_leading(compose.read(files, ""), ""), "", np.random.default_rng(0)
+    )
     assert data["img"].dtype == np.uint8
-    left = compose.unfinished(dict(data))
+    left = compose.defer_normalize(dict(data))
     assert left["img"].shape == (20, 20, 3)
     np.testing.assert_array_equal(left["normalize"], np.float32([MEAN, STD]))
-    got = compose.finished(dict(data))["img"]
+    got = compose.finish(dict(data))["img"]
     image = (left["img"].astype(np.float32) / np.float32(255) - left["normalize"][0]) / left["normalize"][1]
     assert got.tobytes() == image.transpose(2, 0, 1).tobytes()
 
@@ -97,7 +99,7 @@ def test_an_own_transform_is_given_what_it_may_change(files):
     data = compose.read(files, "")
     for key in ("img", "label"):
         data[key].flags.writeable = False
-    got = compose.drawn(dict(data), "", None)
+    got = compose.apply_rest(dict(data), "", None)
     np.testing.assert_array_equal(got["img"], data["img"] / np.float32(2))
     assert (got["label"] == 1).all()
     assert not (data["label"] == 1).all()
