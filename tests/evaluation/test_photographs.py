@@ -167,8 +167,9 @@ class TestRefused:
         assert "no weights to predict with" in self.refused(columns, tmp_path, model_path=None)
 
     def test_weights_for_some_configs_only(self, columns, tmp_path):
-        told = self.refused(columns, tmp_path, config=["a.yml", "b.yml"])
-        assert "--model_path has 1 path and --config 2" in told
+        config, _ = columns("two")
+        message = self.refused(columns, tmp_path, config=[config, config])
+        assert message.startswith("model_path has 1 path and there are 2 configs")
 
     def test_colours_that_are_none(self, columns, tmp_path):
         assert "custom colours" in self.refused(columns, tmp_path, custom_color=[1, 2])

@@ -98,7 +98,7 @@ def test_bars_are_for_terminals(terminal, monkeypatch, style, stdout, stderr, wa
 
 def test_a_bar_without_a_terminal_is_told_once(tmp_path, root, lines):
     train(tmp_path, config(root, iters=2), log_style="bar")
-    assert sum("--log_style bar: stderr is no terminal" in line for line in lines) == 1
+    assert sum("log_style bar: stderr is no terminal" in line for line in lines) == 1
     assert sum("[TRAIN]" in line for line in lines) == 2
 
 
