@@ -13,11 +13,11 @@ LINES = 60  # more than any test writes; all are looked at each time
 
 
 class Terminal(io.StringIO):
-    """A stream to a pseudo-terminal of a given width, and a screen that shows what comes out of it.
+    """A stream to a pseudo-terminal of a given width, and a screen that shows what is written to it.
 
     Args:
         columns: its width.
-        screen: `Cutting` or `Breaking`: what becomes of rows that are longer than a new width.
+        screen: `Cutting` or `Wrapping`: what becomes of rows that are longer than a new width.
     """
 
     encoding = "utf-8"  # so that bars are drawn in blocks
@@ -39,18 +39,11 @@ class Terminal(io.StringIO):
         fcntl.ioctl(self._side, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
 
     def write(self, text):
-        data, shown = text.encode(), b""
-        for start in range(0, len(data), 512):  # as little as has room in between
-            part = data[start : start + 512]
-            os.write(self._side, part)
-            due = len(shown) + len(part) + part.count(b"\n")  # each is made a carriage return, too
-            while len(shown) < due:
-                shown += os.read(self._main, due - len(shown))
-        self._screen.feed(shown.decode())
+        self._screen.feed(text.replace("\n", "\r\n"))  # as the terminal's driver does
         return len(text)
 
     def lines(self):
-        """The rows on the screen, without blanks at the end, that are not empty."""
+        """Return the rows on the screen that are not empty, without blanks at their ends."""
         return [row.rstrip() for row in self._screen.rows() if row.strip()]
 
     def hang_up(self):
@@ -72,54 +65,36 @@ class Cutting:
         return self._screen.display
 
 
-class Breaking:
-    """A screen that breaks its rows anew to a new width, with the cursor where it was in the text."""
+class Wrapping:
+    """A screen that wraps its lines to a new width; the cursor stays at its character."""
 
     def __init__(self, columns):
         self._columns = columns
-        self._lines = [[]]  # of characters; a line is broken into rows where it is too long
-        self._line = self._row = self._column = 0  # the cursor, its row counted within the line
+        self._lines = [""]
+        self._line = self._column = 0  # of the cursor; a column may lie beyond the width
 
     def resize(self, columns):
-        self._row, self._column = divmod(self._row * self._columns + self._column, columns)
         self._columns = columns
 
     def rows(self):
-        return ["".join(row) for line in self._lines for row in self._broken(line)]
+        return [
+            line[k : k + self._columns] for line in self._lines for k in range(0, len(line), self._columns)
+        ]
 
     def feed(self, text):
-        moves = {"\r": self._return, "\n": self._down, "\x1b[A": self._up, "\x1b[J": self._clear}
-        for part in re.findall(r"\x1b\[\w|.", text.replace("\t", " "), re.DOTALL):
-            moves.get(part, lambda part=part: self._put(part))()
-
-    def _broken(self, line):
-        return [line[k : k + self._columns] for k in range(0, max(len(line), 1), self._columns)]
-
-    def _put(self, character):
-        assert character.isprintable()
-        if self._column == self._columns:
-            self._row, self._column = self._row + 1, 0
-        at, line = self._row * self._columns + self._column, self._lines[self._line]
-        line += " " * (at + 1 - len(line))
-        line[at] = character
-        self._column += 1
-
-    def _return(self):
-        self._column = 0
-
-    def _down(self):
-        if self._row + 1 < len(self._broken(self._lines[self._line])):
-            self._row += 1
-            return
-        self._line, self._row = self._line + 1, 0
-        self._lines += [[]] * (self._line == len(self._lines))
-
-    def _up(self):
-        if self._row > 0:
-            self._row -= 1
-            return
-        self._line -= 1
-        self._row = len(self._broken(self._lines[self._line])) - 1
-
-    def _clear(self):
-        del self._lines[self._line][self._row * self._columns + self._column :], self._lines[self._line + 1 :]
+        for part in re.findall(r"\x1b\[\w|[\r\n]|[^\x1b\r\n]+", text):
+            line = self._lines[self._line]
+            if part == "\r":
+                self._column -= self._column % self._columns  # of the row, not of the line
+            elif part == "\n":
+                self._line += 1
+                self._lines += [""] * (self._line == len(self._lines))
+            elif part == "\x1b[A":
+                self._line -= 1
+                assert len(self._lines[self._line]) <= self._columns, "the row above is of a wrapped line"
+            elif part == "\x1b[J":
+                self._lines[self._line :] = [line[: self._column]]
+            else:
+                end = self._column + len(part)
+                self._lines[self._line] = line[: self._column].ljust(self._column) + part + line[end:]
+                self._column = end

@@ -9,15 +9,15 @@ from paddleseg.utils.progress_bar import clock
 
 
 class Progress:
-    """Sums what happens between two log lines; the host reads the device only when one is due.
+    """Sums up losses and times between two log lines; the host reads the device only when a line is due.
 
     Args:
         iters: last iteration of the run.
-        iters_per_epoch: of the training set.
+        iters_per_epoch: iterations per epoch of the training set.
         samples_per_iter: images per iteration, all ranks together.
-        state: what `state()` returned, to go on from.
-        cache_hits: `cache_hits()` is which share of its rows a teacher cache had since the last call, None
-            where none were wanted; None without one.
+        state: what `state()` returned, to continue from. Default None.
+        cache_hits: `cache_hits()` returns the share of the rows wanted since its last call that were in the
+            teacher cache, None if none were wanted. Default None, for no cache.
     """
 
     def __init__(self, iters, iters_per_epoch, samples_per_iter, state=None, cache_hits=None):
@@ -37,11 +37,11 @@ class Progress:
         self._batch_seconds = self._reader_seconds = 0.0
 
     def start_batch(self):
-        """Begin the wait for a batch."""
+        """Start the clock of an iteration, which first waits for its batch."""
         self._started = time.perf_counter()
 
     def batch_read(self):
-        """The batch is there; what follows is computing."""
+        """End the wait for the batch."""
         self._reader_seconds += time.perf_counter() - self._started
 
     def add(self, losses, ok=None):
@@ -49,12 +49,12 @@ class Progress:
 
         Args:
             losses: {name: scalar tensor}.
-            ok: float32 scalar tensor, 0 for a step that was not applied and whose losses do not count.
+            ok: float32 scalar tensor, 0 for a step that was not applied: its losses do not count. Default 1.
         """
         ok = paddle.ones([]) if ok is None else ok
         for name, value in losses.items():
             value = value.detach().astype("float32")
-            # Multiplied by 0, what is not finite would not go away.
+            # Not a product with `ok`: 0 times infinity is NaN.
             value = paddle.where(ok.astype("bool"), value, paddle.zeros_like(value))
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._good = self._good + ok
@@ -66,12 +66,12 @@ class Progress:
         return {"sums": {name: float(v) for name, v in self._sums.items()}, "good": float(self._good)}
 
     def summary(self, iteration, lr):
-        """Return the means since the last summary, and begin anew; reads the device.
+        """Return the means since the last summary, and reset the sums; reads the device.
 
         Returns:
             dict with `iteration`, `epoch`, `losses` (name to float, NaN if no step was applied), `lr`,
             `batch_cost` and `reader_cost` (seconds), `ips` (images per second, all ranks together),
-            `eta` (seconds) and, with a teacher cache that was asked, `cache_hits` (0 to 1).
+            `eta` (seconds) and, if a teacher cache was used, `cache_hits` (0 to 1).
         """
         good = float(self._good)
         losses = {name: float(v) / good if good else math.nan for name, v in self._sums.items()}
@@ -93,7 +93,7 @@ class Progress:
         return figures
 
     def line(self, figures):
-        """Return a summary as PaddleSeg prints it."""
+        """Return a summary as a log line in PaddleSeg's form."""
         losses = ", ".join(f"{name}: {value:.4f}" for name, value in figures["losses"].items())
         hits = f", cache_hits: {figures['cache_hits']:.1%}" if "cache_hits" in figures else ""
         return (

@@ -1,160 +1,139 @@
-"""How far something has come: a bar that moves on a terminal, a log line every so often elsewhere."""
+"""Progress: a bar at the bottom of a terminal, or a log line every so often elsewhere."""
 
+import contextlib
 import itertools
+import logging
 import os
 import sys
 import time
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
 from paddleseg.utils.logger import logger
 
 SECONDS_BETWEEN_LINES = 20
-CLEAR_FROM_HERE = "\r\x1b[J"  # of ECMA-48: this row and all below it
-SHORTEST_BAR = 3  # columns that a row's texts leave its bar
-COUNTS = (  # the row of any bar where there is no room for the bar itself
-    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt}",
-    "{percentage:3.0f}% {n_fmt}/{total_fmt}",
-    "{percentage:3.0f}%",
-)
-# The row of images, for ever narrower terminals; the first is tqdm's own.
-FORMS = (
-    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]",
-    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]",
-    "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}]",
-    *COUNTS,
-)
+SECONDS_BETWEEN_DRAWINGS = 0.1
+CLEAR, UP = "\r\x1b[J", "\x1b[A"  # of ECMA-48; the first clears the cursor's row and all below it
+GAP = "  "
+SHORTEST_BAR = 5  # columns
 
 
-def shows_bars(stream):
-    """Tell whether a stream is a terminal that has room for a bar; one without a width shows none of it."""
-    if not stream.isatty():
-        return False
+def terminal_columns():
+    """Return the width of the terminal behind stderr; 0 if there is none, or none that can be drawn on."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns > 0
-    except (OSError, ValueError):  # no file of the system's, as in a notebook: tqdm then assumes a width
-        return True
+        drawable = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        return os.get_terminal_size(sys.stderr.fileno()).columns if drawable else 0
+    except (OSError, ValueError):  # stderr is closed or, as in a notebook, no file
+        return 0
 
 
 def bar(iterable, total=None, label="", wanted=True, sizes=None):
-    """Yield images, or batches, with a progress bar on stderr if that is a terminal, else with lines.
-
-    What the logger says meanwhile appears above the bar.
+    """Yield the items of an iterable; meanwhile show how many images are done.
 
     Args:
-        iterable: what to go through.
-        total: number of images; default: the iterable's length, if it has one.
-        label: what is being done, before the bar.
-        wanted: if false, there are lines on a terminal, too.
-        sizes: how many images each item stands for, as many numbers as there are items; default: one each.
+        iterable: images or batches.
+        total: number of images. Default: the length of the iterable.
+        label: what is being done, such as "evaluating".
+        wanted: if false, log lines on a terminal, too. Default True.
+        sizes: number of images of each item. Default: one each.
     """
-    total = len(iterable) if total is None and hasattr(iterable, "__len__") else total
-    # However many sizes there are, every item is yielded.
-    counted = zip(iterable, itertools.chain(sizes or (), itertools.repeat(1)))
-    if not (wanted and shows_bars(sys.stderr)):
-        lines = ProgressLines(label, total)
-        for item, size in counted:
+    shown = ProgressBar(label, len(iterable) if total is None else total)
+    with shown if wanted and terminal_columns() else contextlib.nullcontext():
+        # Every item is yielded, also one without a size.
+        for item, size in zip(iterable, itertools.chain(sizes or (), itertools.repeat(1))):
             yield item
-            lines.advance(size)
-        return
-    # One below another bar goes away when it is done; left there, it would overwrite that one.
-    shown = _ImageRow(total=total, desc=label, unit="img", leave=None)
-    with logging_redirect_tqdm([logger]), shown:
-        for item, size in counted:
-            yield item
-            shown.update(size)
+            shown.advance(size)
 
 
-class Row(tqdm):
-    """A row on a terminal that is drawn anew, with all others, when the terminal's width changes.
+class ProgressBar(logging.Handler):
+    """How many of `total` images are done: within a `with` a bar on the terminal of stderr, else log lines.
 
-    tqdm finds a row by counting from the cursor, and blanks out as many columns as it wrote before: after a
-    change of the width both may be wrong. Hence the cursor is left at the start of the first row, where it
-    stays even if the terminal breaks its rows anew, and all is cleared from there.
+    What is logged appears above the bar. The bar stays on the screen in the end, unless it is below another.
+    The cursor waits at the start of the first row. To clear all from there is right even after the width has
+    changed, whether the terminal then wraps its rows or cuts them off.
     """
 
-    # A thread of tqdm's looks after rows that it draws seldom; these look at the clock at each step.
-    monitor_interval = 0
-    columns = None  # that there were when it was drawn last
+    def __init__(self, label, total, done=0):
+        super().__init__()
+        self._label, self._total, self._done = label, total, done
+        self._start = self._shown = time.monotonic()
+        self._handlers = []  # the logger's own, while this object is in their place
+        self._above = None  # another bar
 
-    def __init__(self, **kwargs):
-        super().__init__(dynamic_ncols=True, miniters=1, **kwargs)
+    def pace(self):
+        """Return the seconds that are left and the images a second; None where they are not known yet."""
+        speed = self._done / max(time.monotonic() - self._start, 1e-9)
+        return ((self._total - self._done) / speed, speed) if speed else None
 
-    def display(self, *args, **kwargs):
-        """Draw the row, and the others too where the width has changed."""
-        for row in self._cleared_for_new_width():
-            if row is not self:
-                super(Row, row).display()
-        shown = super().display(*args, **kwargs)
-        self.fp.write("\r")
-        self.fp.flush()
-        return shown
-
-    def clear(self, *args, **kwargs):
-        """Blank out the row, as tqdm does with all of them before a log line is written."""
-        with self.get_lock():
-            self._cleared_for_new_width()
-        super().clear(*args, **kwargs)
-
-    def _cleared_for_new_width(self):
-        """Clear all rows if the terminal has another width than when they were drawn; return those."""
-        columns = self.format_dict["ncols"]
-        rows = [row for row in self._instances if isinstance(row, Row) and row.columns is not None]
-        changed = any(row.columns != columns for row in rows)
-        self.columns = columns
-        if not changed:
-            return []
-        self.fp.write(CLEAR_FROM_HERE)
-        for row in rows:
-            row.columns = columns
-            row.sp = row.status_printer(row.fp)  # the old one would blank out what is gone
-        return rows
-
-
-class _ImageRow(Row):
-    """A row that counts images, in the longest of `FORMS` that the terminal has room for."""
-
-    @property
-    def format_dict(self):
-        """What tqdm draws the row from."""
-        said = super().format_dict
-        if said["ncols"] is None or not said["total"]:
-            return said
-        return {**said, "bar_format": next((form for form in FORMS if _fits(form, said)), FORMS[-1])}
-
-
-def _fits(form, said):
-    form = form.replace("{bar}", " " * SHORTEST_BAR)
-    return len(tqdm.format_meter(**{**said, "bar_format": form, "ncols": None})) <= said["ncols"]
-
-
-class ProgressLines:
-    """Logs how far something has come, every `SECONDS_BETWEEN_LINES`; what is faster logs nothing.
-
-    Args:
-        label: what is being done.
-        total: of what is counted; None if it is not known.
-    """
-
-    def __init__(self, label, total=None):
-        self._label = label
-        self._total = total
-        self._done = 0
-        self._start = self._told = time.monotonic()
+    def texts_below(self):
+        """Return the texts of the row below the bar."""
+        return []
 
     def advance(self, count=1):
-        """So many more are done."""
+        """Count images as done; draw or log that if the last time is long enough ago."""
         self._done += count
-        now = time.monotonic()
-        if now - self._told < SECONDS_BETWEEN_LINES or self._done == self._total:
-            return
-        self._told = now
-        speed = self._done / (now - self._start)
-        of, left = "", ""
-        if self._total is not None:
-            of, left = f"/{self._total}", f", ETA {clock((self._total - self._done) / speed)}"
-        logger.info(f"{self._label}: {self._done}{of}, {speed:.3g} a second{left}")
+        seconds = time.monotonic() - self._shown
+        if self._handlers and seconds >= SECONDS_BETWEEN_DRAWINGS:
+            self.draw()
+        elif not self._handlers and seconds >= SECONDS_BETWEEN_LINES and self._done < self._total:
+            self._shown = time.monotonic()
+            left, speed = self.pace()
+            count = f"{self._label}: {self._done}/{self._total}"
+            logger.info(f"{count}, {speed:.3g} img/s, ETA {clock(left)}")
+
+    def draw(self, end=None):
+        """Draw the rows of all bars; then put the cursor at their start, or write `end`."""
+        with self.lock:
+            self._shown = time.monotonic()
+            rows = self._rows(terminal_columns() - 1)  # a row that fills the last column may be wrapped
+            _write(CLEAR + "\n".join(rows) + (UP * (len(rows) - 1) + "\r" if end is None else end))
+
+    def emit(self, record):
+        """Hand a record on to the logger's own handlers, above the bars."""
+        _write(CLEAR)
+        for handler in self._handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        self.draw()
+
+    def __enter__(self):
+        self._handlers, logger.handlers = logger.handlers, [self]
+        self._above = next((it for it in self._handlers if isinstance(it, ProgressBar)), None)
+        self.draw()
+        return self
+
+    def __exit__(self, *error):
+        logger.handlers = self._handlers
+        if self._above is None:
+            self.draw(end="\n")
+        else:
+            self._above.draw()
+
+    def _rows(self, columns):
+        share = self._done / self._total
+        left, speed = self.pace() or (None, None)
+        times = clock(time.monotonic() - self._start) + ("" if left is None else f"<{clock(left)}")
+        speeds = [] if speed is None else [f"{speed:.4g} img/s"]
+        texts = [f"{self._label}: {share:4.0%}", f"{self._done}/{self._total}", times, *speeds]
+        texts = _fitting(texts, columns)
+        room = columns - len(GAP.join([*texts, ""]))
+        if texts and room >= SHORTEST_BAR:
+            block = "█" if "utf" in (sys.stderr.encoding or "").lower() else "#"
+            texts.insert(1, (block * int(room * share)).ljust(room))
+        own = [GAP.join(texts), GAP.join(_fitting(self.texts_below(), columns))]
+        return [*(self._above._rows(columns) if self._above else []), *filter(None, own)]
+
+
+def _fitting(texts, columns):
+    """Return the first of some texts, as many as fit into a row whole."""
+    ends = itertools.accumulate(len(text) + len(GAP) for text in texts)
+    return [text for text, end in zip(texts, ends) if end <= columns + len(GAP)]
+
+
+def _write(text):
+    # Where the terminal has been closed, the work goes on.
+    with contextlib.suppress(OSError, ValueError):
+        if terminal_columns():
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def clock(seconds):

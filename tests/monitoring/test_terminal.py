@@ -1,11 +1,11 @@
-"""What stands on a terminal while a training goes on."""
+"""What a terminal shows of a training."""
 
 import io
 import re
 import sys
 
 import pytest
-from running import config, train
+from running import Scripted, config, train
 
 from paddleseg.core import runs
 from paddleseg.errors import UserError
@@ -22,28 +22,33 @@ def test_the_bar_has_all_figures_and_log_lines_stand_above_it(terminal):
             bar.advance()
             logger.warning(f"line {i}")
         bar.add_training(FIGURES)
-        bar._bar.refresh()
-        *told, first, second = screen.lines()
-        assert [line[-6:] for line in told] == [f"line {i}" for i in range(8)]
-        assert "12/20" in first
-        assert "60%" in first
-        assert "ETA 00:01:01, 8 img/s, lr 0.1, best mIoU 0.2500" in first
-        assert second == "loss 2.0000  KLLoss 0.5000"
+        *lines, first, second = screen.lines()
+        assert [line[-6:] for line in lines] == [f"line {i}" for i in range(8)]
+        assert re.fullmatch(r"training:  60%  █+ +12/20  00:00:00<00:01:01  8 img/s", first)
+        assert second == "loss 2.0000  lr 0.1  best mIoU 0.2500  KLLoss 0.5000"
     assert screen.lines()[-2:] == [first, second]
+
+
+@pytest.mark.parametrize("columns", [*range(1, 60), 100])
+def test_a_narrow_terminal_leaves_out_whole_figures_of_the_losses(terminal, columns):
+    screen = terminal(columns)
+    figures = {"losses": {"loss": 0.2731, "KLLoss": 0.1301}, "lr": 0.00901, "ips": 14.55, "eta": 45296}
+    with Bar(iters=160000, start_iter=9999, best_miou=0.7412) as bar:
+        bar.add_training(figures)
+        rows = screen.lines()
+    texts = ["loss 0.2731", "lr 0.00901", "best mIoU 0.7412", "KLLoss 0.1301"]
+    shown = [row for row in rows if not row.startswith("training:   6%")]
+    assert shown == ["  ".join(texts[:k]) for k in range(1, 5) if len("  ".join(texts[:k])) < columns][-1:]
+    assert len(rows) == (2 if columns > 14 else len(shown))
 
 
 def test_the_best_score_is_the_models_own(terminal):
     screen = terminal()
-
-    class Scores:
-        miou = 0.5
-
     with Bar(iters=20) as bar:
         assert "mIoU" not in screen.lines()[-1]
-        bar.add_evaluation(Scores, 4)
-        Scores.miou = 0.75
-        bar.add_evaluation(Scores, 4, ema=True)
-        assert any("best mIoU 0.5000" in line for line in screen.lines())
+        bar.add_evaluation(Scripted(0.5), 4)
+        bar.add_evaluation(Scripted(0.75), 4, ema=True)
+        assert screen.lines()[-1] == "best mIoU 0.5000"
 
 
 def test_a_whole_training_leaves_an_untorn_screen(tmp_path, root, terminal):
@@ -56,10 +61,8 @@ def test_a_whole_training_leaves_an_untorn_screen(tmp_path, root, terminal):
     after = lines[next(i for i, line in enumerate(lines) if "[EVAL]" in line) :]
     assert sum("#Images: 5 mIoU" in line for line in after) == 2
     first, second = after[-2:]
-    assert first.startswith("training: 100%|")
-    assert "4/4" in first
-    assert "best mIoU 0." in first
-    assert second.startswith("loss ")
+    assert re.match("training: 100%  █+  4/4  ", first)
+    assert re.match(r"loss \d\.\d{4}  lr 0\S*  best mIoU 0\.\d{4}  CrossEntropyLoss ", second)
     # What is long goes on in a line of its own; nothing else may stand there.
     whole = re.compile(r"\d{4}-\d\d-\d\d .*\[EVAL\]|\[[\d. ]+\]$|\d*$| ?\S*/best_model$")
     assert [line for line in after[:-2] if not whole.match(line)] == []
@@ -72,8 +75,8 @@ def test_plain_lines_are_paddlesegs(tmp_path, root, terminal, monkeypatch, flags
         monkeypatch.setattr(sys, "stdout", out := io.StringIO())
         flags = {"log_style": "auto"}
     train(tmp_path, config(root, iters=2), no_eval=True, **flags)
-    told = out.getvalue().splitlines() if flags["log_style"] == "auto" else screen.lines()
-    assert sum("[TRAIN] epoch: 1, iter: " in line for line in told) == 2
+    lines = out.getvalue().splitlines() if flags["log_style"] == "auto" else screen.lines()
+    assert sum("[TRAIN] epoch: 1, iter: " in line for line in lines) == 2
     assert not any("training: " in line for line in screen.lines())
 
 
@@ -96,7 +99,7 @@ def test_bars_are_for_terminals(terminal, monkeypatch, style, stdout, stderr, wa
     assert bar_wanted(style) is wanted
 
 
-def test_a_bar_without_a_terminal_is_told_once(tmp_path, root, lines):
+def test_a_bar_without_a_terminal_is_warned_of_once(tmp_path, root, lines):
     train(tmp_path, config(root, iters=2), log_style="bar")
     assert sum("log_style bar: stderr is no terminal" in line for line in lines) == 1
     assert sum("[TRAIN]" in line for line in lines) == 2

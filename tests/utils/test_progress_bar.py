@@ -1,20 +1,26 @@
-"""A bar on a terminal, lines elsewhere."""
+"""A bar on a terminal of any width, log lines elsewhere."""
 
-import io
-import os
-import struct
-import sys
+import contextlib
+import re
 
 import pytest
 
 from paddleseg.utils import progress_bar
 from paddleseg.utils.logger import logger
-from paddleseg.utils.progress_bar import ProgressLines, bar, shows_bars
+from paddleseg.utils.progress_bar import bar, terminal_columns
 
+screens = pytest.importorskip("screens", reason="pseudo-terminals are POSIX's")
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+SCREENS = pytest.mark.parametrize("screen", [screens.Cutting, screens.Wrapping])
+ROWS = {
+    10: [],
+    20: ["evaluating:  24%"],
+    30: ["evaluating:  24%  120/500"],
+    40: ["evaluating:  24%  BAR  120/500"],
+    60: ["evaluating:  24%  120/500  00:00:20<00:01:03  6 img/s"],
+    61: ["evaluating:  24%  BAR  120/500  00:00:20<00:01:03  6 img/s"],
+    100: ["evaluating:  24%  BAR  120/500  00:00:20<00:01:03  6 img/s"],
+}
 
 
 @pytest.fixture
@@ -25,81 +31,90 @@ def seconds(monkeypatch):
     return now
 
 
-def test_what_is_quick_says_nothing_where_there_is_no_terminal(capsys):
+def rows_of(screen):
+    """Return the rows on a screen, the bar itself as BAR."""
+    return [re.sub("  █[█ ]*  ", "  BAR  ", row) for row in screen.lines()]
+
+
+@pytest.fixture
+def images(terminal, seconds):
+    """An evaluation of 500 images, of which 120 took 20 seconds."""
+
+    def make():
+        going = bar(range(381), 500, "evaluating", sizes=[120])
+        next(going)
+        seconds[0] += 20
+        stack.callback(going.close)
+        return going
+
+    with contextlib.ExitStack() as stack:
+        yield make
+
+
+def logged(capsys):
+    return [line.partition("\t")[2] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_fast_work_logs_nothing_without_a_terminal(capsys):
     assert list(bar(range(3), label="predicting")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_is_slow_says_every_so_often_how_far_it_is(capsys, seconds):
+def test_slow_work_logs_its_progress_every_so_often_without_a_terminal(capsys, seconds):
     for _ in bar(range(10), label="predicting"):
         seconds[0] += progress_bar.SECONDS_BETWEEN_LINES / 4
-    lines = [line.partition("\t")[2] for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        "predicting: 4/10, 0.2 a second, ETA 00:00:30",
-        "predicting: 8/10, 0.2 a second, ETA 00:00:10",
+    assert logged(capsys) == [
+        "predicting: 4/10, 0.2 img/s, ETA 00:00:30",
+        "predicting: 8/10, 0.2 img/s, ETA 00:00:10",
     ]
 
 
-def test_of_batches_the_images_are_counted(capsys, seconds, monkeypatch):
+def test_the_images_of_batches_are_counted(capsys, seconds):
     for _ in bar(iter("abcd"), 11, "evaluating", sizes=[3, 3, 3, 2]):
         seconds[0] += progress_bar.SECONDS_BETWEEN_LINES
-    lines = [line.partition("\t")[2] for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        "evaluating: 3/11, 0.15 a second, ETA 00:00:53",
-        "evaluating: 6/11, 0.15 a second, ETA 00:00:33",
-        "evaluating: 9/11, 0.15 a second, ETA 00:00:13",
-    ]
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    assert list(bar(iter("abcd"), 11, "evaluating", sizes=[3, 3, 3, 2])) == list("abcd")
-    last = sys.stderr.getvalue().split("\r")[-2]
-    assert "100%" in last
-    assert "11/11" in last
-    assert "img/s" in last
+    assert [line.split(",")[0] for line in logged(capsys)] == [f"evaluating: {k}/11" for k in (3, 6, 9)]
 
 
-def test_a_number_that_is_not_known_is_left_out(capsys, seconds):
-    lines = ProgressLines("reading")
-    seconds[0] += 40
-    lines.advance()
-    assert capsys.readouterr().out.endswith("reading: 1, 0.025 a second\n")
+@pytest.mark.parametrize("columns", ROWS)
+def test_a_narrow_terminal_leaves_out_whole_figures(terminal, images, columns):
+    screen = terminal(columns)
+    next(images())
+    assert rows_of(screen) == ROWS[columns]
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="pseudo-terminals are POSIX's")
-@pytest.mark.parametrize(("columns", "shown"), [(80, True), (0, False)])
-def test_a_terminal_without_a_width_shows_no_bar(columns, shown):
-    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
-    main, side = os.openpty()
-    try:
-        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        with open(side, "w", closefd=False) as stream:
-            assert shows_bars(stream) is shown
-    finally:
-        os.close(main)
-        os.close(side)
+def test_no_width_cuts_a_figure(terminal, images):
+    screen = terminal(100)
+    whole = re.compile(
+        r"evaluating:  \d\d%(  █[█ ]*)?(  \d{3}/500(  00:00:20<00:0\d:\d\d(  [\d.]+ img/s)?)?)?"
+    )
+    for columns, _ in zip(range(17, 100), images()):
+        screen.resize(columns)
+        logger.warning("line")
+        row = screen.lines()[-1]
+        assert whole.fullmatch(row), row
+        assert len(row) < columns
 
 
-def test_a_terminal_shows_how_far_it_is(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    assert list(bar(iter("abc"), total=3, label="predicting")) == ["a", "b", "c"]
-    shown = sys.stderr.getvalue()
-    assert "predicting: 100%" in shown
-    assert "3/3" in shown
+@pytest.mark.parametrize(("columns", "expected"), [(80, 80), (0, 0)])
+def test_a_terminal_without_a_width_has_no_bar(terminal, columns, expected):
+    screen = terminal(80)
+    screen.resize(columns)
+    assert terminal_columns() == expected
 
 
-def test_log_lines_appear_apart_from_the_bar_and_the_logger_is_left_as_it_was(monkeypatch):
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(sys, "stdout", screen)
+def test_a_finished_bar_stays_and_the_logger_is_as_before(terminal):
+    screen = terminal()
     handlers = list(logger.handlers)
-    for _ in bar(range(2), label="predicting"):
-        logger.warning("look")
-    lines = [line.rpartition("\r")[2] for line in screen.getvalue().splitlines()]
-    assert sum(line.endswith("[WARNING]\tlook") for line in lines) == 2
+    assert list(bar(iter("abc"), total=3, label="predicting")) == ["a", "b", "c"]
+    print("below")
+    row, below = screen.lines()
+    assert re.match("predicting: 100%  █+  3/3  ", row)
+    assert below == "below"
     assert logger.handlers == handlers
 
 
-def test_an_error_within_puts_the_logger_back(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
+def test_an_error_within_leaves_the_logger_as_before(terminal):
+    terminal()
     handlers = list(logger.handlers)
 
     def broken():
@@ -107,5 +122,40 @@ def test_an_error_within_puts_the_logger_back(monkeypatch):
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        list(bar(broken()))
+        list(bar(broken(), total=2))
     assert logger.handlers == handlers
+
+
+@SCREENS
+@pytest.mark.parametrize("widths", [(120, 60), (60, 200, 30), (100, 45, 40, 35, 20, 10, 100)])
+def test_bars_are_drawn_whole_when_the_width_changes(terminal, images, seconds, screen, widths):
+    screen = terminal(widths[0], screen)
+    print("above")
+    for _ in bar(range(1), label="comparing"):
+        evaluated = images()
+        for columns in widths:
+            screen.resize(columns)
+            seconds[0] += 1
+            next(evaluated)
+            above, *bars = rows_of(screen)
+            assert above == "above"
+            assert [row.split(":")[0] for row in bars] == ["comparing", "evaluating"][: len(bars)]
+            assert len(bars) == (2 if columns > len("evaluating: 100%") else 0)
+        evaluated.close()
+        assert [row.split(":")[0] for row in screen.lines()] == ["above", "comparing"]
+    print("below")
+    assert [row.split(":")[0] for row in screen.lines()] == ["above", "comparing", "below"]
+
+
+@SCREENS
+def test_log_lines_stand_whole_above_the_bars(terminal, screen):
+    screen = terminal(120, screen)
+    for _ in bar(range(1), label="comparing"):
+        for k in bar(range(4), label="evaluating"):
+            screen.resize(120 - 20 * k)
+            logger.warning(f"line {k}")
+            *lines, outer, inner = screen.lines()
+            assert [line[-6:] for line in lines] == [f"line {i}" for i in range(k + 1)]
+            assert outer.startswith("comparing:   0%")
+            assert inner.startswith(f"evaluating: {25 * k:3}%")
+    assert [line[-6:] for line in screen.lines()[:-1]] == ["line 0", "line 1", "line 2", "line 3"]
