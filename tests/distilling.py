@@ -1,11 +1,15 @@
-"""Distillation losses and connectors as users bring them, and YAML sections that use them."""
+"""Losses and connectors as users bring them, configs of distillations, and what these have logged."""
 
+import json
+import os
 from typing import Optional
 
 import paddle
 import paddle.nn as nn
+import tiny
 
 from paddleseg.cvlibs import manager
+from paddleseg.cvlibs.builder import build_component
 from paddleseg.distill import AdaptorBase
 from paddleseg.distill.connectors import ConvConnector
 
@@ -24,7 +28,7 @@ class Both(AdaptorBase):
 
 @manager.LOSSES.add_component
 class MemoryLoss(nn.Layer):
-    """Needs labels, has a parameter and a buffer, and is told channels, classes and the ignored label."""
+    """Needs labels, has a parameter and a buffer, and takes channels, classes and the ignored label."""
 
     needs_label = True
 
@@ -37,14 +41,14 @@ class MemoryLoss(nn.Layer):
         scale: float = 1.0,
     ):
         super().__init__()
-        self.told = (student_channels, teacher_channels, num_classes, ignore_index)
+        self.arguments = (student_channels, teacher_channels, num_classes, ignore_index)
         self.scale = scale
         self.conv = nn.Conv2D(student_channels, teacher_channels, 1)
         self.register_buffer("seen", paddle.zeros([1]))
 
     def forward(self, student, teacher, label):
         self.seen.set_value(self.seen + label.shape[0])
-        kept = (label != self.told[3]).astype(student.dtype).unsqueeze(1)
+        kept = (label != self.arguments[3]).astype(student.dtype).unsqueeze(1)
         return self.scale * (((self.conv(student) - teacher) ** 2) * kept).mean()
 
 
@@ -78,3 +82,18 @@ def feature(student="body.0", loss="L2Loss", **more):
     """Return one item of a config's `distill.features`; `loss` may be a name or a section."""
     loss = {"type": loss} if isinstance(loss, str) else loss
     return {"student": student, "teacher": student, "loss": loss, **more}
+
+
+def write_teacher(folder, section, name="teacher", seed=9):
+    """Save the weights of a model's section, and a config that names them; return the config's path."""
+    paddle.seed(seed)
+    model = build_component(section, manager.MODELS, "model")
+    path = tiny.save_weights(os.path.join(folder, f"{name}.pdparams"), model)
+    dic = {"model": {**section, "pretrained": path}, "imports": ["tiny"]}
+    return tiny.write_yaml(os.path.join(folder, f"{name}.yml"), dic)
+
+
+def logged_losses(folder):
+    """Return the losses that a run has logged, a list of {name: number}."""
+    with open(os.path.join(folder, "history.jsonl"), encoding="utf-8") as file:
+        return [line["losses"] for line in map(json.loads, file) if "losses" in line]

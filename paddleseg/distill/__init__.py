@@ -1,4 +1,4 @@
-"""Distillation: adaptors and taps, feature losses, the frozen teacher, and the step that joins them."""
+"""Distillation: taps, feature losses, frozen teachers, and the step that joins them."""
 
 from paddleseg.distill.adaptor import AdaptorBase
 

@@ -1,4 +1,4 @@
-"""Adaptors: the user's own naming, in Python, of the tensors to distil."""
+"""Adaptors: the user's names, in Python, for the tensors to distil."""
 
 import re
 import traceback
@@ -10,7 +10,7 @@ class AdaptorBase:
     """Names intermediate tensors of a model; a `distill_config.py` derives one for each of the two models.
 
     `mapping_layers()` returns a dict from a name such as 'hidden_0' to the dotted name of a sublayer, whose
-    output is meant. Inside `if self.add_tensor:` a name is mapped to a tensor instead, one that `forward`
+    output it names. Inside `if self.add_tensor:` it maps a name to a tensor instead, one that `forward`
     left on the model: `self.model.reshape_out`.
 
     Args:
@@ -26,21 +26,21 @@ class AdaptorBase:
         self.add_tensor = False
 
     def mapping_layers(self):
-        """Return the names and what they stand for."""
+        """Return {name: dotted name of a sublayer, or a tensor}."""
         raise NotImplementedError(f"{type(self).__name__} must define mapping_layers()")
 
 
-def told(error):
-    """Return an error raised in a user's file as one line: its kind, its text, and the line it came from."""
-    if isinstance(error, SyntaxError):  # whose place no frame tells, as nothing of that file has run
+def describe_error(error):
+    """Return an error of a user's file as one line: its type, its message, and the line that raised it."""
+    if isinstance(error, SyntaxError):  # nothing of that file has run, so no frame has the line
         place = f" (line {error.lineno} of {error.filename})" if error.lineno else ""
         return f"{type(error).__name__}: {error.msg}{place}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__}: {one_line(error)} (line {frames[-1].lineno} of {frames[-1].filename})"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {one_line(error)} (line {frame.lineno} of {frame.filename})"
 
 
 class AdaptorMapping:
-    """What an adaptor names, asked for before the first forward pass and after each.
+    """The names of an adaptor: those of layers before the first forward pass, those of tensors after each.
 
     Args:
         adaptor_class: a class derived from `AdaptorBase`.
@@ -54,66 +54,63 @@ class AdaptorMapping:
         self._layers = {}
 
     def layers(self):
-        """Return {name: sublayer's name}.
+        """Return {name: dotted name of a sublayer}.
 
         Raises:
-            UserError: a name stands for anything else.
+            UserError: a name stands for something else.
         """
-        mapping = self._mapping()
-        for name, layer_name in mapping.items():
+        self._layers = self._mapping()
+        for name, layer_name in self._layers.items():
             if not isinstance(layer_name, str):
                 raise UserError(
                     f"{self.where(name)}: {type(layer_name).__name__} instead of a sublayer's name; a "
                     f"tensor belongs inside `if self.add_tensor:`"
                 )
-        self._layers = mapping
-        return mapping
+        return self._layers
 
     def tensors(self):
-        """Return {name: what it stands for} of the names that stand for no sublayer.
+        """Return {name: value} of the names that stand for no sublayer.
 
         Raises:
-            UserError: a sublayer is named too late.
+            UserError: a sublayer is named inside `if self.add_tensor:`.
         """
         self._adaptor.add_tensor = True
         mapping = self._mapping()
         self._adaptor.add_tensor = False
-        for name, what in mapping.items():
-            if isinstance(what, str) and name not in self._layers:
+        for name, value in mapping.items():
+            if isinstance(value, str) and name not in self._layers:
                 raise UserError(
-                    f"{self.where(name)}: the sublayer {what!r} must be named outside `if self.add_tensor:`"
+                    f"{self.where(name)}: the sublayer {value!r} must be named outside `if self.add_tensor:`"
                 )
-        return {name: what for name, what in mapping.items() if not isinstance(what, str)}
+        return {name: value for name, value in mapping.items() if not isinstance(value, str)}
 
     def where(self, name=None):
-        """Return the place of a name, or of all, for messages."""
-        adaptor = f"{type(self._adaptor).__name__} ({self._role}).mapping_layers()"
-        return adaptor if name is None else f"{adaptor}[{name!r}]"
+        """Return the place of a name, or of the whole mapping, for messages."""
+        mapping = f"{type(self._adaptor).__name__} ({self._role}).mapping_layers()"
+        return mapping if name is None else f"{mapping}[{name!r}]"
 
     def _mapping(self):
         try:
             mapping = self._adaptor.mapping_layers()
         except AttributeError as error:
             raise UserError(f"{self.where()}: {self._missing_attribute(error)}") from error
-        except Exception as error:  # it is the user's file: what is wrong there is theirs to mend
-            raise UserError(f"{self.where()}: {told(error)}") from error
+        except Exception as error:  # whatever the user's file raises, the user can mend
+            raise UserError(f"{self.where()}: {describe_error(error)}") from error
         if not isinstance(mapping, dict):
             raise UserError(f"{self.where()} returned {type(mapping).__name__} instead of a dict")
         return mapping
 
     def _missing_attribute(self, error):
-        """Return what an AttributeError in a user's adaptor means for the user."""
-        model = self._adaptor.model
-        found = re.search(r"'(\w+)' object has no attribute '(\w+)'", str(error))
-        owners = [
-            layer for layer in (model, *model.sublayers()) if found and type(layer).__name__ == found[1]
-        ]
+        """Return the message for an AttributeError in a user's adaptor."""
+        match = re.search(r"'(\w+)' object has no attribute '(\w+)'", str(error))
+        layers = self._adaptor.model.sublayers(include_self=True)
+        owners = [layer for layer in layers if match and type(layer).__name__ == match[1]]
         if not owners:
-            return told(error)
-        return missing(found[2], getattr(error, "obj", None) or owners[0])
+            return describe_error(error)
+        return missing(match[2], getattr(error, "obj", None) or owners[0])
 
 
 def missing(name, layer):
-    """Return that `forward` leaves no `name` on a layer, and what it leaves there."""
-    left = [n for n in (*vars(layer), *layer._buffers, *layer._sub_layers) if not n.startswith("_")]
-    return f"forward leaves no {name!r} on {type(layer).__name__}; {suggestion(name, left)}"
+    """Return a message that `forward` sets no attribute `name` on a layer, with the nearest names."""
+    attributes = [n for n in (*vars(layer), *layer._buffers, *layer._sub_layers) if not n.startswith("_")]
+    return f"forward leaves no {name!r} on {type(layer).__name__}; {suggestion(name, attributes)}"

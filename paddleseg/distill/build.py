@@ -1,4 +1,4 @@
-"""From the configs of a student and its teachers to the step that distils."""
+"""From the configs of a student and its teachers to the step of their distillation."""
 
 import paddle
 
@@ -8,7 +8,7 @@ from paddleseg.cvlibs import SegBuilder, manager
 from paddleseg.cvlibs.config import as_yaml
 from paddleseg.datasets.loading import stack
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
-from paddleseg.distill.declared import declared_taps
+from paddleseg.distill.features import declared_taps
 from paddleseg.distill.list_taps import find_taps, table
 from paddleseg.distill.outputs import counterparts
 from paddleseg.distill.plan import make_plan
@@ -24,7 +24,7 @@ from paddleseg.utils.logger import logger
 
 
 def build_step(builder, teacher_cfgs, options):
-    """Build student and teachers, try them on some images, and return the `DistillStep`.
+    """Build student and teachers, run them once on some images, and return the `DistillStep`.
 
     Args:
         builder: the student's `SegBuilder`.
@@ -32,17 +32,16 @@ def build_step(builder, teacher_cfgs, options):
         options: `DistillOptions`.
 
     Raises:
-        UserError: a declaration names something that the models do not have, or that does not fit; a teacher
-            has no weights; or features are to be distilled by a static graph, and Paddle is 2.
+        UserError: a declaration names something that the models do not have, or does not fit them; or
+            features are to be distilled in a static graph under Paddle 2.
     """
-    check_teacher_weights(teacher_cfgs, options)
     plan = make_plan(builder.cfg, options.distill_config, len(teacher_cfgs))
     _check_static(plan, options)
     for k, cfg in enumerate(teacher_cfgs):
         logger.info(f"teacher {k}: {cfg.model_type} of {cfg.path}")
         if options.log_config:
             logger.info(f"model of teacher {k}:\n{as_yaml(cfg['model'])}")
-    step = _step(builder, teacher_cfgs, plan, options)
+    step = _models_to_step(builder, teacher_cfgs, plan, options)
     step.engines = choose_engines(
         step.teachers,
         images_of_a_batch(builder, options.seed),
@@ -56,67 +55,62 @@ def build_step(builder, teacher_cfgs, options):
 
 
 def check_teacher_weights(teacher_cfgs, options):
-    """Raise `UserError` for a teacher without weights, unless the options insist on one."""
+    """Raise `UserError` for a teacher without weights, unless the options allow it."""
     for cfg in teacher_cfgs:
         has_own = getattr(manager.MODELS[cfg.model_type], "teacher_only", False)
         if not (has_own or cfg.pretrained or options.allow_random_teacher):
             raise UserError(
                 f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the "
-                f"teacher's model.pdparams (in the file or by --teacher_opts model.pretrained=PATH), or "
-                f"insist with allow_random_teacher"
+                f"teacher's model.pdparams (in the file or by teacher_opts model.pretrained=PATH), or set "
+                f"allow_random_teacher"
             )
 
 
 def _check_static(plan, options):
     if options.to_static_training and plan.features and int(paddle.__version__.split(".")[0]) < 3:
         raise UserError(
-            f"to_static_training with features to distil needs Paddle 3: in the graphs of Paddle "
-            f"{paddle.__version__} a tensor that forward leaves on a layer is another one; train without "
+            f"to_static_training with features to distil needs Paddle 3: in a static graph of Paddle "
+            f"{paddle.__version__}, a tensor that forward leaves on a layer cannot be read; train without "
             f"to_static_training"
         )
 
 
-def _step(builder, teacher_cfgs, plan, options):
+def _models_to_step(builder, teacher_cfgs, plan, options):
     cfg = builder.cfg
-    # The student first: its weights are then those of plain training with the same seed.
+    # The student comes first, so that it has the initial weights of plain training with the same seed.
     student = parallel.with_sync_batch_norm(builder.model)
     taps = Taps(student, "student", plan.student_adaptor, declared_taps(plan.features, "student"))
-    teachers = [
-        Teacher(
-            teacher_model(teacher_cfg, cfg),
-            plan.teacher_adaptor if k == 0 else None,
-            declared_taps(plan.features, "teacher", k),
-            teacher_cfg,
-        )
-        for k, teacher_cfg in enumerate(teacher_cfgs)
-    ]
+    teachers = []
+    for k, teacher_cfg in enumerate(teacher_cfgs):
+        adaptor = plan.teacher_adaptor if k == 0 else None
+        declared = declared_taps(plan.features, "teacher", k)
+        teachers.append(Teacher(teacher_model(teacher_cfg, cfg), adaptor, declared, teacher_cfg))
     if builder.distill_loss is None and not plan.features:
         logger.warning("neither distill_loss nor feature losses: the teacher has no effect")
-    seen = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at)
+    observed = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at)
     if builder.distill_loss is not None:
-        _check_logits(builder, seen)
-    losses = feature_losses(plan.features, seen, cfg.num_classes, cfg.ignore_index)
-    losses = [parallel.with_sync_batch_norm(loss) for loss in losses]
+        _check_logits(builder, observed)
+    losses = feature_losses(plan.features, observed, cfg.num_classes, cfg.ignore_index)
     net = DistillNet(
         student,
         taps,
         builder.loss,
         builder.distill_loss,
-        losses,
+        [parallel.with_sync_batch_norm(loss) for loss in losses],
         cfg.logits_at,
         options.to_static_training,
     )
-    weighting = None if builder.distill_loss is None else plan.weighting
-    return DistillStep(
-        net, Teachers(teachers, weighting, cfg.ignore_index, cfg.logits_at), plan, cfg.unlabeled_per_batch
-    )
+    weighting = None if builder.distill_loss is None else cfg.teacher_weighting
+    joined = Teachers(teachers, weighting, cfg.ignore_index, cfg.logits_at)
+    return DistillStep(net, joined, cfg.unlabeled_per_batch, options.distill_config)
 
 
 def teacher_model(cfg, student_cfg):
-    """Return the model of a teacher's `Config`; a model that must know how images are normalised is told.
+    """Return the model of a teacher's `Config`; one with `normalized_by` gets the student's normalisation.
 
     Raises:
-        UserError: the model cannot be built, or the student's config states no normalisation, or two.
+        UserError: the model cannot be built, or it needs a normalisation and the student's config states
+            none, or two.
     """
     model = SegBuilder(cfg).model
     if hasattr(model, "normalized_by"):
@@ -127,20 +121,20 @@ def teacher_model(cfg, student_cfg):
     return model
 
 
-def _check_logits(builder, seen):
+def _check_logits(builder, observed):
     try:
-        check_logits(seen, builder.cfg.logits_at)
-        joined = counterparts(*(logits for logits, _ in seen.teachers))
-        check_loss_count(builder.distill_loss["types"], counterparts(seen.student[0], joined))
+        check_logits(observed, builder.cfg.logits_at)
+        joined = counterparts(*(logits for logits, _ in observed.teachers))
+        check_loss_count(builder.distill_loss["types"], counterparts(observed.student[0], joined))
     except UserError as error:
         raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
 
 
 def first_batch(builder, seed):
-    """Return up to two of the first training samples, as the step is given them."""
+    """Return up to two of the first training samples, as a batch for the step."""
     unlabeled = builder.cfg.unlabeled_per_batch == builder.cfg.batch_size
     dataset = builder.unlabeled_dataset if unlabeled else builder.train_dataset
-    # Any samples will do here; the training judges samples that cannot be read.
+    # Any samples will do here; the training itself limits how many may be unreadable.
     samples = ReplacedSamples(SeededSamples(dataset, seed, labeled=not unlabeled), seed, len(dataset))
     count = min(2, builder.cfg.batch_size, len(samples))
     if count == 0:
@@ -150,7 +144,7 @@ def first_batch(builder, seed):
 
 
 def images_of_a_batch(builder, seed):
-    """Return N x C x H x W of the training's batch size, made of the images of `first_batch`."""
+    """Return the images of `first_batch`, repeated to the training's batch size: N x C x H x W."""
     images = first_batch(builder, seed)["img"]
     copies = -(-builder.cfg.batch_size // images.shape[0])
     return paddle.concat([images] * copies)[: builder.cfg.batch_size]
@@ -159,20 +153,19 @@ def images_of_a_batch(builder, seed):
 def taps_table(builder, teacher_cfgs, seed):
     """Return the taps of student and teachers, with their shapes for one training image, as text."""
     image = first_batch(builder, seed)["img"][:1]
-    configs = [builder.cfg, *teacher_cfgs]
-    for cfg in configs:
+    for cfg in (builder.cfg, *teacher_cfgs):
         cfg.without_weights()
-    models = [builder.model, *(teacher_model(cfg, builder.cfg) for cfg in teacher_cfgs)]
-    roles = [
-        "student",
-        *(f"teacher {k}" if len(teacher_cfgs) > 1 else "teacher" for k in range(len(teacher_cfgs))),
-    ]
+    models = [("student", builder.cfg, builder.model)]
+    for k, cfg in enumerate(teacher_cfgs):
+        role = "teacher" if len(teacher_cfgs) == 1 else f"teacher {k}"
+        models.append((role, cfg, teacher_model(cfg, builder.cfg)))
     size = " x ".join(str(n) for n in image.shape)
-    listed = [
-        (
-            f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:",
-            find_taps(model, image, role == roles[0]),
-        )
-        for role, cfg, model in zip(roles, configs, models)
-    ]
-    return table(listed)
+    return table(
+        [
+            (
+                f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:",
+                find_taps(model, image, training=role == "student"),
+            )
+            for role, cfg, model in models
+        ]
+    )

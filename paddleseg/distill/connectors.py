@@ -1,8 +1,8 @@
-"""Connectors: what brings a student's feature to the channels of a teacher's, trained with the student.
+"""Connectors: layers, trained with the student, that bring its features to a teacher's number of channels.
 
-A connector is made with the channels of both, `Connector(student_channels, teacher_channels, ...)`, and maps
-N x student_channels x H x W to N x teacher_channels x H x W. One of one's own is registered by
-`@manager.CONNECTORS.add_component`. Connectors are no part of the student: `model.pdparams` is without them.
+`Connector(student_channels, teacher_channels, ...)` maps N x student_channels x H x W to N x teacher_channels
+x H x W. Users register their own by `@manager.CONNECTORS.add_component`. Connectors are not part of the
+student: `model.pdparams` does not hold them.
 """
 
 from typing import Optional
@@ -16,7 +16,7 @@ from paddleseg.errors import UserError
 def _conv(in_channels, out_channels, kernel_size=1, bias=True):
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise UserError(
-            f"kernel_size must be odd, such as 1 or 3, so that height and width stay; not {kernel_size}"
+            f"kernel_size must be odd, such as 1 or 3, to keep height and width; not {kernel_size}"
         )
     return nn.Conv2D(
         in_channels,
@@ -33,7 +33,7 @@ class ConvConnector(nn.Layer):
     """A convolution with bias: the regressor of FitNets (Romero et al., https://arxiv.org/abs/1412.6550).
 
     Args:
-        student_channels, teacher_channels: channels of its input and of its output.
+        student_channels, teacher_channels: channels of the input and of the output.
         kernel_size: odd. Default 1.
 
     Raises:
@@ -51,10 +51,10 @@ class ConvConnector(nn.Layer):
 
 @manager.CONNECTORS.add_component
 class ConvBNConnector(nn.Layer):
-    """A convolution and batch norm, whose output may have either sign; of 1 x 1, it is what `auto` takes.
+    """A convolution and batch norm, without ReLU; `connector: auto` takes the one of 1 x 1.
 
     Args:
-        student_channels, teacher_channels: channels of its input and of its output.
+        student_channels, teacher_channels: channels of the input and of the output.
         kernel_size: odd. Default 1.
 
     Raises:
@@ -73,11 +73,11 @@ class ConvBNConnector(nn.Layer):
 
 @manager.CONNECTORS.add_component
 class MLPConnector(nn.Layer):
-    """Two linear maps of the channels with a ReLU between them, the same at every position.
+    """Two 1 x 1 convolutions with a ReLU between them.
 
     Args:
-        student_channels, teacher_channels: channels of its input and of its output.
-        hidden_channels: channels between the two; as many as the teacher's if None. Default None.
+        student_channels, teacher_channels: channels of the input and of the output.
+        hidden_channels: channels between the two maps; None for the teacher's number. Default None.
 
     Raises:
         UserError: `hidden_channels` is below 1.

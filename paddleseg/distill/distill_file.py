@@ -3,8 +3,8 @@
 import importlib.util
 import os
 
-from paddleseg.distill.adaptor import AdaptorBase, told
-from paddleseg.distill.declared import Feature
+from paddleseg.distill.adaptor import AdaptorBase, describe_error
+from paddleseg.distill.features import Feature
 from paddleseg.errors import UserError, suggestion
 from paddleseg.utils.signature import is_weight
 
@@ -27,15 +27,15 @@ def load_distill_file(path):
         (student's adaptor class, teacher's adaptor class, list of `Feature`).
 
     Raises:
-        UserError: there is no such file, a function is missing, or what it returns is not of the form.
+        UserError: the file or a function in it is missing, or a function returns something else.
     """
     if not os.path.isfile(path):
-        raise UserError(f"--distill_config: there is no file {path}")
+        raise UserError(f"distill_config: there is no file {path}")
     module = _run(path)
-    returned = _call(module, "prepare_distill_adaptor", path)
-    if not (isinstance(returned, (tuple, list)) and len(returned) == 2):
+    adaptors = _call(module, "prepare_distill_adaptor", path)
+    if not (isinstance(adaptors, (tuple, list)) and len(adaptors) == 2):
         raise UserError(f"{path}: prepare_distill_adaptor() must return two classes, student and teacher")
-    for adaptor in returned:
+    for adaptor in adaptors:
         if not (isinstance(adaptor, type) and hasattr(adaptor, "mapping_layers")):
             raise UserError(
                 f"{path}: prepare_distill_adaptor() returned {adaptor!r}, which is no class derived from "
@@ -43,74 +43,74 @@ def load_distill_file(path):
             )
         if adaptor.mapping_layers is AdaptorBase.mapping_layers:
             raise UserError(f"{path}: the class {adaptor.__name__} must define mapping_layers()")
-    features = check_features(_call(module, "prepare_distill_config", path), path)
-    return (*returned, [as_feature(feature, path, i) for i, feature in enumerate(features)])
+    items = check_features(_call(module, "prepare_distill_config", path), path)
+    return (*adaptors, [as_feature(item, path, i) for i, item in enumerate(items)])
 
 
-def as_feature(feature, path, i):
-    """Return item `i` of `prepare_distill_config()`, checked, as a `Feature`; other keys are the loss's."""
+def as_feature(item, path, i):
+    """Return item `i` of `prepare_distill_config()`, checked, as a `Feature`; further keys are the loss's."""
     return Feature(
-        student=f"{feature['feature_type']}_{feature['s_feature_idx']}",
-        teacher=f"{feature['feature_type']}_{feature['t_feature_idx']}",
-        loss={**{k: v for k, v in feature.items() if k not in KEYS}, "type": feature["loss_function"]},
+        student=f"{item['feature_type']}_{item['s_feature_idx']}",
+        teacher=f"{item['feature_type']}_{item['t_feature_idx']}",
+        loss={**{k: v for k, v in item.items() if k not in KEYS}, "type": item["loss_function"]},
         place=lambda *keys: f"{path}: prepare_distill_config(), item {i}",
-        weight=feature["weight"],
+        weight=item["weight"],
     )
 
 
-def check_features(features, path):
-    """Return the feature dicts as a list, after checking keys and types; `{}` and `[]` are none.
+def check_features(items, path):
+    """Return the items as a list of dicts, after checking keys and types.
 
     Args:
-        features: what `prepare_distill_config()` returned: a list of dicts, or one dict.
+        items: what `prepare_distill_config()` returned: a list of dicts, or one dict; `{}` and `[]` are none.
         path: the file, for messages.
 
     Raises:
-        UserError: all that is wrong with them, in one message.
+        UserError: all mistakes in them, in one message.
     """
-    features = [features] if isinstance(features, dict) and features else features or []
-    if not isinstance(features, (list, tuple)):
-        raise UserError(f"{path}: prepare_distill_config() must return a list of dicts, not {features!r}")
-    problems = []
-    for i, feature in enumerate(features):
-        if not isinstance(feature, dict):
-            problems.append(f"item {i}: must be a dict, not {feature!r}")
-            continue
-        problems += [f"item {i}: {problem}" for problem in _problems(feature)]
+    items = [items] if isinstance(items, dict) and items else items or []
+    if not isinstance(items, (list, tuple)):
+        raise UserError(f"{path}: prepare_distill_config() must return a list of dicts, not {items!r}")
+    problems = [f"item {i}: {problem}" for i, item in enumerate(items) for problem in _problems(item)]
     if problems:
         raise UserError("\n  ".join([f"{path}: prepare_distill_config():", *problems]))
-    return list(features)
+    return list(items)
 
 
-def _problems(feature):
+def _problems(item):
+    """Return what is wrong with one item, a list of texts."""
+    if not isinstance(item, dict):
+        return [f"must be a dict, not {item!r}"]
     problems = []
     for key, kind in KEYS.items():
-        if key not in feature:
-            close = [k for k in feature if k not in KEYS]
-            problems.append(f"the key {key!r} is missing" + (f"; {suggestion(key, close)}" if close else ""))
-        elif not isinstance(feature[key], kind) or isinstance(feature[key], bool):
-            names = {str: "text", int: "a whole number"}
-            problems.append(f"{key!r} must be {names.get(kind, 'a number')}, not {feature[key]!r}")
-        elif key == "weight" and not is_weight(feature[key]):
-            problems.append(f"'weight' must be a finite number of 0 or above, not {feature[key]!r}")
+        if key not in item:
+            others = [k for k in item if k not in KEYS]
+            problems.append(
+                f"the key {key!r} is missing" + (f"; {suggestion(key, others)}" if others else "")
+            )
+        elif not isinstance(item[key], kind) or isinstance(item[key], bool):
+            expected = {str: "text", int: "a whole number"}.get(kind, "a number")
+            problems.append(f"{key!r} must be {expected}, not {item[key]!r}")
+        elif key == "weight" and not is_weight(item[key]):
+            problems.append(f"'weight' must be a finite number of 0 or above, not {item[key]!r}")
     return problems
 
 
 def _run(path):
-    with open(path, "rb") as file:  # what its encoding is, is for Python to judge
+    with open(path, "rb") as file:  # in bytes: Python itself finds out the encoding
         if b"paddleslim" in file.read():
-            _lend_adaptor_base()
+            _add_adaptor_base_to_paddleslim()
     spec = importlib.util.spec_from_file_location("distill_config", path)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # it is the user's file: what is wrong there is theirs to mend
-        raise UserError(f"{path} cannot be imported: {told(error)}") from error
+    except Exception as error:  # whatever the user's file raises, the user can mend
+        raise UserError(f"{path} cannot be imported: {describe_error(error)}") from error
     return module
 
 
-def _lend_adaptor_base():
-    """Let `from paddleslim.dygraph.dist import AdaptorBase` work; released PaddleSlims have lost it."""
+def _add_adaptor_base_to_paddleslim():
+    """Let `from paddleslim.dygraph.dist import AdaptorBase` work; released PaddleSlims no longer have it."""
     import paddleslim.dygraph.dist as dist
 
     if not hasattr(dist, "AdaptorBase"):
@@ -124,4 +124,4 @@ def _call(module, name, path):
     try:
         return function()
     except Exception as error:
-        raise UserError(f"{path}: {name}() fails: {told(error)}") from error
+        raise UserError(f"{path}: {name}() fails: {describe_error(error)}") from error

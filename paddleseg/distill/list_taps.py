@@ -1,4 +1,4 @@
-"""What there is to tap: every tensor that a model's layers take and give, or that `forward` leaves on it."""
+"""Lists all taps of a model: the inputs and outputs of its layers, and the attributes that `forward` sets."""
 
 import itertools
 import string
@@ -10,14 +10,12 @@ from paddleseg.distill.taps import Tap
 
 @paddle.no_grad()
 def find_taps(model, images, training=False):
-    """Return [(`Tap`, shape)] of a model in the order in which a forward pass comes to them.
-
-    The attributes follow at the end.
+    """Return [(`Tap`, shape)] of a model in the order of a forward pass, attributes at the end.
 
     Args:
-        model: a `paddle.nn.Layer`; it is put into the mode that is asked for.
+        model: a `paddle.nn.Layer`; it stays in the mode in which it is run.
         images: float32 N x 3 x H x W.
-        training: whether that is training mode, as of a student, some of whose layers may run then alone.
+        training: whether to run it in training mode, as a student: some layers run only then. Default False.
     """
     (model.train if training else model.eval)()
     found, hooks = [], []
@@ -42,7 +40,7 @@ def find_taps(model, images, training=False):
 
 
 def _attributes(model):
-    """Yield (dotted name, value) of what stands on a model's layers beside parameters and layers."""
+    """Yield (dotted name, value) of the public attributes of layers, except parameters and layers."""
     for prefix, layer in model.named_sublayers(include_self=True):
         # A tensor that `forward` assigns becomes a buffer.
         for name, value in (*vars(layer).items(), *layer._buffers.items()):
@@ -63,11 +61,12 @@ def _shapes(kind, name, value):
 
 
 def table(models):
-    """Return the text that `--list_taps` prints.
+    """Return the taps of all models as the text that `--list_taps` prints.
+
+    Each shape that occurs in the student and in a teacher is marked with a letter of its own.
 
     Args:
-        models: [(heading, what `find_taps` returned)], the student first. A shape that the student shares
-            with a teacher bears a letter, the same wherever it occurs.
+        models: [(heading, [(`Tap`, shape), ...])], the student first.
     """
     student, *teachers = [[tuple(shape) for _, shape in taps] for _, taps in models]
     shared = set(student) & set(itertools.chain(*teachers))
@@ -86,7 +85,7 @@ def _rows(taps, letters):
     for tap, shape in taps:
         beside = Tap("input_of", tap.name) if tap.kind == "output_of" and tap.index is None else None
         if tap.kind == "input_of" and tap.index is None and Tap("output_of", tap.name) in shapes:
-            continue  # it stands beside that layer's output
+            continue  # it is in the row of that layer's output
         columns = [_marked(shapes.get(beside), letters), _marked(shape, letters)]
         yield f"  {columns[0]:<26} {columns[1]:<26} {tap}"
 

@@ -1,4 +1,4 @@
-"""A model's logits at both of their sizes, and which outputs of several models are counterparts."""
+"""A model's logits at the head's and the image's size, and which outputs of several models correspond."""
 
 import paddle.nn.functional as F
 
@@ -7,14 +7,15 @@ from paddleseg.models.base import SegmentationModel
 
 
 def head_logits(model, images, whole=False):
-    """Return the list of logits of images N x 3 x H x W, each at the size at which the head gives it.
+    """Return the list of logits of images, each at the size at which the head gives it.
 
-    That is before the last upsampling of a `SegmentationModel`; any other model's outputs are as they are.
+    That is before the last upsampling of a `SegmentationModel`. Any other model's outputs are returned as
+    they are.
 
     Args:
         model: a `paddle.nn.Layer`.
-        images: float32.
-        whole: whether to run all of `forward`, by which it also leaves on the model what it leaves there.
+        images: float32 N x 3 x H x W.
+        whole: whether to run all of `forward`, so that it leaves its attributes on the model. Default False.
     """
     if not _has_head(model):
         return output_list(model(images))
@@ -24,28 +25,28 @@ def head_logits(model, images, whole=False):
 
 
 def left_at_head(model, outputs):
-    """Return what `head_logits` would give of a model whose forward pass has just returned `outputs`."""
+    """Return the `head_logits` of a model whose forward pass has just returned `outputs`."""
     return list(model.head_logit_list) if _has_head(model) else output_list(outputs)
 
 
 def upsampled(model, logits, size):
-    """Return what `model(images)` gives of images of `size`, (H, W), from their `head_logits`, as a list."""
+    """Return, from `head_logits`, the list that the model gives for images of `size`, (H, W)."""
     return model.upsampled(logits, size) if _has_head(model) else list(logits)
 
 
 def _has_head(model):
-    # What a derived class's own `forward` does with the logits, none but itself knows.
+    # A derived class with a `forward` of its own may do anything with the logits.
     return isinstance(model, SegmentationModel) and type(model).forward is SegmentationModel.forward
 
 
 def counterparts(*models):
-    """Return [(output of each model), ...] of what may be compared or joined, the main outputs first.
+    """Return [(output of each model), ...]: the outputs that are compared or joined, the main ones first.
 
-    Each output has its counterparts where all models give as many. Otherwise the auxiliary ones have none (a
-    model may lack them, or give them in training alone), and the main outputs stand by themselves.
+    Models with equally many outputs correspond output by output. Otherwise only the main outputs correspond:
+    a model may lack auxiliary outputs, or give them in training only.
 
     Args:
-        *models: lists of logits, the main ones first.
+        *models: a list of logits of each model, the main ones first.
     """
     if len({len(outputs) for outputs in models}) > 1:
         return [tuple(outputs[0] for outputs in models)]
@@ -53,7 +54,7 @@ def counterparts(*models):
 
 
 def smallest_size(*shapes):
-    """Return the smallest (height, width) of maps N x C x H x W; None if they agree, or are no maps."""
+    """Return the smallest (height, width) of maps N x C x H x W; None if all agree, or one is no map."""
     if any(len(shape) != 4 for shape in shapes) or all(shape[2:] == shapes[0][2:] for shape in shapes):
         return None
     return [min(lengths) for lengths in zip(*(shape[2:] for shape in shapes))]
@@ -68,3 +69,12 @@ def at_smallest(*tensors):
         else F.interpolate(tensor, size, mode="bilinear", align_corners=False)
         for tensor in tensors
     )
+
+
+def resize_message(student_shape, teacher_shape, teacher="teacher"):
+    """Return a line for the log on how `at_smallest` resizes two maps; None where it does not."""
+    size = smallest_size(student_shape, teacher_shape)
+    if size is None:
+        return None
+    student, other, smallest = (f"{h} x {w}" for h, w in (student_shape[2:], teacher_shape[2:], size))
+    return f"the student's {student} and the {teacher}'s {other} are resized bilinearly to {smallest}"

@@ -3,31 +3,25 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from paddleseg.distill.declared import features_of_config
 from paddleseg.distill.distill_file import load_distill_file
-from paddleseg.distill.features import check_batch_size
+from paddleseg.distill.feature_loss import check_batch_size
+from paddleseg.distill.features import features_of_config
 from paddleseg.errors import UserError, counted
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be distilled, and how several teachers are joined.
+    """Which tensors are distilled.
 
     Attributes:
-        student_adaptor, teacher_adaptor: classes derived from `AdaptorBase`, or None; the latter is of the
-            first teacher.
-        features: list of `Feature`, of the distill_config.py and of the config.
-        weighting: how several teachers' logits are joined, "mean" or "confidence".
-        distill_file: the path of the distill_config.py, None without one.
-        file_has_features: whether that file declares features.
+        student_adaptor, teacher_adaptor: classes derived from `AdaptorBase`, or None; the second one is the
+            adaptor of the first teacher.
+        features: list of `Feature`, those of the distill_config.py before those of the config.
     """
 
     student_adaptor: Optional[type]
     teacher_adaptor: Optional[type]
     features: list
-    weighting: str
-    distill_file: Optional[str]
-    file_has_features: bool
 
 
 def make_plan(cfg, distill_file, num_teachers):
@@ -39,12 +33,12 @@ def make_plan(cfg, distill_file, num_teachers):
         num_teachers: the number of teachers.
 
     Raises:
-        UserError: the file is not of its form, a teacher is named that does not exist, a teacher is of no
-            use, or a batch is too small for a loss.
+        UserError: the file is malformed, a feature names a teacher that does not exist, a teacher is used by
+            no loss, or a batch is too small for a loss.
     """
     declared = (None, None, []) if distill_file is None else load_distill_file(distill_file)
-    student_adaptor, teacher_adaptor, from_file = declared
-    features = [*from_file, *features_of_config(cfg)]
+    student_adaptor, teacher_adaptor, features_of_file = declared
+    features = [*features_of_file, *features_of_config(cfg)]
     for feature in features:
         if feature.teacher_index >= num_teachers:
             raise UserError(
@@ -54,8 +48,7 @@ def make_plan(cfg, distill_file, num_teachers):
     _check_weighting(cfg, num_teachers)
     _check_use(cfg, features, num_teachers)
     check_batch_size(features, cfg.batch_size)
-    weighting = cfg.teacher_weighting
-    return Plan(student_adaptor, teacher_adaptor, features, weighting, distill_file, bool(from_file))
+    return Plan(student_adaptor, teacher_adaptor, features)
 
 
 def _check_weighting(cfg, num_teachers):
@@ -69,7 +62,7 @@ def _check_weighting(cfg, num_teachers):
 
 
 def _check_use(cfg, features, num_teachers):
-    """Raise `UserError` where there is no loss to train by, or a teacher that no loss asks."""
+    """Raise `UserError` where there is no loss at all, or a teacher that no loss uses."""
     if cfg.get("distill_loss"):
         return
     if not features and cfg.unlabeled_per_batch == cfg.batch_size:
@@ -77,10 +70,9 @@ def _check_use(cfg, features, num_teachers):
             f"{cfg.place('distill', 'unlabeled_share')}: without labels, distill_loss and feature losses "
             f"there is nothing to train by"
         )
-    asked = {feature.teacher_index for feature in features}
-    idle = [k for k in range(num_teachers) if k not in asked]
-    if features and idle:
+    unused = sorted(set(range(num_teachers)) - {feature.teacher_index for feature in features})
+    if features and unused:
         raise UserError(
-            f"teacher {idle[0]} has no use: there is no distill_loss, and no entry of "
+            f"teacher {unused[0]} has no use: there is no distill_loss, and no entry of "
             f"{cfg.place('distill', 'features')} has that teacher_index"
         )

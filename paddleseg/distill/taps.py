@@ -1,4 +1,4 @@
-"""Taps: where in a model the tensors to distil are found, and what fetches them after each forward pass."""
+"""Taps: where in a model the tensors to distil are found, and what reads them after each forward pass."""
 
 import copy
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Tap:
     """A place in a model where a tensor is found.
 
     Args:
-        kind: "output_of" or "input_of" a sublayer, or "attr", which `forward` leaves on the model.
-        name: the sublayer's or attribute's dotted name.
-        index: which item, where a list of tensors is found; None where it is one tensor.
+        kind: "output_of" or "input_of" a sublayer, or "attr", an attribute that `forward` sets.
+        name: the dotted name of the sublayer or attribute.
+        index: the item of a list of tensors; None where the place holds one tensor. Default None.
     """
 
     kind: str
@@ -25,7 +25,7 @@ class Tap:
     index: Optional[int] = None
 
     def __str__(self):
-        """Return it as a config says it."""
+        """Return the tap as it is written in a config."""
         if self.kind == "output_of" and self.index is None:
             return self.name
         index = "" if self.index is None else f", index: {self.index}"
@@ -33,39 +33,40 @@ class Tap:
 
     @property
     def label(self):
-        """What the log calls it, without the signs that stand between the figures of a log line."""
+        """The name in the log, without the signs that separate the figures of a log line."""
         kind = "_input" if self.kind == "input_of" else ""
         index = "" if self.index is None else f"_{self.index}"
         return f"{self.name}{kind}{index}"
 
 
 class Taps:
-    """The tensors at some places of a model, after each of its forward passes.
+    """Reads the tensors at some places of a model after each forward pass.
 
-    Of a layer that runs several times in one pass, its last call is meant.
+    Of a layer that runs several times in one pass, the last call counts.
 
     Args:
         model: the layer itself, not its data-parallel wrapper.
         role: "student" or "teacher", for messages.
         adaptor_class: a class derived from `AdaptorBase`, whose names are taps as well; None for none.
-        declared: pairs (`Tap`, where it was written).
+            Default None.
+        declared: pairs (`Tap`, where it is written). Default none.
 
     Attributes:
-        of_forward: whether some may be what the model's own `forward` leaves, and not a sublayer's; an
-            adaptor's tensors are, and whether it has any is known after the first pass.
+        of_forward: whether some tensors are set by the model's own `forward`, and not by a sublayer's. With
+            an adaptor this is True until the first pass shows whether the adaptor names any.
 
     Raises:
-        UserError: the model has no sublayer of a name; the nearest ones are told.
+        UserError: the model has no sublayer of that name; the message names the nearest ones.
     """
 
     def __init__(self, model, role, adaptor_class=None, declared=()):
         self._model = model
-        self._asked = role, adaptor_class, declared
+        self._arguments = role, adaptor_class, declared
         self._adaptor = None if adaptor_class is None else AdaptorMapping(adaptor_class, model, role)
-        # By name from the adaptor, by Tap from the config: the two never meet.
+        # The keys are names of the adaptor and `Tap`s of the config, so the two cannot collide.
         self._taps = {}
         self._where = {}
-        self._found = {}
+        self._tensors = {}
         self._hooks = []
         for name, layer_name in self._adaptor.layers().items() if self._adaptor else ():
             self._add(name, Tap("output_of", layer_name), self._adaptor.where(name))
@@ -74,25 +75,23 @@ class Taps:
                 self._add(tap, tap, where)
         self._has_attributes = any(tap.kind == "attr" for tap in self._taps.values())
         self.of_forward = self._has_attributes or self._adaptor is not None
-        self._hook()
+        self._register_hooks()
 
     def read(self):
-        """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and let go of them.
+        """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and hold them no longer.
 
         Raises:
-            UserError: a tensor that `forward` does not leave on the model, a layer that it does not run,
-                or something that is no tensor.
+            UserError: `forward` does not set an attribute or does not run a layer, or what is found is no
+                tensor.
         """
-        found, self._found = self._found, {}
+        outputs, self._tensors = self._tensors, {}
         tensors = {}
         for key, tap in self._taps.items():
-            if tap.kind == "attr":
-                value = self._attribute(tap, self._where[key])
-            elif key in found:
-                value = found[key]
-            else:
-                raise UserError(f"{self._where[key]}: the model's forward does not run {tap.name!r}")
-            tensors[key] = one_tensor(value, tap.index, self._where[key])
+            where = self._where[key]
+            if tap.kind != "attr" and key not in outputs:
+                raise UserError(f"{where}: the model's forward does not run {tap.name!r}")
+            value = self._attribute(tap.name, where) if tap.kind == "attr" else outputs[key]
+            tensors[key] = one_tensor(value, tap.index, where)
         named = self._adaptor.tensors() if self._adaptor else {}
         self.of_forward = self._has_attributes or bool(named)
         for name, value in named.items():
@@ -100,8 +99,8 @@ class Taps:
         return tensors
 
     def clear(self):
-        """Let go of the tensors of forward passes that nobody has read, such as an evaluation's."""
-        self._found = {}
+        """Drop the tensors of forward passes that were not read, such as those of an evaluation."""
+        self._tensors = {}
 
     def of_copy(self):
         """Return (a copy of the model, the same `Taps` of the copy)."""
@@ -111,40 +110,37 @@ class Taps:
         try:
             model = copy.deepcopy(self._model)
         finally:
-            self._hook()
-        return model, Taps(model, *self._asked)
+            self._register_hooks()
+        return model, Taps(model, *self._arguments)
 
     def _add(self, key, tap, where):
         self._taps[key], self._where[key] = tap, where
-        if tap.kind == "attr":
-            return  # there after a forward pass at the earliest
         layers = dict(self._model.named_sublayers())
-        if tap.name not in layers:
+        if tap.kind != "attr" and tap.name not in layers:  # attributes exist only after a forward pass
             raise UserError(
                 f"{where}: {type(self._model).__name__} has no sublayer {tap.name!r}; "
                 f"{suggestion(tap.name, layers)}"
             )
 
-    def _hook(self):
+    def _register_hooks(self):
         layers = dict(self._model.named_sublayers())
         for key, tap in self._taps.items():
-            if tap.kind == "attr":
-                continue
-            self._hooks.append(self._hook_of(layers[tap.name], tap.kind, key))
+            if tap.kind != "attr":
+                self._hooks.append(self._register_hook(layers[tap.name], tap.kind, key))
 
-    def _hook_of(self, layer, kind, key):
+    def _register_hook(self, layer, kind, key):
         if kind == "input_of":
             return layer.register_forward_pre_hook(
-                lambda _, inputs: self._keep(key, inputs[0] if inputs else None)
+                lambda _, inputs: self._store(key, inputs[0] if inputs else None)
             )
-        return layer.register_forward_post_hook(lambda _, inputs, output: self._keep(key, output))
+        return layer.register_forward_post_hook(lambda _, inputs, output: self._store(key, output))
 
-    def _keep(self, key, value):
-        self._found[key] = value
+    def _store(self, key, value):
+        self._tensors[key] = value
 
-    def _attribute(self, tap, where):
+    def _attribute(self, dotted_name, where):
         owner = self._model
-        for name in tap.name.split("."):
+        for name in dotted_name.split("."):
             if not hasattr(owner, name):
                 raise UserError(f"{where}: {missing(name, owner)}")
             owner = getattr(owner, name)
@@ -152,7 +148,12 @@ class Taps:
 
 
 def one_tensor(value, index, where):
-    """Return what was found, or one item of it, as a tensor; a list of one counts as its item.
+    """Return a value, or one item of it, as a tensor; a list of one item counts as that item.
+
+    Args:
+        value: a tensor or a list of tensors.
+        index: the item of the list; None for none.
+        where: where the tap is written, for messages.
 
     Raises:
         UserError: it is no tensor, or has no such item.
@@ -165,7 +166,7 @@ def one_tensor(value, index, where):
         value = value[index]
     elif isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
-    if not paddle.is_tensor(value):  # also one of a static graph
+    if not paddle.is_tensor(value):  # true for a tensor of a static graph, too
         kind = f"a list of {len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
         raise UserError(f"{where}: {kind} instead of one tensor; name one of its items")
     return value

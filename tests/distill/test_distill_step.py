@@ -5,21 +5,25 @@ import numpy as np
 import paddle
 import pytest
 import tiny
-from stepping import BATCH, Body, log_softmax, make
+from stepping import BATCH, SHAPE, Body, confidences, feature, log_softmax, make_net, make_step, section
 
-from paddleseg.distill.declared import Feature, Schedule
-from paddleseg.distill.features import FeatureLoss
-from paddleseg.distill.step import DistillNet, DistillStep
-from paddleseg.distill.taps import Taps
+from paddleseg.distill.feature_loss import FeatureLoss
+from paddleseg.distill.features import Schedule
 from paddleseg.distill.teachers.teacher import Teacher, Teachers
 from paddleseg.errors import UserError
 from paddleseg.losses import CrossEntropyLoss, KLLoss
 from paddleseg.losses.combine import output_list
 
 
+def feature_loss(loss="L2Loss", **changes):
+    return FeatureLoss(feature(loss, **changes), SHAPE, SHAPE)
+
+
 def test_the_parts_are_those_of_the_formulas(models):
     student, teacher = models
-    step = make(student, teacher, {"types": [KLLoss()], "coef": [3]}, [tiny.feature(weight=5)])
+    losses = [feature_loss("SegChannelwiseLoss", weight=5)]
+    task = section(CrossEntropyLoss(), coef=2)
+    step = make_step(student, [teacher], losses, section(KLLoss(), coef=3), loss=task)
     losses = {name: float(value) for name, value in step(BATCH).items()}
 
     s, t = (m(BATCH["img"])[0].numpy().astype("float64") for m in (student, teacher))
@@ -40,16 +44,17 @@ def test_the_parts_are_those_of_the_formulas(models):
 
 
 def test_either_kind_of_distillation_may_be_left_out(models):
-    assert set(make(*models, None, [])(BATCH)) == {"loss", "CrossEntropyLoss"}
-    features_only = make(*models, None, [tiny.feature()])(BATCH)
-    assert set(features_only) == {"loss", "CrossEntropyLoss", "hidden_0_SegChannelwiseLoss"}
-    logits_only = make(*models, {"types": [KLLoss()], "coef": [1]}, [])(BATCH)
+    student, teacher = models
+    assert set(make_step(student, [teacher])(BATCH)) == {"loss", "CrossEntropyLoss"}
+    features_only = make_step(student, [teacher], [feature_loss()])(BATCH)
+    assert set(features_only) == {"loss", "CrossEntropyLoss", "hidden_0_L2Loss"}
+    logits_only = make_step(student, [teacher], [], section(KLLoss()))(BATCH)
     assert set(logits_only) == {"loss", "CrossEntropyLoss", "KLLoss"}
 
 
 def test_every_parameter_of_the_student_and_none_of_the_teacher_gets_a_gradient(models):
     student, teacher = models
-    make(student, teacher, {"types": [KLLoss()], "coef": [1]}, [tiny.feature()])(BATCH)["loss"].backward()
+    make_step(student, [teacher], [feature_loss()], section(KLLoss()))(BATCH)["loss"].backward()
     assert all(np.abs(p.grad.numpy()).sum() > 0 for p in student.parameters() if p.ndim > 1)
     assert all(p.grad is None for p in teacher.parameters())
 
@@ -60,49 +65,39 @@ def test_a_loss_of_the_same_name_in_both_sections_counts_twice(models):
             return (student.mean() * 0 + other.astype("float32").mean() * 0) + 7.0
 
     student, teacher = models
-    loss = {"types": [Far()], "coef": [1]}
-    step = make(student, teacher, loss, [], loss)
+    step = make_step(student, [teacher], [], section(Far()), loss=section(Far()))
     losses = {name: float(value) for name, value in step(BATCH).items()}
     assert losses == {"loss": 14.0, "Far": 7.0, "distill_Far": 7.0}
 
 
-# Outputs of the student, of the teacher, and the number of losses between them that is right.
-OUTPUTS = [(1, 1, 1), (3, 3, 3), (3, 1, 1), (1, 2, 1), (3, 2, 1)]
-
-
 class MeanGap(paddle.nn.Layer):
-    """Tells which two outputs it was given: the mean difference."""
+    """The mean difference, which shows which two outputs are compared."""
 
     def forward(self, student, teacher):
         return (student - teacher).mean()
 
 
-def step_of_outputs(outputs, teacher_outputs, losses):
-    """Return a step whose models have as many outputs, and the two models."""
+# The number of outputs of the student, of the teacher, and of the pairs that are compared.
+@pytest.mark.parametrize(
+    ("outputs", "teacher_outputs", "pairs"), [(1, 1, 1), (3, 3, 3), (3, 1, 1), (1, 2, 1), (3, 2, 1)]
+)
+def test_outputs_are_compared_with_their_counterparts(outputs, teacher_outputs, pairs):
     student, teacher = tiny.TinyNet(outputs=outputs), tiny.TinyNet(outputs=teacher_outputs)
     student.eval()
-    loss = {"types": [CrossEntropyLoss()] * outputs, "coef": [1] * outputs}
-    distill_loss = {"types": [MeanGap()] * losses, "coef": [1] * losses}
-    return make(student, teacher, distill_loss, [], loss), student, teacher
 
+    def parts(count):
+        task = section(*[CrossEntropyLoss()] * outputs)
+        return make_step(student, [teacher], [], section(*[MeanGap()] * count), loss=task)(BATCH)
 
-@pytest.mark.parametrize(("outputs", "teacher_outputs", "losses"), OUTPUTS)
-def test_outputs_are_compared_with_their_counterparts(outputs, teacher_outputs, losses):
-    step, student, teacher = step_of_outputs(outputs, teacher_outputs, losses)
-    parts = step(BATCH)
-    gaps = [float(value) for name, value in parts.items() if name.startswith("MeanGap")]
-    pairs = list(zip(student.logit_list, teacher.logit_list))[:losses]
-    assert gaps == pytest.approx([float((s - t).mean()) for s, t in pairs], abs=1e-6)
-    assert sum(name.startswith("CrossEntropyLoss") for name in parts) == outputs
-
-
-@pytest.mark.parametrize(("outputs", "teacher_outputs", "losses"), OUTPUTS)
-def test_there_must_be_a_loss_for_each_two_outputs(outputs, teacher_outputs, losses):
-    step, *_ = step_of_outputs(outputs, teacher_outputs, losses + 1)
-    outputs = "1 output" if losses == 1 else f"{losses} outputs"
-    told = f"student and teacher share {outputs} and the config {losses + 1} losses for them"
-    with pytest.raises(UserError, match=told):
-        step(BATCH)
+    values = parts(pairs)
+    gaps = [float(value) for name, value in values.items() if name.startswith("MeanGap")]
+    compared = list(zip(student.logit_list, teacher.logit_list))[:pairs]
+    assert gaps == pytest.approx([float((s - t).mean()) for s, t in compared], abs=1e-6)
+    assert sum(name.startswith("CrossEntropyLoss") for name in values) == outputs
+    shared = "1 output" if pairs == 1 else f"{pairs} outputs"
+    message = f"student and teacher share {shared} and the config {pairs + 1} losses for them"
+    with pytest.raises(UserError, match=message):
+        parts(pairs + 1)
 
 
 def test_auxiliary_outputs_that_not_all_teachers_have_are_left_out(models):
@@ -120,10 +115,8 @@ def test_a_loss_that_is_no_number_is_refused(models, shape):
             return paddle.zeros(shape)
 
     student, teacher = models
-    loss = {"types": [Vector()], "coef": [1]}
-    step = make(student, teacher, None, [], loss)
     with pytest.raises(UserError, match="Vector gives a tensor of shape"):
-        step(BATCH)
+        make_step(student, [teacher], loss=section(Vector()))(BATCH)
 
 
 def test_an_output_that_is_no_tensor_is_refused():
@@ -133,66 +126,46 @@ def test_an_output_that_is_no_tensor_is_refused():
         output_list([])
 
 
-def declare(step_features, **changes):
-    """Return `Feature`s of a config, each a keyword dict, with what `changes` say."""
-    whole = {"student": "hidden_0", "teacher": "hidden_0", "place": lambda *keys: "c.yml", **changes}
-    return [Feature(**{**whole, **feature}) for feature in step_features]
-
-
 def test_what_is_trained_beside_the_student_is_one_layer(models):
     student, teacher = models
-    shape = [2, 4, 6, 5]
-    features = declare([{"loss": {"type": "L2Loss"}}, {"loss": {"type": "MemoryLoss"}}])
-    losses = [FeatureLoss(feature, shape, shape, num_classes=2) for feature in features]
-    loss = {"types": [CrossEntropyLoss()], "coef": [1]}
-    taps = Taps(student, "student", Body)
-    distill_loss = {"types": [distilling.MemoryLoss(2, 2, 2)], "coef": [1]}
-    net = DistillNet(student, taps, loss, distill_loss, losses)
-    assert set(net.extra.state_dict()) == {
-        *(f"0.loss.{key}" for key in ("conv.weight", "conv.bias", "seen")),
-        *(f"1.{key}" for key in ("conv.weight", "conv.bias", "seen")),
-    }
-    assert DistillNet(student, taps, loss, None, losses[:1]).extra is None
-    step = DistillStep(net, Teachers([Teacher(teacher, Body)]), net.extra)
+    losses = [FeatureLoss(feature(loss), SHAPE, SHAPE, num_classes=2) for loss in ("L2Loss", "MemoryLoss")]
+    step = make_step(student, [teacher], losses, section(distilling.MemoryLoss(2, 2, 2)))
+    extra = step.trained.extra
+    keys = ("conv.weight", "conv.bias", "seen")
+    assert set(extra.state_dict()) == {*(f"0.loss.{key}" for key in keys), *(f"1.{key}" for key in keys)}
+    assert make_net(student, losses[:1]).extra is None
     step(BATCH)["loss"].backward()
-    assert all(np.abs(p.grad.numpy()).sum() > 0 for p in net.extra.parameters())
-    assert not set(student.state_dict()) & set(net.extra.state_dict())
+    assert all(np.abs(p.grad.numpy()).sum() > 0 for p in extra.parameters())
+    assert not set(student.state_dict()) & set(extra.state_dict())
 
 
 def test_the_schedule_follows_the_iteration_of_the_batch(models):
     student, teacher = models
-    shape = [2, 4, 6, 5]
-    (feature,) = declare([{"loss": {"type": "L2Loss"}, "schedule": Schedule(start_iter=2, warmup_iters=2)}])
-    loss = {"types": [CrossEntropyLoss()], "coef": [1]}
-    net = DistillNet(
-        student, Taps(student, "student", Body), loss, None, [FeatureLoss(feature, shape, shape)]
-    )
-    step = DistillStep(net, Teachers([Teacher(teacher, Body)], None))
+    losses = [feature_loss(schedule=Schedule(start_iter=2, warmup_iters=2))]
+    step = make_step(student, [teacher], losses, weighting=None)
     values = [float(step({**BATCH, "iteration": i})["hidden_0_L2Loss"]) for i in (1, 2, 3, 4, 5)]
     assert values[:2] == [0, 0]
     assert values[3] == values[4] == pytest.approx(2 * values[2], rel=1e-6) != 0
 
 
-def test_a_part_that_rests_is_known_where_it_has_parameters(models):
-    student, _ = models
-    shapes = [2, 4, 6, 5], [2, 7, 6, 5]
-    taps = Taps(student, "student", Body)
-
-    def may_rest(connector, **schedule):
-        (feature,) = declare(
-            [{"loss": {"type": "RKDLoss"}, "connector": connector}], schedule=Schedule(**schedule)
-        )
-        return DistillNet(student, taps, {}, None, [FeatureLoss(feature, *shapes)]).may_rest
-
-    assert may_rest("auto", end_iter=9)
-    assert not may_rest("auto", warmup_iters=9)
-    assert not may_rest("none", end_iter=9)
-    assert not may_rest("auto", end_iter=9, end_factor=0.1)
+@pytest.mark.parametrize(
+    ("connector", "schedule", "unused"),
+    [
+        ("auto", {"end_iter": 9}, True),
+        ("auto", {"warmup_iters": 9}, False),
+        ("none", {"end_iter": 9}, False),
+        ("auto", {"end_iter": 9, "end_factor": 0.1}, False),
+    ],
+)
+def test_parameters_of_a_loss_that_is_left_out_are_unused(models, connector, schedule, unused):
+    loss = feature("RKDLoss", connector=connector, schedule=Schedule(**schedule))
+    net = make_net(models[0], [FeatureLoss(loss, SHAPE, [2, 7, 6, 5])])
+    assert net.has_unused_parameters == unused
 
 
 def test_images_without_a_label(models):
     student, teacher = models
-    step = make(student, teacher, {"types": [KLLoss()], "coef": [3]}, [tiny.feature(loss_function="L2Loss")])
+    step = make_step(student, [teacher], [feature_loss()], section(KLLoss(), coef=3))
     partly = step({**BATCH, "label": BATCH["label"][:1]})
     alone = step({"img": BATCH["img"][:1], "label": BATCH["label"][:1], "iteration": 1})
     whole = step(BATCH)
@@ -211,64 +184,47 @@ def test_several_teachers_logits_are_joined_and_features_are_their_own(models, w
     teachers = [Teacher(first, Body), Teacher(second, Body)]
     logits, features = Teachers(teachers, weighting)(BATCH["img"], BATCH["label"])
     z = np.stack([model(BATCH["img"])[0].numpy() for model in (first, second)]).astype("float64")
-    weights = np.full((2, 2, 1, 6, 5), 0.5)
-    if weighting == "confidence":
-        p = np.exp(log_softmax(z, 2))
-        true = np.take_along_axis(p, np.broadcast_to(BATCH["label"].numpy()[None, :, None], weights.shape), 2)
-        weights = true / true.sum(0)  # what the formula is for two
+    weights = 0.5 if weighting == "mean" else confidences(z, BATCH["label"].numpy())
     np.testing.assert_allclose(logits[0].numpy(), (weights * z).sum(0), rtol=1e-5, atol=1e-6)
     assert [f["hidden_0"].shape[1] for f in features] == [4, 6]
     assert logits[0].stop_gradient
 
-    (feature,) = declare([{"loss": {"type": "L2Loss"}, "teacher_index": 1, "connector": "auto"}])
-    loss = FeatureLoss(feature, [2, 4, 6, 5], [2, 6, 6, 5])
-    task = {"types": [CrossEntropyLoss()], "coef": [1]}
-    net = DistillNet(student, Taps(student, "student", Body), task, None, [loss])
-    assert float(DistillStep(net, Teachers(teachers, None))(BATCH)["hidden_0_L2Loss"]) > 0
+    loss = FeatureLoss(feature(teacher_index=1, connector="auto"), SHAPE, [2, 6, 6, 5])
+    step = make_step(student, [first, second], [loss], weighting=None)
+    assert float(step(BATCH)["hidden_0_L2Loss"]) > 0
 
 
-def test_a_teacher_that_nobody_asks_is_not_run(models):
+def test_a_teacher_that_no_loss_uses_is_not_run(models):
     student, first = models
     calls = []
     second = tiny.TinyNet()
     for k, model in enumerate((first, second)):
         model.register_forward_pre_hook(lambda *_, k=k: calls.append(k))
-    features = declare(
-        [{"loss": {"type": "L2Loss"}}, {"loss": {"type": "L1Loss"}, "teacher_index": 1}],
-        schedule=Schedule(start_iter=1, end_iter=3),
-    )
-    features[0] = declare([{"loss": {"type": "L2Loss"}}], schedule=Schedule(start_iter=2))[0]
-    losses = [FeatureLoss(feature, [2, 4, 6, 5], [2, 4, 6, 5]) for feature in features]
-    loss = {"types": [CrossEntropyLoss()], "coef": [1]}
-    taps = Taps(student, "student", Body)
-    teachers = [Teacher(first, Body), Teacher(second, Body)]
+    losses = [
+        feature_loss(schedule=Schedule(start_iter=2)),
+        feature_loss("L1Loss", teacher_index=1, schedule=Schedule(start_iter=1, end_iter=3)),
+    ]
     for distill_loss, weighting, expected in (
         (None, None, [[], [1], [0, 1], [0]]),
-        ({"types": [KLLoss()], "coef": [1]}, "mean", [[0, 1]] * 4),
+        (section(KLLoss()), "mean", [[0, 1]] * 4),
     ):
-        net = DistillNet(student, taps, loss, distill_loss, losses)
-        step = DistillStep(net, Teachers(teachers, weighting), net.extra, features)
-        for iteration, asked in enumerate(expected, 1):
+        step = make_step(student, [first, second], losses, distill_loss, weighting)
+        for iteration, teachers in enumerate(expected, 1):
             calls.clear()
             parts = step({**BATCH, "iteration": iteration})
-            assert calls == asked
+            assert calls == teachers
             assert (float(parts["hidden_0_L2Loss"]) > 0) == (iteration > 2)
 
 
-def test_keys_are_handed_to_the_teachers_and_to_nobody_else(models):
+def test_keys_are_passed_to_the_teachers_alone(models):
     student, teacher = models
-    step = make(student, teacher, {"types": [KLLoss()], "coef": [3]}, [])
-    given = []
-    at_head, net = step.teachers.teachers[0].at_head, step.net
-
-    def keep(images, keys=None):
-        given.append(keys)
-        return at_head(images)
-
-    step.teachers.teachers[0].at_head = keep
-    step.net = lambda batch, *answers: given.append(sorted(batch)) or net(batch, *answers)
+    step = make_step(student, [teacher], [], section(KLLoss()))
+    passed = []
+    at_head, net = step.teachers[0].at_head, step.net
+    step.teachers[0].at_head = lambda images, keys=None: passed.append(keys) or at_head(images)
+    step.net = lambda batch, *outputs: passed.append(sorted(batch)) or net(batch, *outputs)
     batch = {**BATCH, "keys": [[0, 1, 2], [0, 3, 4]]}
     step(batch)
     step(BATCH)
-    assert given == [batch["keys"], ["img", "iteration", "label"], None, ["img", "iteration", "label"]]
+    assert passed == [batch["keys"], ["img", "iteration", "label"], None, ["img", "iteration", "label"]]
     assert "keys" in batch

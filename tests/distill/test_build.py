@@ -1,16 +1,19 @@
 """Whole distillations as a config declares them, within this process."""
 
 import os
-import re
 
 import cv2
 import distilling
 import numpy as np
-import paddle
 import pytest
 import tiny
 import yaml
+from distilling import logged_losses
+from running import arrays, assert_same
 
+from paddleseg import core
+from paddleseg.commands.distill import teacher_configs
+from paddleseg.cvlibs import Config
 from paddleseg.errors import UserError
 from paddleseg.models import DeepLabV3P
 from paddleseg.models.backbones import ResNet18_vd
@@ -28,56 +31,12 @@ def photographs(tmp_path_factory):
     return str(folder)
 
 
-@pytest.fixture
-def teacher(tmp_path):
-    """A function that writes the config of a `TinyNet` with weights and returns its path."""
-
-    def write(name="teacher", **arguments):
-        paddle.seed(len(name) + 9)
-        path = tiny.save_weights(tmp_path / f"{name}.pdparams", tiny.TinyNet(**arguments))
-        model = {"type": "TinyNet", "num_classes": 2, **arguments, "pretrained": path}
-        return tiny.write_yaml(tmp_path / f"{name}.yml", {"model": model, "imports": ["tiny"]})
-
-    return write
-
-
-@pytest.fixture
-def distill(tmp_path, root, teacher):
-    """A function that distils a `TinyNet`; returns the folder of the run."""
-
-    def run(*features, teachers=None, name="run", distill_file=(), flags=None, section=None, **changes):
-        dic = tiny.config(root, **changes)
-        dic["distill"] = {"features": list(features), **(section or {})}
-        dic["imports"] = ["tiny", "distilling"]
-        folder = str(tmp_path / name)
-        arguments = {
-            "student_config": tiny.write_yaml(tmp_path / f"{name}.yml", dic),
-            "teacher_config": teachers or [teacher()],
-            "distill_config": tiny.write_distill_file(tmp_path / "d.py", list(distill_file)),
-            "save_dir": folder,
-            "no_eval": True,
-            **(flags or {}),
-        }
-        tiny.distill(**arguments)
-        return folder
-
-    return run
-
-
 def weights(folder, iteration=4):
-    path = os.path.join(folder, f"iter_{iteration}", "model.pdparams")
-    loaded = paddle.load(path, return_numpy=True)
-    return {key: value for key, value in loaded.items() if isinstance(value, np.ndarray)}
+    return arrays(folder, f"iter_{iteration}")
 
 
-def losses(lines):
-    """Return the losses of each logged iteration, {name: text of the value}."""
-    trained = [re.search(r"iter: \d+/\d+, (.*), lr: ", line) for line in lines if line.startswith("[TRAIN]")]
-    return [dict(part.split(": ") for part in found[1].split(", ")) for found in trained]
-
-
-def equal(a, b):
-    return all((value == b[key]).all() for key, value in a.items())
+def differ(one, other):
+    return any((value != other[key]).any() for key, value in one.items())
 
 
 def test_another_width_and_output_stride_without_code(tmp_path, root, lines, repository):
@@ -92,9 +51,9 @@ def test_another_width_and_output_stride_without_code(tmp_path, root, lines, rep
     )
     resized = [line for line in lines if "are resized bilinearly to 2 x 2" in line]
     assert len(resized) == 2
-    first, second = losses(lines)
+    first, second = logged_losses(folder)
     assert list(first)[3:] == ["head.aspp.conv_bn_relu_SegChannelwiseLoss", "backbone_-1_L2Loss"]
-    assert all(float(value) > 0 for value in (*first.values(), *second.values()))
+    assert all(value > 0 for value in (*first.values(), *second.values()))
     student = DeepLabV3P(2, ResNet18_vd(output_stride=16), aspp_out_channels=16)
     assert set(weights(folder, 2)) == set(student.state_dict())
 
@@ -107,8 +66,9 @@ def test_adaptors_and_config_together(distill, lines):
         distilling.feature("body.0"),
         distilling.feature("body.0"),
     ]
-    distill(*features, distill_file=[tiny.feature(0), tiny.feature(1, "L1Loss")])
-    assert list(losses(lines)[0]) == [
+    folder = distill(*features, distill_file=[tiny.feature(0), tiny.feature(1, "L1Loss")])
+    first = logged_losses(folder)[0]
+    assert list(first) == [
         "loss",
         "CrossEntropyLoss",
         "KLLoss",
@@ -120,9 +80,8 @@ def test_adaptors_and_config_together(distill, lines):
         "body.0_L2Loss_0",
         "body.0_L2Loss_1",
     ]
-    first = losses(lines)[0]
-    one, two = (float(first[name]) for name in ("hidden_0_SegChannelwiseLoss", "body.0_SegChannelwiseLoss"))
-    assert two == pytest.approx(2 * one, rel=1e-3)
+    single = first["hidden_0_SegChannelwiseLoss"]
+    assert first["body.0_SegChannelwiseLoss"] == pytest.approx(2 * single, rel=1e-3)
 
 
 def test_a_connector_is_trained_and_not_saved_with_the_student(distill, teacher, lines):
@@ -147,17 +106,17 @@ def test_trying_the_losses_leaves_no_trace_in_them(distill, teacher, lines):
 
 def test_a_loss_that_remembers_is_part_of_what_is_trained(distill, lines):
     loss = {"type": "MemoryLoss", "scale": 0.5}
-    distill(distilling.feature(loss=loss, connector="none"), flags={"batch_size": 3})
-    assert float(losses(lines)[0]["body.0_MemoryLoss"]) > 0
+    folder = distill(distilling.feature(loss=loss, connector="none"), options={"batch_size": 3})
+    assert logged_losses(folder)[0]["body.0_MemoryLoss"] > 0
 
 
 def test_a_resumed_schedule_goes_on_where_it_stopped(distill, tmp_path, lines):
     schedule = {"start_iter": 1, "warmup_iters": 2, "end_iter": 3}
     feature = distilling.feature(schedule=schedule, weight=7)
     whole = distill(feature, name="whole")
-    assert [float(part["body.0_L2Loss"]) > 0 for part in losses(lines)] == [False, True, True, False]
-    rest = distill(feature, name="rest", flags={"resume_model": os.path.join(whole, "iter_2")})
-    assert equal(weights(whole), weights(rest))
+    assert [part["body.0_L2Loss"] > 0 for part in logged_losses(whole)] == [False, True, True, False]
+    rest = distill(feature, name="rest", options={"resume_model": os.path.join(whole, "iter_2")})
+    assert_same(weights(whole), weights(rest))
 
 
 @pytest.mark.parametrize("weighting", ["mean", "confidence"])
@@ -166,12 +125,12 @@ def test_two_teachers(distill, teacher, lines, weighting):
     section = {"teacher_weighting": weighting}
     feature = distilling.feature(teacher_index=1)
     both = distill(feature, teachers=pair, section=section)
-    assert "body.0_L2Loss" in losses(lines)[0]
+    assert "body.0_L2Loss" in logged_losses(both)[0]
     swapped = distill({**feature, "teacher_index": 0}, teachers=pair[::-1], section=section, name="swapped")
     for key, value in weights(both).items():
         np.testing.assert_allclose(weights(swapped)[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
     alone = distill(feature, teachers=pair, section={"teacher_weighting": "mean"}, name="mean")
-    assert equal(weights(both), weights(alone)) == (weighting == "mean")
+    assert differ(weights(both), weights(alone)) == (weighting == "confidence")
 
 
 def test_each_teacher_has_its_own_opts(distill, teacher, tmp_path, lines):
@@ -182,11 +141,11 @@ def test_each_teacher_has_its_own_opts(distill, teacher, tmp_path, lines):
             dic = yaml.safe_load(file)
         opts.append([f"model.pretrained={dic['model'].pop('pretrained')}"])
         tiny.write_yaml(path, dic)
-    distill(teachers=pair, flags={"teacher_opts": opts})
+    distill(teachers=pair, options={"teacher_opts": opts})
     with pytest.raises(UserError, match="--teacher_opts is given 1 time for 2 teachers"):
-        distill(teachers=pair, flags={"teacher_opts": opts[:1]})
+        distill(teachers=pair, options={"teacher_opts": opts[:1]})
     with pytest.raises(UserError, match="other.yml: model.pretrained is empty"):
-        distill(teachers=pair, flags={"teacher_opts": [opts[0], []]})
+        distill(teachers=pair, options={"teacher_opts": [opts[0], []]})
 
 
 def unlabeled(photographs, **section):
@@ -203,21 +162,21 @@ def test_images_without_masks(distill, photographs, lines, tmp_path):
     features = [distilling.feature(), distilling.feature("body.1", "MemoryLoss")]
     changes = unlabeled(photographs, unlabeled_share=0.5)
     whole = distill(*features[:1], name="whole", **changes)
-    by_workers = distill(*features[:1], name="workers", flags={"num_workers": 1}, **changes)
-    assert equal(weights(whole), weights(by_workers))
+    by_workers = distill(*features[:1], name="workers", options={"num_workers": 1}, **changes)
+    assert_same(weights(whole), weights(by_workers))
     rest = distill(
-        *features[:1], name="rest", flags={"resume_model": os.path.join(whole, "iter_2")}, **changes
+        *features[:1], name="rest", options={"resume_model": os.path.join(whole, "iter_2")}, **changes
     )
-    assert equal(weights(whole), weights(rest))
+    assert_same(weights(whole), weights(rest))
     less = distill(*features[:1], name="less", **unlabeled(photographs, unlabeled_share=0.25))
-    assert not equal(weights(whole), weights(less))
-    distill(*features, name="memory", **changes)
-    assert "body.1_MemoryLoss" in losses(lines)[-1]
+    assert differ(weights(whole), weights(less))
+    memory = distill(*features, name="memory", **changes)
+    assert "body.1_MemoryLoss" in logged_losses(memory)[-1]
 
 
 def test_unlabelled_images_alone_leave_the_task_out(distill, photographs, lines):
-    distill(distilling.feature(), **unlabeled(photographs, unlabeled_share=1))
-    assert list(losses(lines)[0]) == ["loss", "KLLoss", "body.0_L2Loss"]
+    folder = distill(distilling.feature(), **unlabeled(photographs, unlabeled_share=1))
+    assert list(logged_losses(folder)[0]) == ["loss", "KLLoss", "body.0_L2Loss"]
 
 
 def test_plain_training_leaves_distillation_out(tmp_path, root, photographs, lines):
@@ -229,17 +188,16 @@ def test_plain_training_leaves_distillation_out(tmp_path, root, photographs, lin
         path = tiny.write_yaml(tmp_path / f"{name}.yml", {**config, "imports": ["tiny", "distilling"]})
         tiny.train(config=path, save_dir=str(tmp_path / name), no_eval=True)
         folders.append(weights(str(tmp_path / name)))
-    assert equal(*folders)
+    assert_same(*folders)
 
 
-def test_taps_are_listed_and_nothing_is_trained(distill, teacher, tmp_path, capsys):
+def test_the_taps_of_all_models_are_listed_without_weights(tmp_path, root, teacher):
+    student = tiny.write_yaml(tmp_path / "student.yml", tiny.config(root))
     pair = [teacher("a"), teacher("wide", width=6)]
-    os.remove(tmp_path / "a.pdparams")  # shapes need no weights
-    folder = distill(teachers=pair, flags={"list_taps": True})
-    printed = capsys.readouterr().out
-    rows = [" ".join(line.split()) for line in printed.splitlines()]
+    os.remove(tmp_path / "a.pdparams")
+    text = core.taps_table(Config(student), teacher_configs(pair, None))
+    rows = [" ".join(line.split()) for line in text.splitlines()]
     assert any(row.startswith("student, TinyNet of ") and "1 x 3 x 32 x 32" in row for row in rows)
     assert [row.split(",")[0] for row in rows if row.startswith("teacher")] == ["teacher 0", "teacher 1"]
     assert rows.count("A [1, 3, 32, 32] B [1, 4, 32, 32] body.0") == 2
     assert rows.count("A [1, 3, 32, 32] [1, 6, 32, 32] body.0") == 1
-    assert not os.path.exists(folder)

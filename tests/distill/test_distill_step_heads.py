@@ -1,25 +1,19 @@
-"""Logits that are compared before a model resizes them to the image."""
+"""A step of distillation that compares logits before models resize them to the image."""
 
 import distilling
 import numpy as np
 import paddle
 import pytest
 import tiny
-from stepping import BATCH, log_softmax, make
+from stepping import BATCH, confidences, log_softmax, make_step, section
 
-from paddleseg.distill.step import DistillNet, DistillStep
-from paddleseg.distill.taps import Taps
-from paddleseg.distill.teachers.teacher import Teacher, Teachers
 from paddleseg.losses import CrossEntropyLoss, KLLoss
 
 RNG = np.random.default_rng(12)
 
 
-def head_step(student, teachers, weighting="mean", distilling_loss=None):
-    loss = {"types": [CrossEntropyLoss()], "coef": [1]}
-    distill_loss = {"types": [distilling_loss or KLLoss()], "coef": [3]}
-    net = DistillNet(student, Taps(student, "student"), loss, distill_loss, at="head")
-    return DistillStep(net, Teachers([Teacher(teacher) for teacher in teachers], weighting, at="head"))
+def head_step(student, teachers, weighting="mean", loss=None):
+    return make_step(student, teachers, [], section(loss or KLLoss(), coef=3), weighting, at="head")
 
 
 def resized(x, size):
@@ -77,7 +71,7 @@ def test_logits_at_the_head_are_compared_at_the_smaller_of_both(strides):
 
 def test_any_loss_gets_the_label_at_the_heads_size():
     loss = distilling.MaskedGap()
-    head_step(tiny.StridedNet(stride=2), [tiny.StridedNet()], distilling_loss=loss)(HEAD_BATCH)
+    head_step(tiny.StridedNet(stride=2), [tiny.StridedNet()], loss=loss)(HEAD_BATCH)
     np.testing.assert_array_equal(loss.label.numpy(), nearest(HEAD_LABEL, [4, 5]))
 
 
@@ -97,11 +91,7 @@ def test_several_teachers_at_the_head(weighting):
     size = head_of(teachers[1]).shape[2:]
     z = np.stack([resized(head_of(teacher), size) for teacher in teachers])
     label = nearest(HEAD_LABEL, size)
-    weights = np.full((2, 2, 1, *size), 0.5)
-    if weighting == "confidence":
-        p = np.exp(log_softmax(z, 2))
-        true = np.take_along_axis(p, np.where(label == 255, 0, label)[None, :, None].repeat(2, 0), 2)
-        weights = np.where((label == 255)[None, :, None], 0.5, true / true.sum(0))
+    weights = 0.5 if weighting == "mean" else confidences(z, label, 255)
     expected = 3 * kl(resized(head_of(student), size), (weights * z).sum(0), label != 255)
     assert value == pytest.approx(expected, rel=1e-5)
 
@@ -120,19 +110,16 @@ def test_images_without_a_label_at_the_head():
     student, teacher = tiny.StridedNet(), tiny.StridedNet()
     student.eval()
     step = head_step(student, [teacher])
+    s, t = head_of(student), head_of(teacher)
+    kept = np.ones((2, *s.shape[2:]))
     without = step({key: value for key, value in HEAD_BATCH.items() if key != "label"})
-    ones = np.ones((2, *head_of(student).shape[2:]))
-    assert float(without["KLLoss"]) == pytest.approx(
-        3 * kl(head_of(student), head_of(teacher), ones), rel=1e-5
-    )
+    assert float(without["KLLoss"]) == pytest.approx(3 * kl(s, t, kept), rel=1e-5)
     partly = step({**HEAD_BATCH, "label": HEAD_BATCH["label"][:1]})
-    ones[:1] = nearest(HEAD_LABEL[:1], ones.shape[1:]) != 255
-    assert float(partly["KLLoss"]) == pytest.approx(
-        3 * kl(head_of(student), head_of(teacher), ones), rel=1e-5
-    )
+    kept[:1] = nearest(HEAD_LABEL[:1], kept.shape[1:]) != 255
+    assert float(partly["KLLoss"]) == pytest.approx(3 * kl(s, t, kept), rel=1e-5)
 
 
 def test_a_model_without_a_head_of_its_own_is_compared_as_it_is(models):
     at_head = head_step(models[0], [models[1]])(BATCH)
-    full = make(*models, {"types": [KLLoss()], "coef": [3]}, [])(BATCH)
+    full = make_step(models[0], [models[1]], [], section(KLLoss(), coef=3))(BATCH)
     assert float(at_head["KLLoss"]) == pytest.approx(float(full["KLLoss"]), rel=1e-6)
