@@ -5,7 +5,7 @@ import contextlib
 from paddleseg import parallel
 from paddleseg.cvlibs.class_names import class_names
 from paddleseg.monitoring.board import Board
-from paddleseg.monitoring.run_files import History
+from paddleseg.monitoring.history import History
 from paddleseg.monitoring.terminal import Bar, Lines, bar_wanted
 from paddleseg.monitoring.validation_pictures import ValidationPictures
 from paddleseg.utils.logger import logger

@@ -13,7 +13,8 @@ from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.class_names import class_names, said_names
 from paddleseg.cvlibs.facts import component_of
 from paddleseg.errors import UserError
-from paddleseg.monitoring.run_files import HISTORY_FILE, RUN_FILE, read_history
+from paddleseg.monitoring.history import HISTORY_FILE, read_history
+from paddleseg.monitoring.run_file import RUN_FILE
 
 WEIGHTS = os.path.join("best_model", "model.pdparams")
 BEST_STATE = os.path.join("best_model", "state.json")

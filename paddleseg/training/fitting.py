@@ -16,7 +16,7 @@ from paddleseg.errors import UserError
 from paddleseg.monitoring.profile import check_length, profile
 from paddleseg.monitoring.progress import Progress
 from paddleseg.monitoring.record import open_record
-from paddleseg.monitoring.run_files import write_run_file
+from paddleseg.monitoring.run_file import write_run_file
 from paddleseg.parallel.signals import StopRequest
 from paddleseg.parallel.watchdog import Watchdog
 from paddleseg.training.best import Best
