@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules, by the names that a config gives them."""
+"""Optimizers and learning-rate schedules that a config can name."""
 
 from paddleseg.optimizers.lr import (
     CosineAnnealingDecay,

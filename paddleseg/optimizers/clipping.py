@@ -1,4 +1,4 @@
-"""Gradient clipping, as an optimizer's `grad_clip_cfg` describes it."""
+"""Gradient clipping, which a config describes by an optimizer's `grad_clip_cfg`."""
 
 import math
 
@@ -8,7 +8,7 @@ import paddle.nn as nn
 from paddleseg.errors import UserError, suggestion
 from paddleseg.utils import signature
 
-# The keys that each takes beside its `name`; those that it cannot do without come first.
+# The keys that each takes beside its `name`; the first one is required.
 KEYS = {
     "ClipGradByNorm": ("clip_norm",),
     "ClipGradByGlobalNorm": ("clip_norm",),
@@ -21,31 +21,33 @@ def check_clipping(cfg):
     name = cfg.get("name")
     if not isinstance(name, str) or name not in KEYS:
         raise UserError(f"grad_clip_cfg.name: no {name!r} is known; {suggestion(name, KEYS)}")
-    needed, *_ = known = KEYS[name]
+    known = KEYS[name]
+    required = known[0]
     for key, value in cfg.items():
         if key not in ("name", *known):
             raise UserError(f"grad_clip_cfg: unknown key {key!r} of {name}; {suggestion(key, known)}")
         if key != "name" and not (signature.fits(value, float) and math.isfinite(value)):
             raise UserError(f"grad_clip_cfg.{key}: must be a number, not {value!r}")
-    if needed not in cfg:
-        raise UserError(f"grad_clip_cfg: the key {needed!r} of {name} is missing")
-    if needed == "clip_norm" and not cfg["clip_norm"] > 0:
+    if required not in cfg:
+        raise UserError(f"grad_clip_cfg: the key {required!r} of {name} is missing")
+    if required == "clip_norm" and not cfg["clip_norm"] > 0:
         raise UserError(f"grad_clip_cfg.clip_norm: must be above 0, not {cfg['clip_norm']}")
-    if needed == "max" and not cfg["max"] > cfg.get("min", -cfg["max"]):
-        told = f"not {cfg.get('min', -cfg['max'])} and {cfg['max']} (min is -max unless said otherwise)"
-        raise UserError(f"grad_clip_cfg: min must be below max, {told}")
+    if required == "max" and not cfg["max"] > cfg.get("min", -cfg["max"]):
+        values = f"{cfg.get('min', -cfg['max'])} and {cfg['max']}"
+        raise UserError(f"grad_clip_cfg: min must be below max, not {values} (the default of min is -max)")
 
 
 def clipping(cfg, parameters):
-    """Return what Paddle's optimizers take as `grad_clip`; it comes before the weight decay.
+    """Return what Paddle's optimizers take as `grad_clip`; gradients are clipped before the weight decay.
 
     Args:
-        cfg: PaddleSeg's dict, checked: {'name': 'ClipGradByNorm', 'clip_norm': c} shortens the gradient of
-            each parameter to an L2 norm of c at most, {'name': 'ClipGradByGlobalNorm', 'clip_norm': c} all
-            gradients by one factor, so that their common norm is c at most (Pascanu et al., ICML 2013,
-            https://arxiv.org/abs/1211.5063), {'name': 'ClipGradByValue', 'max': b, 'min': a} limits each
-            number to a..b, a being -b unless said. None clips nothing.
-        parameters: the list of all parameters that the optimizer updates, whatever their groups.
+        cfg: PaddleSeg's dict, checked; None clips nothing.
+            {'name': 'ClipGradByNorm', 'clip_norm': c} shortens the gradient of each parameter to an L2 norm
+            of at most c.
+            {'name': 'ClipGradByGlobalNorm', 'clip_norm': c} shortens all gradients by one factor, so that
+            their common norm is at most c (Pascanu et al., ICML 2013, https://arxiv.org/abs/1211.5063).
+            {'name': 'ClipGradByValue', 'max': b, 'min': a} limits each number to a..b; a is -b by default.
+        parameters: the list of all parameters that the optimizer updates, of all groups.
     """
     if cfg is None:
         return None
@@ -56,14 +58,14 @@ def clipping(cfg, parameters):
 
 
 class GlobalNormClip(nn.ClipGradByGlobalNorm):
-    """Clips by the norm over all parameters, of whatever group.
+    """Clips by the norm over all parameters of all groups.
 
-    Paddle hands the clipping one group of parameters at a time, and its own class, which PaddleSeg uses,
-    takes the norm of that group for the global one.
+    Paddle passes one group of parameters at a time. Paddle's own class, which PaddleSeg uses, therefore takes
+    the norm of one group for the global norm.
 
     Args:
         clip_norm: the largest norm, above 0.
-        parameters: list of the parameters whose gradients are summed up.
+        parameters: list of the parameters whose gradients make up the norm.
     """
 
     def __init__(self, clip_norm, parameters):
@@ -72,11 +74,11 @@ class GlobalNormClip(nn.ClipGradByGlobalNorm):
 
     @paddle.no_grad()
     def __call__(self, params_grads):
-        """Return the pairs of one group, (parameter, gradient), with the gradients clipped."""
+        """Return the (parameter, gradient) pairs of one group with clipped gradients."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         if not gradients:
             return params_grads
-        # float16 would overflow.
+        # In float16 the sum would overflow.
         norm = paddle.add_n([g.astype("float32").square().sum() for g in gradients]).sqrt()
         factor = self.clip_norm / norm.clip(min=self.clip_norm)
         return [

@@ -1,4 +1,4 @@
-"""Groups of parameters with a learning rate and a weight decay of their own."""
+"""Groups of parameters, each with its own learning rate and weight decay."""
 
 import math
 
@@ -26,26 +26,27 @@ def parameter_groups(layer, weight_decay=None, custom_cfg=None, decay_norm_and_b
 
     Args:
         layer: a `paddle.nn.Layer`; its parameters without gradient are left out.
-        weight_decay: the optimizer's, a number or None.
+        weight_decay: the optimizer's coefficient, or None.
         custom_cfg: PaddleSeg's list of {'name': part of a parameter's name, 'lr_mult': factor of the
             learning rate, 'weight_decay_mult': factor of the weight decay}, checked. The first item whose
-            `name` occurs in that of a parameter is taken. Where none says `lr_mult`, a parameter keeps the
-            factor that its model gave it, which is 1 as a rule; `weight_decay_mult` is 1 unless said.
+            `name` occurs in a parameter's name applies to it. Without an `lr_mult` the parameter keeps the factor that its
+            model gave it, usually 1; `weight_decay_mult` is 1 by default.
         decay_norm_and_bias: False frees the scales and shifts of norms, and biases, from weight decay: every
-            parameter of one axis at most, or of a name that ends with "bias". Default True.
+            parameter with at most one axis or with a name that ends with "bias". Default True.
 
     Returns:
         A list of parameters if all are treated alike, else a list of groups {'params': [...],
-        'learning_rate': factor, 'weight_decay': coefficient}, none empty.
+        'learning_rate': factor, 'weight_decay': coefficient}, none of them empty.
 
     Raises:
-        UserError: an item that is taken for no parameter.
+        UserError: an item applies to no parameter.
     """
     trained = [(name, p) for name, p in layer.named_parameters() if not p.stop_gradient]
     if not custom_cfg and decay_norm_and_bias:
         return [p for _, p in trained]
-    items = [_item_of(name, custom_cfg or []) for name, _ in trained]
-    _check_taken(custom_cfg or [], items, [name for name, _ in trained])
+    custom_cfg = custom_cfg or []
+    items = [next((item for item in custom_cfg if item["name"] in name), {}) for name, _ in trained]
+    _check_all_apply(custom_cfg, items, [name for name, _ in trained])
     groups = {}
     for (name, p), item in zip(trained, items):
         own_factor = p.optimize_attr.get("learning_rate", 1.0)
@@ -57,22 +58,19 @@ def parameter_groups(layer, weight_decay=None, custom_cfg=None, decay_norm_and_b
     return list(groups.values())
 
 
-def _item_of(name, custom_cfg):
-    return next((item for item in custom_cfg if item["name"] in name), {})
-
-
-def _check_taken(custom_cfg, items, names):
+def _check_all_apply(custom_cfg, items, names):
+    """Raise `UserError` for an item of `custom_cfg` that is not among `items`, those of the parameters."""
     for i, item in enumerate(custom_cfg):
-        if any(taken is item for taken in items):
+        if any(applied is item for applied in items):
             continue
-        here = f"custom_cfg.{i}: the name {item['name']!r} "
+        here = f"custom_cfg.{i}: the name {item['name']!r}"
         if any(item["name"] in name for name in names):
-            raise UserError(f"{here}is that of parameters only which an item above it has taken; move it up")
-        raise UserError(f"{here}is part of no trained parameter's; {_like(item['name'], names)}")
+            raise UserError(f"{here} fits only parameters to which an item above applies; move it up")
+        raise UserError(f"{here} is part of no trained parameter's name; {_similar(item['name'], names)}")
 
 
-def _like(wanted, names):
-    """Return a clause naming the layers that resemble `wanted`, else those that the model has on top."""
-    parts = [name.split(".") for name in names]
-    layers = {".".join(of_one[:depth]) for of_one in parts for depth in range(1, len(of_one))}
-    return suggestion(wanted, layers if nearest(wanted, layers) else {of_one[0] for of_one in parts})
+def _similar(wanted, names):
+    """Return a clause that names the layers that resemble `wanted`, else the model's outermost layers."""
+    paths = [name.split(".") for name in names]
+    layers = {".".join(path[:depth]) for path in paths for depth in range(1, len(path))}
+    return suggestion(wanted, layers if nearest(wanted, layers) else {path[0] for path in paths})

@@ -1,13 +1,13 @@
-"""Learning rates over the iterations, as a config's `lr_scheduler` names them.
+"""Learning-rate schedules, which a config's `lr_scheduler` names.
 
-Each is a function of the iteration i = 0, 1, ..., and each can begin with a linear warm-up: with
+Each schedule is a function of the iteration i = 0, 1, ... and can begin with a linear warm-up. With
 `warmup_iters` = W above 0 the rate at i < W is
 
     warmup_start_lr + (first - warmup_start_lr) * i / W
 
-where `first` is the schedule's own first rate, and from W on it is the schedule's rate at i - W. What a
-schedule takes from a config's `iters` (`decay_steps`, `T_max`) is then `iters` - W, as in PaddleSeg, so
-that it still ends with the training.
+where `first` is the schedule's own first rate. From i = W on the rate is the schedule's at i - W. The default
+of `decay_steps` and `T_max` is then the config's `iters` - W, as in PaddleSeg, so that the schedule still
+ends with the training.
 """
 
 import math
@@ -32,10 +32,10 @@ def PolynomialDecay(
     """Return the schedule (learning_rate - end_lr) * (1 - i / decay_steps)^power + end_lr at iteration i.
 
     Args:
-        learning_rate: at the first iteration.
-        end_lr: from iteration `decay_steps` on.
+        learning_rate: the rate at the first iteration.
+        end_lr: the rate from iteration `decay_steps` on.
         power: 1 is a straight line.
-        decay_steps: iterations that the decay takes; unless said otherwise a config's `iters` less the
+        decay_steps: the number of iterations that the decay takes. Default: a config's `iters` less its
             `warmup_iters`.
         warmup_iters: iterations of linear warm-up. Default 0: none.
         warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
@@ -65,9 +65,8 @@ def CosineAnnealingDecay(
     `T_max` the rate rises again along the cosine.
 
     Args:
-        learning_rate: at the first iteration.
-        T_max: the iteration of the lowest rate; unless said otherwise a config's `iters` less the
-            `warmup_iters`.
+        learning_rate: the rate at the first iteration.
+        T_max: the iteration of the lowest rate. Default: a config's `iters` less its `warmup_iters`.
         eta_min: the lowest rate. Default 0.
         warmup_iters: iterations of linear warm-up. Default 0: none.
         warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
@@ -104,8 +103,8 @@ def PiecewiseDecay(
     """
     if not boundaries or len(values) != len(boundaries) + 1:
         raise UserError(
-            f"values must hold one rate more than there are boundaries, of which there is one at least, not "
-            f"{len(values)} for {len(boundaries)}"
+            f"boundaries must hold at least one iteration, and values one rate more, not {len(values)} "
+            f"values for {len(boundaries)} boundaries"
         )
     if any(later <= earlier for earlier, later in zip([0, *boundaries], boundaries)):
         raise UserError(f"boundaries must be above 0 and rise, not {list(boundaries)}")
@@ -126,7 +125,7 @@ def StepDecay(
     """Return the schedule learning_rate * gamma^floor(i / step_size).
 
     Args:
-        learning_rate: at the first iteration.
+        learning_rate: the rate at the first iteration.
         step_size: iterations between the steps.
         gamma: the factor of each step, above 0 and below 1. Default 0.1.
         warmup_iters: iterations of linear warm-up. Default 0: none.
@@ -153,7 +152,7 @@ def ExponentialDecay(
     """Return the schedule learning_rate * gamma^i.
 
     Args:
-        learning_rate: at the first iteration.
+        learning_rate: the rate at the first iteration.
         gamma: the factor from one iteration to the next, above 0 and below 1.
         warmup_iters: iterations of linear warm-up. Default 0: none.
         warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
@@ -168,24 +167,24 @@ def ExponentialDecay(
 
 
 def _warmed_up(schedule, first, warmup_iters, warmup_start_lr):
-    """Return `schedule` behind a linear warm-up to its first rate, or itself if that takes no iteration."""
+    """Return `schedule` after a linear warm-up to its first rate; alone if `warmup_iters` is 0."""
     if warmup_iters < 0:
         raise UserError(f"warmup_iters must be 0 or above, not {warmup_iters}")
     if not warmup_iters:
         return schedule
     if not 0 <= warmup_start_lr < first:
         raise UserError(
-            f"warmup_start_lr must be 0 or above and below the rate that it warms up to ({first}), not "
+            f"warmup_start_lr must be 0 or above and below the first rate after the warm-up ({first}), not "
             f"{warmup_start_lr}"
         )
     return _LinearWarmup(schedule, warmup_iters, start_lr=warmup_start_lr, end_lr=first)
 
 
 class _LinearWarmup(paddle_lr.LinearWarmup):
-    """Paddle's warm-up, whose state holds that of the schedule behind it, so that one resumes both."""
+    """Paddle's warm-up; its state includes that of the schedule after it, so that one state resumes both."""
 
     def set_state_dict(self, state_dict):
-        """Go on from a state; Paddle's would warn at each resume that it leaves the other state unused."""
+        """Continue from a state, without Paddle's warning that the state of the schedule is left unused."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             super().set_state_dict(state_dict)

@@ -187,9 +187,9 @@ def test_all_alike_are_one_list():
     [
         (
             {"name": "bdy"},
-            "custom_cfg.0: the name 'bdy' is part of no trained parameter's; did you mean 'body'",
+            "custom_cfg.0: the name 'bdy' is part of no trained parameter's name; did you mean 'body'",
         ),
-        ({"name": "frozen"}, "'frozen' is part of no trained parameter's; there are 'body', 'slow'$"),
+        ({"name": "frozen"}, "'frozen' is part of no trained parameter's name; there are 'body', 'slow'$"),
     ],
 )
 def test_an_item_for_no_parameter_is_refused(item, told):
@@ -199,9 +199,7 @@ def test_an_item_for_no_parameter_is_refused(item, told):
 
 def test_an_item_behind_one_that_takes_all_of_its_parameters_is_refused():
     custom_cfg = [{"name": "body", "lr_mult": 0.1}, {"name": "body.1", "lr_mult": 0.2}]
-    with pytest.raises(
-        UserError, match="custom_cfg.1: the name 'body.1' is that of parameters only which an"
-    ):
+    with pytest.raises(UserError, match="custom_cfg.1: the name 'body.1' fits only parameters to which an"):
         SGD(custom_cfg=custom_cfg)(Normed(), 0.1)
 
 

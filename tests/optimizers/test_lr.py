@@ -140,23 +140,20 @@ def test_what_is_out_of_range_is_refused(said, told, capsys):
         (lambda: StepDecay(0.1, 1, gamma=1), "gamma must be above 0 and below 1, not 1"),
         (lambda: ExponentialDecay(0.1, 0), "gamma must be above 0 and below 1, not 0"),
         (lambda: ExponentialDecay(float("nan"), 0.5), "learning_rate must be 0 or above, not nan"),
-        (
-            lambda: PiecewiseDecay([], [0.1]),
-            "one rate more than there are boundaries, of which there is one at",
-        ),
-        (lambda: PiecewiseDecay([2], [0.1]), "values must hold one rate more .* not 1 for 1"),
-        (lambda: PiecewiseDecay([2], [0.1, 0.2, 0.3]), "not 3 for 1"),
+        (lambda: PiecewiseDecay([], [0.1]), "boundaries must hold at least one .* not 1 values for 0 bound"),
+        (lambda: PiecewiseDecay([2], [0.1]), "values one rate more, not 1 values for 1 boundaries"),
+        (lambda: PiecewiseDecay([2], [0.1, 0.2, 0.3]), "not 3 values for 1"),
         (lambda: PiecewiseDecay([2, 2], [3, 2, 1]), r"boundaries must be above 0 and rise, not \[2, 2\]"),
         (lambda: PiecewiseDecay([0], [2, 1]), r"boundaries must be above 0 and rise, not \[0\]"),
         (lambda: PiecewiseDecay([2], [0.1, -1]), r"values must be 0 or above, not \[0.1, -1\]"),
         (lambda: StepDecay(0.1, 2, warmup_iters=-1), "warmup_iters must be 0 or above, not -1"),
         (
             lambda: StepDecay(0.1, 2, warmup_iters=3, warmup_start_lr=0.1),
-            r"warmup_start_lr must be 0 or above and below the rate that it warms up to \(0.1\), not 0.1",
+            r"warmup_start_lr must be 0 or above and below the first rate after the warm-up \(0.1\), not 0.1",
         ),
         (
             lambda: ExponentialDecay(0.1, 0.5, 3, -0.1),
-            "warmup_start_lr must be 0 or above and below the rate",
+            "warmup_start_lr must be 0 or above and below the first rate",
         ),
     ],
 )
