@@ -29,8 +29,8 @@ def parameter_groups(layer, weight_decay=None, custom_cfg=None, decay_norm_and_b
         weight_decay: the optimizer's coefficient, or None.
         custom_cfg: PaddleSeg's list of {'name': part of a parameter's name, 'lr_mult': factor of the
             learning rate, 'weight_decay_mult': factor of the weight decay}, checked. The first item whose
-            `name` occurs in a parameter's name applies to it. Without an `lr_mult` the parameter keeps the factor that its
-            model gave it, usually 1; `weight_decay_mult` is 1 by default.
+            `name` occurs in a parameter's name applies to it. Without an `lr_mult` the parameter keeps the
+            factor that its model gave it, usually 1; `weight_decay_mult` is 1 by default.
         decay_norm_and_bias: False frees the scales and shifts of norms, and biases, from weight decay: every
             parameter with at most one axis or with a name that ends with "bias". Default True.
 

@@ -1,8 +1,8 @@
-"""Preparation and augmentation of images and masks, on NumPy and OpenCV.
+"""Preparation and augmentation of images and masks with NumPy and OpenCV.
 
-Each transform of a config is called `transform(data, rng=None)` with the dict that `Compose` describes, and
-returns it: `img` transformed, the arrays named by `gt_fields` with it. Masks are never interpolated. Every
-random choice is drawn from `rng`, a `numpy.random.Generator` (one seeded from NumPy's global state if None).
+A transform is called as `transform(data, rng=None)` with the dict that `Compose` describes. It transforms
+`img` and with it the arrays that `gt_fields` names, and returns the dict. Masks are never interpolated. Every
+random choice is drawn from `rng`, a `numpy.random.Generator`; None seeds one from NumPy's global state.
 """
 
 from paddleseg.transforms.colour import Normalize, RandomBlur, RandomDistort, RandomNoise

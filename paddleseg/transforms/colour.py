@@ -1,4 +1,4 @@
-"""Transforms of an image's values; masks stay as they are."""
+"""Transforms that change the values of an image and no mask."""
 
 from typing import Sequence
 
@@ -11,18 +11,19 @@ from paddleseg.transforms.common import require, require_reach, require_share
 
 @manager.TRANSFORMS.add_component
 class RandomDistort:
-    """Change brightness, contrast, saturation, hue and sharpness, in random order, each with its chance.
+    """Change brightness, contrast, saturation, hue and sharpness, in random order, each with a probability.
 
-    The image becomes float32, clipped to 0..255 after each change. A grey one has no hue or saturation.
+    The image becomes float32 and is clipped to 0..255 after each change. A grey image has no hue or
+    saturation to change.
 
     Args:
-        brightness_range, contrast_range, saturation_range, sharpness_range: r, for a factor drawn
-            uniformly from 1 - r .. 1 + r, with the meaning of Pillow's `ImageEnhance`.
-        hue_range: r, for a turn drawn uniformly from -r .. r, in 1/255 of the circle of hues.
-        brightness_prob, contrast_prob, saturation_prob, hue_prob, sharpness_prob: the chances.
+        brightness_range, contrast_range, saturation_range, sharpness_range: r; a factor is drawn uniformly
+            from 1 - r .. 1 + r, with the meaning of Pillow's `ImageEnhance`.
+        hue_range: r; a shift is drawn uniformly from -r .. r, in 1/255 of the circle of hues.
+        brightness_prob, contrast_prob, saturation_prob, hue_prob, sharpness_prob: the probabilities.
 
     Raises:
-        UserError: a range is not in 0..32767, or a chance is not in 0..1.
+        UserError: a range is not in 0..32767, or a probability is not in 0..1.
     """
 
     takes_bytes = True
@@ -65,14 +66,14 @@ class RandomDistort:
 
 @manager.TRANSFORMS.add_component
 class RandomBlur:
-    """Blur with probability `prob`, with a square kernel of 3, 5, 7 or 9 pixels (chances 1 : 2 : 2 : 2).
+    """Blur with probability `prob`, with a square kernel of 3, 5, 7 or 9 pixels (drawn 1 : 2 : 2 : 2).
 
-    The image is rounded down to 8 bits if it is blurred, and becomes float32 in either case.
+    An image that is blurred is first rounded down to 8 bits. The image becomes float32 in any case.
 
     Args:
-        prob: the chance. PaddleSeg takes 1 / int(1 / prob) for it, so that 0.7 always blurs; here it is 0.7.
+        prob: the probability. PaddleSeg uses 1 / int(1 / prob) instead, so that 0.7 always blurs.
         blur_type: gaussian, median or blur (the mean), OpenCV's `GaussianBlur`, `medianBlur` and `blur`;
-            random draws one of them (chances 0.3, 0.3 and 0.4).
+            random draws one of them (with probabilities 0.3, 0.3 and 0.4).
 
     Raises:
         UserError: `prob` is not in 0..1, or there is no such type.
@@ -104,8 +105,8 @@ class RandomNoise:
     """Add Gaussian noise to every value with probability `prob`, and clip to 0..255, as float32.
 
     Args:
-        prob: the chance.
-        max_sigma: the largest standard deviation; each image's is drawn uniformly from 0 .. max_sigma.
+        prob: the probability.
+        max_sigma: the largest standard deviation; for each image one is drawn from 0 .. max_sigma.
 
     Raises:
         UserError: `prob` is not in 0..1, or `max_sigma` not in 0..32767.
@@ -133,19 +134,19 @@ class Normalize:
     """Return (img / 255 - mean) / std as float32.
 
     Args:
-        mean: one value, or one a channel.
-        std: likewise; none may be 0.
+        mean: a list of one value, or of one value for each channel.
+        std: likewise; no value may be 0.
 
     Raises:
-        UserError: they are no such lists, or do not fit the image's channels.
+        UserError: `mean` or `std` is no such list, or does not fit the image's channels.
     """
 
     takes_bytes = True
 
     def __init__(self, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,)):
         for name, values in (("mean", mean), ("std", std)):
-            good = isinstance(values, (list, tuple)) and len(values) in (1, 3)
-            require(good, self, f"{name} must be a list of 1 or 3 numbers", values)
+            is_list = isinstance(values, (list, tuple)) and len(values) in (1, 3)
+            require(is_list, self, f"{name} must be a list of 1 or 3 numbers", values)
         require(all(std), self, "std must hold no 0", std)
         self.mean = np.array(mean, np.float32)
         self.std = np.array(std, np.float32)
@@ -154,9 +155,8 @@ class Normalize:
         """Raise `UserError` unless mean and std fit the channels of an image, H x W x C or H x W."""
         channels = 1 if image.ndim == 2 else image.shape[2]
         needed = max(self.mean.size, self.std.size)
-        require(
-            needed in (1, channels), self, f"mean and std must fit an image of {channels} channels", needed
-        )
+        rule = f"mean and std must fit an image of {channels} channels"
+        require(needed in (1, channels), self, rule, needed)
 
     def __call__(self, data, rng=None):
         self.check(data["img"])

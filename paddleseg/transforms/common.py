@@ -1,4 +1,4 @@
-"""What the transforms of a config share: how they refuse, and how masks follow their image."""
+"""What the transforms share: checks of their arguments, and how masks follow their image."""
 
 from paddleseg.errors import UserError
 
@@ -23,24 +23,18 @@ def require_reach(owner, **values):
         require(0 <= value <= LONGEST, owner, f"{name} must lie in 0..{LONGEST}", value)
 
 
-def require_padding(owner, **values):
-    """Raise `UserError` unless each value is one that pixels of 32 bits can have."""
-    for name, value in values.items():
-        require(-(2**31) <= value < 2**31, owner, f"{name} must be a number of 32 bits", value)
-
-
 def require_ascending(owner, **bounds):
     """Raise `UserError` unless the values are positive, in ascending order, and none above 32767."""
     values = tuple(bounds.values())
     rule = f"{' and '.join(bounds)} must be positive and in ascending order, up to {LONGEST}"
-    good = values[0] > 0 and list(values) == sorted(values) and values[-1] <= LONGEST
-    require(good, owner, rule, values)
+    ascending = values[0] > 0 and list(values) == sorted(values) and values[-1] <= LONGEST
+    require(ascending, owner, rule, values)
 
 
 def as_size(owner, name, size):
     """Return (width, height) as a tuple of two integers in 1..32767, or raise `UserError`."""
-    good = isinstance(size, (list, tuple)) and len(size) == 2 and all(map(is_length, size))
-    require(good, owner, f"{name} must be [width, height], two integers in 1..{LONGEST}", size)
+    is_size = isinstance(size, (list, tuple)) and len(size) == 2 and all(map(is_length, size))
+    require(is_size, owner, f"{name} must be [width, height], two integers in 1..{LONGEST}", size)
     return tuple(size)
 
 
@@ -50,12 +44,11 @@ def is_length(value):
 
 
 def declared(transform, name):
-    """Return what a transform declares of its call, False where it does not.
+    """Return the value of an attribute that describes a transform's `__call__`; False if there is none.
 
-    There are `fixed`, that it draws nothing and changes a sample in the same way each time; and
-    `takes_bytes`, that a uint8 image comes out with the values that a float32 one would have, for some a
-    function of the image. Where a derived class has a `__call__` of its own, what was said of the other does
-    not count.
+    The attributes are `fixed`: the call draws nothing and changes a sample in the same way each time; and
+    `takes_bytes`: a uint8 image comes out with the values that a float32 image would have, or a function that
+    tells so of an image. A derived class with its own `__call__` does not inherit them.
     """
     for cls in type(transform).__mro__:
         if name in vars(cls):
@@ -73,15 +66,22 @@ def size_of(image):
 def refuse_train_only(transforms, where):
     """Raise `UserError`, which begins with `where`, if a transform cannot be undone on a prediction.
 
-    A class says so by `train_only = True`: it moves pixels and `trans_info` does not tell how to move them
-    back, so what is predicted could never be compared with a mask that stays as it is.
+    Such a class has `train_only = True`: it moves pixels, and `trans_info` does not tell how to move them
+    back. Its predictions could not be compared with a mask that was not transformed.
     """
     for transform in transforms:
         if getattr(transform, "train_only", False):
             raise UserError(
                 f"{where}: {type(transform).__name__} moves the image away from its mask, which an "
-                "evaluation leaves as it is; it has its place in train_dataset only"
+                "evaluation does not transform; use it in train_dataset only"
             )
+
+
+def set_padding(transform, **values):
+    """Set each padding value as an attribute, or raise `UserError` if it does not fit a pixel of 32 bits."""
+    for name, value in values.items():
+        require(-(2**31) <= value < 2**31, transform, f"{name} must be a number of 32 bits", value)
+        setattr(transform, name, value)
 
 
 def change_together(owner, data, image, mask):
@@ -93,7 +93,7 @@ def change_together(owner, data, image, mask):
         image, mask: functions from one array to another.
 
     Raises:
-        UserError: image and mask differ in size, or a `label` would stay behind a transform that is
+        UserError: image and mask differ in size, or `label` is not in `gt_fields` although the transform is
             `train_only`.
     """
     fields = [key for key in data.get("gt_fields", []) if data.get(key) is not None]

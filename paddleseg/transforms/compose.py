@@ -1,4 +1,4 @@
-"""The chain from a file, or an array, to what a model takes."""
+"""The transforms of a data set, applied one after the other from files to the input of a model."""
 
 import inspect
 import itertools
@@ -15,14 +15,17 @@ from paddleseg.transforms.reading import as_mask, read_image, read_mask
 
 
 class Compose:
-    """Read image and mask, transform them one after the other, hand on C x H x W float32.
+    """Read image and mask, apply the transforms, and return the image as C x H x W float32.
 
     Args:
-        transforms: a list of callables `transform(data, rng)` or, PaddleSeg's way, `transform(data)`.
-        to_rgb: turn the BGR order in which images are read, or given, into RGB.
-        img_channels: 3, or 1 for grey images.
+        transforms: a list of callables `transform(data, rng)` or, as in PaddleSeg, `transform(data)`. A
+            callable that has a parameter `rng` gets the `numpy.random.Generator`.
+        to_rgb: turn images from the BGR order in which they are read, or passed, into RGB. Default True.
+        img_channels: 3, or 1 for grey images. Default 3.
 
-    A transform whose call accepts a parameter `rng` is handed the `numpy.random.Generator`.
+    Attributes:
+        normalize: the last transform if it is a `Normalize`, else None.
+        leading: the list of the leading transforms that change a sample in the same way each time.
 
     Raises:
         UserError: `transforms` is not a list of callables, or `img_channels` is neither 1 nor 3.
@@ -37,11 +40,8 @@ class Compose:
         self.to_rgb = to_rgb
         self.img_channels = img_channels
         self._steps = [_Step(transform) for transform in self.transforms]
-        #: The last transform if that is a `Normalize`, else None.
         self.normalize = self.transforms[-1] if transforms and type(transforms[-1]) is Normalize else None
-        fixed = itertools.takewhile(lambda transform: declared(transform, "fixed"), self.transforms)
-        #: The leading transforms that change a sample in the same way each time.
-        self.leading = list(fixed)
+        self.leading = list(itertools.takewhile(lambda one: declared(one, "fixed"), self.transforms))
 
     def __call__(self, data, rng=None):
         """Transform one sample.
@@ -50,10 +50,10 @@ class Compose:
             data: a dict with `img` (a path, or an array H x W x 3 in BGR order or H x W, 0..255) and
                 perhaps `label` (a path, or integers H x W), `gt_fields` (the keys that are transformed
                 together with the image) and `trans_info` (the changes of size so far).
-            rng: a `numpy.random.Generator`; one seeded from NumPy's global state if None.
+            rng: a `numpy.random.Generator`; None seeds one from NumPy's global state.
 
         Returns:
-            A new dict: `img` float32 C x H x W, `label` H x W of uint8 or int32 where there was one,
+            A new dict: `img` float32 C x H x W, `label` H x W of uint8 or int32 if there was one,
             `gt_fields`, and `trans_info`, a list of pairs such as `("resize", (h, w))`, the size before.
 
         Raises:
@@ -64,11 +64,11 @@ class Compose:
         where = described(data)
         return self.finish(self.apply_rest(self.apply_leading(self.read(data, where), where), where, rng))
 
-    # What a call does one after the other, for those who keep what is the same each time, or who leave the
-    # end to the device. `where` names the files in messages.
+    # The steps of a call. A cache stores a sample between two of them, and a device may do the last one.
+    # `where` names the files in messages.
 
     def read(self, data, where):
-        """Return a new dict with arrays in place of paths; an image of bytes stays one until it must not."""
+        """Return a new dict with arrays in place of paths; an image of bytes stays uint8."""
         data = {**data, "gt_fields": list(data.get("gt_fields") or [])}
         data["trans_info"] = list(data.get("trans_info") or [])
         data["img"] = self._image(data["img"])
@@ -78,16 +78,16 @@ class Compose:
         return data
 
     def apply_leading(self, data, where):
-        """Apply `leading`."""
+        """Apply the transforms in `leading`."""
         return self._applied(data, where, 0, len(self.leading))
 
     def apply_rest(self, data, where, rng, start=None):
-        """Apply all transforms from number `start` on, those after `leading` if None, but `normalize`."""
+        """Apply the transforms from number `start` on, by default those after `leading`, but `normalize`."""
         start = len(self.leading) if start is None else start
         return self._applied(data, where, start, len(self._steps) - (self.normalize is not None), rng)
 
     def finish(self, data):
-        """Apply `normalize`, and give the image its final form."""
+        """Apply `normalize`, and turn the image into C x H x W float32."""
         image = data["img"]
         if self.normalize is None:
             image = image if image.ndim == 3 else image[..., np.newaxis]
@@ -98,14 +98,15 @@ class Compose:
         return data
 
     def defer_normalize(self, data):
-        """Leave `finished` to the device: `img` stays H x W x C, uint8 or float32.
+        """Leave `finish` to the device: `img` stays H x W x C, uint8 or float32.
 
-        A new key `normalize` holds float32 2 x C, `normalize`'s mean and standard deviation.
+        A new key `normalize` holds the mean and the standard deviation, float32 2 x C.
         """
-        image, last = data["img"], self.normalize
-        last.check(image)
+        image = data["img"]
+        self.normalize.check(image)
         data["img"] = image if image.ndim == 3 else image[..., np.newaxis]
-        data["normalize"] = np.stack([np.broadcast_to(v, self.img_channels) for v in (last.mean, last.std)])
+        statistics = (self.normalize.mean, self.normalize.std)
+        data["normalize"] = np.stack([np.broadcast_to(values, self.img_channels) for values in statistics])
         return data
 
     def _applied(self, data, where, start, stop, rng=None):
@@ -128,7 +129,7 @@ class Compose:
 
 
 class _Step:
-    """A transform as `step(data, rng)`, given what it can work on."""
+    """A transform as `step(data, rng)`; it gets float32 and writable arrays unless it takes bytes."""
 
     def __init__(self, transform):
         self.name = getattr(transform, "__name__", type(transform).__name__)
@@ -142,7 +143,7 @@ class _Step:
             if data["img"].dtype == np.uint8:
                 data["img"] = data["img"].astype(np.float32)
             for key in ("img", "label"):
-                # It may change its arrays, which are not ours to give where they come from a cache.
+                # A transform may change its arrays in place, but those of a cache are read-only.
                 if data.get(key) is not None and not data[key].flags.writeable:
                     data[key] = data[key].copy()
         return self._transform(data, rng=rng) if self._takes_rng else self._transform(data)
@@ -153,9 +154,9 @@ def _mask(label):
 
 
 def described(data):
-    """Return what messages call a sample: the paths in its dict."""
-    named = [key for key in ("img", "label") if isinstance(data.get(key), (str, os.PathLike))]
-    return ", ".join(f"{key} {os.fspath(data[key])!r}" for key in named) or "arrays"
+    """Return the name of a sample in messages: the paths in its dict."""
+    paths = [key for key in ("img", "label") if isinstance(data.get(key), (str, os.PathLike))]
+    return ", ".join(f"{key} {os.fspath(data[key])!r}" for key in paths) or "arrays"
 
 
 def _check_together(data, when, error=UserError):

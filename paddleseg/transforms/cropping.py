@@ -1,4 +1,4 @@
-"""Transforms that cut out a part at random."""
+"""Transforms that cut out a random part."""
 
 import math
 from typing import Sequence
@@ -11,8 +11,8 @@ from paddleseg.transforms.common import (
     as_size,
     change_together,
     require,
-    require_padding,
     require_share,
+    set_padding,
     size_of,
 )
 
@@ -20,22 +20,22 @@ _ATTEMPTS = 10
 
 
 def _place(rng, size, part):
-    """Draw the top left corner (x, y) of a `part` of `size`, both (width, height), every one alike."""
+    """Draw the top left corner (x, y) of a `part` of `size`, both (width, height), uniformly."""
     return tuple(int(rng.integers(whole - side + 1)) for whole, side in zip(size, part))
 
 
 @manager.TRANSFORMS.add_component
 class RandomPaddingCrop:
-    """Cut out a part at random, after padding below and on the right what is too small for it.
+    """Cut out a random part of a given size; a smaller image is first padded below and on the right.
 
     Args:
         crop_size: (width, height) in pixels.
         im_padding_value: what the image is padded with.
         label_padding_value: what masks are padded with; it should be the ignored index.
-        category_max_ratio: if below 1, other places are tried until two classes or more show, none of
-            which fills this share of the pixels that are not ignored.
-        ignore_index: the mask value that is not counted there.
-        loop_times: how many places are tried at most; the last one is taken if none will do.
+        category_max_ratio: if below 1, places are tried until the part shows at least two classes and each
+            of them has less than this share of the pixels that are not ignored.
+        ignore_index: the mask value that is ignored there.
+        loop_times: the largest number of places to try; the last one is taken if none fits.
 
     Raises:
         UserError: an argument is out of its range.
@@ -55,23 +55,21 @@ class RandomPaddingCrop:
         self.crop_size = as_size(self, "crop_size", crop_size)
         require(category_max_ratio > 0, self, "category_max_ratio must be positive", category_max_ratio)
         require(loop_times >= 1, self, "loop_times must be 1 or more", loop_times)
-        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
-        self.im_padding_value = im_padding_value
-        self.label_padding_value = label_padding_value
+        set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
         self.category_max_ratio = category_max_ratio
         self.ignore_index = ignore_index
         self.loop_times = loop_times
 
-    def _balanced(self, mask):
+    def _is_balanced(self, mask):
         classes, counts = np.unique(mask, return_counts=True)
         counts = counts[classes != self.ignore_index]
         return len(counts) > 1 and counts.max() / counts.sum() < self.category_max_ratio
 
     def _corner(self, data, rng):
-        judged = self.category_max_ratio < 1 and "label" in data.get("gt_fields", [])
-        for _ in range(self.loop_times if judged else 1):
+        checked = self.category_max_ratio < 1 and "label" in data.get("gt_fields", [])
+        for _ in range(self.loop_times if checked else 1):
             corner = _place(rng, size_of(data["img"]), self.crop_size)
-            if judged and self._balanced(F.crop(data["label"], corner, self.crop_size)):
+            if checked and self._is_balanced(F.crop(data["label"], corner, self.crop_size)):
                 break
         return corner
 
@@ -95,11 +93,11 @@ class RandomPaddingCrop:
 class RandomCenterCrop:
     """Cut random widths off the left and right, and random heights off the top and bottom.
 
-    How many columns go is drawn uniformly from 0 up to what `retain_ratio` allows, then how many of them
-    from the left; likewise for rows.
+    The number of columns to cut is drawn uniformly from 0 up to what `retain_ratio` allows, then how many of
+    them are on the left; likewise for rows.
 
     Args:
-        retain_ratio: the least shares of the width and of the height that stay, each in 0..1.
+        retain_ratio: the smallest shares of the width and of the height that remain, each in 0..1.
 
     Raises:
         UserError: `retain_ratio` is no pair of such shares.
@@ -108,9 +106,9 @@ class RandomCenterCrop:
     train_only = takes_bytes = True
 
     def __init__(self, retain_ratio: Sequence[float] = (0.5, 0.5)):
-        good = isinstance(retain_ratio, (list, tuple)) and len(retain_ratio) == 2
-        good = good and all(0 <= share <= 1 for share in retain_ratio)
-        require(good, self, "retain_ratio must be [width, height], two shares in 0..1", retain_ratio)
+        is_pair = isinstance(retain_ratio, (list, tuple)) and len(retain_ratio) == 2
+        fits = is_pair and all(0 <= share <= 1 for share in retain_ratio)
+        require(fits, self, "retain_ratio must be [width, height], two shares in 0..1", retain_ratio)
         self.retain_ratio = tuple(retain_ratio)
 
     def __call__(self, data, rng=None):
@@ -128,15 +126,15 @@ class RandomCenterCrop:
 
 @manager.TRANSFORMS.add_component
 class RandomScaleAspect:
-    """Cut out a part of random area and shape, and resize it to the size of the whole.
+    """Cut out a part of random area and shape, and resize it to the size of the whole image.
 
-    Ten shapes are tried at most; where none fits into the image, it stays whole.
+    At most ten shapes are tried; an image into which none of them fits is left whole.
 
     Args:
-        min_scale: the least area of the part, as a share of the whole; 0 switches the transform off.
-        aspect_ratio: the least ratio of the part's sides, in 0..1; the largest is its inverse. The ratio is
-            drawn uniformly between the two and belongs to either side with the same chance. 0 switches the
-            transform off.
+        min_scale: the smallest area of the part, as a share of the whole; 0 turns the transform off.
+        aspect_ratio: the smallest ratio of the part's sides, in 0..1; the largest is its inverse. The ratio
+            is drawn uniformly between the two, and is width / height or height / width with the same
+            probability. 0 turns the transform off.
 
     Raises:
         UserError: an argument is not in 0..1.

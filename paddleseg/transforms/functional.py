@@ -1,4 +1,4 @@
-"""What transforms do to one array, with every choice already made.
+"""Pure functions from one array to another, which the transforms are made of.
 
 An image is H x W x C or H x W, a mask H x W; sizes are (width, height), as OpenCV's are. No function
 changes its argument.
@@ -24,7 +24,7 @@ def as_rng(rng=None):
 
 
 def rescale_size(size, target_size):
-    """Scale `size` to the largest that fits `target_size`, long side with long and short with short."""
+    """Return `size` scaled as far as its long and short side fit those of `target_size`."""
     scale = min(max(target_size) / max(size), min(target_size) / min(size))
     return tuple(round(side * scale) for side in size)
 
@@ -66,9 +66,9 @@ def _widened(image, value):
 
 
 def pad(image, size, value, corner=(0, 0)):
-    """Pad to at least `size` (width, height) with `value`, rounded for integers.
+    """Pad to at least `size` (width, height) with `value`, which is rounded for integers.
 
-    `corner` (x, y) is where the image's top left pixel comes; the default pads below and on the right.
+    `corner` (x, y) is the new place of the top left pixel; the default pads below and on the right.
     """
     (x, y), (height, width) = corner, image.shape[:2]
     full = (max(size[1], y + height), max(size[0], x + width))
@@ -82,7 +82,7 @@ def pad(image, size, value, corner=(0, 0)):
 
 
 def is_byte(value):
-    """Tell whether a number is one of 0..255 without a fraction."""
+    """Tell whether a number is a whole number in 0..255."""
     return 0 <= value <= 255 and value == int(value)
 
 
@@ -93,9 +93,9 @@ def crop(image, corner, size):
 
 
 def rotation(size, angle):
-    """Return the 2 x 3 matrix that turns by `angle` degrees to the left, and the size that holds all.
+    """Return the 2 x 3 matrix that rotates by `angle` degrees to the left, and the size of the whole result.
 
-    `size`, and the one returned, are (width, height); centre comes on centre.
+    `size` and the returned size are (width, height); the centre of the image becomes that of the result.
     """
     centre = (size[0] // 2, size[1] // 2)
     matrix = cv2.getRotationMatrix2D(centre, angle, 1.0)
@@ -106,12 +106,12 @@ def rotation(size, angle):
 
 
 def fitting(size, target, angle, scale, shift):
-    """Return the 2 x 3 matrix that brings centre on centre, turns and scales about it, and then shifts.
+    """Return the 2 x 3 matrix that moves centre to centre, rotates and scales about it, and then shifts.
 
     Args:
-        size, target: (width, height) of what is warped and of the result.
+        size, target: (width, height) of the image and of the result.
         angle: degrees to the left.
-        scale: 1 is the mean of what fits the width and what fits the height.
+        scale: 1 is the mean of the scale that fits the width and the scale that fits the height.
         shift: (x, y) in pixels.
     """
     # The centres of the last pixels are compared with the result's edges, as PaddleSeg does.
@@ -127,7 +127,7 @@ def fitting(size, target, angle, scale, shift):
 
 
 def warp(image, matrix, size, interp, value):
-    """Map each pixel by a 2 x 3 `matrix` onto `size` (width, height); `value` where nothing comes."""
+    """Map pixels by a 2 x 3 `matrix` to an image of `size` (width, height); `value` fills the rest."""
     image = _widened(image, value)
     working = image if image.dtype in (np.uint8, np.float32) else image.astype(np.float64)
     warped = cv2.warpAffine(
@@ -164,7 +164,7 @@ def normalize(image, mean, std):
 
 
 def normalized_planes(image, mean, std):
-    """Return `normalize` of an image as contiguous C x H x W, in a fraction of the time: the same numbers."""
+    """Return the same numbers as `normalize`, as contiguous C x H x W and in a fraction of the time."""
     planes = (
         cv2.split(image) if image.dtype.name in _OPENCV_DTYPES else np.moveaxis(np.atleast_3d(image), 2, 0)
     )
@@ -186,7 +186,7 @@ def _blend(base, image, factor):
 
 
 def brightness(image, factor):
-    """Scale float32 RGB in 0..255 by `factor` (0 is black, 1 changes nothing), as Pillow does."""
+    """Multiply float32 RGB in 0..255 by `factor` (0 is black, 1 changes nothing), as Pillow does."""
     return _blend(np.float32(0), image, factor)
 
 
@@ -212,7 +212,7 @@ def sharpness(image, factor):
 
 
 def hue(image, shift):
-    """Turn the hue of float32 RGB in 0..255 by `shift`, in 1/255 of the full circle, as Pillow counts."""
+    """Shift the hue of float32 RGB in 0..255 by `shift`, in 1/255 of the circle, as Pillow counts."""
     hsv = cv2.cvtColor(image / np.float32(255), cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + shift * 360 / 255) % 360
     return np.clip(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255, 0, 255)

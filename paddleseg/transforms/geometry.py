@@ -1,4 +1,4 @@
-"""Transforms that mirror, turn and warp image and masks together."""
+"""Transforms that mirror, rotate and warp image and masks together."""
 
 from typing import Sequence
 
@@ -10,9 +10,9 @@ from paddleseg.transforms.common import (
     as_size,
     change_together,
     require_ascending,
-    require_padding,
     require_reach,
     require_share,
+    set_padding,
     size_of,
 )
 
@@ -36,7 +36,7 @@ class RandomHorizontalFlip(_RandomFlip):
     """Mirror left and right with probability `prob`.
 
     Args:
-        prob: the chance.
+        prob: the probability.
 
     Raises:
         UserError: `prob` is not in 0..1.
@@ -53,7 +53,7 @@ class RandomVerticalFlip(_RandomFlip):
     """Mirror top and bottom with probability `prob`.
 
     Args:
-        prob: the chance.
+        prob: the probability.
 
     Raises:
         UserError: `prob` is not in 0..1.
@@ -67,12 +67,12 @@ class RandomVerticalFlip(_RandomFlip):
 
 @manager.TRANSFORMS.add_component
 class RandomRotation:
-    """Rotate by an angle drawn uniformly, on a canvas that the whole image fits on.
+    """Rotate by an angle drawn uniformly, on a canvas that holds the whole rotated image.
 
     Args:
-        max_rotation: the largest angle in degrees, either way; 0 leaves everything as it is.
-        im_padding_value: what the corners of the image are filled with.
-        label_padding_value: what those of masks are filled with; it should be the ignored index.
+        max_rotation: the largest angle in degrees, in either direction; 0 changes nothing.
+        im_padding_value: the value that fills the corners of the image.
+        label_padding_value: the value that fills the corners of masks; it should be the ignored index.
 
     Raises:
         UserError: an argument is out of its range.
@@ -85,15 +85,13 @@ class RandomRotation:
     ):
         require_reach(self, max_rotation=max_rotation)
         self.max_rotation = max_rotation
-        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
-        self.im_padding_value = im_padding_value
-        self.label_padding_value = label_padding_value
+        set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def __call__(self, data, rng=None):
         angle = F.as_rng(rng).uniform(-self.max_rotation, self.max_rotation)
         matrix, size = F.rotation(size_of(data["img"]), angle)
         if self.max_rotation == 0:
-            # Odd sizes are turned about a point half a pixel off their centre, which shifts them by it.
+            # The rotation is about width // 2, which would shift odd sizes by half a pixel.
             matrix = np.eye(2, 3)
         return change_together(
             self,
@@ -105,19 +103,19 @@ class RandomRotation:
 
 @manager.TRANSFORMS.add_component
 class RandomAffine:
-    """Fit the image into a given size, then turn, scale and shift it, each by an amount drawn uniformly.
+    """Fit the image into a given size, then rotate, scale and shift it, each by an amount drawn uniformly.
 
-    The image is warped on 8 bits, as PaddleSeg's is. There, `translation_offset` moves the point about which
-    is turned and scaled, so that alone it shifts nothing; here it shifts the image.
+    The image is warped in 8 bits, as in PaddleSeg. `translation_offset` shifts the image; in PaddleSeg it
+    moves only the centre of rotation and scaling, so that by itself it shifts nothing.
 
     Args:
         size: (width, height) of the result in pixels.
-        translation_offset: the largest shift in pixels, either way and in either direction.
-        max_rotation: the largest angle in degrees, either way.
-        min_scale_factor, max_scale_factor: the range of the scale; 1 is the mean of what fits the width and
-            what fits the height.
-        im_padding_value: what the image is filled with where nothing of it comes.
-        label_padding_value: what masks are filled with there; it should be the ignored index.
+        translation_offset: the largest shift in pixels, horizontally and vertically, in either direction.
+        max_rotation: the largest angle in degrees, in either direction.
+        min_scale_factor, max_scale_factor: the range of the scale; 1 is the mean of the scale that fits the
+            width and the scale that fits the height.
+        im_padding_value: the value of the result where the image does not reach.
+        label_padding_value: the same for masks; it should be the ignored index.
 
     Raises:
         UserError: an argument is out of its range.
@@ -141,9 +139,7 @@ class RandomAffine:
         self.scale_range = (min_scale_factor, max_scale_factor)
         self.translation_offset = translation_offset
         self.max_rotation = max_rotation
-        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
-        self.im_padding_value = im_padding_value
-        self.label_padding_value = label_padding_value
+        set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def takes_bytes(self, image):
         return F.is_byte(self.im_padding_value)

@@ -1,11 +1,11 @@
-"""Transforms that pad, the image with one value, masks with another, which should be the ignored index."""
+"""Transforms that pad an image and its masks."""
 
 from typing import Sequence
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, note, require, require_padding, size_of
+from paddleseg.transforms.common import as_size, change_together, note, require, set_padding, size_of
 
 
 @manager.TRANSFORMS.add_component
@@ -29,9 +29,7 @@ class Padding:
         self, target_size: Sequence[int], im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
         self.target_size = as_size(self, "target_size", target_size)
-        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
-        self.im_padding_value = im_padding_value
-        self.label_padding_value = label_padding_value
+        set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def takes_bytes(self, image):
         return F.is_byte(self.im_padding_value)
@@ -68,9 +66,7 @@ class PaddingByAspectRatio:
     ):
         require(0.01 <= aspect_ratio <= 100, self, "aspect_ratio must lie in 0.01..100", aspect_ratio)
         self.aspect_ratio = aspect_ratio
-        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
-        self.im_padding_value = im_padding_value
-        self.label_padding_value = label_padding_value
+        set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def takes_bytes(self, image):
         return F.is_byte(self.im_padding_value)
@@ -95,12 +91,12 @@ def _pad(owner, data, size):
 class ScalePadding:
     """Pad to a square with the image in its middle, then resize to a given size.
 
-    The image is interpolated cubically on 8 bits, as PaddleSeg's is. Masks are not interpolated; PaddleSeg's
-    are, which puts classes between others that are not there.
+    The image is interpolated cubically in 8 bits, as in PaddleSeg. Masks are not interpolated; PaddleSeg
+    interpolates them, which makes up classes at the borders between others.
 
     Args:
         target_size: (width, height) in pixels.
-        im_padding_value: what the image is padded with, its fraction dropped.
+        im_padding_value: what the image is padded with; a fraction is dropped.
         label_padding_value: what masks are padded with; it should be the ignored index.
 
     Raises:
@@ -116,9 +112,7 @@ class ScalePadding:
         label_padding_value: int = 255,
     ):
         self.target_size = as_size(self, "target_size", target_size)
-        require_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
-        self.im_padding_value = im_padding_value
-        self.label_padding_value = label_padding_value
+        set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def __call__(self, data, rng=None):
         width, height = size_of(data["img"])

@@ -1,4 +1,4 @@
-"""Image and mask files to arrays; what cannot be read is said in one way."""
+"""Image and mask files to arrays."""
 
 import io
 import os
@@ -27,7 +27,7 @@ def read_image(path, channels=3):
 def decode_image(content, path, channels=3):
     """Return the uint8 image that a file's `content` holds, H x W x 3 (BGR), or H x W if `channels` is 1."""
     if _is_cut_jpeg(content):
-        # OpenCV would fill up with grey, and only warn.
+        # OpenCV would fill the missing part with grey and only warn.
         raise SampleError(f"cannot read image {path!r}: it is cut off, the end of the JPEG is missing")
     flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
     try:
@@ -42,23 +42,23 @@ def decode_image(content, path, channels=3):
 def read_mask(path):
     """Read a mask file as H x W class indices: uint8, or int32 if the file holds more than 8 bits.
 
-    Palette PNGs give their indices, which is why Pillow reads them: OpenCV would give their colours.
+    Pillow reads the file, since it returns the indices of a palette PNG; OpenCV would return the colours.
 
     Raises:
-        SampleError: the file is missing, is no image, or holds anything but one integer a pixel.
+        SampleError: the file is missing, is no image, or does not hold one integer per pixel.
     """
     path = os.fspath(path)
     content = read_bytes(path, "mask")
     try:
         with Image.open(io.BytesIO(content)) as file:
             mode, mask = file.mode, np.array(file)
-    except Exception as error:  # of a damaged file Pillow's readers raise nearly anything
+    except Exception as error:  # for a damaged file, Pillow's readers raise nearly anything
         raise SampleError(f"cannot read mask {path!r}: {one_line(error)}") from error
     return as_mask(mask, f"mask {path!r} ({mode})")
 
 
 def as_mask(mask, name="label"):
-    """Return integers H x W as uint8 if they are bytes or booleans, else as int32, OpenCV's widest.
+    """Return integers H x W as uint8 if they are bytes or booleans, else as int32, OpenCV's widest type.
 
     Raises:
         SampleError: it has another rank or another type; the message calls it `name`.
@@ -72,10 +72,10 @@ def as_mask(mask, name="label"):
 
 
 def read_bytes(path, noun):
-    """Return what a file holds; `noun` tells what it was to be in messages.
+    """Return the content of a file as bytes; messages call the file `noun`.
 
     Raises:
-        SampleError: it is missing, empty, or cannot be read.
+        SampleError: the file is missing or empty, or cannot be read.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -93,15 +93,15 @@ def read_bytes(path, noun):
 
 
 def _is_cut_jpeg(content):
-    """Tell whether a JPEG lacks its end marker; a thumbnail's within the header does not count."""
+    """Tell whether a JPEG lacks its end marker; that of a thumbnail in the header does not count."""
     if not content.startswith(_JPEG_START):
         return False
     place = 2
-    # Each segment before the picture itself says how long it is.
+    # Each segment before the picture itself begins with its length.
     while place + 4 <= len(content) and content[place] == 0xFF:
         if content[place + 1] == _JPEG_SCAN:
             return content.find(_JPEG_END, place) < 0
-        if content[place + 1] == 0xFF:  # a byte that only fills up
+        if content[place + 1] == 0xFF:  # a fill byte
             place += 1
             continue
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")

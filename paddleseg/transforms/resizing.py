@@ -1,6 +1,6 @@
 """Transforms that resize; each appends `("resize", (h, w))`, the size before, to `trans_info`.
 
-Images are interpolated linearly unless said otherwise, masks never.
+Images are interpolated linearly unless `interp` names another way, masks never.
 """
 
 import math
@@ -37,10 +37,10 @@ class Resize:
 
     Args:
         target_size: (width, height) in pixels.
-        keep_ratio: keep the ratio of width to height, and fit the long side into the longer of
-            `target_size`, the short one into the shorter.
+        keep_ratio: keep the ratio of width to height: the long side is at most the longer one of
+            `target_size`, the short side at most the shorter one.
         size_divisor: round width and height up to multiples of it.
-        interp: NEAREST, LINEAR, CUBIC, AREA or LANCZOS4, as OpenCV's; RANDOM chooses one each time.
+        interp: NEAREST, LINEAR, CUBIC, AREA or LANCZOS4, as OpenCV's; RANDOM draws one for each image.
 
     Raises:
         UserError: an argument is out of its range.
@@ -56,8 +56,8 @@ class Resize:
         self.target_size = as_size(self, "target_size", target_size)
         choices = [*F.INTERPOLATIONS, "RANDOM"]
         require(interp in choices, self, f"interp must be one of {', '.join(choices)}", interp)
-        good = size_divisor is None or is_length(size_divisor)
-        require(good, self, "size_divisor must be a positive integer", size_divisor)
+        is_divisor = size_divisor is None or is_length(size_divisor)
+        require(is_divisor, self, "size_divisor must be a positive integer", size_divisor)
         self.keep_ratio = keep_ratio
         self.size_divisor = size_divisor
         self.interp = interp
@@ -80,7 +80,7 @@ class Resize:
 
 @manager.TRANSFORMS.add_component
 class ResizeByLong:
-    """Resize the long side to a given size, and the short one in proportion.
+    """Resize the long side to a given size, and the short side in proportion.
 
     Args:
         long_size: the long side in pixels.
@@ -102,11 +102,11 @@ class ResizeByLong:
 
 @manager.TRANSFORMS.add_component
 class ResizeByShort:
-    """Resize the short side to a given size, and the long one in proportion.
+    """Resize the short side to a given size, and the long side in proportion.
 
     Args:
-        short_size: the short side in pixels; of a list, one is drawn each time.
-        max_size: if the long side would exceed it, both are made smaller until it does not.
+        short_size: the short side in pixels, or a list from which one is drawn for each image.
+        max_size: the largest long side; if it would be exceeded, both sides are made smaller.
 
     Raises:
         UserError: a size is not positive, or the list is empty.
@@ -114,8 +114,8 @@ class ResizeByShort:
 
     def __init__(self, short_size: Union[int, Sequence[int]], max_size: float = 1e10):
         sizes = short_size if isinstance(short_size, (list, tuple)) else [short_size]
-        good = bool(sizes) and all(map(is_length, sizes))
-        require(good, self, "short_size must be a positive integer, or a list of them", short_size)
+        are_sizes = bool(sizes) and all(map(is_length, sizes))
+        require(are_sizes, self, "short_size must be a positive integer, or a list of them", short_size)
         require(max_size >= 1, self, "max_size must be 1 or more", max_size)
         self.short_sizes = list(sizes)
         self.max_size = max_size
@@ -136,11 +136,11 @@ class ResizeByShort:
 
 @manager.TRANSFORMS.add_component
 class LimitLong:
-    """Bring the long side into a range, and the short one in proportion.
+    """Resize an image whose long side is outside a range, and the short side in proportion.
 
     Args:
-        max_long: a longer side is resized to it; None for no limit.
-        min_long: a shorter one is resized to it; None for no limit.
+        max_long: a longer long side is resized to it; None for no limit.
+        min_long: a shorter long side is resized to it; None for no limit.
 
     Raises:
         UserError: a limit is not positive, or `min_long` exceeds `max_long`.
@@ -151,8 +151,8 @@ class LimitLong:
     def __init__(self, max_long: Optional[int] = None, min_long: Optional[int] = None):
         for name, limit in (("max_long", max_long), ("min_long", min_long)):
             require(limit is None or is_length(limit), self, f"{name} must be a positive integer", limit)
-        good = max_long is None or min_long is None or min_long <= max_long
-        require(good, self, "min_long must not exceed max_long", (min_long, max_long))
+        ascending = max_long is None or min_long is None or min_long <= max_long
+        require(ascending, self, "min_long must not exceed max_long", (min_long, max_long))
         self.max_long = max_long
         self.min_long = min_long
 
@@ -168,11 +168,11 @@ class LimitLong:
 
 @manager.TRANSFORMS.add_component
 class ResizeRangeScaling:
-    """Resize the long side to a whole number drawn from a range, and the short one in proportion.
+    """Resize the long side to a whole number drawn from a range, and the short side in proportion.
 
     Args:
-        min_value: the least size in pixels.
-        max_value: the largest.
+        min_value: the smallest long side in pixels.
+        max_value: the largest long side in pixels.
 
     Raises:
         UserError: a value is not positive, or they are not in ascending order.
@@ -191,25 +191,25 @@ class ResizeRangeScaling:
 
 @manager.TRANSFORMS.add_component
 class ResizeStepScaling:
-    """Scale by a factor drawn from equally spaced ones, keeping the ratio of width to height.
+    """Scale by a factor drawn from equally spaced factors, and keep the ratio of width to height.
 
     Args:
         min_scale_factor: the smallest factor.
         max_scale_factor: the largest factor.
-        scale_step_size: the distance between factors; if it does not divide the range, the factors
-            spread over the whole range. 0 draws uniformly between the smallest and the largest.
+        scale_step_size: the distance between factors; if it does not divide the range, the factors are
+            spread over the whole range. 0 draws uniformly between the smallest and the largest factor.
 
     Raises:
-        UserError: a factor is not positive, the smallest exceeds the largest, or the step lies
-            below 0.001 without being 0.
+        UserError: a factor is not positive, the smallest exceeds the largest, or the step is below 0.001
+            and not 0.
     """
 
     def __init__(
         self, min_scale_factor: float = 0.75, max_scale_factor: float = 1.25, scale_step_size: float = 0.25
     ):
         require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
-        good = scale_step_size == 0 or scale_step_size >= 1e-3
-        require(good, self, "scale_step_size must be 0, or 0.001 or more", scale_step_size)
+        is_step = scale_step_size == 0 or scale_step_size >= 1e-3
+        require(is_step, self, "scale_step_size must be 0, or 0.001 or more", scale_step_size)
         self.min_scale_factor = min_scale_factor
         self.max_scale_factor = max_scale_factor
         self.scale_step_size = scale_step_size
