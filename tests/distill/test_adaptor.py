@@ -1,3 +1,5 @@
+"""Taps that an adaptor names; those of a config are in test_taps.py."""
+
 import numpy as np
 import paddle
 import pytest
@@ -7,9 +9,11 @@ from paddleseg.distill import AdaptorBase
 from paddleseg.distill.taps import Taps
 from paddleseg.errors import UserError
 
+IMAGES = paddle.to_tensor(np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype("float32"))
 
-def adaptor(layers=None, tensors=None):
-    """Return an adaptor class that maps names to layers, and to attributes of the model."""
+
+def taps_of(model, layers=None, tensors=None):
+    """Return the `Taps` of an adaptor that maps names to layers, and to attributes of the model."""
 
     class Adaptor(AdaptorBase):
         def mapping_layers(self):
@@ -18,101 +22,64 @@ def adaptor(layers=None, tensors=None):
                 mapping.update({name: getattr(self.model, a) for name, a in (tensors or {}).items()})
             return mapping
 
-    return Adaptor
+    return Taps(model, "student", Adaptor)
 
 
-@pytest.fixture
-def model():
-    paddle.seed(0)
-    return tiny.TinyNet()
-
-
-IMAGES = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype("float32")
-
-
-def test_a_layers_output_and_a_tensor_of_forward_are_read(model):
-    taps = Taps(model, "student", adaptor({"hidden_0": "body.0"}, {"hidden_1": "mixed"}))
+def test_a_layers_output_and_a_tensor_of_forward_are_read():
+    model = tiny.TinyNet()
+    taps = taps_of(model, {"hidden_0": "body.0"}, {"hidden_1": "mixed", "hidden_2": "logit_list"})
     model.eval()
-    x = paddle.to_tensor(IMAGES)
-    model(x)
-    read = taps.read()
-    expected = model.body[0](x)
-    np.testing.assert_array_equal(read["hidden_0"].numpy(), expected.numpy())
-    mixed = (model.body(x) + x.mean()).numpy()
-    np.testing.assert_array_equal(read["hidden_1"].numpy(), mixed)
+    model(IMAGES)
+    tensors = taps.read()
+    np.testing.assert_array_equal(tensors["hidden_0"].numpy(), model.body[0](IMAGES).numpy())
+    np.testing.assert_array_equal(tensors["hidden_1"].numpy(), (model.body(IMAGES) + IMAGES.mean()).numpy())
+    assert tensors["hidden_2"].shape == [2, 2, 8, 8]  # a list of one counts as its item
 
 
-def test_a_tap_carries_the_gradient(model):
-    taps = Taps(model, "student", adaptor({"hidden_0": "body.0"}))
-    model(paddle.to_tensor(IMAGES))
-    taps.read()["hidden_0"].sum().backward()
+def test_each_forward_pass_gives_its_own_tensors_with_their_gradient():
+    model = tiny.TinyNet()
+    taps = taps_of(model, {"hidden_0": "body.0"})
+    model(IMAGES)
+    first = taps.read()["hidden_0"]
+    first.sum().backward()
     assert np.abs(model.body[0].weight.grad.numpy()).sum() > 0
+    model(2 * IMAGES)
+    assert np.abs((taps.read()["hidden_0"] - first).numpy()).max() > 0.01
 
 
-def test_each_forward_gives_its_own_tensors(model):
-    taps = Taps(model, "student", adaptor({"hidden_0": "body.0"}))
-    model(paddle.to_tensor(IMAGES))
-    first = taps.read()["hidden_0"].numpy()
-    model(paddle.to_tensor(2 * IMAGES))
-    assert np.abs(taps.read()["hidden_0"].numpy() - first).max() > 0.01
+@pytest.mark.parametrize(
+    ("layers", "tensors", "message"),
+    [
+        (
+            {"hidden_0": "boddy.0"},
+            {},
+            r"\(student\).*'hidden_0'.*no sublayer 'boddy.0'; did you mean 'body.0'",
+        ),
+        ({}, {"hidden_0": "mixd"}, r"\(student\).*leaves no 'mixd' on TinyNet; did you mean 'mixed'"),
+        ({"hidden_0": "unused"}, {}, "does not run 'unused'"),
+        ({}, {"hidden_0": "logit_list"}, "'hidden_0'.*: a list of 2 instead of one tensor"),
+        ({"hidden_0": paddle.zeros([1])}, {}, "belongs inside `if self.add_tensor:`"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_its_name(layers, tensors, message):
+    def read(model):
+        taps = taps_of(model, layers, tensors)
+        model(IMAGES)
+        return taps.read()
+
+    with pytest.raises(UserError, match=message):
+        read(tiny.TinyNet(outputs=2))
 
 
-def test_a_list_of_one_counts_as_its_item(model):
-    taps = Taps(model, "student", adaptor(tensors={"hidden_0": "logit_list"}))
-    model(paddle.to_tensor(IMAGES))
-    assert taps.read()["hidden_0"].shape == [2, 2, 8, 8]
-
-
-def test_an_unknown_layer_is_refused_with_the_nearest_names(model):
-    with pytest.raises(UserError, match=r"student.*'hidden_0'.*no sublayer 'boddy.0'; did you mean 'body.0'"):
-        Taps(model, "student", adaptor({"hidden_0": "boddy.0"}))
-
-
-def test_an_unknown_attribute_is_refused_with_the_nearest_names(model):
-    taps = Taps(model, "teacher", adaptor(tensors={"hidden_0": "mixd"}))
-    model(paddle.to_tensor(IMAGES))
-    with pytest.raises(UserError, match=r"teacher.*leaves no 'mixd' on TinyNet; did you mean 'mixed'"):
-        taps.read()
-
-
-def test_a_layer_that_forward_does_not_run_is_refused(model):
-    taps = Taps(model, "student", adaptor({"hidden_0": "unused"}))
-    model(paddle.to_tensor(IMAGES))
-    with pytest.raises(UserError, match="does not run 'unused'"):
-        taps.read()
-
-
-def test_a_list_of_several_is_refused():
-    model = tiny.TinyNet(outputs=2)
-    taps = Taps(model, "student", adaptor(tensors={"hidden_0": "logit_list"}))
-    model(paddle.to_tensor(IMAGES))
-    with pytest.raises(UserError, match="a list of 2 instead of one tensor"):
-        taps.read()
-
-
-def test_a_tensor_outside_add_tensor_is_refused(model):
-    with pytest.raises(UserError, match="belongs inside `if self.add_tensor:`"):
-        Taps(model, "student", adaptor({"hidden_0": paddle.zeros([1])}))
-
-
-def test_a_mapping_that_is_no_dict_is_refused(model):
-    class Wrong(AdaptorBase):
-        def mapping_layers(self):
-            return ["body.0"]
-
-    with pytest.raises(UserError, match="returned list instead of a dict"):
-        Taps(model, "student", Wrong)
-
-
-def test_an_error_in_the_adaptor_that_is_not_the_models_is_told_as_it_is(model):
-    class Wrong(AdaptorBase):
-        def mapping_layers(self):
-            return {"hidden_0": self.body}
-
-    with pytest.raises(UserError, match="'Wrong' object has no attribute 'body'"):
-        Taps(model, "student", Wrong)
-
-
-def test_mapping_layers_must_be_defined(model):
-    with pytest.raises(UserError, match=r"AdaptorBase \(student\).*must define mapping_layers"):
-        Taps(model, "student", AdaptorBase)
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        (lambda self: ["body.0"], "returned list instead of a dict"),
+        (lambda self: {"hidden_0": self.body}, "'Wrong' object has no attribute 'body'"),
+        (AdaptorBase.mapping_layers, r"Wrong \(student\).*must define mapping_layers"),
+    ],
+)
+def test_a_wrong_mapping_is_refused(mapping, message):
+    wrong = type("Wrong", (AdaptorBase,), {"mapping_layers": mapping})
+    with pytest.raises(UserError, match=message):
+        Taps(tiny.TinyNet(), "student", wrong)

@@ -58,7 +58,7 @@ def test_another_width_and_output_stride_without_code(tmp_path, root, lines, rep
     assert set(weights(folder, 2)) == set(student.state_dict())
 
 
-def test_adaptors_and_config_together(distill, lines):
+def test_adaptors_and_config_together(distill):
     features = [
         distilling.feature("body.0", "SegChannelwiseLoss", weight=2),
         distilling.feature({"attr": "mixed"}),
@@ -84,7 +84,7 @@ def test_adaptors_and_config_together(distill, lines):
     assert first["body.0_SegChannelwiseLoss"] == pytest.approx(2 * single, rel=1e-3)
 
 
-def test_a_connector_is_trained_and_not_saved_with_the_student(distill, teacher, lines):
+def test_a_connector_is_trained_and_not_saved_with_the_student(distill, teacher):
     feature = distilling.feature(connector={"type": "KeptConnector"})
     frozen = {"type": "PolynomialDecay", "learning_rate": 0.0}
     folder = distill(feature, teachers=[teacher(width=6)], lr_scheduler=frozen, name="frozen")
@@ -96,7 +96,7 @@ def test_a_connector_is_trained_and_not_saved_with_the_student(distill, teacher,
     assert set(weights(folder)) == set(weights(trained)) == set(tiny.TinyNet().state_dict())
 
 
-def test_trying_the_losses_leaves_no_trace_in_them(distill, teacher, lines):
+def test_trying_the_losses_leaves_no_trace_in_them(distill, teacher):
     feature = distilling.feature(connector={"type": "KeptConnector"}, schedule={"start_iter": 4})
     distill(feature, teachers=[teacher(width=6)])
     seen = distilling.built[-1].conv.weight.numpy()
@@ -104,13 +104,7 @@ def test_trying_the_losses_leaves_no_trace_in_them(distill, teacher, lines):
     np.testing.assert_array_equal(distilling.built[-1].conv.weight.numpy(), seen)
 
 
-def test_a_loss_that_remembers_is_part_of_what_is_trained(distill, lines):
-    loss = {"type": "MemoryLoss", "scale": 0.5}
-    folder = distill(distilling.feature(loss=loss, connector="none"), options={"batch_size": 3})
-    assert logged_losses(folder)[0]["body.0_MemoryLoss"] > 0
-
-
-def test_a_resumed_schedule_goes_on_where_it_stopped(distill, tmp_path, lines):
+def test_a_resumed_schedule_goes_on_where_it_stopped(distill):
     schedule = {"start_iter": 1, "warmup_iters": 2, "end_iter": 3}
     feature = distilling.feature(schedule=schedule, weight=7)
     whole = distill(feature, name="whole")
@@ -120,7 +114,7 @@ def test_a_resumed_schedule_goes_on_where_it_stopped(distill, tmp_path, lines):
 
 
 @pytest.mark.parametrize("weighting", ["mean", "confidence"])
-def test_two_teachers(distill, teacher, lines, weighting):
+def test_two_teachers(distill, teacher, weighting):
     pair = [teacher("a"), teacher("other")]
     section = {"teacher_weighting": weighting}
     feature = distilling.feature(teacher_index=1)
@@ -133,7 +127,7 @@ def test_two_teachers(distill, teacher, lines, weighting):
     assert differ(weights(both), weights(alone)) == (weighting == "confidence")
 
 
-def test_each_teacher_has_its_own_opts(distill, teacher, tmp_path, lines):
+def test_each_teacher_has_its_own_opts(distill, teacher):
     pair = [teacher("a"), teacher("other")]
     opts = []
     for path in pair:
@@ -149,7 +143,7 @@ def test_each_teacher_has_its_own_opts(distill, teacher, tmp_path, lines):
 
 
 def unlabeled(photographs, **section):
-    """Return what a config with images that have no masks changes."""
+    """Return the changes of a config that trains on images without masks as well."""
     dataset = {
         "type": "UnlabeledImages",
         "dataset_root": photographs,
@@ -158,28 +152,25 @@ def unlabeled(photographs, **section):
     return {"unlabeled_dataset": dataset, "section": section}
 
 
-def test_images_without_masks(distill, photographs, lines, tmp_path):
-    features = [distilling.feature(), distilling.feature("body.1", "MemoryLoss")]
-    changes = unlabeled(photographs, unlabeled_share=0.5)
-    whole = distill(*features[:1], name="whole", **changes)
-    by_workers = distill(*features[:1], name="workers", options={"num_workers": 1}, **changes)
+def test_images_without_masks(distill, photographs):
+    feature, changes = distilling.feature(), unlabeled(photographs, unlabeled_share=0.5)
+    whole = distill(feature, name="whole", **changes)
+    by_workers = distill(feature, name="workers", options={"num_workers": 1}, **changes)
     assert_same(weights(whole), weights(by_workers))
-    rest = distill(
-        *features[:1], name="rest", options={"resume_model": os.path.join(whole, "iter_2")}, **changes
-    )
-    assert_same(weights(whole), weights(rest))
-    less = distill(*features[:1], name="less", **unlabeled(photographs, unlabeled_share=0.25))
+    resumed = {"resume_model": os.path.join(whole, "iter_2")}
+    assert_same(weights(whole), weights(distill(feature, name="rest", options=resumed, **changes)))
+    less = distill(feature, name="less", **unlabeled(photographs, unlabeled_share=0.25))
     assert differ(weights(whole), weights(less))
-    memory = distill(*features, name="memory", **changes)
+    memory = distill(feature, distilling.feature("body.1", "MemoryLoss"), name="memory", **changes)
     assert "body.1_MemoryLoss" in logged_losses(memory)[-1]
 
 
-def test_unlabelled_images_alone_leave_the_task_out(distill, photographs, lines):
+def test_unlabelled_images_alone_leave_the_task_out(distill, photographs):
     folder = distill(distilling.feature(), **unlabeled(photographs, unlabeled_share=1))
     assert list(logged_losses(folder)[0]) == ["loss", "KLLoss", "body.0_L2Loss"]
 
 
-def test_plain_training_leaves_distillation_out(tmp_path, root, photographs, lines):
+def test_plain_training_leaves_distillation_out(tmp_path, root, photographs):
     dic = tiny.config(root)
     photographs = unlabeled(photographs)["unlabeled_dataset"]
     more = {**dic, "distill": {"features": [distilling.feature()]}, "unlabeled_dataset": photographs}

@@ -1,47 +1,41 @@
+"""What the one forward pass before training finds wrong, and that it changes nothing."""
+
+import dataclasses
+
 import numpy as np
 import paddle
 import pytest
 import tiny
+from stepping import Body, feature
 
 from paddleseg.cvlibs import manager
-from paddleseg.distill import AdaptorBase
-from paddleseg.distill.distill_file import as_feature
 from paddleseg.distill.probe import check_logits, feature_losses, observe
 from paddleseg.distill.taps import Tap, Taps
 from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.errors import UserError
 
 
-class Body(AdaptorBase):
-    def mapping_layers(self):
-        return {"hidden_0": "body.0"}
-
-
-def run(student, teacher, features=(), batch=2):
-    """Probe two models for a list of feature dicts; return the losses that were made."""
+def probe(student, teacher, *features):
+    """Probe two models for some `Feature`s."""
     taps = Taps(student, "student", Body)
-    images = paddle.randn([batch, 3, 8, 8])
-    seen = observe(student, taps, [Teacher(teacher, Body)], {"img": images})
-    check_logits(seen)
-    return feature_losses([as_feature(feature, "d.py", 0) for feature in features], seen)
+    observed = observe(student, taps, [Teacher(teacher, Body)], {"img": paddle.randn([2, 3, 8, 8])})
+    check_logits(observed)
+    feature_losses(features, observed)
 
 
-def test_models_that_fit_pass_and_nothing_is_changed():
-    student = tiny.TinyNet(dropout=0.5)
-    before = {k: v.numpy() for k, v in student.state_dict().items()}
-    student.train()
-    run(student, tiny.TinyNet(), [tiny.feature(), tiny.feature(loss_function="RKDLoss")])
-    assert student.training
-    assert student.dropout.training
-    assert all((v.numpy() == before[k]).all() for k, v in student.state_dict().items())
-    assert all(p.grad is None for p in student.parameters())
+def probe_at_head(student, teacher):
+    """Probe two models whose heads are compared; return what was observed."""
+    images = paddle.randn([2, 3, 8, 12])
+    observed = observe(student, Taps(student, "student"), [Teacher(teacher)], {"img": images}, "head")
+    check_logits(observed, "head")
+    return observed
 
 
-class Trained(tiny.TinyNet):
+class TrainingOutput(tiny.TinyNet):
     """Has a second output in training alone, and another layer that runs in evaluation alone."""
 
     def __init__(self):
-        super().__init__(outputs=2)
+        super().__init__(outputs=2, dropout=0.5)
         self.deployed = paddle.nn.ReLU()
 
     def forward(self, x):
@@ -49,9 +43,8 @@ class Trained(tiny.TinyNet):
         return outputs if self.training else [self.deployed(outputs[0])]
 
 
-def test_the_student_is_seen_in_training_mode_and_disturbed_in_nothing():
-    student, teacher = Trained(), Teacher(tiny.TinyNet(dropout=0.5))
-    student.dropout.p = 0.5
+def test_the_student_is_observed_in_training_mode_and_left_as_it_was():
+    student, teacher = TrainingOutput(), Teacher(tiny.TinyNet(dropout=0.5))
     student.eval()
     student.body.train()
     before = {k: v.numpy() for k, v in student.state_dict().items()}
@@ -61,10 +54,11 @@ def test_the_student_is_seen_in_training_mode_and_disturbed_in_nothing():
         paddle.seed(7)
         np.random.seed(7)
         if tap is not None:
-            seen = observe(student, Taps(student, "student", None, [(tap, "c.yml")]), [teacher], batch)
-            assert seen.student[1][tap].shape == [2, 2, 8, 8]
-            assert seen.student[1][tap].stop_gradient
-            assert len(seen.student[0]) == 2
+            observed = observe(student, Taps(student, "student", None, [(tap, "c.yml")]), [teacher], batch)
+            logits, tensors = observed.student
+            assert tensors[tap].shape == [2, 2, 8, 8]
+            assert tensors[tap].stop_gradient
+            assert len(logits) == 2
         draws.append((float(paddle.rand([1])), np.random.rand()))
     assert draws[0] == draws[1]
     assert all((v.numpy() == before[k]).all() for k, v in student.state_dict().items())
@@ -74,90 +68,99 @@ def test_the_student_is_seen_in_training_mode_and_disturbed_in_nothing():
         observe(student, taps, [teacher], batch)
 
 
+def test_trying_the_losses_leaves_no_gradient():
+    student = tiny.TinyNet()
+    before = {k: v.numpy() for k, v in student.state_dict().items()}
+    probe(student, tiny.TinyNet(), feature("SegChannelwiseLoss"), feature("RKDLoss"))
+    assert student.training
+    assert all((v.numpy() == before[k]).all() for k, v in student.state_dict().items())
+    assert all(p.grad is None for p in student.parameters())
+
+
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_other_classes_are_refused(outputs):
     with pytest.raises(UserError, match="output 0 of the student has 2 classes and the teacher's 3"):
-        run(tiny.TinyNet(), tiny.TinyNet(num_classes=3, outputs=outputs))
+        probe(tiny.TinyNet(), tiny.TinyNet(num_classes=3, outputs=outputs))
 
 
-def test_auxiliary_outputs_without_counterpart_are_no_obstacle():
-    run(tiny.TinyNet(outputs=3), tiny.TinyNet())
-    run(tiny.TinyNet(), tiny.TinyNet(outputs=2))
+def test_auxiliary_outputs_without_counterpart_and_bare_tensors_are_accepted():
+    probe(tiny.TinyNet(outputs=3), tiny.TinyNet())
+    probe(tiny.TinyNet(), tiny.TinyNet(outputs=2))
+    probe(tiny.BareNet(), tiny.TinyNet())
 
 
 def test_features_of_different_shape_are_refused_with_both():
-    with pytest.raises(UserError, match=r"hidden_0 has shape \[2, 4, 8, 8\].*hidden_0 \[2, 6, 8, 8\]"):
-        run(tiny.TinyNet(), tiny.TinyNet(width=6), [tiny.feature()])
+    with pytest.raises(
+        UserError, match=r"hidden_0 has shape \[2, 4, 8, 8\].*hidden_0 \[2, 6, 8, 8\].*shape$"
+    ):
+        probe(tiny.TinyNet(), tiny.TinyNet(width=6), feature())
 
 
-def test_a_tap_that_nobody_named_is_refused():
+def test_a_tensor_that_no_adaptor_names_is_refused():
     with pytest.raises(UserError, match=r"asks for the student's 'hidden_3'.*did you mean 'hidden_0'"):
-        run(tiny.TinyNet(), tiny.TinyNet(), [tiny.feature(3)])
+        probe(tiny.TinyNet(), tiny.TinyNet(), dataclasses.replace(feature(), student="hidden_3"))
 
 
 def test_a_loss_that_is_not_finite_is_refused():
-    # The logarithm of a sigmoid that underflows; the same on both sides, so the shapes are no excuse.
+    # The logarithm of a sigmoid that underflows; both tensors have the same shape.
     student, teacher = tiny.TinyNet(), tiny.TinyNet()
     for model in (student, teacher):
         model.body[0].weight.set_value(model.body[0].weight * 1e6)
     with pytest.raises(UserError, match="DMLLoss gives"):
-        run(student, teacher, [tiny.feature(loss_function="DMLLoss", act="sigmoid")])
-
-
-def test_a_bare_tensor_counts_as_a_list_of_one():
-    run(tiny.BareNet(), tiny.TinyNet())
+        probe(student, teacher, feature({"type": "DMLLoss", "act": "sigmoid"}))
 
 
 @manager.LOSSES.add_component
 class Odd(paddle.nn.Layer):
-    """A user's loss that gives, or raises, what a test says."""
+    """A user's loss that returns `Odd.gives(student)`."""
 
     gives = None
 
     def forward(self, student, teacher):
-        if isinstance(self.gives, Exception):
-            raise self.gives
-        return self.gives(student)
+        return Odd.gives(student)
+
+
+def fail(error):
+    """Return a function that raises an error."""
+
+    def raise_it(_):
+        raise error
+
+    return raise_it
 
 
 @pytest.mark.parametrize(
-    ("gives", "told"),
+    ("gives", "message"),
     [
         (lambda x: x, r"hidden_0_Odd gives shape \[2, 4, 8, 8\]; a loss must be one number$"),
         (lambda x: 3.0, "hidden_0_Odd gives float; a loss must be one number"),
         (lambda x: x.sum() * float("nan"), "hidden_0_Odd gives nan: the student's hidden_0 has shape"),
-        (RuntimeError("no such kernel"), "d.py.*: hidden_0_Odd: no such kernel: the student's hidden_0"),
-        (KeyError(), "hidden_0_Odd: KeyError: "),
+        (fail(RuntimeError("no kernel")), "c.yml: hidden_0_Odd: no kernel: the student's hidden_0"),
+        (fail(KeyError()), "hidden_0_Odd: KeyError: "),
     ],
 )
-def test_what_a_users_loss_does_wrong_is_told(monkeypatch, gives, told):
-    monkeypatch.setattr(Odd, "gives", gives if isinstance(gives, Exception) else staticmethod(gives))
-    with pytest.raises(UserError, match=told):
-        run(tiny.TinyNet(), tiny.TinyNet(), [tiny.feature(loss_function="Odd")])
+def test_a_mistake_in_a_users_loss_is_reported(gives, message):
+    Odd.gives = gives
+    with pytest.raises(UserError, match=message):
+        probe(tiny.TinyNet(), tiny.TinyNet(), feature("Odd"))
 
 
-def test_a_bug_of_our_own_loss_is_none_of_the_users(monkeypatch):
-    def broken(self, student, teacher, label=None):
+def test_an_error_in_a_loss_of_this_project_is_a_bug(monkeypatch):
+    def forward(self, student, teacher, label=None):
         raise TypeError("a bug")
 
-    monkeypatch.setattr(manager.LOSSES["SegChannelwiseLoss"], "forward", broken)
+    monkeypatch.setattr(manager.LOSSES["SegChannelwiseLoss"], "forward", forward)
     with pytest.raises(TypeError, match="a bug"):
-        run(tiny.TinyNet(), tiny.TinyNet(), [tiny.feature()])
+        probe(tiny.TinyNet(), tiny.TinyNet(), feature("SegChannelwiseLoss"))
 
 
-def at_head(student, teacher):
-    taps = Taps(student, "student")
-    seen = observe(student, taps, [Teacher(teacher)], {"img": paddle.randn([2, 3, 8, 12])}, "head")
-    check_logits(seen, "head")
-    return seen
-
-
-def test_heads_of_other_sizes_are_told_and_other_classes_refused(capsys):
-    seen = at_head(tiny.StridedNet(stride=2), tiny.StridedNet(stride=4))
-    assert [answers[0][0].shape for answers in (seen.student, *seen.teachers)] == [[2, 2, 4, 6], [2, 2, 2, 3]]
-    told = "output 0: the student's 4 x 6 and the teacher's 2 x 3 are resized bilinearly to 2 x 3"
-    assert capsys.readouterr().out.count(told) == 1
-    at_head(tiny.StridedNet(), tiny.StridedNet())
-    assert "resized" not in capsys.readouterr().out
+def test_heads_of_other_sizes_are_logged_and_other_classes_refused(lines):
+    observed = probe_at_head(tiny.StridedNet(stride=2), tiny.StridedNet(stride=4))
+    shapes = [logits[0].shape for logits, _ in (observed.student, *observed.teachers)]
+    assert shapes == [[2, 2, 4, 6], [2, 2, 2, 3]]
+    message = "output 0: the student's 4 x 6 and the teacher's 2 x 3 are resized bilinearly to 2 x 3"
+    assert lines == [f"distill_loss at the head: {message}"]
+    probe_at_head(tiny.StridedNet(), tiny.StridedNet())
+    assert len(lines) == 1
     with pytest.raises(UserError, match="output 0 of the student has 2 classes and the teacher's 3"):
-        at_head(tiny.StridedNet(stride=2), tiny.StridedNet(3))
+        probe_at_head(tiny.StridedNet(stride=2), tiny.StridedNet(3))

@@ -12,12 +12,12 @@ from paddleseg.errors import UserError
 IMAGES = paddle.to_tensor(np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype("float32"))
 
 
-def read(model, *taps, adaptor_class=None):
-    """Run a model once and return what its taps give."""
+def read(model, *declared, adaptor_class=None):
+    """Run a model once and return the tensors of its taps."""
     model.eval()
-    declared = Taps(model, "student", adaptor_class, [(tap, f"c.yml:{i}") for i, tap in enumerate(taps)])
+    taps = Taps(model, "student", adaptor_class, [(tap, f"c.yml:{i}") for i, tap in enumerate(declared)])
     model(IMAGES)
-    return declared.read()
+    return taps.read()
 
 
 def test_outputs_inputs_and_attributes():
@@ -30,22 +30,27 @@ def test_outputs_inputs_and_attributes():
         Tap("attr", "logit_list", -1),
         Tap("output_of", "heads.1"),
     ]
-    got = read(model, *taps)
-    assert list(got) == taps
-    conv, conv_again, mixed, second, last, head = (got[tap].numpy() for tap in taps)
-    np.testing.assert_array_equal(conv, conv_again)
-    y = model.body(IMAGES)
-    np.testing.assert_allclose(mixed, (y + IMAGES.mean()).numpy(), rtol=1e-6)
+    tensors = read(model, *taps)
+    assert list(tensors) == taps
+    output, following_input, mixed, second, last, head = (tensors[tap].numpy() for tap in taps)
+    np.testing.assert_array_equal(output, following_input)
+    np.testing.assert_allclose(mixed, (model.body(IMAGES) + IMAGES.mean()).numpy(), rtol=1e-6)
     np.testing.assert_array_equal(second, head)
     np.testing.assert_array_equal(last, head)
 
 
 def test_an_attribute_of_a_sublayer():
-    model = paddle.nn.Sequential(tiny.TinyNet())
-    model.add_sublayer("last", paddle.nn.ReLU())
-    model[0].forward = lambda x: tiny.TinyNet.forward(model[0], x)[0]
-    (value,) = read(model, Tap("attr", "0.mixed")).values()
-    expected = model[0].body(IMAGES) + IMAGES.mean()
+    class Outer(paddle.nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = tiny.TinyNet()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    model = Outer()
+    (value,) = read(model, Tap("attr", "inner.mixed")).values()
+    expected = model.inner.body(IMAGES) + IMAGES.mean()
     np.testing.assert_allclose(value.numpy(), expected.numpy(), rtol=1e-6)
 
 
@@ -60,7 +65,7 @@ def test_of_a_layer_that_runs_twice_the_last_call_counts():
     np.testing.assert_array_equal(value.numpy(), model.body[0](2 * IMAGES).numpy())
 
 
-def test_tensors_that_nobody_reads_are_let_go_of():
+def test_tensors_of_an_earlier_pass_are_dropped():
     model, tap = tiny.TinyNet(), Tap("output_of", "body.0")
     taps = Taps(model, "student", None, [(tap, "c.yml")])
     model(IMAGES)
@@ -77,16 +82,14 @@ def test_adaptor_and_config_side_by_side():
                 mapping["hidden_1"] = self.model.mixed
             return mapping
 
-    model = tiny.TinyNet()
-    got = read(model, Tap("output_of", "body.0"), adaptor_class=Body)
-    assert set(got) == {"body.0", "hidden_1", Tap("output_of", "body.0")}
-    np.testing.assert_array_equal(
-        got["body.0"].numpy(), model.body[1](got[Tap("output_of", "body.0")]).numpy()
-    )
+    model, tap = tiny.TinyNet(), Tap("output_of", "body.0")
+    tensors = read(model, tap, adaptor_class=Body)
+    assert set(tensors) == {"body.0", "hidden_1", tap}
+    np.testing.assert_array_equal(tensors["body.0"].numpy(), model.body[1](tensors[tap]).numpy())
 
 
 @pytest.mark.parametrize(
-    ("tap", "told"),
+    ("tap", "message"),
     [
         (Tap("output_of", "boddy.0"), "TinyNet has no sublayer 'boddy.0'; did you mean 'body.0'"),
         (Tap("input_of", "boddy.0"), "TinyNet has no sublayer 'boddy.0'; did you mean 'body.0'"),
@@ -99,13 +102,13 @@ def test_adaptor_and_config_side_by_side():
         (Tap("attr", "training"), "bool instead of one tensor"),
     ],
 )
-def test_what_is_not_there_is_refused_with_its_place(tap, told):
+def test_what_is_not_there_is_refused_with_its_place(tap, message):
     with pytest.raises(UserError) as raised:
         read(tiny.TinyNet(outputs=2), tap)
-    assert str(raised.value).startswith(f"c.yml:0: {told}")
+    assert str(raised.value).startswith(f"c.yml:0: {message}")
 
 
-def test_a_tap_is_written_as_a_config_says_it():
+def test_a_tap_is_written_as_in_a_config():
     assert str(Tap("output_of", "a.b")) == "a.b"
     assert str(Tap("output_of", "a.b", 1)) == "{output_of: a.b, index: 1}"
     assert str(Tap("input_of", "a.b")) == "{input_of: a.b}"
