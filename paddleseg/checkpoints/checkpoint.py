@@ -17,11 +17,11 @@ from paddleseg.utils.logger import logger
 STATE_FILE = "state.json"
 BEST, BEST_EMA = "best_model", "ema_best_model"
 _BEST_FOLDERS = {"model": BEST, "ema": BEST_EMA}
-# What each kind of folder must have; others depend on the training.
+# Files that each kind of folder must have; more of them depend on the training.
 _NEEDED = (STATE_FILE, MODEL, OPTIMIZER)
 _NEEDED_OF_BEST = {BEST: (STATE_FILE, MODEL), BEST_EMA: (STATE_FILE, EMA)}
 
-# The types of what is used of a state; `str` as a key stands for any.
+# The types of the values that are read from a state; the key `str` stands for any key.
 _SCORE = {"best_miou": float, "best_iter": int, "best_class_iou": [float]}
 _STATE = {
     "iter": int,
@@ -38,13 +38,13 @@ class Checkpoints:
     """Writes, finds and prunes the checkpoints of a run; rank 0 alone writes.
 
     Args:
-        save_dir: folder of the run, made when there is something to write.
-        keep_max: how many `iter_N` of this run to keep; the oldest go first.
-        keep_from: `iter_N` folders up to this N count as this run's, 0 for none.
+        save_dir: folder of the run, made when the first checkpoint is written.
+        keep_max: how many `iter_N` of this run to keep; the oldest are removed first. Default 5.
+        keep_from: `iter_N` folders up to this N count as this run's, 0 for none. Default 0.
 
     Attributes:
-        last_good: path of the newest checkpoint written or gone on from, None if there is none.
-        failed: {kind of folder: what hindered the last attempt to save it}.
+        last_good: path of the newest checkpoint that was written or continued, None if there is none.
+        failed: {kind of folder: why the last attempt to save it failed}.
     """
 
     def __init__(self, save_dir, keep_max=5, keep_from=0):
@@ -52,10 +52,10 @@ class Checkpoints:
         self.keep_max = keep_max
         self.last_good = None
         self.failed = {}
-        self._kept = [f"iter_{number}" for number in numbered(save_dir) if number <= keep_from]
+        self._names = [f"iter_{number}" for number in numbered(save_dir) if number <= keep_from]
 
     def save(self, iteration, files, state):
-        """Write `iter_N/`, then prune older ones; a failure is told, and training goes on.
+        """Write `iter_N/`, then prune older ones; a failure is logged, and training continues.
 
         Args:
             iteration: N.
@@ -63,21 +63,21 @@ class Checkpoints:
             state: dict for JSON.
 
         Returns:
-            Whether it is written, on all ranks.
+            Whether it is written; the same on all ranks.
         """
         name = f"iter_{iteration}"
         if not self._write(name, files, {"iter": iteration, **state}):
             return False
         self.last_good = os.path.join(self.save_dir, name)
-        self._kept = [kept for kept in self._kept if kept != name] + [name]
-        while len(self._kept) > self.keep_max:
-            oldest = self._kept.pop(0)
+        self._names = [other for other in self._names if other != name] + [name]
+        while len(self._names) > self.keep_max:
+            oldest = self._names.pop(0)
             if parallel.rank() == 0:
                 shutil.rmtree(os.path.join(self.save_dir, oldest), ignore_errors=True)
         return True
 
     def save_best(self, files, state, name=BEST):
-        """Write the folder of the best weights; a failure is told, and training goes on."""
+        """Write the folder of the best weights; a failure is logged, and training continues."""
         return self._write(name, files, state)
 
     def _write(self, name, files, state):
@@ -90,11 +90,9 @@ class Checkpoints:
             except OSError as error:
                 failed = f"{final} cannot be written: {error.strerror or error}"
                 last = (
-                    f"the last good checkpoint is {self.last_good}"
-                    if self.last_good
-                    else "none is written yet"
+                    f"the last good checkpoint is {self.last_good}" if self.last_good else "there is none yet"
                 )
-                logger.warning(f"{failed}; {last}; training goes on to the next save")
+                logger.warning(f"{failed}; {last}; training continues to the next save")
         kind = name.rstrip("0123456789")
         self.failed.pop(kind, None)
         if parallel.most_over_ranks(int(failed is not None)):
@@ -103,16 +101,16 @@ class Checkpoints:
 
 
 def mend(save_dir):
-    """Put in order what a run that was killed while saving has left in its folder."""
+    """Repair the folder of a run that was killed while it saved."""
     if parallel.rank() == 0:
         for name in folders_in(save_dir):
             if re.fullmatch(r"iter_\d+", name) or name in (BEST, BEST_EMA):
                 mend_folder(os.path.join(save_dir, name))
-    parallel.most_over_ranks(0)  # the others wait
+    parallel.most_over_ranks(0)  # the other ranks wait for the first
 
 
 def newest(save_dir, warn=True):
-    """Return the path of the newest sound `iter_N` folder, None if there is none; warn of damaged ones."""
+    """Return the path of the newest sound `iter_N` folder, None without one; warn of damaged ones."""
     found = 0
     if parallel.rank() == 0:
         for number in reversed(numbered(save_dir)):
@@ -122,7 +120,7 @@ def newest(save_dir, warn=True):
                 found = number
                 break
             if warn:
-                logger.warning(f"the checkpoint {folder} is damaged and passed over: {fault}")
+                logger.warning(f"the checkpoint {folder} is damaged and is skipped: {fault}")
     found = parallel.most_over_ranks(found)
     return os.path.join(save_dir, f"iter_{found}") if found else None
 
@@ -134,26 +132,26 @@ def read_state(folder):
         folder: an `iter_N` folder.
 
     Raises:
-        UserError: it is no checkpoint, or damaged, or its state is none that a training wrote.
+        UserError: the folder is no checkpoint, is damaged, or its state was not written by a training.
     """
     if not os.path.isfile(os.path.join(folder, STATE_FILE)):
-        raise UserError(f"--resume_model {folder}: no {STATE_FILE} there; name an iter_N folder of a run")
+        raise UserError(f"resume_model {folder}: there is no {STATE_FILE}; name an iter_N folder of a run")
     fault = problem(folder, _NEEDED)
     if fault:
         raise UserError(
-            f"--resume_model {folder} is damaged: {fault}; name another, or let --resume_model auto choose"
+            f"resume_model {folder} is damaged: {fault}; name another one, or let resume_model auto choose"
         )
     try:
         with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
             state = json.load(file)
         _check_state(state)
     except (ValueError, OSError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"--resume_model {folder}: {STATE_FILE} cannot be read: {error!r}") from error
+        raise UserError(f"resume_model {folder}: {STATE_FILE} cannot be read: {error!r}") from error
     return state
 
 
 def _check_state(state):
-    """Raise a TypeError or KeyError unless a state can be gone on from."""
+    """Raise TypeError, KeyError or ValueError unless a training can continue from a state."""
     if not isinstance(state, dict):
         raise TypeError("it holds no dict")
     given = {key: value for key, value in state.items() if value is not None or key not in _MAY_BE_NONE}
@@ -168,7 +166,7 @@ def _check_state(state):
 
 
 def _check(value, form, where):
-    """Raise a TypeError unless a value has the types of `form`, as far as it is there."""
+    """Raise TypeError unless a value has the types of `form`; missing keys are allowed."""
     kind = form if isinstance(form, type) else type(form)
     if kind is float:
         fits = type(value) is float or type(value) is int and abs(value) < 1 << 63
@@ -186,9 +184,8 @@ def _check(value, form, where):
 
 
 def bring_best(folder, save_dir, best):
-    """See to it that the best weights so far are in the folder of a run that goes on from a checkpoint.
+    """Copy the best weights so far to the folder of a run that continues in another folder.
 
-    Those from beside the checkpoint are copied where the run goes on in another folder.
 
     Args:
         folder: the checkpoint.
@@ -196,7 +193,7 @@ def bring_best(folder, save_dir, best):
         best: {"model" and "ema": the best score and its iteration}, of the checkpoint's state.
 
     Returns:
-        Set of the keys of `best` whose weights are there, sound and of the iteration meant.
+        The keys of `best` whose weights are in `save_dir` now, sound and of that iteration; a set.
     """
     beside = os.path.dirname(os.path.abspath(folder))
     found = 0
@@ -206,7 +203,7 @@ def bring_best(folder, save_dir, best):
             if not os.path.isdir(target) and _is_best(source, best.get(key)):
                 shutil.copytree(source, target)
             found |= _is_best(target, best.get(key)) << bit
-    # Of ranks on several machines the first alone has to have them; all must know the same.
+    # Only the first rank of several machines must have the weights; all ranks must agree about it.
     found = parallel.most_over_ranks(found)
     return {key for bit, key in enumerate(_BEST_FOLDERS) if found >> bit & 1}
 
@@ -216,10 +213,10 @@ def _is_best(folder, state):
         return False
     with open(os.path.join(folder, STATE_FILE), encoding="utf-8") as file:
         try:
-            said = json.load(file)
+            saved = json.load(file)
         except (ValueError, RecursionError):
             return False
-    return isinstance(said, dict) and said.get("best_iter") == state.get("best_iter")
+    return isinstance(saved, dict) and saved.get("best_iter") == state.get("best_iter")
 
 
 def _save(content, path):

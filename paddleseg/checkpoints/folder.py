@@ -14,14 +14,14 @@ _BESIDE, _OLD = ".part", ".old"
 
 
 def write_folder(final, writers):
-    """Write a folder so that whoever finds it under its name finds all of it.
+    """Write a folder so that it is complete as soon as it has its name.
 
     Args:
         final: path of the folder; one that is there is replaced.
         writers: {file name: `write(path)`}.
 
     Raises:
-        OSError: it cannot be written; what was there before is there still.
+        OSError: it cannot be written; an older folder of that name is unchanged.
     """
     beside, old = final + _BESIDE, final + _OLD
     try:
@@ -45,7 +45,7 @@ def write_folder(final, writers):
 
 
 def mend_folder(final):
-    """Put in order what a process killed in `write_folder` has left: finish its renaming, or undo it."""
+    """Finish or undo the renaming of a process that was killed in `write_folder`."""
     for candidate in (final + _BESIDE, final + _OLD):
         if not os.path.isdir(final) and os.path.isdir(candidate) and problem(candidate) is None:
             os.rename(candidate, final)
@@ -53,13 +53,13 @@ def mend_folder(final):
 
 
 def folders_in(parent):
-    """Return the names of folders, sorted, those that `mend_folder` may bring back included."""
+    """Return the names of folders, sorted, including those that `mend_folder` may restore."""
     entries = os.listdir(parent) if os.path.isdir(parent) else []
     return sorted({entry.removesuffix(_BESIDE).removesuffix(_OLD) for entry in entries})
 
 
 def problem(folder, needed=()):
-    """Return what is wrong with a folder that `write_folder` wrote, in words; None if it is as written.
+    """Return in words what is wrong with a folder that `write_folder` wrote; None if it is unchanged.
 
     Args:
         folder: its path.
@@ -79,13 +79,13 @@ def _misfit(folder, files, needed):
     if not isinstance(files, dict) or not files:
         return f"{MANIFEST} lists no files"
     for name in files:
-        # Windows knows all signs that part folders.
+        # `PureWindowsPath` knows the separators of all systems.
         if PureWindowsPath(name).name != name or name in ("..", MANIFEST):
-            return f"{MANIFEST} lists {name!r}, which is no file of this folder"
+            return f"{MANIFEST} lists {name!r}, which is not a file of this folder"
     for name in needed:
         if name not in files:
             return f"{MANIFEST} does not list {name}"
-    # A file of tensors is used if it is there; others, a note of the user's for instance, are not.
+    # A file of tensors would be loaded; other files, such as a note of the user's, do no harm.
     for name in sorted(os.listdir(folder)):
         if name.endswith((".pdparams", ".pdopt")) and name not in files:
             return f"{MANIFEST} does not list {name}"
@@ -93,20 +93,20 @@ def _misfit(folder, files, needed):
 
 
 def _difference(folder, files):
-    for name, said in files.items():
+    for name, expected in files.items():
         path = _regular(os.path.join(folder, name))
         size = os.path.getsize(path)
-        if size != said["size"]:
-            return f"{name} has {size} bytes instead of {said['size']}"
-        if sha256(path) != said["sha256"]:
-            return f"{name} is not what was written (SHA-256)"
+        if size != expected["size"]:
+            return f"{name} has {size} bytes instead of {expected['size']}"
+        if sha256(path) != expected["sha256"]:
+            return f"{name} differs from what was written (SHA-256)"
     return None
 
 
 def _regular(path):
-    # A device or pipe could be read for ever.
+    # Reading a device or a pipe might never end.
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError(f"{os.path.basename(path)} is no regular file")
+        raise ValueError(f"{os.path.basename(path)} is not a regular file")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Where a training goes on from, and whether it is still the same training."""
+"""Which checkpoint a training continues, and whether its settings are still the same."""
 
 import hashlib
 import json
@@ -14,23 +14,23 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 AUTO = "auto"
-# Sections of a config that say nothing of what comes out.
+# Sections of a config that do not change the trained weights.
 _WITHOUT_EFFECT = ("imports", "export")
-# Weights, whose place a checkpoint has taken.
+# Paths of the first weights; a checkpoint replaces those weights.
 _PRETRAINED = re.compile(r"model\..*pretrained$")
 _CLASS_NAMES = re.compile(r"(\w+_dataset)\.class_names\b")
 
 
 def outcome(cfg, options, also=None, unread=()):
-    """Return {dotted key: value} of everything that decides what a training comes to.
+    """Return {dotted key: value} of all settings that change the result of a training.
 
-    The paths of pretrained weights do not: a checkpoint has taken their place.
+    Paths of pretrained weights are left out: the weights of a checkpoint replace them.
 
     Args:
         cfg: the `Config`.
         options: `TrainOptions`.
-        also: more such keys, of a teacher for instance.
-        unread: sections of the config that this kind of training does not read.
+        also: more such settings, {key: value}, such as a teacher's; None for none. Default None.
+        unread: sections of the config that this kind of training does not read. Default ().
     """
     flat = _with_effect(flattened(cfg.dic), unread)
     flags = {
@@ -44,13 +44,13 @@ def outcome(cfg, options, also=None, unread=()):
     if options.precision != "fp32":
         flags.update({"--precision": options.precision, "--amp_level": options.amp_level})
     if options.early_stop_intervals is not None:
-        # How often it is evaluated decides when it stops, otherwise only which weights are looked at.
+        # With early stopping, the number of evaluations decides when the training ends.
         flags.update({"--save_interval": options.save_interval, "--no_eval": options.no_eval})
     return {**flat, **flags, **(also or {})}
 
 
 def _with_effect(flat, unread):
-    """Return those of some {dotted key: value} that decide something."""
+    """Return the {dotted key: value} pairs that change the result."""
     idle = (*_WITHOUT_EFFECT, *unread)
     return {
         key: value
@@ -60,13 +60,13 @@ def _with_effect(flat, unread):
 
 
 def _is_a_name(key, flat):
-    """Return whether a key says no more than what a class is called."""
+    """Return whether a key only names a class."""
     found = _CLASS_NAMES.match(key)
     return found is not None and flat.get(f"{found[1]}.type") == NAMING
 
 
 def flattened(value, prefix=""):
-    """Return nested dicts and lists as {dotted key: text}; texts, since JSON gives back no tuples."""
+    """Return nested dicts and lists as {dotted key: value}; values that JSON cannot hold become text."""
     if isinstance(value, (dict, list, tuple)) and value:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         inner = [flattened(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in items]
@@ -84,7 +84,7 @@ def digest(layer):
 
 
 def listed_files(**datasets):
-    """Return {what: number and digest} of the lists of files of data sets that have one, for `outcome`."""
+    """Return {name: number and digest} of the file lists of data sets that have one, for `outcome`."""
     lists = {name: getattr(dataset, "file_list", None) for name, dataset in datasets.items()}
     return {
         f"{name}: its list of files": f"{len(files)}, SHA-256 {_list_digest(files)[:16]}"
@@ -98,28 +98,28 @@ def _list_digest(files):
 
 
 def find_checkpoint(options, now, unread=()):
-    """Return the checkpoint that the flags mean and its state, or (None, {}) for a beginning.
+    """Return (folder, state) of the checkpoint to continue from, or (None, {}) at the beginning.
 
     Args:
         options: `TrainOptions`.
         now: the `outcome` of this run.
-        unread: as in `outcome`; an older checkpoint may tell of such sections.
+        unread: as in `outcome`; an older checkpoint may hold such sections. Default ().
 
     Raises:
-        UserError: it is no checkpoint, damaged, or one of another training.
+        UserError: the folder is no checkpoint, is damaged, or belongs to a training with other settings.
     """
     if not options.resume_model:
         earlier = numbered(options.save_dir)
         if earlier and parallel.rank() == 0:
             logger.warning(
                 f"{options.save_dir} holds checkpoints of an earlier run, up to iter_{earlier[-1]}, and this "
-                f"is a new one; --resume_model auto would have gone on from them. A --save_dir of its own "
-                f"keeps each run apart"
+                f"is a new one; resume_model auto would have continued from them. Give each run a save_dir "
+                f"of its own"
             )
         return None, {}
-    folder = _meant(options)
+    folder = _chosen_folder(options)
     if folder is None:
-        logger.info(f"--resume_model auto: no checkpoint in {options.save_dir}, so this is the beginning")
+        logger.info(f"resume_model auto: there is no checkpoint in {options.save_dir}, so training begins")
         return None, {}
     state = read_state(folder)
     _check_same(folder, _with_effect(state.get("outcome", {}), unread), now, options.resume_anyway)
@@ -128,10 +128,10 @@ def find_checkpoint(options, now, unread=()):
     _forget_lost_best(folder, options.save_dir, state)
     if state.get("paddle") != paddle.__version__:
         logger.warning(
-            f"{folder} was written under Paddle {state.get('paddle')}, this is {paddle.__version__}: weights "
-            f"may come out otherwise in their last digits"
+            f"{folder} was written under Paddle {state.get('paddle')}, and this is {paddle.__version__}: the "
+            f"last digits of the weights may differ"
         )
-    logger.info(f"going on from {folder}, iteration {state['iter']}")
+    logger.info(f"continuing from {folder}, iteration {state['iter']}")
     return folder, state
 
 
@@ -143,30 +143,30 @@ def recorded(options):
     Args:
         options: `TrainOptions`.
     """
-    folder = _meant(options, warn=False) if options.resume_model else None
+    folder = _chosen_folder(options, warn=False) if options.resume_model else None
     return {} if folder is None else read_state(folder).get("outcome", {})
 
 
-def _meant(options, warn=True):
+def _chosen_folder(options, warn=True):
     mend(options.save_dir)
     return newest(options.save_dir, warn) if options.resume_model == AUTO else options.resume_model
 
 
 def _forget_lost_best(folder, save_dir, state):
-    """Drop the best scores whose weights cannot be had, since nothing worse would replace them."""
+    """Drop best scores whose weights are gone: otherwise no worse weights would be saved in their place."""
     best = state.get("best") or {}
-    meant = {key: best[key] for key in ("model", "ema") if best.get(key, {}).get("best_iter")}
-    there = bring_best(folder, save_dir, meant) if meant else set()
-    for key, lost in meant.items():
-        if key in there:
+    scored = {key: best[key] for key in ("model", "ema") if best.get(key, {}).get("best_iter")}
+    available = bring_best(folder, save_dir, scored) if scored else set()
+    for key, lost in scored.items():
+        if key in available:
             continue
         what = "weights" if key == "model" else "averaged weights"
         logger.warning(
-            f"the {what} of iteration {lost['best_iter']} are gone; the best score is looked for anew"
+            f"the best {what}, of iteration {lost['best_iter']}, are gone; the best score is forgotten"
         )
         del best[key]
         if key == "model":
-            best.pop("without_better", None)  # compared with a score that no longer counts
+            best.pop("without_better", None)  # counted against the score that is forgotten
 
 
 def _same_place(one, other):
@@ -175,16 +175,16 @@ def _same_place(one, other):
 
 def _check_same(folder, then, now, anyway):
     changed = [
-        f"{key}: {then.get(key, 'not said')} then, {now.get(key, 'not said')} now"
+        f"{key}: {then.get(key, 'not set')} then, {now.get(key, 'not set')} now"
         for key in [*then, *(key for key in now if key not in then)]
         if then.get(key, None) != now.get(key, None)
     ]
     if not changed:
         return
-    told = "; ".join(changed)
+    changes = "; ".join(changed)
     if not anyway:
         raise UserError(
-            f"--resume_model {folder}: what decides the outcome has changed: {told}; set it back, or insist "
-            f"with --resume_anyway"
+            f"resume_model {folder}: settings that change the result differ: {changes}; set them back, or "
+            f"insist with resume_anyway"
         )
-    logger.warning(f"resumed although what decides the outcome has changed: {told}")
+    logger.warning(f"resumed although settings that change the result differ: {changes}")

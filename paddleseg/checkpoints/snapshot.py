@@ -1,4 +1,4 @@
-"""The tensors of a training, to files and back."""
+"""The tensors of a training: to files and back."""
 
 import os
 
@@ -18,10 +18,10 @@ MODEL, OPTIMIZER, EXTRA, EMA, RANKS = (
 
 
 class Snapshot:
-    """Everything that a step changes in tensors.
+    """All tensors that a step changes.
 
-    `ranks.pdparams` holds what each rank has for itself (running statistics, queues), stacked; the other
-    files hold the average of the statistics, which is what is evaluated, and the first rank's queues.
+    Running statistics and queues differ between ranks. `ranks.pdparams` holds them for all ranks, stacked.
+    The other files hold the average of the statistics, which is evaluated, and the queues of the first rank.
 
     Args:
         trained: a `TrainedLayer`: its `model` is saved by itself, its `extra` in a file of its own.
@@ -45,7 +45,7 @@ class Snapshot:
         return {EMA: self.ema.state_dict()}
 
     def files(self):
-        """Return {file name: state dict} of everything."""
+        """Return {file name: state dict} of all files of a checkpoint."""
         keys = _structured_names(self.trained)
         files = {**self.weights(), OPTIMIZER: _renamed(self.optimizer.state_dict(), keys)}
         if self.extra is not None:
@@ -57,20 +57,20 @@ class Snapshot:
         return files
 
     def load(self, folder):
-        """Bring everything back from a checkpoint's folder.
+        """Restore all tensors from a checkpoint's folder.
 
         Raises:
-            UserError: a file is missing, or is of another model or optimizer.
+            UserError: a file is missing, or belongs to another model or optimizer.
         """
         load_weights(self.model, self._path(folder, MODEL))
         try:
             own_names = {key: name for name, key in _structured_names(self.trained).items()}
-            saved = _read(self._path(folder, OPTIMIZER))
+            saved = read_pickle(self._path(folder, OPTIMIZER))
             self.optimizer.set_state_dict(_renamed(saved, own_names))
         except UserError:
             raise
         except Exception as error:  # unpickling and Paddle's own checks raise nearly anything
-            raise UserError(f"--resume_model {folder}: {OPTIMIZER} cannot be used: {error}") from error
+            raise UserError(f"resume_model {folder}: {OPTIMIZER} cannot be used: {error}") from error
         if self.extra is not None:
             load_weights(self.extra, self._path(folder, EXTRA))
         if self.ema is not None:
@@ -80,19 +80,19 @@ class Snapshot:
 
     def _load_ema(self, folder):
         with_ema = os.path.isfile(os.path.join(folder, EMA))
-        self.ema.set_state_dict(_read(os.path.join(folder, EMA if with_ema else MODEL)))
+        self.ema.set_state_dict(read_pickle(os.path.join(folder, EMA if with_ema else MODEL)))
 
     def _load_own(self, folder):
         path = os.path.join(folder, RANKS)
-        stacked = _read(path) if os.path.isfile(path) else {}
+        stacked = read_pickle(path) if os.path.isfile(path) else {}
         if any(len(value) != parallel.num_ranks() for value in stacked.values()):
             return
         own = {key: value[parallel.rank()] for key, value in stacked.items()}
-        overwrite(self.model, _of("model.", own))
+        overwrite(self.model, _without_prefix("model.", own))
         if self.extra is not None:
-            overwrite(self.extra, _of("extra.", own))
+            overwrite(self.extra, _without_prefix("extra.", own))
         if self.ema is not None:
-            self.ema.set_state_dict(_of("ema.", own))
+            self.ema.set_state_dict(_without_prefix("ema.", own))
 
     def _own(self):
         parts = {"model.": untrained(self.model)}
@@ -106,7 +106,7 @@ class Snapshot:
     def _path(folder, name):
         path = os.path.join(folder, name)
         if not os.path.isfile(path):
-            raise UserError(f"--resume_model {folder}: no {name} there; was it another kind of training?")
+            raise UserError(f"resume_model {folder}: there is no {name}; was it another kind of training?")
         return path
 
 
@@ -116,18 +116,14 @@ def _shared_state(layer):
     return {**layer.state_dict(), **averaged_over_ranks(shared)}
 
 
-def _read(path):
-    return read_pickle(path)
-
-
-def _of(prefix, values):
+def _without_prefix(prefix, values):
     return {key[len(prefix) :]: value for key, value in values.items() if key.startswith(prefix)}
 
 
 def _structured_names(layer):
     """Return {Paddle's internal name of a parameter: its key in the state dict}.
 
-    The internal ones count up within a process, so they depend on whatever else was built before.
+    Internal names count up within a process, so they depend on what was built before.
     """
     return {parameter.name: key for key, parameter in layer.named_parameters()}
 
@@ -136,7 +132,7 @@ def _renamed(state, names):
     """Return an optimizer's state with "<parameter>_<what>" keys renamed by parameter."""
     renamed = {}
     for key, value in state.items():
-        # A name may begin another one; the longest that fits is meant.
+        # One name may be the beginning of another; the longest one that fits is right.
         fitting = [name for name in names if key == name or key.startswith(name + "_")]
         old = max(fitting, key=len, default="")
         renamed[names[old] + key[len(old) :] if fitting else key] = value

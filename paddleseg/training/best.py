@@ -6,15 +6,15 @@ from paddleseg.utils.logger import logger
 
 
 class Best:
-    """Evaluates, keeps the best weights, and says when there is no use in going on.
+    """Evaluates, saves the best weights, and decides when to stop early.
 
     Args:
-        evaluate: `evaluate(on_batch=...) -> Scores` of the model; `on_batch()` may raise to break it off.
+        evaluate: `evaluate(on_batch=...) -> Scores` of the model; `on_batch()` may raise to stop it.
         snapshot: a `Snapshot`.
         checkpoints: a `Checkpoints`.
         record: a `Record`.
-        patience: evaluations without a better mIoU of the model after which it is `over`; None for never.
-        state: what `state()` returned, to go on from.
+        patience: evaluations without a better mIoU of the model after which `over` is True; None for never.
+        state: what `state()` returned, to continue from; None at the beginning.
     """
 
     def __init__(self, evaluate, snapshot, checkpoints, record, patience=None, state=None):
@@ -29,24 +29,23 @@ class Best:
 
     @property
     def over(self):
-        """Whether as many evaluations in a row as the patience has were no better."""
+        """Whether `patience` evaluations in a row brought no better mIoU."""
         return self.patience is not None and self._without_better >= self.patience
 
     def state(self):
-        """Return what it takes to go on, for JSON."""
+        """Return what it takes to continue, for JSON."""
         return {"model": self._model, "ema": self._ema, "without_better": self._without_better}
 
     def result(self):
-        """Return {'best_miou': ..., 'best_iter': ..., 'best_class_iou': ...} of the model."""
+        """Return {"best_miou": ..., "best_iter": ..., "best_class_iou": ...} of the model."""
         return dict(self._model)
 
     def evaluate(self, iteration, on_batch):
         """Evaluate, and save the weights if they are the best so far.
 
         Args:
-            iteration: the iterations that are done.
-            on_batch: called before each batch; it may raise to break the evaluation off, before anything
-                has changed.
+            iteration: the number of the last iteration.
+            on_batch: called before each batch; it may raise to stop the evaluation. Nothing has changed then.
         """
         snapshot = self._snapshot
         ema_scores = None
@@ -63,31 +62,27 @@ class Best:
         self._without_better = 0 if better else self._without_better + 1
         if better:
             self._model = self._saved(snapshot.weights(), scores, iteration, BEST) or self._model
-        self._tell("The best mIoU", self._model, BEST)
+        self._log("The best mIoU", self._model, BEST)
         if ema_scores is not None:
             self._record.add_evaluation(ema_scores, iteration, ema=True)
             if ema_scores.miou > self._ema["best_miou"]:
                 saved = self._saved(snapshot.ema_weights(), ema_scores, iteration, BEST_EMA)
                 self._ema = saved or self._ema
-            self._tell("The best mIoU of the moving average", self._ema, BEST_EMA)
+            self._log("The best mIoU of the moving average", self._ema, BEST_EMA)
 
     def _saved(self, weights, scores, iteration, folder):
-        """Save the best weights; return their scores, None where the older ones are still those to be had."""
-        best = _of(scores, iteration)
+        """Save the best weights; return their scores, None where they could not be written."""
+        best = {
+            "best_miou": scores.miou,
+            "best_iter": iteration,
+            "best_class_iou": list(scores.class_iou),
+        }
         return best if self._checkpoints.save_best(weights, best, folder) else None
 
-    def _tell(self, what, best, folder):
+    def _log(self, what, best, folder):
         if not best["best_iter"]:
             return
         logger.info(
-            f"[EVAL] {what} so far is {best['best_miou']:.4f}, of iter {best['best_iter']}; its weights are "
+            f"[EVAL] {what} so far is {best['best_miou']:.4f}, at iter {best['best_iter']}; its weights are "
             f"in {self._checkpoints.save_dir}/{folder}"
         )
-
-
-def _of(scores, iteration):
-    return {
-        "best_miou": scores.miou,
-        "best_iter": iteration,
-        "best_class_iou": list(scores.class_iou),
-    }

@@ -9,14 +9,14 @@ DECAY = 0.999
 
 
 class Ema:
-    """Keeps e = d e + (1 - d) w of every floating-point weight and running statistic, beside the model.
+    """Keeps the average e of each floating-point weight and running statistic w: e = d e + (1 - d) w.
 
-    At iteration i the decay d is min(1 - 1 / (i + 1), decay), as in PaddleSeg: an average of all weights so
-    far at first, an exponential one later.
+    At iteration i the decay d is min(1 - 1 / (i + 1), decay), as in PaddleSeg: first the average is that of
+    all weights so far, later it is exponential.
 
     Args:
         model: the model; the average starts from its weights.
-        decay: what d rises to.
+        decay: the limit of d. Default 0.999.
     """
 
     def __init__(self, model, decay=DECAY):
@@ -30,24 +30,24 @@ class Ema:
 
     @paddle.no_grad()
     def update(self, iteration, ok):
-        """Take in the weights that iteration `iteration`, counted from 1, has left.
+        """Add the weights after an iteration to the average.
 
         Args:
-            iteration: counted from 1.
-            ok: float32 scalar tensor: 1 takes them in, 0 leaves the average as it is.
+            iteration: its number, counted from 1.
+            ok: float32 scalar tensor: 1 adds the weights, 0 leaves the average as it is.
         """
-        taken = ok * max(1 / (iteration + 1), 1 - self.decay)
-        kept = 1 - taken
+        new_share = ok * max(1 / (iteration + 1), 1 - self.decay)
+        old_share = 1 - new_share
         own = self.model.state_dict()
         if parallel.on_cpu():
-            # Reading costs nothing there, and a tensor is scaled by a number faster than by another tensor.
-            taken, kept = float(taken), float(kept)
+            # Reading costs nothing there, and a number scales a tensor faster than a tensor does.
+            new_share, old_share = float(new_share), float(old_share)
             for key, average in self._average.items():
-                average.scale_(kept).add_(own[key].scale(taken))
+                average.scale_(old_share).add_(own[key].scale(new_share))
             return
         for key, average in self._average.items():
             dtype = average.dtype
-            average.multiply_(kept.astype(dtype)).add_(own[key] * taken.astype(dtype))
+            average.multiply_(old_share.astype(dtype)).add_(own[key] * new_share.astype(dtype))
 
     def holding(self):
         """Return a context in which the model holds the average, its statistics averaged over the ranks."""
@@ -58,11 +58,11 @@ class Ema:
         return {**self.model.state_dict(), **self._shared()}
 
     def untrained(self):
-        """Return {key: tensor} of the averages of what each rank has for itself."""
+        """Return {key: tensor} of the averages of the tensors that differ between ranks."""
         return {key: self._average[key] for key in untrained(self.model) if key in self._average}
 
     def set_state_dict(self, values):
-        """Take {key: array} back."""
+        """Restore the average from {key: array}."""
         for key, average in self._average.items():
             if key in values:
                 average.set_value(values[key])

@@ -1,4 +1,4 @@
-"""Steps whose numbers went wrong: not applied, then named."""
+"""Steps whose numbers are not finite: they are not applied, and they are reported."""
 
 import numpy as np
 import paddle
@@ -12,15 +12,17 @@ from paddleseg.utils.logger import logger
 class Guard:
     """Applies an optimizer's step if loss and gradients are finite, else leaves everything as it was.
 
-    "Everything" is weights, optimizer state and what `untrained` lists, running statistics above all; of it
-    the `memories` undo a step themselves. On a GPU nothing is read by the host: the step is made, and old or
-    new values are selected on the device, which takes a copy of weights and optimizer state. On a CPU reading
-    costs nothing, so a bad step is not made.
+    "Everything" means the weights, the optimizer's state and the tensors that `untrained` lists, such as
+    running statistics. Layers that `memories` lists undo a step themselves.
+
+    On a GPU the host reads nothing: the optimizer makes each step, and the device then selects the old or the
+    new values, which takes a copy of weights and optimizer state. On a CPU reading costs nothing, so a bad
+    step is not made at all.
 
     Args:
         trained: the layer whose parameters and statistics change in a step.
-        optimizer: Paddle's, of the layer's parameters.
-        on_device: select on the device; by default where that is a GPU.
+        optimizer: Paddle's optimizer of the layer's parameters.
+        on_device: whether the device selects the values; None for "on a GPU". Default None.
     """
 
     def __init__(self, trained, optimizer, on_device=None):
@@ -35,35 +37,35 @@ class Guard:
 
     @paddle.no_grad()
     def begin(self):
-        """Remember the statistics that the forward passes to come will change."""
+        """Remember the statistics that the coming forward passes will change."""
         undone = of_memories(self._trained)
-        kept = [tensor for tensor in untrained(self._trained).values() if id(tensor) not in undone]
-        self._statistics = [(tensor, tensor.detach().clone()) for tensor in kept]
+        changing = [tensor for tensor in untrained(self._trained).values() if id(tensor) not in undone]
+        self._statistics = [(tensor, tensor.detach().clone()) for tensor in changing]
         for memory in self._memories:
             memory.begin_step()
 
     @paddle.no_grad()
     def step(self, loss, loss_scale=None):
-        """Step the optimizer, or do not, and clear the gradients.
+        """Step the optimizer if the numbers are finite, and clear the gradients.
 
         Args:
-            loss: scalar tensor that the gradients are of.
-            loss_scale: the `LossScale` that the gradients, not `loss`, are multiplied by; None for none.
+            loss: scalar tensor that the gradients belong to.
+            loss_scale: the `LossScale` that multiplies the gradients, but not `loss`; None for none.
 
         Returns:
-            float32 tensor of four flags. 1 for good and 0 for bad: the step, on which all ranks agree; the
-            losses of all ranks; this rank's own loss. And 1 where the step was bad since the loss scale was
-            too large, which is then smaller.
+            float32 tensor of four verdicts. The first three are 1 for finite and 0 for not: the whole step,
+            on which all ranks agree; the losses of all ranks; this rank's own loss. The fourth is 1 where the
+            step was bad because the loss scale was too large; the scale is smaller then.
         """
         if loss_scale is not None:
             loss_scale.unscale(self._parameters)
         own = paddle.isfinite(loss.detach().astype("float32")).reshape([])
         gradients = [p.grad.astype("float32").sum() for p in self._parameters if p.grad is not None]
-        # What is not finite anywhere is not finite in the sum.
+        # One number that is not finite makes the sum not finite.
         finite = paddle.isfinite(paddle.stack(gradients).sum()) if gradients else own
         agreed = parallel.least_over_ranks(paddle.stack([own, finite]).astype("float32"))
         ok = agreed.prod()
-        # Paddle's optimizers make a parameter's state in its first step, which the host therefore decides.
+        # Paddle's optimizers create a parameter's state in its first step; the host must decide that step.
         first = [p for p in self._parameters if p.grad is not None and id(p) not in self._stepped]
         if self._on_device and self._state is not None and not first:
             good = ok.astype("bool")
@@ -77,10 +79,10 @@ class Guard:
                 self._stepped.update(id(p) for p in first)
         for memory in self._memories:
             memory.end_step(good)
-        self._trained.clear_gradients()  # gradients that the optimizer does not use must not add up either
+        self._trained.clear_gradients()  # gradients that the optimizer does not use would add up otherwise
         for parameter in first:
             if id(parameter) not in self._stepped:
-                # A gradient of zeros would count as one: weight decay and the steps of Adam would begin.
+                # A gradient of zeros would count as a gradient: weight decay and Adam's steps would begin.
                 parameter.clear_gradient(False)
         overflow = paddle.zeros([])
         if loss_scale is not None:
@@ -102,29 +104,29 @@ class Guard:
 
 
 def _tensors(state):
-    """Return the tensors in nested dicts; weights of mixed precision lie in an inner one."""
+    """Return the tensors in nested dicts; an inner dict holds the weights of mixed precision."""
     inner = [tensor for value in state.values() if isinstance(value, dict) for tensor in _tensors(value)]
     return [value for value in state.values() if isinstance(value, paddle.Tensor)] + inner
 
 
 class BadSteps:
-    """Counts and names the steps that were not applied; reads the device only when asked to check.
+    """Counts and reports the steps that were not applied; `check` alone reads the device.
 
     Args:
-        most: so many in a row end the training.
+        limit: so many bad steps in a row end the training.
         files_of: `files_of(iteration) -> str`, the files of this rank's batch.
-        in_a_row: those just before the training goes on.
+        in_a_row: bad steps just before the first one that is added. Default 0.
     """
 
-    def __init__(self, most, files_of, in_a_row=0):
+    def __init__(self, limit, files_of, in_a_row=0):
         self.in_a_row = in_a_row
-        self._most = most
+        self._limit = limit
         self._files_of = files_of
         self._pending = []
 
-    def add(self, iteration, flags):
-        """Note what `Guard.step` returned for an iteration."""
-        self._pending.append((iteration, flags))
+    def add(self, iteration, verdicts):
+        """Take what `Guard.step` returned for an iteration."""
+        self._pending.append((iteration, verdicts))
 
     def check(self, last_good):
         """Warn of the bad steps since the last check.
@@ -133,31 +135,31 @@ class BadSteps:
             last_good: path of the last checkpoint, None if there is none yet.
 
         Raises:
-            UserError: there were `most` in a row.
+            UserError: there were `limit` of them in a row.
         """
         if not self._pending:
             return
         iterations = [iteration for iteration, _ in self._pending]
-        flags = paddle.stack([flags for _, flags in self._pending]).numpy() > 0
+        verdicts = paddle.stack([verdicts for _, verdicts in self._pending]).numpy() > 0
         self._pending = []
-        for iteration, (ok, losses_ok, own_ok, overflow) in zip(iterations, flags):
-            if overflow:  # which is how the scale is found, and no fault of the training's
+        for iteration, (ok, losses_ok, own_ok, overflow) in zip(iterations, verdicts):
+            if overflow:  # this is how the scale is found; nothing is wrong with the training
                 logger.info(
                     f"iter {iteration}: the scaled gradients overflow; not applied, half the scale now"
                 )
                 continue
             self.in_a_row = 0 if ok else self.in_a_row + 1
-            # A loss is named by the rank whose batch it is of; gradients are the same on all ranks.
+            # The rank with the bad loss reports it; gradients are the same on all ranks.
             if not own_ok or (losses_ok and not ok):
                 what = "gradient" if own_ok else "loss"
                 logger.warning(
                     f"iter {iteration}: the {what} is not finite, so the step was not applied; its batch: "
                     f"{self._files_of(iteration)}"
                 )
-            if self.in_a_row >= self._most:
+            if self.in_a_row >= self._limit:
                 raise UserError(
-                    f"{self.in_a_row} steps in a row, the last one iter {iteration}, were not applied since "
-                    f"their losses or gradients are not finite; {_advice(last_good)}"
+                    f"{self.in_a_row} steps in a row, the last one iter {iteration}, were not applied "
+                    f"because their losses or gradients are not finite; {_advice(last_good)}"
                 )
 
 
@@ -170,8 +172,8 @@ def batch_files(dataset, batches):
     """Return `files_of` for `BadSteps`.
 
     Args:
-        dataset: of files, if it has a `file_list`.
-        batches: `batches(iteration) -> keys (view, index)` of this rank.
+        dataset: a data set; without a `file_list` its samples are named by their indices.
+        batches: `batches(iteration) -> keys`, each (view, index), of this rank's batch.
     """
     files = getattr(dataset, "file_list", None)
 

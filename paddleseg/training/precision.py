@@ -1,4 +1,4 @@
-"""Mixed precision: which operators compute in 16 bits, and the scale that saves small gradients."""
+"""Mixed precision: which operators compute in 16 bits, and the scale that preserves small gradients."""
 
 import contextlib
 import functools
@@ -14,15 +14,15 @@ _SUPPORTED = {
     "bf16": ("is_bfloat16_supported", "a GPU of compute capability 8.0 or higher and CUDA 11 or newer"),
 }
 
-# Those of Paddle's and PyTorch's `GradScaler`.
+# As in Paddle's and PyTorch's `GradScaler`.
 FIRST_SCALE = 2.0**16
 STEPS_TO_DOUBLE = 2000
-# Gradients of zeros, which nothing overflows, would let it grow to infinity.
+# Gradients of zeros never overflow, so without a limit the scale would grow to infinity.
 LARGEST_SCALE = 2.0**24
 
 
 def check_precision(precision):
-    """Raise `UserError` where the device, which is chosen already, does not compute in this precision.
+    """Raise `UserError` where the current device does not compute in this precision.
 
     Args:
         precision: "fp32", "fp16" or "bf16".
@@ -31,24 +31,24 @@ def check_precision(precision):
         return
     if parallel.on_cpu():
         raise UserError(
-            f"--precision {precision}: Paddle {paddle.__version__} computes mixed precision on GPUs alone, "
-            f"and this run is on the CPU; use --precision fp32"
+            f"precision {precision}: Paddle {paddle.__version__} computes mixed precision on GPUs alone, "
+            f"and this run is on the CPU; use precision fp32"
         )
     asked, needed = _SUPPORTED[precision]
     if not getattr(paddle.amp, asked)():
         other = "bf16" if precision == "fp16" else "fp16"
         fit = getattr(paddle.amp, _SUPPORTED[other][0])()
         raise UserError(
-            f"--precision {precision}: it needs {needed}; use --precision {f'{other} or ' if fit else ''}fp32"
+            f"precision {precision}: it needs {needed}; use precision {f'{other} or ' if fit else ''}fp32"
         )
 
 
 def autocast(precision, level):
     """Return `context()`, in which operators compute in `precision`; with fp32 it does nothing.
 
-    At O1 convolutions and matrix products do, at O2 all that Paddle does not name as needing float32. The
-    weights are float32 at both, and each operator lowers its own copy, so that what is updated, averaged and
-    saved never has 16 bits.
+    O1 lowers convolutions and matrix products. O2 lowers all operators but those that Paddle lists as needing
+    float32. The weights are float32 at both levels, and each operator lowers its own copy. So the weights
+    that are updated, averaged and saved never have 16 bits.
     """
     if precision not in DTYPES:
         return contextlib.nullcontext
@@ -56,24 +56,24 @@ def autocast(precision, level):
 
 
 def loss_scale(precision, state=None):
-    """Return the `LossScale` of a training, going on from its `state`; None where none is needed.
+    """Return the `LossScale` of a training, continued from `state`; None where no scale is needed.
 
-    bfloat16 has the range of float32, so that nothing vanishes.
+    bfloat16 has the range of float32, so small gradients do not vanish.
     """
     return LossScale(**(state or {})) if precision == "fp16" else None
 
 
 class LossScale:
-    """A factor on the loss by which float16 gradients do not vanish, as large as they bear; on the device.
+    """A factor on the loss that keeps float16 gradients from vanishing; it lives on the device.
 
-    Micikevicius et al., "Mixed Precision Training", ICLR 2018, https://arxiv.org/abs/1710.03740: it is
-    halved, to 1 at the least, where the gradients overflow, and doubled, to 2^24 at the most, after 2000 good
-    steps in a row. By powers of two nothing is rounded. Paddle's own `GradScaler` is off on a CPU, and reads
-    the device in each step.
+    Micikevicius et al., "Mixed Precision Training", ICLR 2018, https://arxiv.org/abs/1710.03740. The scale is
+    halved, down to 1, where the gradients overflow, and doubled, up to 2^24, after 2000 good steps in a row.
+    A power of two rounds nothing. Paddle's own `GradScaler` is off on a CPU, and it reads the device in each
+    step.
 
     Args:
-        scale: to begin with.
-        good: good steps in a row so far.
+        scale: the first scale. Default 2^16.
+        good: good steps in a row so far. Default 0.
     """
 
     def __init__(self, scale=FIRST_SCALE, good=0):
@@ -94,13 +94,15 @@ class LossScale:
 
     @paddle.no_grad()
     def update(self, losses_finite, gradients_finite):
-        """Take in how a step went; two boolean tensors, the same on all ranks.
+        """Adapt the scale to how a step went.
 
-        A loss that is not finite says nothing of the scale.
+        Args:
+            losses_finite, gradients_finite: boolean scalar tensors, the same on all ranks. A loss that is not
+                finite does not lower the scale.
 
         Returns:
-            float32 scalar tensor: 1 where the scale was too large for the gradients, and is smaller now. At a
-            scale of 1 it was not the scale.
+            float32 scalar tensor: 1 where the scale was too large for the gradients, and is smaller now;
+            never at a scale of 1.
         """
         overflow = paddle.logical_and(losses_finite, paddle.logical_not(gradients_finite))
         overflow = paddle.logical_and(overflow, self._scale > 1).astype("float32")
@@ -112,5 +114,5 @@ class LossScale:
         return overflow
 
     def state(self):
-        """Return what it is constructed with, to go on; reads the device."""
+        """Return the arguments that continue this scale, for JSON; reads the device."""
         return {"scale": float(self._scale), "good": int(self._good)}

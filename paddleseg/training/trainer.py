@@ -1,4 +1,4 @@
-"""The one training loop; what it trains, and by which losses, is the step's affair."""
+"""The one training loop; its step decides what is trained, and by which losses."""
 
 from paddleseg import parallel
 from paddleseg.errors import Stopped, UserError
@@ -19,11 +19,11 @@ class Trainer:
         bad_steps: a `BadSteps`.
         best: a `Best`; None trains without evaluating.
         stop: a `StopRequest`.
-        save_interval: iterations between saves, and evaluations.
-        log_iters: iterations between log lines.
-        start_iter: iterations that are done already.
-        evaluation_due: whether an evaluation after these was broken off.
-        about: dict for JSON that each checkpoint says of the run.
+        save_interval: iterations between saves, and evaluations. Default 1000.
+        log_iters: iterations between log lines. Default 10.
+        start_iter: iterations that an earlier process has made. Default 0.
+        evaluation_due: whether the evaluation after these iterations was interrupted. Default False.
+        about: dict of plain values that goes into each checkpoint's state; None for none. Default None.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Trainer:
         self.about = about or {}
 
     def fit(self):
-        """Train and return {'best_miou': ..., 'best_iter': ...}.
+        """Train and return {"best_miou": ..., "best_iter": ..., ...}, {} without evaluations.
 
         Raises:
             Stopped: a signal came; everything is saved.
-            UserError: too many bad steps, or the last checkpoint could not be written.
+            UserError: there were too many bad steps, or the last checkpoint could not be written.
         """
         self.snapshot.model.train()
         try:
@@ -75,24 +75,22 @@ class Trainer:
             while not self.over():
                 self._iterate()
         except Stopped:
-            last = self.checkpoints.last_good
             logger.info(
-                f"stopped at iteration {self.iteration} with the checkpoint {last}; "
-                f"--resume_model auto goes on from it"
+                f"stopped at iteration {self.iteration} with the checkpoint {self.checkpoints.last_good}; "
+                f"--resume_model auto continues from it"
             )
             raise
         if self.checkpoints.failed:
-            told = "; ".join(self.checkpoints.failed.values())
-            raise UserError(f"training is over, but its last weights are not saved: {told}")
+            failures = "; ".join(self.checkpoints.failed.values())
+            raise UserError(f"the training has ended, but its last weights are not saved: {failures}")
         if self.best is None:
-            logger.info(
-                f"training is over, without evaluations; its weights are in {self.checkpoints.last_good}"
-            )
+            weights = self.checkpoints.last_good
+            logger.info(f"the training has ended, without evaluations; its weights are in {weights}")
             return {}
         return self.best.result()
 
     def over(self):
-        """Tell whether there is nothing left to train or to evaluate."""
+        """Return whether nothing is left to train or to evaluate."""
         if self.evaluation_due:
             return False
         return self.iteration >= self.iters or (self.best is not None and self.best.over)
@@ -103,28 +101,30 @@ class Trainer:
         self.progress.batch_read()
         lr = self.snapshot.optimizer.get_lr()
         self.iteration += 1
-        losses, flags = self.update(group, self.iteration)
-        self.progress.add(losses, flags[0])
-        self.bad_steps.add(self.iteration, flags)
+        losses, verdicts = self.update(group, self.iteration)
+        self.progress.add(losses, verdicts[0])
+        self.bad_steps.add(self.iteration, verdicts)
         self.record.advance()
         if self._due(self.log_iters):
-            self._log(lr)
-        if self._due(self.save_interval):
+            self.bad_steps.check(self.checkpoints.last_good)
+            self.record.add_training(self.progress.summary(self.iteration, lr))
+        saved = self._due(self.save_interval)
+        if saved:
             self.evaluation_due = self.best is not None
             self._evaluate_and_save()
-        self._stop_if_asked(may_save=not self._due(self.save_interval))
+        signum = self._signal_of_any_rank()
+        if signum:
+            if not saved:
+                self._save()
+            raise Stopped(signum)
 
     def _due(self, interval):
         return self.iteration % interval == 0 or self.iteration == self.iters
 
-    def _log(self, lr):
-        self.bad_steps.check(self.checkpoints.last_good)
-        self.record.add_training(self.progress.summary(self.iteration, lr))
-
     def _evaluate_and_save(self):
         if self.evaluation_due:
             try:
-                self.best.evaluate(self.iteration, self._break_off_if_asked)
+                self.best.evaluate(self.iteration, self._stop_evaluation_on_signal)
             except Stopped:
                 self._save()
                 raise
@@ -149,21 +149,14 @@ class Trainer:
             "curves": self.record.position(),
         }
 
-    def _stop_if_asked(self, may_save):
-        signum = self._asked()
-        if signum:
-            if may_save:
-                self._save()
-            raise Stopped(signum)
-
-    def _break_off_if_asked(self):
+    def _stop_evaluation_on_signal(self):
         signum = parallel.most_over_ranks(self.stop.signum)
         if signum:
             raise Stopped(signum)
 
-    def _asked(self):
-        """Return the signal that any rank has received, the same on all of them; 0 for none."""
-        # Reading the answer waits for the device, so ranks on GPUs ask each other at every tenth step alone.
+    def _signal_of_any_rank(self):
+        """Return the signal that any rank has received, the same on all ranks; 0 for none."""
+        # Reading the answer waits for the device, so ranks on GPUs ask each other at every tenth step only.
         ranks_wait = parallel.num_ranks() > 1 and not parallel.on_cpu()
         if ranks_wait and self.iteration % 10 and not self._due(self.log_iters):
             return 0

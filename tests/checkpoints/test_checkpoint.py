@@ -80,7 +80,7 @@ def test_damaged_ones_are_passed_over_with_a_warning(tmp_path, warnings):
     os.truncate(tmp_path / "iter_2" / "state.json", 4)
     assert newest(str(tmp_path)) == str(tmp_path / "iter_1")
     assert len(warnings) == 2
-    assert "iter_3 is damaged and passed over: model.pdparams is not what was written" in warnings[0]
+    assert "iter_3 is damaged and is skipped: model.pdparams differs from what was written" in warnings[0]
 
 
 def test_without_any_sound_one_there_is_none(tmp_path, warnings):
@@ -97,7 +97,7 @@ def test_a_save_that_fails_keeps_the_last_good_one_and_is_told(tmp_path, warning
     assert not checkpoints.save_best(WEIGHTS, {})
     assert newest(str(tmp_path)) == checkpoints.last_good == str(tmp_path / "iter_1")
     assert "iter_2 cannot be written: No space left on device; the last good checkpoint is" in warnings[0]
-    assert "training goes on to the next save" in warnings[0]
+    assert "training continues to the next save" in warnings[0]
     assert sorted(checkpoints.failed) == ["best_model", "iter_"]
     assert "No space left" in checkpoints.failed["iter_"]
     monkeypatch.setattr(os, "makedirs", real)
@@ -107,14 +107,14 @@ def test_a_save_that_fails_keeps_the_last_good_one_and_is_told(tmp_path, warning
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no state.json there; name an iter_N folder"):
+    with pytest.raises(UserError, match=r"there is no state.json; name an iter_N folder"):
         read_state(str(tmp_path))
 
 
 def test_a_damaged_checkpoint_that_was_named_is_refused(tmp_path):
     saved(tmp_path, 1)
     flip(tmp_path / "iter_1" / "model.pdparams")
-    with pytest.raises(UserError, match="iter_1 is damaged: model.pdparams is not what was written.* auto"):
+    with pytest.raises(UserError, match="iter_1 is damaged: model.pdparams differs from what was .* auto"):
         read_state(str(tmp_path / "iter_1"))
 
 

@@ -90,7 +90,7 @@ def test_the_old_one_comes_back_if_the_last_renaming_fails(final, monkeypatch):
     ("harm", "told"),
     [
         (lambda path: os.truncate(path, 3), "a has 3 bytes instead of 5"),
-        (text("fIrst"), r"a is not what was written \(SHA-256\)"),
+        (text("fIrst"), r"a differs from what was written \(SHA-256\)"),
         (os.remove, "a is missing"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_damaged_manifest_is_found(final, manifest):
 )
 def test_a_manifest_lists_files_of_its_own_folder_alone(final, name):
     text('{"files": {"%s": {"size": 1, "sha256": ""}}}' % name)(os.path.join(final, "manifest.json"))
-    assert "which is no file of this folder" in problem(final)
+    assert "which is not a file of this folder" in problem(final)
 
 
 def test_what_is_needed_must_be_listed_and_what_would_be_used_as_well(final):
@@ -146,7 +146,7 @@ def test_what_is_no_regular_file_is_not_read(final, name, kind):
     {"device": lambda: os.symlink("/dev/zero", path), "pipe": lambda: os.mkfifo(path)}.get(
         kind, lambda: os.makedirs(path)
     )()
-    assert f"{name} is no regular file" in problem(final)
+    assert f"{name} is not a regular file" in problem(final)
 
 
 def test_no_folder_is_a_problem(tmp_path):

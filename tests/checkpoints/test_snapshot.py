@@ -96,9 +96,9 @@ def test_an_average_that_is_only_now_asked_for_starts_from_the_weights(tmp_path)
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
-        ("model.pdparams", "no model.pdparams there"),
-        ("model.pdopt", "no model.pdopt there"),
-        ("extra.pdparams", "no extra.pdparams there; was it another kind of training"),
+        ("model.pdparams", "there is no model.pdparams"),
+        ("model.pdopt", "there is no model.pdopt"),
+        ("extra.pdparams", "there is no extra.pdparams; was it another kind of training"),
     ],
 )
 def test_a_missing_file_is_named(tmp_path, missing, told):

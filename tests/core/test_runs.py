@@ -105,7 +105,7 @@ def test_no_eval_does_not_evaluate(tmp_path, root, lines):
     folder = train(tmp_path, tiny.config(root), no_eval=True)
     assert sorted(os.listdir(folder)) == ["history.jsonl", "iter_2", "iter_4", "run.yml"]
     assert not any("[EVAL]" in line for line in lines)
-    assert lines[-1] == f"training is over, without evaluations; its weights are in {folder}/iter_4"
+    assert lines[-1] == f"the training has ended, without evaluations; its weights are in {folder}/iter_4"
 
 
 def test_classes_with_names_are_logged_by_them(tmp_path, root, lines, monkeypatch):

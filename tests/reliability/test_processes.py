@@ -63,7 +63,7 @@ def test_a_signal_to_one_of_two_ranks_stops_both_and_the_resumed_job_ends_the_sa
     assert job.statuses(seconds=30) == [130, 130], job.log(1)
     job = start(given, tmp_path / "stopped", ranks=2)
     assert job.statuses(seconds=120) == [0, 0], job.log(1)
-    assert "going on from" in job.log()
+    assert "continuing from" in job.log()
     assert whole.statuses(seconds=120) == [0, 0]
     expected, got = (ends(tmp_path / name / "run", LAST) for name in ("whole", "stopped"))
     assert any(key.startswith("ranks.pdparams") for key in expected)

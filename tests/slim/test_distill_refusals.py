@@ -11,7 +11,7 @@ LABELS_NEEDED = {"type": "MemoryLoss"}
 
 
 def test_a_random_teacher(distill):
-    refused(distill(pretrained=False), "model.pretrained is empty", "--allow_random_teacher")
+    refused(distill(pretrained=False), "model.pretrained is empty", "allow_random_teacher")
 
 
 def test_a_layer_that_does_not_exist(distill):
@@ -92,11 +92,11 @@ def test_a_loss_on_relations_between_samples_needs_some(distill):
         ),
         (
             {"distill": {"teacher_weighting": "confidence"}, "distill_loss": None},
-            ": distill.teacher_weighting: confidence weighs logits, and without distill_loss none",
+            ": distill.teacher_weighting: confidence weighs logits, and without distill_loss no logits",
         ),
         (
             {"distill": {"features": [distilling.feature()]}, "distill_loss": None},
-            "--teacher_config: nobody asks teacher 1: there is no distill_loss, and no entry of ",
+            "teacher 1 has no use: there is no distill_loss, and no entry of ",
         ),
     ],
 )
@@ -174,7 +174,7 @@ def test_labels_that_are_no_maps(distill):
         ({"teacher_weighting": "best"}, "distill.teacher_weighting: must be mean or confidence, not 'best'"),
         (
             {"teacher_weighting": "confidence"},
-            "confidence weighs teachers against one another, and there is one",
+            "confidence weighs several teachers against each other, and there is one",
         ),
         ({"unlabeled_share": 0.5}, "distill.unlabeled_share: there is no unlabeled_dataset"),
         ({"feature": []}, "distill.feature: unknown key 'feature'; did you mean 'features'?"),

@@ -132,7 +132,7 @@ def test_a_best_score_without_its_weights_is_not_the_best(tmp_path, root, lines,
     folder = train(tmp_path, config(root), use_ema=True)
     assert len(calls) == 6
     assert sum("best_model cannot be written: No space left" in line for line in lines) == 2
-    assert sum("so far is 0.3000, of iter 2" in line for line in lines) == 4
+    assert sum("so far is 0.3000, at iter 2" in line for line in lines) == 4
     with open(os.path.join(folder, "iter_6", "state.json"), encoding="utf-8") as file:
         best = json.load(file)["best"]
     for key, name in (("model", "best_model"), ("ema", "ema_best_model")):

@@ -169,8 +169,8 @@ def test_only_float16_has_a_scale():
 def test_mixed_precision_is_refused_on_a_cpu(tmp_path, root, capsys, given):
     told = refusal(capsys, lambda: train(tmp_path, config(root), precision=given))
     assert told == (
-        f"--precision {given}: Paddle {paddle.__version__} computes mixed precision on GPUs alone, and this "
-        f"run is on the CPU; use --precision fp32"
+        f"precision {given}: Paddle {paddle.__version__} computes mixed precision on GPUs alone, and this "
+        f"run is on the CPU; use precision fp32"
     )
 
 
@@ -181,7 +181,7 @@ def test_a_level_without_a_precision_is_refused(tmp_path, root, capsys):
 
 
 @pytest.mark.parametrize(
-    ("other", "offered"), [(True, "use --precision fp16 or fp32"), (False, "use --precision fp32")]
+    ("other", "offered"), [(True, "use precision fp16 or fp32"), (False, "use precision fp32")]
 )
 def test_a_gpu_that_cannot_is_told_what_it_can(monkeypatch, capsys, other, offered):
     monkeypatch.setattr(precision.parallel, "on_cpu", lambda: False)
@@ -220,7 +220,7 @@ def test_another_precision_is_another_outcome(tmp_path, root, lines, on_cpu, cap
     folder = train(tmp_path, config(root, iters=2), "fp16", precision="fp16")
     resumed = {"resume_model": os.path.join(folder, "iter_2")}
     told = refusal(capsys, lambda: train(tmp_path, config(root, iters=2), "fp32", **resumed))
-    assert "--precision: fp16 then, not said now" in told
+    assert "--precision: fp16 then, not set now" in told
 
 
 def test_default_precision_is_not_said_so_that_older_checkpoints_go_on(root, tmp_path):
