@@ -15,14 +15,14 @@ class History:
     """Appends to `history.jsonl`, one JSON object a line; an error of the disk is logged and ends nothing.
 
     Args:
-        save_dir: an existing folder; None keeps no history.
+        save_dir: an existing folder.
         start_iter: iterations that are done already. Lines of later iterations are dropped: an
             earlier training wrote them. Default 0.
     """
 
     def __init__(self, save_dir, start_iter=0):
-        self._path = None if save_dir is None else os.path.join(save_dir, HISTORY_FILE)
-        if self._path is None or not os.path.exists(self._path):
+        self._path = os.path.join(save_dir, HISTORY_FILE)
+        if not os.path.exists(self._path):
             return
         with self._errors_logged():
             entries = [entry for _, entry in _entries(self._path) if entry["iteration"] <= start_iter]
@@ -43,9 +43,8 @@ class History:
         self._append({**entry, "ema": True} if ema else entry)
 
     def _append(self, entry):
-        if self._path is not None:
-            with self._errors_logged(), open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(_finite(entry)) + "\n")
+        with self._errors_logged(), open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(_finite(entry)) + "\n")
 
     @contextlib.contextmanager
     def _errors_logged(self):

@@ -1,4 +1,4 @@
-"""What is known of a run, to everything that shows or keeps it."""
+"""Hands the figures of a run to the terminal, the history and VisualDL."""
 
 import contextlib
 
@@ -18,20 +18,21 @@ class Record:
 
     Args:
         terminal: `Lines` or a `Bar`.
-        history: a `History`.
-        board: a `Board`.
-        pictures: `pictures() -> {name: picture}` of the model as it is; None for none.
+        history: a `History`. Default None.
+        board: a `Board`. Default None.
+        pictures: a function that returns {name: picture} of the model as it is, for the board. Default None.
     """
 
-    def __init__(self, terminal, history, board, pictures=None):
+    def __init__(self, terminal, history=None, board=None, pictures=None):
         self._terminal = terminal
         self._board = board
         self._pictures = pictures
-        self._all = (terminal, history, board)
+        self._receivers = [receiver for receiver in (terminal, history, board) if receiver is not None]
         self._open = contextlib.ExitStack()
 
     def __enter__(self):
-        self._open.enter_context(self._board)
+        if self._board is not None:
+            self._open.enter_context(self._board)
         self._open.enter_context(self._terminal)
         return self
 
@@ -39,34 +40,35 @@ class Record:
         self._open.__exit__(*error)
 
     def advance(self):
-        """An iteration is done."""
+        """Count an iteration as done."""
         self._terminal.advance()
 
     def add_training(self, figures):
-        """Take a `Progress.summary`."""
-        for each in self._all:
-            each.add_training(figures)
+        """Hand on a `Progress.summary`."""
+        for receiver in self._receivers:
+            receiver.add_training(figures)
 
     def add_evaluation(self, scores, iteration, ema=False):
-        """Take the `Scores` of an evaluation, of the weights' moving average if `ema`."""
-        for each in self._all:
-            each.add_evaluation(scores, iteration, ema)
+        """Hand on the `Scores` of an evaluation, of the weights' moving average if `ema`."""
+        for receiver in self._receivers:
+            receiver.add_evaluation(scores, iteration, ema)
 
     def draw_pictures(self):
         """Return {name: picture} of the model as it is now."""
         return {} if self._pictures is None else self._pictures()
 
     def add_pictures(self, pictures, iteration):
-        """Take what `draw_pictures` has returned."""
-        self._board.add_pictures(pictures, iteration)
+        """Hand on what `draw_pictures` has returned."""
+        if self._board is not None:
+            self._board.add_pictures(pictures, iteration)
 
     def position(self):
-        """Return where the curves stand, for JSON."""
-        return self._board.position()
+        """Return how far the curves are, for JSON; None without curves."""
+        return None if self._board is None else self._board.position()
 
 
 def open_record(step, builder, options, progress, state, result_settings, evaluated):
-    """Return the `Record` of a run: its terminal, and of rank 0 the files in its folder.
+    """Return the `Record` of a run: its terminal and, on rank 0, the files in its folder.
 
     Args:
         step: the `Step`; its teachers are drawn beside the model.
@@ -78,42 +80,47 @@ def open_record(step, builder, options, progress, state, result_settings, evalua
         evaluated: whether there are evaluations.
     """
     start_iter = state.get("iter", 0)
-    if bar_wanted(options.log_style):
-        best = (state.get("best") or {}).get("model", {})
-        terminal = Bar(builder.cfg.iters, start_iter, best.get("best_miou"))
-    else:
-        terminal = Lines(progress.line)
-    first = parallel.rank() == 0
-    if first and options.log_style == "bar" and not bar_wanted("bar"):
+    best = (state.get("best") or {}).get("model", {})
+    with_bar = bar_wanted(options.log_style)
+    terminal = Bar(builder.cfg.iters, start_iter, best.get("best_miou")) if with_bar else Lines(progress.line)
+    if parallel.rank() != 0:
+        return Record(terminal)
+    if options.log_style == "bar" and not with_bar:
         logger.warning("log_style bar: stderr is no terminal of some width, so there are log lines instead")
-    history = History(options.save_dir if first else None, start_iter)
-    if not (first and options.use_vdl):
-        return Record(terminal, history, Board())
-    metrics = ["Evaluate/mIoU", "Evaluate/Acc", "Evaluate/Kappa", "Train/loss"][0 if evaluated else 3 :]
-    names = class_names(builder.val_dataset)
-    board = Board(options.save_dir, state.get("curves"), _hyperparameters(result_settings), metrics, names)
+    history = History(options.save_dir, start_iter)
+    if not options.use_vdl:
+        return Record(terminal, history)
+    metrics = ["Evaluate/mIoU", "Evaluate/Acc", "Evaluate/Kappa"] if evaluated else []
+    board = Board(
+        options.save_dir,
+        state.get("curves"),
+        _hyperparameters(result_settings),
+        [*metrics, "Train/loss"],
+        class_names(builder.val_dataset),
+    )
     pictures = None
     if evaluated and options.vdl_images:
         pictures = ValidationPictures(
-            builder.val_dataset, builder.model, _teachers(step), options.vdl_images, builder.eval_config
+            builder.val_dataset, builder.model, drawn_teachers(step), options.vdl_images, builder.eval_config
         )
     return Record(terminal, history, board, pictures)
 
 
 def _hyperparameters(result_settings):
-    """Return those of what decides the outcome that are worth a column: no data, no checksums, no layers."""
-    kept = {}
-    for key, value in result_settings.items():
+    """Return the settings that deserve a column: not data, checksums or the keys of a model but its type."""
+
+    def shown(key):
         of_model = key.startswith("model.") or ": model." in key
-        if not (key.startswith(_DATA) or "SHA-256" in key or (of_model and not key.endswith(".type"))):
-            kept[key] = value
-    return kept
+        hidden = key.startswith(_DATA) or "SHA-256" in key or (of_model and not key.endswith(".type"))
+        return not hidden
+
+    return {key: value for key, value in result_settings.items() if shown(key)}
 
 
-def _teachers(step):
-    """Return {name: model} of a step's teachers, if it has any."""
+def drawn_teachers(step):
+    """Return {name: model} of the teachers of a step that can be drawn."""
     teachers = step.teachers
     names = ["teacher"] if len(teachers) == 1 else [f"teacher {k}" for k in range(len(teachers))]
-    named = zip(names, (teacher.model for teacher in teachers))
+    models = [teacher.model for teacher in teachers]
     # Validation images may be of any size.
-    return {name: model for name, model in named if getattr(model, "of_any_size", True)}
+    return {name: model for name, model in zip(names, models) if getattr(model, "of_any_size", True)}

@@ -9,27 +9,36 @@ import tiny
 
 from paddleseg.evaluation.metrics import scores
 from paddleseg.monitoring.board import Board
-from paddleseg.utils.logger import logger
+
+FIGURES = {
+    "losses": {"loss": 2.0, "KLLoss": 0.5},
+    "lr": 0.1,
+    "batch_cost": 1.0,
+    "reader_cost": 0.1,
+    "ips": 8.0,
+}
+LOG = "vdlrecords.1700000000.log"
+OTHER_LOG = "vdlrecords.1700000001.log"
 
 
-def test_visualdl_reads_back_what_was_written(tmp_path):
+def reader(folder):
     from visualdl import LogReader
 
-    board = Board(str(tmp_path))
-    losses = {"loss": 2.0, "KLLoss": 0.5}
-    board.add_training(
-        {"iteration": 7, "losses": losses, "lr": 0.1, "batch_cost": 1.0, "reader_cost": 0.1, "ips": 8.0}
-    )
-    result = scores(np.array([[8, 2], [1, 9]]))
-    board.add_evaluation(result, 7)
-    board.__exit__(None, None, None)
-    (file,) = tmp_path.iterdir()
-    reader = LogReader(file_path=str(file))
-    tags = set(reader.get_tags()["scalar"])
+    (file,) = (name for name in os.listdir(folder) if "vdlrecords" in name)
+    return LogReader(file_path=os.path.join(folder, file))
+
+
+def test_visualdl_reads_back_the_figures(tmp_path):
+    with Board(str(tmp_path)) as board:
+        board.add_training({**FIGURES, "iteration": 7})
+        result = scores(np.array([[8, 2], [1, 9]]))
+        board.add_evaluation(result, 7)
+    log = reader(tmp_path)
+    tags = set(log.get_tags()["scalar"])
     assert {f"Train/{t}" for t in ("loss", "KLLoss", "lr", "batch_cost", "reader_cost", "ips")} <= tags
-    (point,) = reader.get_data("scalar", "Evaluate/mIoU")
+    (point,) = log.get_data("scalar", "Evaluate/mIoU")
     assert (point.id, point.value) == (7, pytest.approx(result.miou))
-    (point,) = reader.get_data("scalar", "Train/KLLoss")
+    (point,) = log.get_data("scalar", "Train/KLLoss")
     assert point.value == pytest.approx(0.5)
     assert "Evaluate/IoU/class_1" in tags
 
@@ -39,19 +48,6 @@ def test_a_class_with_a_name_has_it_in_its_tag(tmp_path):
         board.add_evaluation(scores(np.diag([1, 2, 3])), 7)
     tags = {f"Evaluate/IoU/class_{label}" for label in ("0_road", "1_traffic_sign", "2")}
     assert tags <= set(tiny.curves(str(tmp_path)))
-
-
-def test_no_folder_writes_nothing(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    board = Board(None)
-    board.add_training(
-        {"iteration": 1, "losses": {}, "lr": 0.1, "batch_cost": 1.0, "reader_cost": 0.1, "ips": 8.0}
-    )
-    board.__exit__(None, None, None)
-    assert list(tmp_path.iterdir()) == []
-
-
-FIGURES = {"losses": {"loss": 2.0}, "lr": 0.1, "batch_cost": 1.0, "reader_cost": 0.1, "ips": 8.0}
 
 
 def draw(folder, iterations, position=None):
@@ -68,19 +64,14 @@ def steps(folder):
     return [step for step, _ in tiny.curves(str(folder))["Train/loss"]]
 
 
-def test_curves_go_on_in_the_same_log_from_where_they_were(tmp_path):
+def test_curves_continue_in_the_same_log_from_the_position(tmp_path):
     half = draw(tmp_path, range(1, 9))
     draw(tmp_path, range(5, 8), half)
     assert len(list(tmp_path.iterdir())) == 1
     assert steps(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_a_log_that_is_gone_on_with_keeps_the_names_of_its_classes(tmp_path, monkeypatch):
-    from visualdl import LogReader
-
-    warnings = []
-    monkeypatch.setattr(logger, "warning", warnings.append)
-
+def test_a_continued_log_keeps_the_names_of_its_classes(tmp_path, lines):
     def evaluate(iteration, names, position):
         with Board(str(tmp_path), position, class_names=names) as board:
             board.add_evaluation(scores(np.diag([1, 2])), iteration)
@@ -88,21 +79,21 @@ def test_a_log_that_is_gone_on_with_keeps_the_names_of_its_classes(tmp_path, mon
 
     position = evaluate(1, ("road", "pole"), None)
     position = evaluate(2, ("road", "pole"), position)
-    assert warnings == []
+    assert lines == []
     position = evaluate(3, ("street", "pole"), position)
-    (warning,) = warnings
-    assert "names that they began with" in warning
+    assert lines == [
+        f"the curves of the classes in {position['file']} keep their old names: ('road', 'pole')"
+    ]
+    curves = tiny.curves(tmp_path)
+    assert [iteration for iteration, _ in curves["Evaluate/IoU/class_0_road"]] == [1, 2, 3]
     evaluate(4, ("street", "pole"), {**position, "file": "vdlrecords.1.log"})
-    assert len(warnings) == 1
+    assert len(lines) == 1
     assert len(list(tmp_path.iterdir())) == 2
-    old, new = sorted(tmp_path.iterdir(), key=lambda file: file.stat().st_mtime_ns)
-    read = LogReader(file_path=str(old))
-    assert [point.id for point in read.get_data("scalar", "Evaluate/IoU/class_0_road")] == [1, 2, 3]
-    assert "Evaluate/IoU/class_0_street" in LogReader(file_path=str(new)).get_tags()["scalar"]
+    assert "Evaluate/IoU/class_0_street" in tiny.curves(tmp_path)
 
 
 @pytest.mark.parametrize("given", [None, 5, "abc", [1]])
-def test_names_that_a_checkpoint_was_edited_to_hold_are_none(tmp_path, given):
+def test_class_names_that_are_no_texts_are_left_out(tmp_path, given):
     with Board(str(tmp_path), class_names=("road", "pole")) as board:
         position = board.position()
     with Board(str(tmp_path), {**position, "class_names": given}, class_names=("road", "pole")) as board:
@@ -110,7 +101,7 @@ def test_names_that_a_checkpoint_was_edited_to_hold_are_none(tmp_path, given):
     assert (again["file"], again["class_names"]) == (position["file"], [])
 
 
-def test_a_new_run_begins_a_log_of_its_own_that_is_the_one_shown(tmp_path):
+def test_a_new_run_begins_a_new_log_which_is_shown(tmp_path):
     draw(tmp_path, range(1, 9))
     draw(tmp_path, range(1, 3))
     assert len(list(tmp_path.iterdir())) == 2
@@ -118,12 +109,9 @@ def test_a_new_run_begins_a_log_of_its_own_that_is_the_one_shown(tmp_path):
 
 
 @pytest.mark.parametrize("position", [{"file": "vdlrecords.1.log", "bytes": 3}, None])
-def test_a_log_that_is_not_there_is_begun(tmp_path, position):
+def test_a_missing_log_is_begun(tmp_path, position):
     draw(tmp_path, range(1, 3), position)
     assert steps(tmp_path) == [1, 2]
-
-
-LOG = "vdlrecords.1700000000.log"
 
 
 @pytest.mark.parametrize(
@@ -135,40 +123,33 @@ LOG = "vdlrecords.1700000000.log"
         {"file": f"{LOG}\n", "bytes": 0},
         {"file": "link", "bytes": 0},
         {"file": LOG, "bytes": 0},  # a link
-        {"file": "vdlrecords.1700000001.log", "bytes": -1},
-        {"file": "vdlrecords.1700000001.log", "bytes": 100},
-        {"file": "vdlrecords.1700000001.log", "bytes": True},
-        {"file": "vdlrecords.1700000001.log", "bytes": "0"},
-        {"file": "vdlrecords.1700000001.log"},
+        {"file": OTHER_LOG, "bytes": -1},
+        {"file": OTHER_LOG, "bytes": 100},
+        {"file": OTHER_LOG, "bytes": True},
+        {"file": OTHER_LOG, "bytes": "0"},
+        {"file": OTHER_LOG},
         {"file": 3, "bytes": 0},
         {},
         [],
-        "vdlrecords.1700000001.log",
+        OTHER_LOG,
     ],
 )
 def test_a_position_that_no_run_wrote_cuts_nothing_off(tmp_path, position):
     run = tmp_path / "run"
     run.mkdir()
-    for path in (tmp_path / "secret", tmp_path / LOG, run / "vdlrecords.1700000001.log"):
-        path.write_bytes(b"0123456789")
+    files = [tmp_path / "secret", tmp_path / LOG, run / OTHER_LOG]
+    for file in files:
+        file.write_bytes(b"0123456789")
     for link in (LOG, "link"):
         os.symlink(tmp_path / "secret", run / link)
     if isinstance(position, dict) and position.get("file") == "{outside}":
         position = {**position, "file": str(tmp_path / "secret")}
     draw(run, range(1, 3), position)
-    for path in (tmp_path / "secret", tmp_path / LOG, run / "vdlrecords.1700000001.log"):
-        assert path.read_bytes() == b"0123456789"
+    assert [file.read_bytes() for file in files] == [b"0123456789"] * 3
     assert len(list(run.iterdir())) == 4
 
 
-def reader(folder):
-    from visualdl import LogReader
-
-    (file,) = (name for name in os.listdir(folder) if "vdlrecords" in name)
-    return LogReader(file_path=os.path.join(folder, file))
-
-
-def test_what_was_measured_beside_and_the_moving_average_have_curves_of_their_own(tmp_path):
+def test_auc_boundary_iou_and_the_moving_average_have_their_own_curves(tmp_path):
     half = np.array([[[4, 0], [0, 4]], [[4, 0], [0, 4]]])
     result = scores(np.array([[8, 2], [1, 9]]), half, np.array([[1, 2], [3, 4]]))
     with Board(str(tmp_path)) as board:
@@ -194,7 +175,7 @@ def test_memory_has_a_curve(tmp_path):
     assert point.value == pytest.approx(peak, rel=0.05)
 
 
-def test_hyperparameters_stand_once_in_a_log_however_often_it_goes_on(tmp_path):
+def test_a_log_that_is_continued_has_its_hyperparameters_once(tmp_path):
     hparams = {"lr": 0.1, "iters": 9, "use_ema": True, "model.type": "FCN", "clip": None}
     position = None
     for iteration in (1, 2):
@@ -202,12 +183,12 @@ def test_hyperparameters_stand_once_in_a_log_however_often_it_goes_on(tmp_path):
             board.add_training({**FIGURES, "iteration": iteration})
             position = board.position()
     (record,) = reader(tmp_path).get_data("hyper_parameters", "hparam")
-    said = {item.name: getattr(item, item.WhichOneof("type")) for item in record.hparam.hparamInfos}
-    assert said == {"lr": 0.1, "iters": 9, "use_ema": "True", "model/type": "FCN", "clip": "None"}
+    shown = {item.name: getattr(item, item.WhichOneof("type")) for item in record.hparam.hparamInfos}
+    assert shown == {"lr": 0.1, "iters": 9, "use_ema": "True", "model/type": "FCN", "clip": "None"}
     assert [item.name for item in record.hparam.metricInfos] == ["Train/loss"]
 
 
-def test_pictures_keep_their_colours_and_a_resumed_run_goes_on_with_them(tmp_path, capsys):
+def test_pictures_keep_their_colours_and_a_resumed_run_continues_them(tmp_path, capsys):
     blue = np.zeros((4, 6, 3), np.uint8)
     blue[..., 0] = 200
     with Board(str(tmp_path)) as board:

@@ -1,4 +1,4 @@
-"""What a distillation leaves for VisualDL, and a resumed one."""
+"""The log for VisualDL of a distillation, and of a resumed one."""
 
 import os
 
@@ -36,7 +36,7 @@ def records(folder):
     return tags["scalar"], pictures, hparams.hparam
 
 
-def test_a_distillation_that_goes_on_keeps_its_curves_pictures_and_hyperparameters(tmp_path, root, lines):
+def test_a_resumed_distillation_continues_its_curves_and_pictures(tmp_path, root, lines):
     folder = distill(tmp_path, root)
     scalars, pictures, hparams = records(folder)
     parts = {
@@ -62,7 +62,7 @@ def test_a_distillation_that_goes_on_keeps_its_curves_pictures_and_hyperparamete
     assert tiny.curves(folder) == curves
 
 
-def test_drawing_changes_nothing_in_what_is_trained(tmp_path, root, lines):
+def test_pictures_change_no_weight(tmp_path, root, lines):
     weights = []
     for name, images in (("with", 2), ("without", 0)):
         (tmp_path / name).mkdir()

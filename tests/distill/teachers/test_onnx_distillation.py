@@ -15,7 +15,7 @@ from paddleseg.commands.distill import teacher_configs
 from paddleseg.cvlibs import Config
 from paddleseg.distill.teachers.onnx_teacher import ONNXTeacher
 from paddleseg.errors import UserError
-from paddleseg.monitoring.record import _teachers
+from paddleseg.monitoring.record import drawn_teachers
 
 pytest.importorskip("onnxruntime")
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
@@ -133,6 +133,6 @@ def test_what_cannot_be_undone_is_refused(distill, root, tmp_path):
 def test_a_teacher_of_one_size_is_left_out_of_the_pictures():
     model = ONNXTeacher(str(GOLDEN / "torch_teacher.onnx"), 2, {"logits": "logits"})
     step = SimpleNamespace(teachers=[SimpleNamespace(model=model)])
-    assert _teachers(step) == {"teacher": model}
+    assert drawn_teachers(step) == {"teacher": model}
     model.of_any_size = False
-    assert _teachers(step) == {}
+    assert drawn_teachers(step) == {}
