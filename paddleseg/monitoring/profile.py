@@ -12,38 +12,38 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 from paddleseg.utils.parts import PARTS, part, timed_apart
 
-WARMING_UP = 3
-DEAREST = 10
+WARM_UP = 3  # iterations
+ROWS = 10  # of the table of operators
 
 
 def check_length(steps, iters):
-    """Raise `UserError` unless so many steps can be profiled in a training of `iters` iterations."""
-    if steps + WARMING_UP > iters:
+    """Raise `UserError` if a training of `iters` iterations is too short to profile `steps` of them."""
+    if steps + WARM_UP > iters:
         raise UserError(
-            f"--profile {steps}: with {WARMING_UP} iterations to warm up it takes {steps + WARMING_UP}, and "
-            f"the training has {iters}; a smaller number, or more --iters"
+            f"profile {steps}: with {WARM_UP} iterations to warm up it takes {steps + WARM_UP}, and the "
+            f"training has {iters}; a smaller number, or more iters"
         )
 
 
 def profile(update, batches, start_iter, steps, folder):
-    """Make some iterations, write their trace and log the parts and operators that took most of the time.
+    """Run some iterations, write their trace, and log the parts and operators that took most of the time.
 
     Args:
         update: an `Update`.
         batches: iterator of lists of batches.
-        start_iter: iterations that are done already.
-        steps: iterations to record, after `WARMING_UP` others.
-        folder: where "profile.json" is written, a trace for chrome://tracing or https://ui.perfetto.dev; the
-            ranks after the first write "profile_<rank>.json".
+        start_iter: number of iterations that are done already.
+        steps: iterations to record, after `WARM_UP` others.
+        folder: where "profile.json" is written, a trace for chrome://tracing or https://ui.perfetto.dev;
+            ranks other than 0 write "profile_<rank>.json".
     """
     name = f"profile_{parallel.rank()}.json" if parallel.rank() else "profile.json"
     path = os.path.join(folder, name)
     recorder = profiler.Profiler(
-        scheduler=(WARMING_UP, WARMING_UP + steps), on_trace_ready=lambda it: it.export(path, "json")
+        scheduler=(WARM_UP, WARM_UP + steps), on_trace_ready=lambda trace: trace.export(path, "json")
     )
     recorder.start()
     with timed_apart():
-        for i in range(WARMING_UP + steps):
+        for i in range(WARM_UP + steps):
             with part("reading"):
                 group = next(batches)
             update(group, start_iter + i + 1)
@@ -53,52 +53,59 @@ def profile(update, batches, start_iter, steps, folder):
         events = json.load(file)["traceEvents"]
     for line in report(events, steps):
         logger.info(line)
-    logger.info(f"--profile: the trace is {path}; nothing else of this run is kept")
+    logger.info(f"profile: the trace is {path}; this run saves nothing else")
 
 
 def report(events, steps):
-    """Return the lines that tell of a trace.
+    """Return two tables as lines: the time of each part of a step, and of each operator or, on a GPU, kernel.
 
     Args:
-        events: its "traceEvents", durations in microseconds.
-        steps: how many iterations it is of.
+        events: the "traceEvents" of a trace, durations in microseconds.
+        steps: number of iterations in the trace.
     """
-    whole = _sums(events, lambda event: "step" if event.get("cat") == "ProfileStep" else None)
-    total = sum(seconds for seconds, _ in whole.values())
-    parts = _sums(events, _part)
-    kernels = _sums(events, lambda event: event["name"] if event.get("cat") == "Kernel" else None)
+    total = sum(seconds for seconds, _ in _sums(events, _step).values())
+    parts, kernels = _sums(events, _part), _sums(events, _kernel)
     what, operators = ("kernel", kernels) if kernels else ("operator", _sums(events, _operator))
-    dearest = sorted(operators.items(), key=lambda item: -item[1][0])
-    rest = dearest[DEAREST:]
-    others = [(f"{len(rest)} others", tuple(map(sum, zip(*(told for _, told in rest)))))] if rest else []
+    rows = sorted(operators.items(), key=lambda item: -item[1][0])
+    others = rows[ROWS:]
+    rows = rows[:ROWS]
+    if others:
+        rows.append((f"{len(others)} others", tuple(map(sum, zip(*(sums for _, sums in others))))))
     return [
         f"profile of {steps} iterations, {total / steps * 1e3:.1f} ms each",
         *_table("part", [(name, parts[name]) for name in PARTS if name in parts], total, steps),
-        *_table(what, [*dearest[:DEAREST], *others], total, steps),
+        *_table(what, rows, total, steps),
     ]
 
 
 def _sums(events, name_of):
-    """Return {name: (seconds, number)} of the events that `name_of` gives a name."""
+    """Return {name: (seconds, number)} of the events to which `name_of(category, name)` gives a name."""
     sums = defaultdict(lambda: (0.0, 0))
     for event in events:
-        if event.get("ph") != "X":
-            continue
-        event = {**event, "name": re.sub(r"\[[^\]]*\]$", "", event["name"])}  # the duration once more
-        name = name_of(event)
-        if name is not None:
-            seconds, number = sums[name]
-            sums[name] = (seconds + event["dur"] / 1e6, number + 1)
+        if event.get("ph") == "X":
+            name = re.sub(r"\[[^\]]*\]$", "", event["name"])  # without the duration at its end
+            name = name_of(event.get("cat"), name)
+            if name is not None:
+                seconds, number = sums[name]
+                sums[name] = (seconds + event["dur"] / 1e6, number + 1)
     return dict(sums)
 
 
-def _part(event):
-    return event["name"] if event.get("cat") == "PythonUserDefined" and event["name"] in PARTS else None
+def _step(category, name):
+    return "step" if category == "ProfileStep" else None
 
 
-def _operator(event):
-    found = re.fullmatch(r"(\S+) (?:kernel launch|compute)", event["name"])
-    return found and found[1]
+def _part(category, name):
+    return name if category == "PythonUserDefined" and name in PARTS else None
+
+
+def _kernel(category, name):
+    return name if category == "Kernel" else None
+
+
+def _operator(category, name):
+    match = re.fullmatch(r"(\S+) (?:kernel launch|compute)", name)
+    return match and match[1]
 
 
 def _table(what, rows, total, steps):

@@ -1,4 +1,4 @@
-"""The figures of a training log line."""
+"""The figures of a log line of a training."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""A few validation images, and what models make of them."""
+"""Pictures of a few validation images with the predictions of the models."""
 
 import os
 import re
@@ -12,21 +12,21 @@ from paddleseg.evaluation.inference import WHOLE
 from paddleseg.evaluation.photographs import predict
 from paddleseg.utils.pictures import class_colors, overlay, palette, sheet
 
-LONGEST = 240  # pixels; larger pictures would make the log grow by megabytes at each evaluation
+LONGEST = 240  # pixels of a side; with larger pictures each evaluation would add megabytes to the log
 CAPTION_SCALE = 2  # VisualDL shows a row at a third of its size
 IGNORED = 255
 WRONG = palette([0, 0, 0, 255, 0, 0])
 
 
 class ValidationPictures:
-    """Draws rows of pictures: the image, its truth, what each teacher and the model say, where that is wrong.
+    """Draws a row of pictures for each image: image, truth, predictions of teachers and model, errors.
 
     Args:
         dataset: in evaluation mode; its classes are drawn in their `class_colors`.
-        model: what is trained.
-        teachers: {name: model in eval mode}, frozen: each is asked once.
+        model: the model that is trained.
+        teachers: {name: model in eval mode}, frozen: each predicts an image once.
         count: the number of images, evenly spread over the data set.
-        config: an `EvalConfig`, how they are inferred.
+        config: an `EvalConfig`: how images are inferred. Default: as a whole.
     """
 
     def __init__(self, dataset, model, teachers, count, config=WHOLE):
@@ -37,10 +37,10 @@ class ValidationPictures:
         self._indices = spread_indices(len(dataset), count)
         self._config = config
         self._samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
-        self._unchanging = {}
+        self._starts = {}
 
     def __call__(self):
-        """Return {name: uint8 H x W x 3, BGR}, a row for each image; the model keeps its mode."""
+        """Return {name: uint8 H x W x 3, BGR}, a row for each image; the mode of the model stays as it is."""
         was_training = self._model.training
         self._model.eval()
         captions = ["image", "truth", *self._teachers, "student" if self._teachers else "model", "wrong"]
@@ -51,16 +51,16 @@ class ValidationPictures:
 
     def _row(self, index):
         sample = self._samples[0, index]
-        if index not in self._unchanging:
-            self._unchanging[index] = self._start_of_row(index, sample)
-        start, truth = self._unchanging[index]
+        if index not in self._starts:
+            self._starts[index] = self._start_of_row(index, sample)
+        start, truth = self._starts[index]
         image, mask = start[0], self._mask(self._model, sample)
         wrong = (mask != truth) & (truth != IGNORED)
         faint = cv2.addWeighted(image, 0.5, np.full_like(image, 128), 0.5, 0)
         return [*start, self._tinted(image, mask), overlay(faint, wrong, WRONG, alpha=0.8)]
 
     def _start_of_row(self, index, sample):
-        """Return the pictures that training does not change, and the truth in their size."""
+        """Return the pictures that training does not change, and the truth at their size."""
         image = _shrunk(photograph(self._dataset, index, sample), cv2.INTER_AREA)
         truth = _shrunk_mask(sample["label"])
         truth[truth == ignored_label(self._dataset)] = IGNORED
@@ -81,7 +81,7 @@ class ValidationPictures:
 
 
 def spread_indices(count, most):
-    """Return at most `most` of the indices below `count`, evenly spread, first and last among them."""
+    """Return at most `most` indices below `count`, evenly spread, the first and the last among them."""
     return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))]
 
 
@@ -89,9 +89,9 @@ def photograph(dataset, index, sample):
     """Return an image of a data set as a picture of its mask's size, uint8 H x W x 3, BGR.
 
     Args:
-        dataset: one with a `file_list`, or not; then it is drawn from what the model is given.
+        dataset: the data set. If it has no `file_list`, the picture is made from the input of the model.
         index: of the sample.
-        sample: of `SeededSamples`.
+        sample: the sample, as `SeededSamples` gives it.
     """
     files = getattr(dataset, "file_list", None)
     picture = cv2.imread(str(files[index][0])) if files else None

@@ -1,4 +1,4 @@
-"""Where the time goes: the trace, the table, and what is refused."""
+"""A profile: its trace, its tables and its refusals."""
 
 import json
 import os
@@ -30,36 +30,32 @@ EVENTS = [
 ]
 
 
-def cells(line):
-    return line.split()
-
-
 def test_shares_and_times_of_parts_and_operators():
     lines = report(EVENTS, steps=2)
     assert lines[0] == "profile of 2 iterations, 500.0 ms each"
-    assert [cells(line) for line in lines[2:3]] == [["teacher", "30.0%", "150.00", "1.0"]]
-    assert [cells(line) for line in lines[4:]] == [
+    assert [line.split() for line in lines[2:3]] == [["teacher", "30.0%", "150.00", "1.0"]]
+    assert [line.split() for line in lines[4:]] == [
         ["conv2d", "30.0%", "150.00", "0.5"],
         ["conv2d_grad", "5.0%", "25.00", "0.5"],
     ]
 
 
-def test_on_a_gpu_its_kernels_are_told():
+def test_on_a_gpu_the_kernels_are_listed():
     lines = report([*EVENTS, event("volta_gemm", "Kernel", 500_000.0)], steps=2)
     assert lines[3].startswith("kernel ")
-    assert [cells(line) for line in lines[4:]] == [["volta_gemm", "50.0%", "250.00", "0.5"]]
+    assert [line.split() for line in lines[4:]] == [["volta_gemm", "50.0%", "250.00", "0.5"]]
 
 
-def test_what_is_not_among_the_dearest_is_summed_up():
+def test_operators_after_the_tenth_are_summed_up():
     many = [event(f"op_{i} kernel launch", "DygraphKernelLaunch", 1000.0 * (13 - i)) for i in range(13)]
     lines = report([EVENTS[1], *many], steps=1)
     assert len(lines) == 1 + 1 + 1 + 10 + 1
     assert lines[3].startswith("op_0 ")
-    assert cells(lines[-1])[:2] == ["3", "others"]
-    assert cells(lines[-1])[3:] == ["6.00", "3.0"]
+    assert lines[-1].split()[:2] == ["3", "others"]
+    assert lines[-1].split()[3:] == ["6.00", "3.0"]
 
 
-def test_a_distillation_is_profiled_by_parts_and_keeps_nothing_but_the_trace(tmp_path, root, lines):
+def test_a_profiled_distillation_saves_nothing_but_the_trace(tmp_path, root, lines):
     dic = tiny.config(root, iters=5)
     teacher = tiny.write_yaml(tmp_path / "teacher.yml", {"model": {"type": "TinyNet", "num_classes": 2}})
     arguments = {
@@ -74,17 +70,16 @@ def test_a_distillation_is_profiled_by_parts_and_keeps_nothing_but_the_trace(tmp
     assert os.listdir(tmp_path / "run") == ["profile.json"]
     with open(tmp_path / "run" / "profile.json", encoding="utf-8") as file:
         assert json.load(file)["traceEvents"]
-    told = [cells(line) for line in lines]
+    rows = [line.split() for line in lines]
     for name in parts.PARTS:
-        assert any(line[0] == name and line[3] == "1.0" for line in told if len(line) == 4), name
+        assert any(line[0] == name and line[3] == "1.0" for line in rows if len(line) == 4), name
     for name in ("conv2d", "conv2d_grad"):
-        assert any(line[0] == name for line in told if len(line) == 4), name
-    assert parts._waiting is False
+        assert any(line[0] == name for line in rows if len(line) == 4), name
 
 
 def test_a_training_too_short_to_profile_is_refused(tmp_path, root, capsys):
-    told = refusal(capsys, lambda: train(tmp_path, config(root, iters=6), profile=10))
-    assert told.startswith("--profile 10: with 3 iterations to warm up it takes 13, and the training has 6;")
+    message = refusal(capsys, lambda: train(tmp_path, config(root, iters=6), profile=10))
+    assert message.startswith("profile 10: with 3 iterations to warm up it takes 13, and the training has 6;")
 
 
 @pytest.mark.parametrize(("device", "waits"), [("gpu:0", 1), ("cpu", 0)])
@@ -96,5 +91,7 @@ def test_a_part_waits_for_a_gpu_only_while_profiling(monkeypatch, device, waits)
         pass
     assert not waited
     with parts.timed_apart(), parts.part("student"):
+        pass
+    with parts.part("student"):
         pass
     assert len(waited) == waits

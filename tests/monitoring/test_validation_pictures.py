@@ -29,16 +29,16 @@ class Samples:
         return {"img": image, "label": TRUTH}
 
 
-class Says(paddle.nn.Layer):
-    """Answers with class 1 from a column on, and counts how often it was asked."""
+class Halves(paddle.nn.Layer):
+    """Predicts class 1 from a column on; lists the mode of each call."""
 
     def __init__(self, column):
         super().__init__()
         self.column = column
-        self.asked = []
+        self.modes = []
 
     def forward(self, images):
-        self.asked.append(self.training)
+        self.modes.append(self.training)
         second = np.where(np.arange(WIDTH) >= self.column, 1, -1).astype("float32")
         second = paddle.to_tensor(second).expand([len(images), 1, HEIGHT, WIDTH])
         return [paddle.concat([paddle.zeros_like(second), second], axis=1)]
@@ -55,15 +55,15 @@ def tinted(picture):
     return (picture != picture[..., :1]).any(axis=-1)
 
 
-def test_a_row_shows_truth_teacher_student_and_in_red_where_the_student_is_wrong():
-    student = Says(8)
-    rows = ValidationPictures(Samples(), student, {"teacher": Says(12)}, 5)()
+def test_a_row_shows_truth_teacher_student_and_its_errors_in_red():
+    student = Halves(8)
+    rows = ValidationPictures(Samples(), student, {"teacher": Halves(12)}, 5)()
     assert list(rows) == ["0_image", "1_image"]
-    image, truth, teacher, said, wrong = columns(rows["1_image"], 5)
+    image, truth, teacher, predicted, wrong = columns(rows["1_image"], 5)
     assert not tinted(image).any()
     assert (tinted(truth) == (TRUTH == 1)).all()
     assert (tinted(teacher) == (np.arange(WIDTH) >= 12)).all()
-    assert (tinted(said) == (np.arange(WIDTH) >= 8)).all()
+    assert (tinted(predicted) == (np.arange(WIDTH) >= 8)).all()
     expected = np.zeros(TRUTH.shape, bool)
     expected[3:, 8:12] = True
     assert (tinted(wrong) == expected).all()
@@ -72,20 +72,20 @@ def test_a_row_shows_truth_teacher_student_and_in_red_where_the_student_is_wrong
     assert (red[:, :2] < 60).all()
 
 
-def test_teachers_are_asked_once_and_the_models_mode_stays():
-    student, teacher = Says(8), Says(12)
+def test_teachers_predict_once_and_the_mode_of_the_model_stays():
+    student, teacher = Halves(8), Halves(12)
     student.train()
     pictures = ValidationPictures(Samples(), student, {"teacher": teacher}, 2)
     first, second = pictures(), pictures()
-    assert len(teacher.asked) == 2
-    assert student.asked == [False] * 4
+    assert len(teacher.modes) == 2
+    assert student.modes == [False] * 4
     assert student.training
     for name, row in first.items():
         np.testing.assert_array_equal(second[name], row)
 
 
 def test_without_a_teacher_there_are_four_columns():
-    rows = ValidationPictures(Samples(), Says(12), {}, 1)()
+    rows = ValidationPictures(Samples(), Halves(12), {}, 1)()
     assert list(rows) == ["0_image"]
     assert not tinted(columns(rows["0_image"], 4)[3]).any()
 
@@ -104,13 +104,13 @@ def test_large_images_are_shrunk_and_named_by_their_files(tmp_path):
             label = np.zeros((2 * LONGEST, LONGEST), np.uint8)
             return {"img": np.zeros((3, HEIGHT, WIDTH), np.float32), "label": label}
 
-    ((name, row),) = ValidationPictures(Large(), Says(12), {}, 1)().items()
+    ((name, row),) = ValidationPictures(Large(), Halves(12), {}, 1)().items()
     assert name == "0_a_b__"
     assert row.shape == (CAPTION_SCALE * CAPTION_HEIGHT + LONGEST, 4 * LONGEST // 2 + 3 * GAP, 3)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_without_a_file_the_models_input_is_shown(channels):
+def test_without_a_file_the_input_of_the_model_is_shown(channels):
     image = np.zeros((channels, HEIGHT, WIDTH), np.float32)
     image[0, :, 5:] = -2.0
     shown = photograph(Samples(), 0, {"img": image, "label": TRUTH})
