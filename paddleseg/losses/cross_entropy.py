@@ -84,7 +84,7 @@ def negative_log_likelihood(logits, label, ignore_index):
 def _check_top_k(top_k_percent_pixels):
     if not 0 < top_k_percent_pixels <= 1:
         raise UserError(
-            f"top_k_percent_pixels is a fraction above 0 and up to 1, so it cannot be {top_k_percent_pixels}"
+            f"top_k_percent_pixels must be a fraction above 0 and up to 1, not {top_k_percent_pixels}"
         )
 
 

@@ -1,12 +1,43 @@
-import method_reference as reference
 import numpy as np
 import paddle
 import pytest
-from loss_reference import loss_and_gradient, normal, tensor
-from methods import state_of
+from loss_reference import batch_norm, conv, loss_and_gradient, normal, sigmoid, state_of, tensor, unit
+from loss_tests import DistillationLossTests
 
 from paddleseg.losses import AttnFDLoss, attnfd_loss
 from paddleseg.losses.attnfd import CBAM
+
+
+def formula(loss, student, teacher, label=None):
+    state = state_of(loss)
+    x = cbam(np.asarray(student, dtype=np.float64), state)
+    if "align.0.weight" in state:
+        x = batch_norm(conv(x, state["align.0.weight"]), state, "align.1")
+    y = np.asarray(teacher, dtype=np.float64)
+    y = y * sigmoid(y.mean(axis=(2, 3)) + y.max(axis=(2, 3)))[:, :, None, None]
+    y = y * sigmoid(y.max(axis=1) + y.mean(axis=1))[:, None]
+    difference = unit(x.ravel()) - unit(y.ravel())
+    return (difference**2).sum() / len(x)
+
+
+def cbam(x, state):
+    def mlp(v):
+        hidden = np.maximum(v @ state["attention.mlp.0.weight"] + state["attention.mlp.0.bias"], 0)
+        return hidden @ state["attention.mlp.2.weight"] + state["attention.mlp.2.bias"]
+
+    x = x * sigmoid(mlp(x.mean(axis=(2, 3))) + mlp(x.max(axis=(2, 3))))[:, :, None, None]
+    summary = np.stack([x.max(axis=1), x.mean(axis=1)], axis=1)
+    spatial = conv(summary, state["attention.spatial.0.weight"])
+    return x * sigmoid(batch_norm(spatial, state, "attention.spatial.1"))
+
+
+class TestAttnFDLoss(DistillationLossTests):
+    loss = AttnFDLoss
+    formula = staticmethod(formula)
+    refused = [({}, "AttnFDLoss needs student_channels")]
+
+    def build(self, student_channels, teacher_channels):
+        return AttnFDLoss(student_channels, teacher_channels)
 
 
 def test_opposite_features_by_hand():
@@ -21,12 +52,10 @@ def test_opposite_features_by_hand():
 def test_equals_the_formula_with_a_hidden_layer_of_several_units(student_channels, teacher_channels):
     loss = AttnFDLoss(student_channels, teacher_channels)
     assert loss.attention.mlp[0].weight.shape == [student_channels, 2]
-    student, teacher = (
-        normal((2, student_channels, 3, 5), seed=1),
-        normal((2, teacher_channels, 3, 5), seed=2),
-    )
+    student = normal((2, student_channels, 3, 5), seed=1)
+    teacher = normal((2, teacher_channels, 3, 5), seed=2)
     value = loss(tensor(student), tensor(teacher))
-    np.testing.assert_allclose(float(value), reference.attnfd(student, teacher, state_of(loss)), rtol=1e-5)
+    np.testing.assert_allclose(float(value), formula(loss, student, teacher), rtol=1e-5)
 
 
 def test_the_running_mean_takes_a_hundredth_of_each_batch():
