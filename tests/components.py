@@ -9,7 +9,7 @@ from paddleseg.cvlibs import manager
 
 @manager.MODELS.add_component
 class UserNet(nn.Layer):
-    """One convolution; knows nothing of `pretrained`."""
+    """One convolution; has no parameter `pretrained`."""
 
     def __init__(self, num_classes: int, width: Optional[int] = None):
         super().__init__()
@@ -22,7 +22,7 @@ class UserNet(nn.Layer):
 
 @manager.MODELS.add_component
 class UnannotatedNet(nn.Layer):
-    """Defaults alone say what its parameters are."""
+    """Has parameters without annotations, with defaults of several types."""
 
     def __init__(self, num_classes, ratio=0.5, sizes=(1, 2), name="x", flag=False, anything=None):
         super().__init__()
@@ -31,7 +31,7 @@ class UnannotatedNet(nn.Layer):
 
 @manager.MODELS.add_component
 class LooseNet(nn.Layer):
-    """Takes whatever it is given."""
+    """Takes any keyword."""
 
     def __init__(self, **kwargs):
         super().__init__()
@@ -40,7 +40,7 @@ class LooseNet(nn.Layer):
 
 @manager.MODELS.add_component
 class HeadedNet(nn.Layer):
-    """Holds components of its own under names that no built-in component has."""
+    """Takes components under names that no built-in component uses."""
 
     def __init__(self, trunk: nn.Layer, head: nn.Layer, parts: Sequence = (), limit: int = None):
         super().__init__()
@@ -51,7 +51,7 @@ class HeadedNet(nn.Layer):
 
 @manager.LOSSES.add_component
 class UserLoss(nn.Layer):
-    """Says nothing of what it compares, and takes no `ignore_index`."""
+    """Does not state what it compares, and takes no `ignore_index`."""
 
     def __init__(self, scale: float = 1.0):
         super().__init__()
@@ -63,7 +63,7 @@ class UserLoss(nn.Layer):
 
 @manager.DATASETS.add_component
 class UserData:
-    """Holds nothing but what it was made with."""
+    """Holds its arguments, and no samples."""
 
     def __init__(self, transforms: Sequence[Callable], num_classes: int, mode: str, ignore_index: int = 255):
         self.transforms = transforms
@@ -74,7 +74,7 @@ class UserData:
 
 @manager.DATASETS.add_component
 class IgnoringData(UserData):
-    """Its class says which label is ignored, as PaddleSeg's do."""
+    """States the ignored label on its class, as PaddleSeg's data sets do."""
 
     IGNORE_INDEX = 0
 
@@ -84,7 +84,7 @@ class IgnoringData(UserData):
 
 @manager.DATASETS.add_component
 class LooseData:
-    """Takes whatever it is given."""
+    """Takes any keyword beside `transforms`."""
 
     def __init__(self, transforms, **more):
         self.given = more
@@ -92,5 +92,5 @@ class LooseData:
 
 @manager.LR_SCHEDULERS.add_component
 def user_schedule(learning_rate: float, decay_steps: int):
-    """A schedule that must know how long it runs."""
+    """A schedule that needs to know for how many steps it runs."""
     return learning_rate, decay_steps

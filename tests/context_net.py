@@ -1,4 +1,4 @@
-"""A net whose logits depend on a pixel's surroundings; pure Paddle, with weights of their names alone."""
+"""A net whose logits depend on a pixel's surroundings, and weights that are a function of their names."""
 
 import paddle
 import paddle.nn as nn
@@ -6,7 +6,7 @@ import paddle.nn.functional as F
 
 
 class ContextNet(nn.Layer):
-    """Two convolutions, the first with stride 2; logits N x `num_classes` at the image's size."""
+    """Two convolutions, the first with stride 2; logits N x `num_classes` x H x W at the image's size."""
 
     def __init__(self, num_classes=3):
         super().__init__()
@@ -19,7 +19,7 @@ class ContextNet(nn.Layer):
 
 
 def set_named_weights(model, weight):
-    """Give each tensor of a model's state the array `weight(key, shape)`; return the model in eval mode."""
+    """Set each tensor of a model's state to the array `weight(key, shape)`; return the model in eval mode."""
     state = model.state_dict()
     model.set_state_dict({key: paddle.to_tensor(weight(key, tuple(t.shape))) for key, t in state.items()})
     model.eval()

@@ -1,4 +1,4 @@
-"""The little model by which the tutorial explains intermediate tensors, as a user would bring it."""
+"""The small model with which PaddleSeg's tutorial explains intermediate tensors, as a user's component."""
 
 import numpy as np
 import paddle

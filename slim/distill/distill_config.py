@@ -1,21 +1,22 @@
-"""Which intermediate tensors to distil, and by which losses. Edit this file, or pass a copy of it with
-`--distill_config`. As it stands it adds nothing. The section `distill` of the student's config does the same
-without code, see docs/distillation.md; both may be used together.
+"""Which intermediate tensors to distil, and with which losses. As it stands, this file declares none.
+
+Edit it, or pass a copy with `--distill_config`. The section `distill` of the student's config does the same
+without code, see docs/distillation.md. Both can be combined.
 """
 
 from paddleseg.distill import AdaptorBase
 
 
 def prepare_distill_adaptor():
-    """Return two classes that name tensors of the student and of the teacher."""
+    """Return two classes: one names tensors of the student, one names tensors of the teacher."""
 
     class StudentAdaptor(AdaptorBase):
         def mapping_layers(self):
             mapping_layers = {}
-            # The output of a sublayer, by its dotted name:
+            # The output of a sublayer, by the sublayer's dotted name:
             # mapping_layers["hidden_0"] = "head.aspp.conv_bn_relu"
             if self.add_tensor:
-                # A tensor that the model's forward left on the model:
+                # A tensor that `forward` has set on the model:
                 # mapping_layers["hidden_1"] = self.model.logit_list
                 pass
             return mapping_layers
@@ -33,7 +34,7 @@ def prepare_distill_adaptor():
 
 
 def prepare_distill_config():
-    """Return a list of dicts, one for each pair of tensors; any further key goes to the loss, as in
+    """Return a list of dicts, one for each pair of tensors. Further keys are passed to the loss.
 
     {
         "feature_type": "hidden",
