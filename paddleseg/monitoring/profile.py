@@ -5,6 +5,7 @@ import os
 import re
 from collections import defaultdict
 
+import numpy as np
 import paddle.profiler as profiler
 
 from paddleseg import parallel
@@ -63,49 +64,36 @@ def report(events, steps):
         events: the "traceEvents" of a trace, durations in microseconds.
         steps: number of iterations in the trace.
     """
-    total = sum(seconds for seconds, _ in _sums(events, _step).values())
-    parts, kernels = _sums(events, _part), _sums(events, _kernel)
-    what, operators = ("kernel", kernels) if kernels else ("operator", _sums(events, _operator))
-    rows = sorted(operators.items(), key=lambda item: -item[1][0])
-    others = rows[ROWS:]
-    rows = rows[:ROWS]
-    if others:
-        rows.append((f"{len(others)} others", tuple(map(sum, zip(*(sums for _, sums in others))))))
+    sums = defaultdict(lambda: defaultdict(lambda: np.zeros(2)))  # {kind: {name: [seconds, number]}}
+    for event in events:
+        kind, name = _kind_and_name(event)
+        sums[kind][name] += event.get("dur", 0) / 1e6, 1
+    total, parts = sums["step"]["step"][0], sums["part"]
+    kind = "kernel" if "kernel" in sums else "operator"
+    rows = sorted(sums[kind].items(), key=lambda item: -item[1][0])
+    if len(rows) > ROWS:
+        others = sum(figures for _, figures in rows[ROWS:])
+        rows = [*rows[:ROWS], (f"{len(rows) - ROWS} others", others)]
     return [
         f"profile of {steps} iterations, {total / steps * 1e3:.1f} ms each",
         *_table("part", [(name, parts[name]) for name in PARTS if name in parts], total, steps),
-        *_table(what, rows, total, steps),
+        *_table(kind, rows, total, steps),
     ]
 
 
-def _sums(events, name_of):
-    """Return {name: (seconds, number)} of the events to which `name_of(category, name)` gives a name."""
-    sums = defaultdict(lambda: (0.0, 0))
-    for event in events:
-        if event.get("ph") == "X":
-            name = re.sub(r"\[[^\]]*\]$", "", event["name"])  # without the duration at its end
-            name = name_of(event.get("cat"), name)
-            if name is not None:
-                seconds, number = sums[name]
-                sums[name] = (seconds + event["dur"] / 1e6, number + 1)
-    return dict(sums)
-
-
-def _step(category, name):
-    return "step" if category == "ProfileStep" else None
-
-
-def _part(category, name):
-    return name if category == "PythonUserDefined" and name in PARTS else None
-
-
-def _kernel(category, name):
-    return name if category == "Kernel" else None
-
-
-def _operator(category, name):
-    match = re.fullmatch(r"(\S+) (?:kernel launch|compute)", name)
-    return match and match[1]
+def _kind_and_name(event):
+    """Return what an event measures: a "step", a "part" of it, an "operator", a "kernel" or "nothing"."""
+    if event.get("ph") != "X":
+        return "nothing", ""
+    category, name = event.get("cat"), re.sub(r"\[[^\]]*\]$", "", event["name"])  # without its duration
+    operator = re.fullmatch(r"(\S+) (?:kernel launch|compute)", name)
+    if category == "ProfileStep":
+        return "step", "step"
+    if category == "PythonUserDefined" and name in PARTS:
+        return "part", name
+    if category == "Kernel":
+        return "kernel", name
+    return ("operator", operator[1]) if operator else ("nothing", "")
 
 
 def _table(what, rows, total, steps):

@@ -6,7 +6,7 @@ from paddleseg import parallel
 from paddleseg.cvlibs.class_names import class_names
 from paddleseg.monitoring.board import Board
 from paddleseg.monitoring.history import History
-from paddleseg.monitoring.terminal import Bar, Lines, bar_wanted
+from paddleseg.monitoring.terminal import Bar, bar_wanted
 from paddleseg.monitoring.validation_pictures import ValidationPictures
 from paddleseg.utils.logger import logger
 
@@ -17,23 +17,24 @@ class Record:
     """Hands on each figure of a run as it becomes known.
 
     Args:
-        terminal: `Lines` or a `Bar`.
+        progress: the `Progress`, which writes the log lines.
+        bar: a `Bar`, instead of log lines. Default None.
         history: a `History`. Default None.
         board: a `Board`. Default None.
         pictures: a function that returns {name: picture} of the model as it is, for the board. Default None.
     """
 
-    def __init__(self, terminal, history=None, board=None, pictures=None):
-        self._terminal = terminal
+    def __init__(self, progress, bar=None, history=None, board=None, pictures=None):
+        self._progress = progress
+        self._bar = bar
         self._board = board
         self._pictures = pictures
-        self._receivers = [receiver for receiver in (terminal, history, board) if receiver is not None]
+        self._receivers = [receiver for receiver in (bar, history, board) if receiver is not None]
         self._open = contextlib.ExitStack()
 
     def __enter__(self):
-        if self._board is not None:
-            self._open.enter_context(self._board)
-        self._open.enter_context(self._terminal)
+        for shown in filter(None, (self._board, self._bar)):
+            self._open.enter_context(shown)
         return self
 
     def __exit__(self, *error):
@@ -41,10 +42,13 @@ class Record:
 
     def advance(self):
         """Count an iteration as done."""
-        self._terminal.advance()
+        if self._bar is not None:
+            self._bar.advance()
 
     def add_training(self, figures):
         """Hand on a `Progress.summary`."""
+        if self._bar is None:
+            logger.info(self._progress.line(figures))
         for receiver in self._receivers:
             receiver.add_training(figures)
 
@@ -68,7 +72,7 @@ class Record:
 
 
 def open_record(step, builder, options, progress, state, result_settings, evaluated):
-    """Return the `Record` of a run: its terminal and, on rank 0, the files in its folder.
+    """Return the `Record` of a run: its log lines or bar and, on rank 0, the files in its folder.
 
     Args:
         step: the `Step`; its teachers are drawn beside the model.
@@ -81,15 +85,16 @@ def open_record(step, builder, options, progress, state, result_settings, evalua
     """
     start_iter = state.get("iter", 0)
     best = (state.get("best") or {}).get("model", {})
-    with_bar = bar_wanted(options.log_style)
-    terminal = Bar(builder.cfg.iters, start_iter, best.get("best_miou")) if with_bar else Lines(progress.line)
+    bar = None
+    if bar_wanted(options.log_style):
+        bar = Bar(builder.cfg.iters, start_iter, best.get("best_miou"))
     if parallel.rank() != 0:
-        return Record(terminal)
-    if options.log_style == "bar" and not with_bar:
+        return Record(progress)
+    if options.log_style == "bar" and bar is None:
         logger.warning("log_style bar: stderr is no terminal of some width, so there are log lines instead")
     history = History(options.save_dir, start_iter)
     if not options.use_vdl:
-        return Record(terminal, history)
+        return Record(progress, bar, history)
     metrics = ["Evaluate/mIoU", "Evaluate/Acc", "Evaluate/Kappa"] if evaluated else []
     board = Board(
         options.save_dir,
@@ -103,7 +108,7 @@ def open_record(step, builder, options, progress, state, result_settings, evalua
         pictures = ValidationPictures(
             builder.val_dataset, builder.model, drawn_teachers(step), options.vdl_images, builder.eval_config
         )
-    return Record(terminal, history, board, pictures)
+    return Record(progress, bar, history, board, pictures)
 
 
 def _hyperparameters(result_settings):

@@ -1,10 +1,8 @@
-"""What a training shows while it goes on: a bar and its losses on a terminal, or log lines."""
+"""The bar that a terminal shows of a training."""
 
-import contextlib
 import sys
 
 from paddleseg import parallel
-from paddleseg.utils.logger import logger
 from paddleseg.utils.progress_bar import ProgressBar, terminal_columns
 
 
@@ -16,28 +14,6 @@ def bar_wanted(style):
     """
     shown = style != "plain" and parallel.rank() == 0 and terminal_columns() > 0
     return shown and (style == "bar" or sys.stdout.isatty())
-
-
-class Lines(contextlib.nullcontext):
-    """A log line for each summary of a training.
-
-    Args:
-        line: a function from a `Progress.summary` to its line.
-    """
-
-    def __init__(self, line):
-        super().__init__()
-        self._line = line
-
-    def advance(self):
-        """Count an iteration as done."""
-
-    def add_training(self, figures):
-        """Log a `Progress.summary`."""
-        logger.info(self._line(figures))
-
-    def add_evaluation(self, scores, iteration, ema=False):
-        """Do nothing: the evaluation logs its scores itself."""
 
 
 class Bar(ProgressBar):
@@ -57,16 +33,16 @@ class Bar(ProgressBar):
         self._figures = None
 
     def pace(self):
-        """Return the seconds that are left and the images a second; None where they are not known yet."""
-        return self._figures and (self._figures["eta"], self._figures["ips"])
+        """Return the images a second and the seconds that are left, 0 where they are not known yet."""
+        return (self._figures["ips"], self._figures["eta"]) if self._figures else (0, 0)
 
     def texts_below(self):
-        """Return the texts of the row below the bar, the total loss first and its parts last."""
-        best = [f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else []
-        if self._figures is None:
-            return best
-        total, *parts = [f"{name} {value:.4f}" for name, value in self._figures["losses"].items()]
-        return [total, f"lr {self._figures['lr']:.3g}", *best, *parts]
+        """Return the texts of the row below the bar: the total loss first, its parts last."""
+        texts = [f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else []
+        if self._figures:
+            total, *parts = [f"{name} {value:.4f}" for name, value in self._figures["losses"].items()]
+            texts = [total, f"lr {self._figures['lr']:.3g}", *texts, *parts]
+        return texts
 
     def add_training(self, figures):
         """Show a `Progress.summary`."""

@@ -59,9 +59,9 @@ class ProgressBar(logging.Handler):
         self._above = None  # another bar
 
     def pace(self):
-        """Return the seconds that are left and the images a second; None where they are not known yet."""
+        """Return the images a second and the seconds that are left, 0 where they are not known yet."""
         speed = self._done / max(time.monotonic() - self._start, 1e-9)
-        return ((self._total - self._done) / speed, speed) if speed else None
+        return speed, (self._total - self._done) / speed if speed else 0
 
     def texts_below(self):
         """Return the texts of the row below the bar."""
@@ -75,7 +75,7 @@ class ProgressBar(logging.Handler):
             self.draw()
         elif not self._handlers and seconds >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._shown = time.monotonic()
-            left, speed = self.pace()
+            speed, left = self.pace()
             count = f"{self._label}: {self._done}/{self._total}"
             logger.info(f"{count}, {speed:.3g} img/s, ETA {clock(left)}")
 
@@ -84,11 +84,11 @@ class ProgressBar(logging.Handler):
         with self.lock:
             self._shown = time.monotonic()
             rows = self._rows(terminal_columns() - 1)  # a row that fills the last column may be wrapped
-            _write(CLEAR + "\n".join(rows) + (UP * (len(rows) - 1) + "\r" if end is None else end))
+            _write("\n".join(rows) + (UP * (len(rows) - 1) + "\r" if end is None else end))
 
     def emit(self, record):
         """Hand a record on to the logger's own handlers, above the bars."""
-        _write(CLEAR)
+        _write("")
         for handler in self._handlers:
             if record.levelno >= handler.level:
                 handler.handle(record)
@@ -109,10 +109,10 @@ class ProgressBar(logging.Handler):
 
     def _rows(self, columns):
         share = self._done / self._total
-        left, speed = self.pace() or (None, None)
-        times = clock(time.monotonic() - self._start) + ("" if left is None else f"<{clock(left)}")
-        speeds = [] if speed is None else [f"{speed:.4g} img/s"]
-        texts = [f"{self._label}: {share:4.0%}", f"{self._done}/{self._total}", times, *speeds]
+        texts = [f"{self._label}: {share:4.0%}", f"{self._done}/{self._total}"]
+        speed, left = self.pace()
+        if speed:
+            texts += [f"{clock(time.monotonic() - self._start)}<{clock(left)}", f"{speed:.4g} img/s"]
         texts = _fitting(texts, columns)
         room = columns - len(GAP.join([*texts, ""]))
         if texts and room >= SHORTEST_BAR:
@@ -129,10 +129,10 @@ def _fitting(texts, columns):
 
 
 def _write(text):
-    # Where the terminal has been closed, the work goes on.
+    """Clear the rows and write `text` instead; do nothing if the terminal has been closed."""
     with contextlib.suppress(OSError, ValueError):
         if terminal_columns():
-            sys.stderr.write(text)
+            sys.stderr.write(CLEAR + text)
             sys.stderr.flush()
 
 
