@@ -7,7 +7,7 @@ from paddleseg.distill import AdaptorBase
 from paddleseg.distill.features import Feature
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
-from paddleseg.distill.teachers.teacher import Teacher, Teachers
+from paddleseg.distill.teachers import Teacher, Teachers
 from paddleseg.losses import CrossEntropyLoss
 
 RNG = np.random.default_rng(11)

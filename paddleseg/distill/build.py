@@ -15,9 +15,14 @@ from paddleseg.distill.plan import make_plan
 from paddleseg.distill.probe import check_logits, feature_losses, observe
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
-from paddleseg.distill.teachers import teacher_cache
-from paddleseg.distill.teachers.teacher import Teacher, Teachers
-from paddleseg.distill.teachers.teacher_engine import choose_engines
+from paddleseg.distill.teachers import (
+    Teacher,
+    Teachers,
+    check_engine,
+    choose_engines,
+    only_teaches,
+    teacher_cache,
+)
 from paddleseg.errors import UserError
 from paddleseg.losses.combine import check_loss_count
 from paddleseg.utils.logger import logger
@@ -35,6 +40,7 @@ def build_step(builder, teacher_cfgs, options):
         UserError: a declaration names something that the models do not have, or does not fit them; or
             features are to be distilled in a static graph under Paddle 2.
     """
+    check_engine(options.teacher_engine)
     plan = make_plan(builder.cfg, options.distill_config, len(teacher_cfgs))
     _check_static(plan, options)
     for k, cfg in enumerate(teacher_cfgs):
@@ -57,7 +63,7 @@ def build_step(builder, teacher_cfgs, options):
 def check_teacher_weights(teacher_cfgs, options):
     """Raise `UserError` for a teacher without weights, unless the options allow it."""
     for cfg in teacher_cfgs:
-        has_own = getattr(manager.MODELS[cfg.model_type], "teacher_only", False)
+        has_own = only_teaches(manager.MODELS[cfg.model_type])
         if not (has_own or cfg.pretrained or options.allow_random_teacher):
             raise UserError(
                 f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the "
@@ -113,7 +119,7 @@ def teacher_model(cfg, student_cfg):
             none, or two.
     """
     model = SegBuilder(cfg).model
-    if hasattr(model, "normalized_by"):
+    if only_teaches(model):
         try:
             model.normalized_by(*student_cfg.normalization.value)
         except UserError as error:

@@ -9,7 +9,7 @@ from stepping import BATCH, SHAPE, Body, confidences, feature, log_softmax, make
 
 from paddleseg.distill.feature_loss import FeatureLoss
 from paddleseg.distill.features import Schedule
-from paddleseg.distill.teachers.teacher import Teacher, Teachers
+from paddleseg.distill.teachers import Teacher, Teachers
 from paddleseg.errors import UserError
 from paddleseg.losses import CrossEntropyLoss, KLLoss
 from paddleseg.losses.combine import output_list

@@ -11,7 +11,7 @@ from stepping import Body, feature
 from paddleseg.cvlibs import manager
 from paddleseg.distill.probe import check_logits, feature_losses, observe
 from paddleseg.distill.taps import Tap, Taps
-from paddleseg.distill.teachers.teacher import Teacher
+from paddleseg.distill.teachers import Teacher
 from paddleseg.errors import UserError
 
 

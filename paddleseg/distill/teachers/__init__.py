@@ -1,1 +1,21 @@
-"""Frozen teachers: what they answer, what computes them, and the cache of their answers."""
+"""Frozen teachers: what they answer, the engines that compute them, and the cache of their outputs."""
+
+from paddleseg.distill.teachers.engine_choice import check_engine, choose_engines
+from paddleseg.distill.teachers.engines import ENGINES, Engine, register_engine
+from paddleseg.distill.teachers.joined_teachers import Teachers
+from paddleseg.distill.teachers.onnx_engine import OnnxEngine
+from paddleseg.distill.teachers.teacher import Teacher
+from paddleseg.distill.teachers.teacher_only import TeacherOnly, only_teaches
+
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "OnnxEngine",
+    "Teacher",
+    "TeacherOnly",
+    "Teachers",
+    "check_engine",
+    "choose_engines",
+    "only_teaches",
+    "register_engine",
+]

@@ -1,30 +1,32 @@
-"""The frozen teachers."""
+"""A frozen teacher."""
+
+import functools
 
 import paddle
 
 from paddleseg.checkpoints.resume import digest, flattened
-from paddleseg.distill.outputs import at_smallest, counterparts, upsampled
+from paddleseg.distill.outputs import upsampled
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers.engines import PaddleEngine
-from paddleseg.distill.teachers.weighting import confidence_weights, weighted_logits
-from paddleseg.losses.labels import resize_label
+from paddleseg.distill.teachers.teacher_only import only_teaches
 
 _PATHS = ("pretrained", "path")  # keys of a model's section that say where its weights are
 
 
 class Teacher:
-    """A model that only answers: in eval mode, without gradients, outside data parallelism.
+    """A frozen model: in eval mode, without gradients, outside data parallelism.
 
     Args:
-        model: its weights are frozen for good.
-        adaptor_class: names tensors that are handed out with the logits; None for none.
-        declared: pairs (`Tap`, where it was written) of more such tensors.
+        model: its weights are frozen permanently.
+        adaptor_class: names tensors to return with the logits; None for none.
+        declared: pairs (`Tap`, the place in a file that declares it) of more such tensors.
         cfg: the `Config` that the model was built from; None for a model without one. Default None.
 
     Attributes:
         model: the same.
         taps: its `Taps`.
-        engine: what computes, `engine(images) -> (list of logits, {name or Tap: tensor})`.
+        engine: the `Engine` that computes its outputs, Paddle's until another one is set.
+        computes_itself: whether its model is a `TeacherOnly`, for which no engine is chosen.
     """
 
     def __init__(self, model, adaptor_class=None, declared=(), cfg=None):
@@ -35,30 +37,34 @@ class Teacher:
             parameter.stop_gradient = True
         self.taps = Taps(model, "teacher", adaptor_class, declared)
         self.engine = PaddleEngine(model, self.taps)
+        self.computes_itself = only_teaches(model)
 
     def __call__(self, images):
-        """Return (list of logits, {name: tensor}) for images N x 3 x H x W, none with a gradient."""
+        """Return (list of logits, {name or `Tap`: tensor}) for images N x 3 x H x W, without gradients."""
         logits, taps = self.at_head(images)
         return self.upsampled(logits, images.shape[2:]), taps
 
+    @functools.cached_property
+    def weights_digest(self):
+        """The SHA-256 of the weights, which never change."""
+        return self.model.digest if self.computes_itself else digest(self.model)
+
     def identity(self):
-        """Return {key: plain value} of what decides this teacher's answers; weights by their content."""
+        """Return {key: plain value} of what decides its outputs: the model's section and the weights."""
         model = {} if self._cfg is None else {k: v for k, v in self._cfg["model"].items() if k not in _PATHS}
-        weights = getattr(self.model, "digest", None) or digest(self.model)
-        return {**flattened(model, "model"), "weights (SHA-256)": weights}
+        return {**flattened(model, "model"), "weights (SHA-256)": self.weights_digest}
 
     def run_record(self):
-        """Return what `run.yml` says of this teacher, a dict of plain values."""
+        """Return what `run.yml` records of this teacher, a dict of plain values."""
         return {} if self._cfg is None else {"config": self._cfg.dic, "weights": self._cfg.pretrained}
 
     @paddle.no_grad()
     def at_head(self, images, keys=None):
-        """Return (list of logits, {name or Tap: tensor}), the logits at the size that the head gives them.
+        """Return (list of logits, {name or `Tap`: tensor}), the logits at the size that the head gives.
 
         Args:
             images: N x 3 x H x W.
-            keys: on the host, (view, index) of each of the images, for those who know their answers already;
-                computing them takes none.
+            keys: as in `CachedTeacher.at_head`; unused, since nothing is cached here.
         """
         return self.engine(images)
 
@@ -66,66 +72,3 @@ class Teacher:
     def upsampled(self, logits, size):
         """Return the list of the model's logits for images of `size`, (H, W), from those at the head."""
         return upsampled(self.model, logits, size)
-
-
-class Teachers:
-    """One teacher or several, whose logits become one list.
-
-    Args:
-        teachers: list of `Teacher`.
-        weighting: how several teachers' logits are joined: "mean", or "confidence", per pixel by
-            `confidence_weights`; None where nobody asks for logits. Default "mean".
-        ignore_index: label of pixels about which no teacher is more confident. Default 255.
-        at: at which size they give their logits: "full", as the models do, or "head", before their last
-            upsampling. Default "full".
-
-    Attributes:
-        teachers: the same list.
-    """
-
-    def __init__(self, teachers, weighting="mean", ignore_index=255, at="full"):
-        self.teachers = teachers
-        self._weighting = weighting
-        self._ignore_index = ignore_index
-        self._at = at
-
-    @paddle.no_grad()
-    def __call__(self, images, label=None, resting=(), keys=None):
-        """Return (list of logits, [{name: tensor} of each teacher]), none with a gradient.
-
-        Args:
-            images: N x 3 x H x W.
-            label: M x H x W, int64, of the first M images; None if there is none.
-            resting: indices of teachers whose features nobody asks for; where nobody asks for logits either,
-                these are not run.
-            keys: as in `Teacher.at_head`.
-
-        Returns:
-            The logits are None where nobody asks for them.
-        """
-        resting = resting if self._weighting is None else ()
-        answers = [
-            ([], {}) if k in resting else teacher.at_head(images, keys)
-            for k, teacher in enumerate(self.teachers)
-        ]
-        features = [taps for _, taps in answers]
-        if self._weighting is None:
-            return None, features
-        logits = [
-            teacher.upsampled(outputs, images.shape[2:]) if self._at == "full" else outputs
-            for teacher, (outputs, _) in zip(self.teachers, answers)
-        ]
-        if len(logits) == 1:
-            return logits[0], features
-        return [self._joined(outputs, label) for outputs in counterparts(*logits)], features
-
-    def _joined(self, outputs, label):
-        if self._at == "head":
-            outputs = at_smallest(*outputs)
-        logits = paddle.stack(outputs)
-        weights = None
-        if self._weighting == "confidence" and label is not None:
-            if self._at == "head":
-                label = resize_label(label, logits.shape[3:])
-            weights = confidence_weights(logits, label, self._ignore_index)
-        return weighted_logits(logits, weights)

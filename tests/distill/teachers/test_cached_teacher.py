@@ -6,9 +6,9 @@ import pytest
 import tiny
 
 from paddleseg.distill.taps import Tap
+from paddleseg.distill.teachers import Teacher
 from paddleseg.distill.teachers.cache_files import CacheFiles
 from paddleseg.distill.teachers.cached_teacher import CachedTeacher, image_checksum
-from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.errors import UserError
 from paddleseg.models import DeepLabV3P
 from paddleseg.models.backbones import ResNet18_vd

@@ -11,8 +11,8 @@ import pytest
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.distill.list_taps import find_taps
 from paddleseg.distill.taps import Tap
+from paddleseg.distill.teachers import Teacher
 from paddleseg.distill.teachers.onnx_teacher import ONNXTeacher
-from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.errors import UserError
 
 pytest.importorskip("onnxruntime")
@@ -81,15 +81,26 @@ def test_the_content_of_the_file_is_its_identity(tmp_path):
     assert torch_teacher(path=str(changed)).digest != torch_teacher().digest
 
 
-def graph(path, shape=("N", 3, "H", "W"), out=("N", 2, "H", "W"), inputs=1, kind=1, external=False):
-    """Write an ONNX file that adds a constant to the first two channels of its input; return its path."""
+def graph(
+    path, shape=("N", 3, "H", "W"), out=("N", 2, "H", "W"), inputs=1, kind=1, external=False, bias=(1, 1)
+):
+    """Write an ONNX file that adds a constant to the first two channels of its input; return its path.
+
+    Args:
+        path: the file.
+        shape, out: the declared shapes of input and output.
+        inputs: how many inputs the graph declares.
+        kind: ONNX's number of the dtype.
+        external: whether the constant lies in another file, weights.bin.
+        bias: height and width of the constant.
+    """
     onnx = pytest.importorskip("onnx")
     from onnx import external_data_helper, helper, numpy_helper
 
     images = [helper.make_tensor_value_info(f"image{i}", kind, shape) for i in range(inputs)]
     given = [helper.make_tensor_value_info("logits", kind, out)]
-    constants = {"from": np.int32([0]), "to": np.int32([out[1]]), "axis": np.int32([1])}
-    constants["bias"] = np.full([1, out[1], 1, 1], 7, helper.tensor_dtype_to_np_dtype(kind))
+    constants = {"from": np.int32([0]), "to": np.int32([2]), "axis": np.int32([1])}
+    constants["bias"] = np.full([1, 2, *bias], 7, helper.tensor_dtype_to_np_dtype(kind))
     nodes = [
         helper.make_node("Slice", ["image0", "from", "to", "axis"], ["cut"]),
         helper.make_node("Add", ["cut", "bias"], ["logits"]),
@@ -125,13 +136,12 @@ def test_a_fixed_batch_is_fed_part_by_part(tmp_path):
     for size in (1, 2, 5, 8):
         model = ONNXTeacher(graph(tmp_path / f"{size}.onnx", (size, 3, 4, 6), (size, 2, 4, 6)), 2)
         close(model.head_logits(images)[0], expected)
-    with pytest.raises(UserError, match="takes images of 8 x 3 x 4 x 6 alone, and these are 4 x 8;"):
+    with pytest.raises(UserError, match="takes only images of 8 x 3 x 4 x 6, and these are 4 x 8;"):
         model.head_logits(paddle.randn([5, 3, 4, 8]))
 
 
 def test_images_that_the_graph_cannot_take_are_refused_in_one_line(tmp_path):
-    model = ONNXTeacher(graph(tmp_path / "m.onnx"), 2)
-    model._input = "other"  # which fails as a graph of a fixed size inside does
+    model = ONNXTeacher(graph(tmp_path / "m.onnx", bias=(5, 7)), 2)  # free sizes are declared, wrongly
     with pytest.raises(UserError, match=r"m\.onnx: onnxruntime cannot run it on 1 x 3 x 4 x 6: .+") as caught:
         model.head_logits(paddle.randn([1, 3, 4, 6]))
     assert "\n" not in str(caught.value)
@@ -143,9 +153,9 @@ def test_grey_images_are_refused():
 
 
 def test_the_classes_of_free_sizes_are_counted_when_it_runs(tmp_path):
-    model = ONNXTeacher(graph(tmp_path / "m.onnx", out=("N", 2, "H", "W")), 2)
-    model._num_classes = 3  # as a file would have it whose number of classes is free
-    with pytest.raises(UserError, match=r"its logits are \[1, 2, 4, 4\], where N x 3 x h x w are wanted"):
+    model = ONNXTeacher(graph(tmp_path / "m.onnx"), 2)
+    model._num_classes = 3  # as if the file left the number of classes free
+    with pytest.raises(UserError, match=r"its logits are \[1, 2, 4, 4\] and must be N x 3 x h x w"):
         model.head_logits(paddle.randn([1, 3, 4, 4]))
 
 
@@ -154,8 +164,8 @@ def test_the_classes_of_free_sizes_are_counted_when_it_runs(tmp_path):
     [
         ({"path": "nowhere.onnx"}, "path: there is no file nowhere.onnx"),
         ({"path": __file__}, r"test_onnx_teacher.py cannot be loaded by onnxruntime: .*"),
-        ({"num_classes": 3}, "gives logits of shape .*, where N x 3 x h x w are wanted"),
-        ({"outputs": None}, "has several: logits, body; say which holds the logits"),
+        ({"num_classes": 3}, "gives logits of shape .*, which must be N x 3 x h x w"),
+        ({"outputs": None}, "has several: logits, body; name the one that holds"),
         ({"outputs": {"logits": "logit"}}, r"outputs.logits: .* has no output 'logit'; .*logits"),
         (
             {"outputs": {"logits": "logits", "taps": {"a": "bodi"}}},
@@ -183,7 +193,7 @@ def test_each_mistake_is_named(changes, told):
         ({"inputs": 2}, "must have one input, N x 3 x H x W, and has 2: image0 .*, image1"),
         ({"shape": ("N", 4, "H", "W")}, "its input must be .* N x 3 x H x W, and is image0 .*4"),
         ({"kind": 10}, r"must be tensor\(float\) N x 3 x H x W, and is image0 tensor\(float16\)"),
-        ({"out": ("N", 2)}, "gives logits of shape .*'N', 2.*, where N x 2 x h x w are wanted"),
+        ({"out": ("N", 2)}, "gives logits of shape .*'N', 2.*, which must be N x 2 x h x w"),
     ],
 )
 def test_a_file_of_another_form_is_named(tmp_path, changes, told):

@@ -5,10 +5,10 @@ import tiny
 from distilling import Both
 
 from paddleseg import models
+from paddleseg.cvlibs import Config
 from paddleseg.distill import AdaptorBase
 from paddleseg.distill.taps import Tap
-from paddleseg.distill.teachers.teacher import Teacher, Teachers
-from paddleseg.distill.teachers.weighting import confidence_weights, weighted_logits
+from paddleseg.distill.teachers import Teacher
 
 
 def segmentation_model(index=-1, num_classes=3):
@@ -92,27 +92,34 @@ def test_what_forward_leaves_is_tapped_at_the_head_too(adaptor, declared, key):
         np.testing.assert_array_equal(taps[key].numpy(), model(x)[0].numpy())
 
 
-@pytest.mark.parametrize("weighting", ["mean", "confidence"])
-def test_teachers_at_the_head_are_joined_at_the_smallest_of_their_sizes(weighting):
-    coarse, fine = segmentation_model(-1), segmentation_model(0)
-    x = paddle.randn([2, 3, 64, 64])
-    label = paddle.randint(0, 3, [2, 64, 64])
-    (joined,), _ = Teachers([Teacher(coarse), Teacher(fine)], weighting, at="head")(x, label)
-    heads = [coarse.head_logits(x)[0], fine.head_logits(x)[0]]
-    size = heads[0].shape[2:]
-    assert size < heads[1].shape[2:]
-    heads = paddle.stack([heads[0], *fine.upsampled(heads[1:], size)])
-    stride = 64 // size[0]
-    weights = None if weighting == "mean" else confidence_weights(heads, label[:, ::stride, ::stride])
-    np.testing.assert_array_equal(joined.numpy(), weighted_logits(heads, weights).numpy())
+def test_the_weights_are_hashed_once():
+    class Counting(tiny.TinyNet):
+        hashed = 0
+
+        def state_dict(self, *args, **kwargs):
+            self.hashed += 1
+            return super().state_dict(*args, **kwargs)
+
+    teacher = Teacher(Counting())
+    identity = teacher.identity()
+    assert identity == teacher.identity()
+    assert identity["weights (SHA-256)"] == teacher.weights_digest
+    assert teacher.model.hashed == 1
 
 
-def test_the_keys_of_the_images_reach_each_teacher():
-    class Keyed(Teacher):
-        def at_head(self, images, keys=None):
-            self.seen = keys
-            return super().at_head(images, keys)
-
-    teachers = [Keyed(tiny.TinyNet()), Keyed(tiny.TinyNet())]
-    Teachers(teachers)(paddle.randn([2, 3, 8, 8]), keys=[(0, 5), (1, 7)])
-    assert [teacher.seen for teacher in teachers] == [[(0, 5), (1, 7)]] * 2
+def test_a_teacher_names_itself_by_its_config_and_the_content_of_its_weights(write):
+    paddle.seed(2)
+    section = "{type: TinyNet, num_classes: 2, width: 3, pretrained: nowhere.pdparams}"
+    cfg = Config(write(f"model: {section}\nimports: [tiny]\n"), sections=("model",), as_teacher=True)
+    model = tiny.TinyNet(width=3)
+    identity = Teacher(model, cfg=cfg).identity()
+    assert {key: value for key, value in identity.items() if "SHA-256" not in key} == {
+        "model.type": "TinyNet",
+        "model.num_classes": 2,
+        "model.width": 3,
+    }
+    model.heads[0].bias.set_value(model.heads[0].bias + 1)
+    assert Teacher(model, cfg=cfg).identity() != identity
+    record = Teacher(model, cfg=cfg).run_record()
+    assert record["config"]["model"]["width"] == 3
+    assert record["weights"] == "nowhere.pdparams"

@@ -14,9 +14,9 @@ from exporting import converts
 from running import arrays, assert_same
 
 from paddleseg.cvlibs import manager
+from paddleseg.distill.teachers import Teacher
 from paddleseg.distill.teachers.cache_files import CacheFiles
 from paddleseg.distill.teachers.cached_teacher import CachedTeacher
-from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.errors import UserError
 
 

@@ -1,8 +1,11 @@
 import numpy as np
 import paddle
 import pytest
+import tiny
 
-from paddleseg.distill.teachers.weighting import confidence_weights, weighted_logits
+from paddleseg import models
+from paddleseg.distill.teachers import Teacher, Teachers
+from paddleseg.distill.teachers.joined_teachers import confidence_weights, weighted_logits
 from paddleseg.errors import UserError
 
 RNG = np.random.default_rng(8)
@@ -64,3 +67,35 @@ def test_the_weighted_sum_and_the_mean():
 def test_a_label_of_another_size_is_refused():
     with pytest.raises(UserError, match="label has the shape"):
         confidence_weights(paddle.zeros([2, 1, 3, 4, 4]), paddle.zeros([1, 2, 2], "int64"))
+
+
+def segmentation_model(index=-1, num_classes=3):
+    """Return a small FCN whose head gives logits at a stride of 8 or, with index 0, of 4."""
+    paddle.seed(index % 5)
+    return models.FCN(num_classes, models.backbones.MobileNetV2_x0_25(), (index,), channels=4)
+
+
+@pytest.mark.parametrize("weighting", ["mean", "confidence"])
+def test_teachers_at_the_head_are_joined_at_the_smallest_of_their_sizes(weighting):
+    coarse, fine = segmentation_model(-1), segmentation_model(0)
+    x = paddle.randn([2, 3, 64, 64])
+    label = paddle.randint(0, 3, [2, 64, 64])
+    (joined,), _ = Teachers([Teacher(coarse), Teacher(fine)], weighting, at="head")(x, label)
+    heads = [coarse.head_logits(x)[0], fine.head_logits(x)[0]]
+    size = heads[0].shape[2:]
+    assert size < heads[1].shape[2:]
+    heads = paddle.stack([heads[0], *fine.upsampled(heads[1:], size)])
+    stride = 64 // size[0]
+    weights = None if weighting == "mean" else confidence_weights(heads, label[:, ::stride, ::stride])
+    np.testing.assert_array_equal(joined.numpy(), weighted_logits(heads, weights).numpy())
+
+
+def test_the_keys_of_the_images_reach_each_teacher():
+    class Keyed(Teacher):
+        def at_head(self, images, keys=None):
+            self.seen = keys
+            return super().at_head(images, keys)
+
+    teachers = [Keyed(tiny.TinyNet()), Keyed(tiny.TinyNet())]
+    Teachers(teachers)(paddle.randn([2, 3, 8, 8]), keys=[(0, 5), (1, 7)])
+    assert [teacher.seen for teacher in teachers] == [[(0, 5), (1, 7)]] * 2

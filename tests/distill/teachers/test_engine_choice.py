@@ -1,0 +1,210 @@
+"""The choice among all registered engines."""
+
+import re
+import sys
+
+import numpy as np
+import paddle
+import pytest
+import tiny
+from exporting import converts
+
+from paddleseg.distill.teachers import ENGINES, Engine, OnnxEngine, Teacher, check_engine, engine_choice
+from paddleseg.distill.teachers.engine_choice import Reference, choose_engines
+from paddleseg.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("home")
+MANY = 10**9  # forward passes, for which any export is worthwhile
+IMAGES = paddle.to_tensor(np.random.default_rng(2).standard_normal((2, 3, 8, 8)).astype("float32"))
+CHOSEN = "teacher 0: engine"
+
+
+@pytest.fixture
+def times(monkeypatch):
+    """Seconds of one pass of each engine, {name: seconds}; 2 for any other."""
+    seconds = {}
+    monkeypatch.setattr(engine_choice, "seconds_of", lambda engine, images: seconds.get(engine.name, 2.0))
+    return seconds
+
+
+class Third(Engine):
+    """Runs Paddle's engine under another name."""
+
+    name = "third"
+
+    def __init__(self, engine):
+        self._engine = engine
+
+    @classmethod
+    def build(cls, teacher, reference):
+        return cls(teacher.engine)
+
+    def __call__(self, images):
+        return self._engine(images)
+
+
+@pytest.fixture
+def third(monkeypatch):
+    """`Third`, registered and alone beside Paddle's engine."""
+    monkeypatch.delitem(ENGINES, "onnxruntime")
+    monkeypatch.setitem(ENGINES, Third.name, Third)
+    return Third
+
+
+def choose(wanted="auto", model=None, **more):
+    """Return (the teacher, the name of its engine)."""
+    teacher = Teacher(model or tiny.TinyNet())
+    return teacher, choose_engines([teacher], IMAGES, MANY, wanted, **more)[CHOSEN]
+
+
+def test_an_engine_of_ones_own_wins_if_it_is_faster(third, times, lines):
+    times["third"] = 1.0
+    teacher, name = choose()
+    assert name == teacher.engine.name == "third"
+    assert isinstance(teacher.engine, Third)
+    assert lines[-1].startswith("teacher: computed by third; 1.000 s under third and 2.000 s under paddle")
+    times["third"] = 2.0
+    assert choose()[1] == "paddle"
+    assert choose("third")[1] == "third"
+
+
+def test_an_engine_that_is_not_automatic_is_chosen_by_name_alone(third, times, monkeypatch):
+    times["third"] = 1.0
+    monkeypatch.setattr(third, "automatic", False)
+    assert choose()[1] == "paddle"
+    assert choose("third")[1] == "third"
+
+
+def test_an_engine_that_says_why_not_is_neither_built_nor_chosen(third, times, monkeypatch, lines):
+    times["third"] = 1.0
+    monkeypatch.setattr(third, "why_not", lambda teacher: f"third cannot run {type(teacher.model).__name__}")
+    monkeypatch.delattr(third, "build")
+    assert choose()[1] == "paddle"
+    assert lines[-1] == "teacher: computed by paddle; third cannot run TinyNet"
+    with pytest.raises(UserError, match="^teacher_engine third: third cannot run TinyNet"):
+        choose("third")
+
+
+@pytest.mark.parametrize("on_another_rank", ["refused", "slower"])
+def test_all_ranks_choose_the_same_engine(third, times, monkeypatch, on_another_rank):
+    times["third"] = 1.0
+    theirs = [1] if on_another_rank == "refused" else [0, 10**7]
+    monkeypatch.setattr(engine_choice.parallel, "most_over_ranks", lambda ours: max(ours, theirs.pop(0)))
+    assert choose()[1] == "paddle"
+    assert theirs == []
+
+
+@converts
+@pytest.mark.parametrize("fastest", ["onnxruntime", "third", "paddle"])
+def test_the_fastest_of_three_engines_wins(monkeypatch, times, lines, fastest):
+    monkeypatch.setitem(ENGINES, Third.name, Third)
+    times.update({"onnxruntime": 1.5, "third": 1.7, "paddle": 1.9, fastest: 1.0})
+    assert choose()[1] == fastest
+    pattern = (
+        rf"teacher: computed by {fastest}; \d\.\d+ s under onnxruntime and \d\.\d+ s under paddle for a "
+        r"batch of 2 x 3 x 8 x 8, largest relative difference \S+; \d\.\d+ s under third and .*"
+    )
+    assert re.fullmatch(pattern, lines[-1])
+
+
+@converts
+def test_an_engine_that_disagrees_is_not_chosen(monkeypatch, times, lines):
+    times["onnxruntime"] = 1.0
+    original = OnnxEngine.__call__
+
+    def wrong(self, images):
+        logits, taps = original(self, images)
+        return [logits[0] * 1.001], taps
+
+    monkeypatch.setattr(OnnxEngine, "__call__", wrong)
+    assert choose()[1] == "paddle"
+    assert "computed by paddle; onnxruntime: largest relative difference 1.0e-03 from paddle" in lines[-1]
+    message = "^teacher_engine onnxruntime: largest relative difference 1.0e-03 from paddle, more than 1e-04"
+    with pytest.raises(UserError, match=message):
+        choose("onnxruntime")
+
+
+def test_nan_agrees_with_nothing():
+    def engine(images):
+        return [paddle.full([2], float("nan"))], {}
+
+    assert not Reference(engine, IMAGES).agrees(engine)
+
+
+class Unconvertible(tiny.TinyNet):
+    def forward(self, x):
+        return super().forward(paddle.to_tensor(np.sort(x.numpy(), axis=-1)))
+
+
+class AbortingConversion(tiny.TinyNet):
+    def forward(self, x):
+        return super().forward(x - x.mean())
+
+
+@converts
+@pytest.mark.parametrize("model", [Unconvertible, AbortingConversion])
+def test_a_teacher_that_cannot_be_exported_stays_with_paddle(times, lines, model):
+    times["onnxruntime"] = 1.0
+    assert choose(model=model())[1] == "paddle"
+    assert "teacher: computed by paddle; onnxruntime: " in lines[-1]
+    with pytest.raises(UserError, match="^teacher_engine onnxruntime: "):
+        choose("onnxruntime", model=model())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("paddle.__version__", "2.6.2"), "onnxruntime needs Paddle 3, and this is 2.6.2"),
+        pytest.param(
+            ("sys.modules", {"paddle2onnx": None}),
+            "paddle2onnx is not installed: pip install paddle2onnx",
+            marks=converts,
+        ),
+        (("paddleseg.parallel.on_cpu", lambda: False), "computes teachers on the CPU, and this is cpu"),
+    ],
+)
+def test_where_onnxruntime_cannot_compute_auto_stays_with_paddle(monkeypatch, times, lines, change, message):
+    place, value = change
+    if place == "sys.modules":
+        monkeypatch.setitem(sys.modules, *next(iter(value.items())))
+    else:
+        monkeypatch.setattr(place, value)
+    times["onnxruntime"] = 1.0
+    assert choose()[1] == "paddle"
+    assert message in lines[-1]
+    with pytest.raises(UserError, match=f"^teacher_engine onnxruntime: .*{message}"):
+        choose("onnxruntime")
+
+
+def test_another_engine_is_not_tried_for_a_few_quick_passes(home, lines):
+    assert choose_engines([Teacher(tiny.TinyNet())], IMAGES, 4) == {CHOSEN: "paddle"}
+    assert re.fullmatch(
+        r"teacher: computed by paddle; its forward passes take 0\.\d s in the whole run \(4 of them\), .*",
+        lines[-1],
+    )
+    assert not home.exists()
+
+
+def test_a_run_that_goes_on_keeps_its_engine_without_timing(third, times):
+    times["third"] = 3.0
+    assert choose(recorded={CHOSEN: "third"})[1] == "third"
+    times["third"] = 1.0
+    assert choose(recorded={CHOSEN: "paddle"})[1] == "paddle"
+    assert choose("paddle", recorded={CHOSEN: "third"})[1] == "paddle"
+
+
+def test_a_teacher_that_computes_itself_is_passed_over(times):
+    teacher = Teacher(tiny.TinyNet())
+    teacher.computes_itself = True
+    assert choose_engines([teacher], IMAGES, MANY, "onnxruntime") == {}
+    assert teacher.engine.name == "paddle"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("onxruntime", "did you mean 'onnxruntime'"), ("xyz", "there are 'auto', 'onnx")]
+)
+def test_an_unknown_engine_is_refused_with_the_nearest_names(name, nearest):
+    for known in ("auto", "paddle", "onnxruntime"):
+        check_engine(known)
+    with pytest.raises(UserError, match=f"^teacher_engine: unknown engine '{name}'; {nearest}"):
+        check_engine(name)

@@ -1,0 +1,83 @@
+"""Whole distillations under either engine."""
+
+import json
+import os
+import sys
+
+import distilling
+import numpy as np
+import paddle
+import pytest
+import tiny
+from exporting import converts
+
+from paddleseg.distill.teachers import engine_choice
+from paddleseg.errors import UserError
+
+pytestmark = [converts, pytest.mark.usefixtures("home")]
+
+
+@pytest.fixture
+def distill(tmp_path, root):
+    """A function that distils a `TinyNet` into another one; returns the folder of the run."""
+    paddle.seed(9)
+    path = tiny.save_weights(tmp_path / "teacher.pdparams", distilling.with_statistics(tiny.TinyNet(width=6)))
+    model = {"type": "TinyNet", "num_classes": 2, "width": 6, "pretrained": path}
+    teacher = tiny.write_yaml(tmp_path / "teacher.yml", {"model": model, "imports": ["tiny"]})
+    dic = tiny.config(root, imports=["tiny", "distilling"])
+    dic["distill"] = {"features": [distilling.feature("body.0", connector="auto")]}
+
+    def run(name, **options):
+        folder = str(tmp_path / name)
+        student = tiny.write_yaml(tmp_path / f"{name}.yml", dic)
+        tiny.distill(student, teacher, save_dir=folder, no_eval=True, **options)
+        return folder
+
+    return run
+
+
+def losses(folder):
+    with open(os.path.join(folder, "history.jsonl"), encoding="utf-8") as file:
+        return [json.loads(line)["losses"] for line in file]
+
+
+def state(folder, name):
+    return tiny.flat_arrays(os.path.join(folder, name, "model.pdparams"))
+
+
+def test_either_engine_trains_the_same_student(distill, lines):
+    ours, theirs = (
+        losses(distill(engine, teacher_engine=engine, iters=20)) for engine in ("paddle", "onnxruntime")
+    )
+    assert any("teacher: computed by onnxruntime" in line for line in lines)
+    assert len(ours) == len(theirs) == 20
+    for one, other in zip(ours, theirs):
+        assert set(one) == {"loss", "CrossEntropyLoss", "KLLoss", "body.0_L2Loss"}
+        assert other == pytest.approx(one, rel=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
+def test_a_run_that_goes_on_keeps_the_engine_that_was_faster_once(distill, lines, monkeypatch, engine):
+    monkeypatch.setattr(engine_choice, "WORTHWHILE_SECONDS", -1)
+    other = {"paddle": "onnxruntime", "onnxruntime": "paddle"}[engine]
+    times = {engine: 1.0, other: 2.0}
+    monkeypatch.setattr(engine_choice, "seconds_of", lambda engine, images: times[engine.name])
+    whole = distill("whole", teacher_engine="auto")
+    times.update({engine: 2.0, other: 1.0})
+    checkpoint = os.path.join(whole, "iter_2")
+    rest = distill("rest", teacher_engine="auto", resume_model=checkpoint)
+    for key, value in state(whole, "iter_4").items():
+        np.testing.assert_array_equal(state(rest, "iter_4")[key], value, err_msg=key)
+    message = f"teacher 0: engine: {engine} then, {other} now"
+    with pytest.raises(UserError, match=message):
+        distill("rest", teacher_engine=other, resume_model=checkpoint)
+    distill("anyway", teacher_engine=other, resume_model=checkpoint, resume_anyway=True)
+    assert any(message in line for line in lines)
+
+
+def test_a_run_that_goes_on_misses_an_engine_that_is_gone(distill, monkeypatch):
+    whole = distill("whole", teacher_engine="onnxruntime")
+    monkeypatch.setitem(sys.modules, "paddle2onnx", None)
+    message = "onnxruntime computed the teacher until now and cannot any more .*: paddle2onnx is not"
+    with pytest.raises(UserError, match=message):
+        distill("rest", teacher_engine="auto", resume_model=os.path.join(whole, "iter_2"))
