@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from paddleseg.report.gap import share_of_gap, spread
+from paddleseg.report.tables import mean_text, share_of_gap
 
 HEAD = ("method", "seeds", "mIoU", "over plain", "of the gap", "parameters")
 
@@ -47,13 +47,14 @@ def table(results, plain):
     base, teacher = scores.get(plain, []), scores.get("teacher", [])
     rows = [HEAD, ("---",) * len(HEAD)]
     for method, values in scores.items():
-        mean = f"{np.mean(values):.4f}" + (f" ± {spread(values):.4f}" if len(values) > 1 else "")
         over, share = "", ""
         if base and method not in (plain, "teacher"):
             over = f"{np.mean(values) - np.mean(base):+.4f}"
             recovered = share_of_gap(values, base, teacher)
             share = "" if recovered is None else f"{recovered:.0%}"
-        rows.append((method, str(len(values)), mean, over, share, f"{parameters[method] / 1e6:.2f} M"))
+        rows.append(
+            (method, str(len(values)), mean_text(values), over, share, f"{parameters[method] / 1e6:.2f} M")
+        )
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

@@ -12,7 +12,7 @@ from paddleseg.commands import process, runtime
 def main():
     task = json.load(sys.stdin)
     runtime.prepare()
-    from paddleseg.report.measure import RESULT, measure_here
+    from paddleseg.report.costs import RESULT, measure_here
 
     print(RESULT + json.dumps(measure_here(task)))
 

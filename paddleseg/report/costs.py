@@ -1,80 +1,151 @@
-"""What each run's model costs, and on which input."""
+"""What the model of each run costs on this machine, measured in a process of its own."""
 
+import json
+import os
+import subprocess
+import sys
+
+import paddle
+
+from paddleseg import parallel
 from paddleseg.cvlibs.facts import image_channels
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.errors import UserError
-from paddleseg.report.measure import measure
+from paddleseg.errors import UserError, one_line
+from paddleseg.evaluation import cost
 from paddleseg.report.rebuild import builder_of
 from paddleseg.report.runs import without_pretrained
 from paddleseg.utils.logger import logger
 
-WITHOUT_DATA = (512, 512)
+DEFAULT_SIZE = (512, 512)  # of the input where the validation images are not here
+RESULT = "measured: "
 
 
 def costs(runs, repeats, device):
-    """Return what the model of each run costs, and sentences on how that was found.
+    """Return what the model of each run costs, and sentences on how that was measured.
 
-    Equal models are measured once. The input is the first validation image, or one of `WITHOUT_DATA`.
+    Equal models are measured once. The input is the first validation image, or one of `DEFAULT_SIZE`.
 
     Args:
         runs: list of `Run`.
         repeats: forward passes that are timed; 0 times none.
-        device: as `measure` takes it.
+        device: "cpu", "gpu" or "auto".
 
     Returns:
-        (list of what `measure` returns and its 'shape', None where it could not be measured, list of str)
+        (for each run what `measure` returns with its 'shape', None where it could not be measured; list of
+        sentences)
     """
-    known, found, notes = {}, [], []
+    by_model, found, notes = {}, [], []
     for run in runs:
         shape, problem = input_shape(run)
         key = str((without_pretrained(run.config.get("model")), shape))
         if problem:
-            size = " × ".join(map(str, WITHOUT_DATA))
+            size = " × ".join(map(str, DEFAULT_SIZE))
             notes.append(f"{run.name} was measured on an input of {size}: {problem}.")
-        if key not in known:
+        if key not in by_model:
             logger.info(f"measuring the model of {run.folder}")
-            known[key] = _measured(run, shape, repeats, device, notes)
-        found.append(known[key])
-    return found, [*_explained([cost for cost in found if cost], repeats), *notes]
+            try:
+                shape = [1, *shape]
+                by_model[key] = {**measure(run, shape, repeats, device), "shape": shape}
+            except UserError as error:
+                by_model[key] = None
+                notes.append(f"{_clause(error)}.")
+        found.append(by_model[key])
+    return found, [*_explained([known for known in found if known], repeats), *notes]
 
 
 def input_shape(run):
-    """Return the (C, H, W) of the run's first validation image, and None or why it is of `WITHOUT_DATA`."""
+    """Return the (C, H, W) of the run's first validation image, and None or why it has `DEFAULT_SIZE`."""
     try:
-        dataset = builder_of(
-            run.config, ("val_dataset",), run.run_file, run.about.get("config_path")
-        ).val_dataset
+        dataset = builder_of(run.config, ("val_dataset",), run.run_file, run.config_path).val_dataset
         return tuple(SeededSamples(dataset, seed=0, labeled=False)[0, 0]["img"].shape), None
     except UserError as error:
-        return (image_channels(run.config), *WITHOUT_DATA), _one_line(error)
+        return (image_channels(run.config), *DEFAULT_SIZE), _clause(error)
 
 
-def _measured(run, shape, repeats, device, notes):
+def measure(run, shape, repeats, device):
+    """Return what the model of a run costs, measured in a process that does nothing else.
+
+    Args:
+        run: a `Run`.
+        shape: of the input, [N, C, H, W].
+        repeats, device: as in `costs`.
+
+    Returns:
+        {'parameters', 'flops', 'seconds', 'uncounted'} as in `evaluation.cost.Cost`; 'megabytes', the peak of
+        the process's memory, on a GPU of the GPU's; 'megabytes_before', the peak before the model was built.
+
+    Raises:
+        UserError: the model cannot be built, or does not run on an input of that shape.
+    """
+    task = {
+        "config": run.config,
+        "where": run.run_file,
+        "shape": shape,
+        "repeats": repeats,
+        "device": device,
+        "beside": run.config_path,
+    }
+    # That process must find the modules of the user's own components, too.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "paddleseg.commands.measure"],
+        input=json.dumps(task),
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    results = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
+    if done.returncode or not results:
+        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise UserError(f"{run.run_file}: the model could not be measured: {last}")
+    return json.loads(results[-1][len(RESULT) :])
+
+
+def measure_here(task):
+    """Measure the model of a `task`, the dict that `measure` sends, in this process; return the result."""
+    parallel.set_device(task["device"])
+    paddle.zeros([1]).numpy()  # so that Paddle takes what it needs before there is a model
+    before = _peak_megabytes()
+    model = builder_of(task["config"], ("model",), task["where"], task["beside"]).model
+    total = cost.measure(model, task["shape"], task["repeats"])["total"]
+    return {**vars(total), "megabytes": _peak_megabytes(), "megabytes_before": before}
+
+
+def _peak_megabytes():
+    """Return the most memory that this process has held, in units of 2**20 bytes."""
+    if paddle.get_device().startswith("gpu"):
+        return paddle.device.cuda.max_memory_allocated() / 2**20
+    # On Linux, `ru_maxrss` includes what the parent process held when it started this one.
     try:
-        beside = run.about.get("config_path")
-        cost = measure(run.config, run.run_file, (1, *shape), repeats, device, beside)
-        return {**cost, "shape": [1, *shape]}
-    except UserError as error:
-        notes.append(f"{_one_line(error)}.")
-        return None
+        with open("/proc/self/status", encoding="ascii", errors="ignore") as file:
+            peak = next(line for line in file if line.startswith("VmHWM:"))
+        return int(peak.split()[1]) / 2**10
+    except (OSError, StopIteration):
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _explained(measured, repeats):
     if not measured:
         return []
-    before = max(cost["megabytes_before"] for cost in measured)
-    told = [
-        "Costs are those of one image on this machine; a multiplication and an addition are two FLOPs.",
-        f"Memory is the most that a process with the model held, of which {before:.0f} MB without it.",
+    before = max(known["megabytes_before"] for known in measured)
+    sentences = [
+        "Costs are those of one image on this machine; a multiplication and an addition are two FLOPs."
     ]
     if repeats:
-        of = "that of one forward pass" if repeats == 1 else f"the median of {repeats} forward passes"
-        told.insert(1, f"Latency is {of}.")
-    uncounted = sorted({name for cost in measured for name in cost["uncounted"]})
+        what = "the time of one forward pass" if repeats == 1 else f"the median of {repeats} forward passes"
+        sentences.append(f"Latency is {what}.")
+    sentences.append(
+        f"Memory is the peak of a process with the model; without it, the peak was {before:.0f} MB."
+    )
+    uncounted = sorted({name for known in measured for name in known["uncounted"]})
     if uncounted:
-        told.append(f"Without the operations of {', '.join(uncounted)}, for which there is no formula.")
-    return [" ".join(told)]
+        sentences.append(f"The operations of {', '.join(uncounted)} have no formula and are not counted.")
+    return [" ".join(sentences)]
 
 
-def _one_line(error):
-    return " ".join(str(error).split()).rstrip(".")
+def _clause(error):
+    return one_line(error).rstrip(".")

@@ -1,29 +1,26 @@
-"""The curves of runs as lines on a plane of given size; `page.html` draws them."""
+"""The curves of runs as lines in pixels, which `page.html` draws."""
 
 import dataclasses
 import math
 from typing import List, Tuple
 
-from paddleseg.report.overlaps import covered
-
 WIDTH, HEIGHT = 400, 250
-LEFT, RIGHT, TOP, BOTTOM = 52, 20, 10, 30  # that lines leave free; half a tick's text is in RIGHT
-MOST_POINTS = 300  # a line is not much wider than that
-MOST_MARKED = 30  # points that are told apart
+LEFT, RIGHT, TOP, BOTTOM = 52, 20, 10, 30  # margins; half of the last tick's text stands in the right one
+MOST_POINTS = 300  # of a line, since a chart is hardly wider
+MOST_MARKED = 30  # points of a line that has a dot at each
 COLORS = 8  # of `page.html`
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One run's curve.
+    """The curve of one run.
 
     Attributes:
         name: of the run.
         color: number of its colour.
-        dashed: drawn so.
-        pieces: lists of (x, y) in pixels; between two of them values are missing.
-        marked: whether its points are to be told apart.
-        covered: list of (number of later lines that hide it there, piece); see `overlaps.covered`.
+        dashed: whether it is drawn dashed.
+        pieces: lists of (x, y) in pixels; between two pieces values are missing.
+        marked: whether each point has a dot.
     """
 
     name: str
@@ -31,15 +28,14 @@ class Line:
     dashed: bool
     pieces: List[List[Tuple[float, float]]]
     marked: bool
-    covered: List[Tuple[int, List[Tuple[float, float]]]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """Curves of one figure over the iterations.
+    """The curves of one quantity over the iterations.
 
     Attributes:
-        title: of the figure.
+        title: the quantity.
         lines: list of `Line`.
         x_ticks, y_ticks: lists of (pixel, text).
     """
@@ -51,19 +47,13 @@ class Chart:
 
 
 def charts(runs):
-    """Return a `Chart` of the mIoU and of each loss, as far as the histories of the runs tell of them.
+    """Return a `Chart` of the mIoU and one of each loss, without those that no history has numbers for.
 
     Args:
-        runs: list of `Run`; their places in it are their colours.
+        runs: list of `Run`; the place of a run in it decides its colour.
     """
-    figures = {"mIoU on the validation images": _evaluations(runs)}
-    for name in dict.fromkeys(name for run in runs for entry in _trained(run) for name in entry["losses"]):
-        figures[name] = [
-            (run.name, number, False, [(e["iteration"], e["losses"].get(name)) for e in _trained(run)])
-            for number, run in enumerate(runs)
-            if any(name in entry["losses"] for entry in _trained(run))
-        ]
-    drawn = [chart(title, curves) for title, curves in figures.items()]
+    curves = {"mIoU on the validation images": _evaluations(runs), **_losses(runs)}
+    drawn = [chart(title, of_runs) for title, of_runs in curves.items()]
     return [one for one in drawn if one is not None]
 
 
@@ -71,7 +61,7 @@ def chart(title, curves):
     """Return the `Chart` of curves, None where they hold no number.
 
     Args:
-        title: of the figure.
+        title: the quantity.
         curves: list of (name, number of the colour, dashed, [(iteration, value or None), ...]).
     """
     curves = [(*rest, thinned(points)) for *rest, points in curves]
@@ -83,27 +73,31 @@ def chart(title, curves):
     lines = []
     for name, color, dashed, points in curves:
         pieces = [[(round(x_of(x), 1), round(y_of(y), 1)) for x, y in piece] for piece in _pieces(points)]
-        lines.append(
-            Line(name, color % COLORS, dashed or color >= COLORS, pieces, len(points) <= MOST_MARKED)
-        )
-    hidden = covered([line.pieces for line in lines])
-    lines = [dataclasses.replace(line, covered=under) for line, under in zip(lines, hidden)]
+        # With more runs than colours, the second run of a colour is dashed.
+        dashed = dashed or color >= COLORS
+        lines.append(Line(name, color % COLORS, dashed, pieces, len(points) <= MOST_MARKED))
     return Chart(title, [line for line in lines if line.pieces], x_ticks, y_ticks)
 
 
 def thinned(points, most=MOST_POINTS):
-    """Return at most `most` points, each the mean of as many neighbours, or None with a None among these."""
+    """Return at most `most` points, each the mean of a group of neighbours, None if the group holds None."""
     size = math.ceil(len(points) / most)
-    groups = [points[i : i + size] for i in range(0, len(points), size)] if size > 1 else []
+    if size <= 1:
+        return list(points)
     means = []
-    for group in groups:
+    for group in (points[i : i + size] for i in range(0, len(points), size)):
         values = [y for _, y in group]
         means.append((group[-1][0], None if None in values else sum(values) / len(values)))
-    return means or list(points)
+    return means
 
 
 def ticks(low, high, count, whole=False, around=False):
-    """Return about `count` round numbers within `low` and `high`, with the next beyond if `around`."""
+    """Return about `count` round numbers from `low` to `high`.
+
+    Args:
+        whole: whether they must be whole numbers.
+        around: whether to add the round numbers next to `low` and `high`, outside.
+    """
     rough = (high - low) / count
     unit = 10.0 ** math.floor(math.log10(rough))
     step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough * 0.999)
@@ -114,8 +108,20 @@ def ticks(low, high, count, whole=False, around=False):
     return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
-def _trained(run):
-    return [e for e in run.history if e["kind"] == "train" and isinstance(e.get("losses"), dict)]
+def _losses(runs):
+    """Return {name of a loss: its curves}."""
+    trained = [
+        [e for e in run.history if e["kind"] == "train" and isinstance(e.get("losses"), dict)] for run in runs
+    ]
+    names = dict.fromkeys(name for entries in trained for entry in entries for name in entry["losses"])
+    return {
+        name: [
+            (run.name, number, False, [(e["iteration"], e["losses"].get(name)) for e in entries])
+            for number, (run, entries) in enumerate(zip(runs, trained))
+            if any(name in entry["losses"] for entry in entries)
+        ]
+        for name in names
+    }
 
 
 def _evaluations(runs):
@@ -134,7 +140,7 @@ def _axis(values, start, end, count, whole=False):
     if math.isclose(low, high, rel_tol=1e-9):
         margin = 1 if whole else abs(low) * 0.1 or 1
         low, high = low - margin, high + margin
-    # An axis of values ends at numbers that are told, so that the largest can be read from it.
+    # An axis of values ends at labels, so that the largest value can be read.
     labels = ticks(low, high, count, whole, around=not whole)
     if not whole:
         low, high = labels[0], labels[-1]
@@ -152,7 +158,7 @@ def _short(number):
 
 
 def _pieces(points):
-    """Return the runs of points between missing values."""
+    """Return the points as lists, split where values are missing."""
     pieces = [[]]
     for x, y in points:
         if y is None:

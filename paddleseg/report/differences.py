@@ -13,22 +13,22 @@ _TEACHERS_MODEL = re.compile(r"teacher( \d+)?\.model\b")
 
 
 def differences(runs):
-    """Return [(key, [text of each run]), ...] of what is not the same in all of them, in the configs' order.
+    """Return [(key, [text of each run]), ...] of what differs between runs, in the order of the configs.
 
     Args:
         runs: list of `Run`.
     """
-    said = [texts_by_key(_of(run)) for run in runs]
-    keys = list(dict.fromkeys(key for one in said for key in one))
-    rows = [(key, [one.get(key, ABSENT) for one in said]) for key in keys]
-    return [(key, texts) for key, texts in rows if _differ(key, texts)]
+    texts = [texts_by_key(_settings(run)) for run in runs]
+    keys = dict.fromkeys(key for of_run in texts for key in of_run)
+    rows = [(key, [of_run.get(key, ABSENT) for of_run in texts]) for key in keys]
+    return [(key, row) for key, row in rows if _differ(key, row)]
 
 
 def texts_by_key(value, prefix=""):
     """Return nested dicts and lists as {dotted key: text}.
 
-    An item of a list that has a `type` goes by it, so that one that is put in shifts no other, and a second
-    of the type by "type#2"; under the list's own key stand the types in their order.
+    An item of a list that has a `type` has it as its key, a second one of this type "type#2". So an added
+    item changes no other key. The list's own key holds the types in their order.
     """
     if isinstance(value, dict):
         parts = [texts_by_key(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
@@ -45,29 +45,27 @@ def texts_by_key(value, prefix=""):
 
 
 def _differ(key, texts):
-    # That there is a teacher is told by its weights; its model is of interest where there are two.
-    said = [text for text in texts if text != ABSENT] if _TEACHERS_MODEL.match(key) else texts
-    return len(set(said)) > 1
+    # The row of the weights shows which runs have a teacher. Its model matters only if two teachers differ.
+    if _TEACHERS_MODEL.match(key):
+        texts = [text for text in texts if text != ABSENT]
+    return len(set(texts)) > 1
 
 
-def _of(run):
-    about = run.about
-    teachers = about.get("teachers") or []
-    of_teachers = {
-        "teacher" if len(teachers) == 1 else f"teacher {k}": {
+def _settings(run):
+    """Return what decides the outcome of a run, as nested dicts."""
+    record = run.record
+    idle = () if run.distilled else DISTILLATION_SECTIONS
+    settings = {key: value for key, value in run.config.items() if key not in idle}
+    for number, teacher in enumerate(run.teachers):
+        settings["teacher" if len(run.teachers) == 1 else f"teacher {number}"] = {
             "weights": teacher_file(teacher),
             "model": (teacher.get("config") or {}).get("model"),
         }
-        for k, teacher in enumerate(teachers)
-    }
-    distill_file = {}
-    if about.get("distill_config") is not None:
-        distill_file["--distill_config"] = about["distill_config"]
-        distill_file["--distill_config (SHA-256)"] = str(about.get("distill_config_sha256"))[:12]
-    also = {key: about[key] for key in ("device", "paddle") if key in about}
-    idle = () if run.distilled else DISTILLATION_SECTIONS
-    config = {key: value for key, value in about["config"].items() if key not in idle}
-    return {**config, **of_teachers, **distill_file, "--seed": about.get("seed"), **also}
+    if record.get("distill_config") is not None:
+        settings["distill_config"] = record["distill_config"]
+        settings["distill_config (SHA-256)"] = str(record.get("distill_config_sha256"))[:12]
+    settings["seed"] = run.seed
+    return {**settings, **{key: record[key] for key in ("device", "paddle") if key in record}}
 
 
 def _numbered(names):
@@ -84,7 +82,7 @@ def _joined(parts):
 
 
 def _text(value):
-    """Return a value as a config would say it, on one line."""
+    """Return a value as a config would have it, on one line."""
     if value is None:
         return "null"
     if isinstance(value, (dict, list, tuple)):

@@ -1,4 +1,4 @@
-"""The validation images where a distilled student does better than a plain one, and where it does worse."""
+"""The validation images on which a distilled student gained or lost most, compared with a plain one."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ class Example:
 
     Attributes:
         index: of the sample.
-        plain, distilled: `image_miou` of each.
+        plain, distilled: the `image_miou` of each student.
     """
 
     index: int
@@ -27,23 +27,23 @@ class Example:
 
     @property
     def gain(self):
-        """What distillation has gained."""
+        """What distillation gained on the image."""
         return self.distilled - self.plain
 
 
 def image_miou(mask, truth, num_classes, ignore_index=255):
-    """Return the mean IoU over those classes that an image's truth holds; None if all of it is ignored.
+    """Return the mean IoU over the classes in an image's truth; None if all of the truth is ignored.
 
     Args:
         mask: the predicted classes, an array of whole numbers.
-        truth: the true ones, of the same shape.
+        truth: the true classes, of the same shape.
         num_classes: number of classes.
         ignore_index: the truth of pixels that are not counted.
     """
     pred, label = (paddle.to_tensor(np.asarray(a, np.int64)) for a in (mask, truth))
     matrix = confusion_matrix(pred, label, num_classes, ignore_index).numpy()
-    there = matrix.sum(axis=1) > 0
-    return float(scores(matrix).class_iou[there].mean()) if there.any() else None
+    present = matrix.sum(axis=1) > 0
+    return float(scores(matrix).class_iou[present].mean()) if present.any() else None
 
 
 def compare(plain, distilled, dataset, num_classes, indices, config):
@@ -54,32 +54,32 @@ def compare(plain, distilled, dataset, num_classes, indices, config):
         dataset: in evaluation mode.
         num_classes: number of classes.
         indices: of the images.
-        config: an `EvalConfig`, how they are inferred.
+        config: an `EvalConfig`, how the images are inferred.
     """
     samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
     ignore_index = ignored_label(dataset)
     examples = []
     for index in bar(indices, label="comparing"):
         sample = samples[0, index]
-        found = [
+        mious = [
             image_miou(mask_of(model, sample, config), sample["label"], num_classes, ignore_index)
             for model in (plain, distilled)
         ]
-        if None not in found:
-            examples.append(Example(int(index), *found))
+        if None not in mious:
+            examples.append(Example(int(index), *mious))
     return examples
 
 
 def mask_of(model, sample, config):
-    """Return the classes that a model gives the pixels of a sample of `SeededSamples`."""
+    """Return the classes that a model predicts for the pixels of a sample of `SeededSamples`."""
     return predict(model, sample["img"], sample["label"].shape, config, sample.get("trans_info", ()))
 
 
 def extremes(examples, count):
     """Return the examples that gained most and those that lost most, together at most `count`.
 
-    Each list begins with the largest change. Half of `count` is for each, the odd one for those that gained,
-    and what one list leaves goes to the other.
+    Each list begins with the largest change. Half of `count` is for each list, an odd one more for the gains;
+    what one list does not need goes to the other.
     """
     gained = sorted((e for e in examples if e.gain > 0), key=lambda e: (-e.gain, e.index))
     lost = sorted((e for e in examples if e.gain < 0), key=lambda e: (e.gain, e.index))

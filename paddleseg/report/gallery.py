@@ -1,28 +1,33 @@
 """The pictures of the page: where distillation helped most, and where it hurt most."""
 
+import base64
 import dataclasses
 import itertools
 import os
 from typing import List, Optional, Tuple
 
+import cv2
+import numpy as np
+
 from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.cvlibs.facts import normalizations
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.distill.teachers.onnx_teacher import ONNXTeacher
 from paddleseg.errors import UserError, counted, one_line
 from paddleseg.monitoring.validation_pictures import photograph, spread_indices
 from paddleseg.report.examples import compare, extremes, mask_of
-from paddleseg.report.pictures import data_uri, masked
 from paddleseg.report.rebuild import builder_of, model_of
 from paddleseg.report.runs import teacher_file
 from paddleseg.utils.logger import logger
-from paddleseg.utils.pictures import class_colors
+from paddleseg.utils.pictures import class_colors, overlay
+
+LONGEST = 360  # pixels of a side of a picture
+IGNORED = 255
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """An image of the page.
+    """An image on the page.
 
     Attributes:
         title: the name of its file.
@@ -37,13 +42,13 @@ class Shown:
 
 @dataclasses.dataclass(frozen=True)
 class Gallery:
-    """The images of the page, or why there are none.
+    """The images on the page, or why there are none.
 
     Attributes:
-        helped, hurt: lists of `Shown`, those with the largest change first.
+        helped, hurt: lists of `Shown`, the largest change first.
         colors: of the classes, list of (name, CSS colour).
         notes: sentences.
-        missing: why there are none, a sentence; None where there are some.
+        missing: why there are no images, a sentence; None where there are some.
     """
 
     helped: List[Shown] = dataclasses.field(default_factory=list)
@@ -53,17 +58,17 @@ class Gallery:
     missing: Optional[str] = None
 
 
-def gallery(found, images, compared):
-    """Return the `Gallery` of the first distilled student and its plain one.
+def gallery(comparisons, images, compared):
+    """Return the `Gallery` of the first distilled student and the plain student it is compared with.
 
     Args:
-        found: the `comparisons` of the runs.
-        images: how many to show at most.
-        compared: how many to run the two students on at most.
+        comparisons: the `comparisons` of the runs.
+        images: how many images to show at most.
+        compared: how many images to run the two students on at most.
     """
     if images == 0:
-        return Gallery(missing="None were asked for (--images 0).")
-    pair = _pair(found)
+        return Gallery(missing="The option images is 0.")
+    pair = _pair(comparisons)
     if pair is None:
         return Gallery(missing="It takes a distilled run and a plain run of the same model, both evaluated.")
     try:
@@ -72,130 +77,150 @@ def gallery(found, images, compared):
         return Gallery(missing=f"The models could not be run: {one_line(error)}")
 
 
-def _pair(found):
-    """Return a comparison, a distilled and a plain run of it that have weights, of equal seed if possible."""
-    for comparison in found:
-        shown = [
-            [run for run in group if run.weights and run.best and run.best["class_iou"]]
-            for group in (comparison.distilled, comparison.plain)
-        ]
-        pairs = sorted(itertools.product(*shown), key=lambda pair: _seed(pair[0]) != _seed(pair[1]))
-        if pairs:
-            return (comparison, *pairs[0])
-    return None
+def masked(picture, mask, num_classes, ignore_index=255):
+    """Return a picture of at most `LONGEST` pixels a side, its classes tinted in their `class_colors`.
+
+    Ignored pixels are not tinted.
+
+    Args:
+        picture: uint8 H x W x 3, BGR.
+        mask: classes, H x W; None tints nothing.
+        num_classes: number of classes.
+        ignore_index: the value of ignored pixels in `mask`.
+    """
+    scale = min(LONGEST / max(picture.shape[:2]), 1)
+    size = [max(round(side * scale), 1) for side in picture.shape[1::-1]]
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    if mask is None:
+        return picture
+    mask = cv2.resize(np.asarray(mask, np.int32), size, interpolation=cv2.INTER_NEAREST)
+    mask[mask == ignore_index] = IGNORED
+    return overlay(picture, mask, class_colors(num_classes), ignore_index=IGNORED)
 
 
-def _seed(run):
-    return run.about.get("seed")
+def teacher_model(comparison, distilled):
+    """Return the model of a distilled run's first teacher.
 
-
-def _gallery(comparison, distilled, plain, images, compared):
-    for section in ("val_dataset", "test_config"):
-        if distilled.config.get(section) != plain.config.get(section):
-            return Gallery(missing=f"{distilled.name} and {plain.name} differ in their {section}.")
-    beside = distilled.about.get("config_path")
-    sections = ("val_dataset", "test_config") if distilled.config.get("test_config") else ("val_dataset",)
-    builder = builder_of(distilled.config, sections, distilled.run_file, beside)
-    dataset, config = builder.val_dataset, builder.eval_config
-    models = {run.name: _model(run) for run in (plain, distilled)}
-    num_classes = len(distilled.best["class_iou"])
-    indices = spread_indices(len(dataset), compared)
-    logger.info(f"running {plain.name} and {distilled.name} on {counted(len(indices), 'validation image')}")
-    examples = compare(*models.values(), dataset, num_classes, indices, config)
-    helped, hurt = extremes(examples, images)
-    if not (helped or hurt):
-        return Gallery(missing=_why_none(plain, distilled, examples))
-    show = _Picturing(dataset, config, num_classes, (plain.name, distilled.name))
-    notes = _explained(plain, distilled, examples, len(dataset))
-    try:
-        with_teacher = {"teacher": _teacher(comparison, distilled), **models}
-        shown = [[show(example, with_teacher) for example in group] for group in (helped, hurt)]
-    except UserError as error:
-        # The students have seen these images already: it is the teacher that is not here or cannot take them.
-        notes.append(f"The teacher is not shown: {one_line(error).rstrip('.')}.")
-        shown = [[show(example, models) for example in group] for group in (helped, hurt)]
-    return Gallery(*shown, _colors(num_classes, class_names(dataset)), notes)
-
-
-def _model(run):
-    return model_of(run.config, run.weights, run.run_file, run.about.get("config_path"))
-
-
-def _teacher(comparison, distilled):
-    """Return the first teacher's model; a `UserError` says why there is none."""
+    Raises:
+        UserError: its weights or its file are not here, or it cannot be built.
+    """
     for run in comparison.teachers:
         if run.weights:
             return _model(run)
-    teacher = next(iter(distilled.about.get("teachers") or []), {})
+    teacher = next(iter(distilled.teachers), {})
     path = teacher_file(teacher)
     if not path:
         raise UserError(f"{distilled.run_file} names no file of its weights")
     if not os.path.exists(path):
         raise UserError(f"its file, {path}, is not on this machine")
     where = f"{distilled.run_file}: teachers.0.config"
-    model = model_of(
-        teacher.get("config") or {}, teacher.get("weights"), where, distilled.about.get("config_path")
-    )
-    if isinstance(model, ONNXTeacher):
+    model = model_of(teacher.get("config") or {}, teacher.get("weights"), where, distilled.config_path)
+    if hasattr(model, "normalized_by"):  # a file that expects its own normalisation of images
         (_, mean, std), *_ = normalizations(distilled.config, ["val_dataset"])
         if mean is None:
-            raise UserError(f"{path} must know how images are normalised, and no config says it")
+            raise UserError(f"{path} must know how images are normalised, and the config does not state it")
         model.normalized_by(mean, std)
     return model
 
 
-class _Picturing:
-    """Turns an `Example` into what is shown of it."""
+def _pair(comparisons):
+    """Return (comparison, distilled run, plain run), both with weights and of equal seed if possible."""
+    for comparison in comparisons:
+        usable = [
+            [run for run in group if run.weights and run.best and run.best["class_iou"]]
+            for group in (comparison.distilled, comparison.plain)
+        ]
+        pairs = sorted(itertools.product(*usable), key=lambda pair: pair[0].seed != pair[1].seed)
+        if pairs:
+            return (comparison, *pairs[0])
+    return None
 
-    def __init__(self, dataset, config, num_classes, scored):
+
+def _gallery(comparison, distilled, plain, images, compared):
+    for section in ("val_dataset", "test_config"):
+        if distilled.config.get(section) != plain.config.get(section):
+            return Gallery(missing=f"{distilled.name} and {plain.name} differ in their {section}.")
+    sections = ("val_dataset", "test_config") if distilled.config.get("test_config") else ("val_dataset",)
+    builder = builder_of(distilled.config, sections, distilled.run_file, distilled.config_path)
+    dataset, config = builder.val_dataset, builder.eval_config
+    models = {run.name: _model(run) for run in (plain, distilled)}
+    num_classes = len(distilled.best["class_iou"])
+    indices = spread_indices(len(dataset), compared)
+    logger.info(f"running {plain.name} and {distilled.name} on {counted(len(indices), 'validation image')}")
+    examples = compare(*models.values(), dataset, num_classes, indices, config)
+    groups = extremes(examples, images)
+    if not any(groups):
+        return Gallery(missing=_why_none(plain, distilled, examples))
+    show = _Picturing(dataset, config, num_classes, (plain.name, distilled.name))
+    notes = [_summary(plain, distilled, examples, len(dataset))]
+    try:
+        with_teacher = {"teacher": teacher_model(comparison, distilled), **models}
+        shown = [[show(example, with_teacher) for example in group] for group in groups]
+    except UserError as error:
+        # The students have already run on these images, so it is the teacher that cannot.
+        notes.append(f"The teacher is not shown: {one_line(error).rstrip('.')}.")
+        shown = [[show(example, models) for example in group] for group in groups]
+    return Gallery(*shown, _colors(num_classes, class_names(dataset)), notes)
+
+
+def _model(run):
+    return model_of(run.config, run.weights, run.run_file, run.config_path)
+
+
+class _Picturing:
+    """Turns an `Example` into a `Shown`."""
+
+    def __init__(self, dataset, config, num_classes, students):
         self._dataset = dataset
         self._samples = SeededSamples(dataset, seed=0, keep=("trans_info",))
         self._config = config
         self._num_classes = num_classes
-        self._scored = scored
+        self._students = students
 
     def __call__(self, example, models):
         sample = self._samples[0, example.index]
         picture = photograph(self._dataset, example.index, sample)
-        ignore_index = ignored_label(self._dataset)
         masks = {"photograph": None, "truth": sample["label"]}
         masks.update({name: mask_of(model, sample, self._config) for name, model in models.items()})
-        scores = dict(zip(self._scored, (example.plain, example.distilled)))
+        scores = dict(zip(self._students, (example.plain, example.distilled)))
         pictures = [
-            (
-                f"{name} {scores[name]:.4f}" if name in scores else name,
-                data_uri(masked(picture, mask, self._num_classes, ignore_index)),
-            )
+            (f"{name} {scores[name]:.4f}" if name in scores else name, self._data_uri(picture, mask))
             for name, mask in masks.items()
         ]
         files = getattr(self._dataset, "file_list", None)
         title = os.path.basename(str(files[example.index][0])) if files else f"image {example.index}"
         return Shown(title, f"{example.gain:+.4f}", pictures)
 
+    def _data_uri(self, picture, mask):
+        """Return a masked picture as a JPEG in a data URI."""
+        shown = masked(picture, mask, self._num_classes, ignored_label(self._dataset))
+        _, encoded = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, 88])
+        return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+
 
 def _colors(num_classes, names):
     if num_classes <= 2:
         return []
     colors = class_colors(num_classes)[:num_classes]
-    # Black leaves a photograph as it is.
+    # Black does not tint a photograph.
     css = ["rgb({}, {}, {})".format(*color) if color.any() else "transparent" for color in colors]
     return list(zip(labelled(names, num_classes), css))
 
 
 def _why_none(plain, distilled, examples):
     if not examples:
-        return "None of the validation images that were compared has a pixel that counts."
+        return "None of the compared validation images has a pixel that counts."
     return (
-        f"No image is shown, since {distilled.name} and {plain.name} have the same mean IoU on each "
-        f"validation image that was compared, {len(examples)} in all."
+        f"No image is shown, since {distilled.name} and {plain.name} have the same mean IoU on each compared "
+        f"validation image, {len(examples)} in all."
     )
 
 
-def _explained(plain, distilled, examples, count):
+def _summary(plain, distilled, examples, count):
     better = sum(example.gain > 0 for example in examples)
     worse = sum(example.gain < 0 for example in examples)
     images = counted(count, "validation image")
-    return [
-        f"{distilled.name} beside {plain.name} on {len(examples)} of {images}: better on {better}, worse on "
-        f"{worse}. The figures are an image's mean IoU over the classes that its truth holds."
-    ]
+    return (
+        f"{distilled.name} compared with {plain.name} on {len(examples)} of {images}: better on {better}, "
+        f"worse on {worse}. The figures are the mean IoU over the classes in an image's truth."
+    )

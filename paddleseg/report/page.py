@@ -1,4 +1,4 @@
-"""Runs to one page that needs nothing beside it."""
+"""The page: what runs have in common and what differs, in one file."""
 
 import datetime
 import os
@@ -17,54 +17,50 @@ from paddleseg.utils.logger import logger
 
 
 def write_report(folders, options):
-    """Read the runs, measure, and write the page.
+    """Read the runs, measure their models, and write the page.
 
     Args:
+        folders: the `save_dir` of each training.
         options: `ReportOptions`.
 
     Raises:
-        UserError: a folder is no run, or the page cannot be written.
+        UserError: a folder holds no run, or the page cannot be written.
     """
     runs = read_runs(folders)
     _check_output(options.output)
     parallel.set_device(options.device)
-    text = render(report(runs, options))
+    text = render(contents(runs, options))
     try:
         with open(options.output, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise UserError(f"-o {options.output}: it cannot be written: {error.strerror}") from None
+        raise UserError(f"output {options.output}: it cannot be written: {error.strerror}") from None
     logger.info(f"report: {options.output}")
 
 
-def report(runs, options):
+def contents(runs, options):
     """Return what `page.html` shows of runs, a dict.
 
     Args:
         runs: list of `Run`.
         options: `ReportOptions`.
     """
-    found = comparisons(runs)
+    compared = comparisons(runs)
     measured, notes = costs(runs, options.repeats, options.device)
-    drawn = curves.charts(runs)
     return {
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "paddle": paddle.__version__,
         "device": paddle.get_device(),
         "runs": runs,
-        "whats": tables.whats(runs, found),
-        "gains": tables.gains(found),
+        "kinds": tables.kinds(runs, compared),
+        "gains": tables.gains(compared),
         "overview": tables.overview(runs, measured),
         "cost_notes": notes,
         "classes": tables.class_scores(runs),
-        "charts": drawn,
-        "covered": any(line.covered for chart in drawn for line in chart.lines),
-        "no_charts": None
-        if drawn
-        else "None of these runs has a history.jsonl that tells of a loss or an mIoU.",
+        "charts": curves.charts(runs),
         "plane": curves,
         "differences": _differences(runs),
-        "gallery": gallery(found, options.images, options.compared),
+        "gallery": gallery(compared, options.images, options.compared),
     }
 
 
@@ -72,9 +68,9 @@ def render(content):
     """Return the page, a text.
 
     Args:
-        content: what `report` returns.
+        content: what `contents` returns.
     """
-    # Autoescaping is what a template is for here: names, paths and configs are the user's.
+    # Names, paths and configs are the user's and may hold any character, so they are escaped.
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__))),
         autoescape=True,
@@ -95,15 +91,14 @@ def _differences(runs):
 
 
 def _check_output(path):
-    """Refuse a page that could not be written before anything is measured for it."""
+    """Refuse a page that cannot be written, before its models are measured."""
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path):
-        raise UserError(
-            f"-o {path}: that is a folder; name a file, such as {os.path.join(path, 'report.html')}"
-        )
+        example = os.path.join(path, "report.html")
+        raise UserError(f"output {path}: that is a folder; name a file, such as {example}")
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise UserError(f"-o {path}: its folder cannot be made: {error.strerror}") from None
+        raise UserError(f"output {path}: its folder cannot be made: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
-        raise UserError(f"-o {path}: its folder cannot be written to")
+        raise UserError(f"output {path}: its folder cannot be written to")

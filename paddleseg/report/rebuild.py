@@ -1,4 +1,4 @@
-"""A run's config, as its run.yml keeps it, to objects again."""
+"""Models and data sets, rebuilt from the config that a run's run.yml holds."""
 
 import os
 import re
@@ -14,17 +14,17 @@ from paddleseg.weights.load import load_weights
 
 
 def builder_of(config, sections, where, beside=None, as_teacher=False):
-    """Return the `SegBuilder` of some sections of a merged config, whose model begins with random weights.
+    """Return the `SegBuilder` of some sections of a merged config, whose model has random weights.
 
     Args:
         config: the dict.
-        sections: names of the sections; all are needed.
+        sections: names of the sections; all are required.
         where: what messages call the config.
-        beside: the path of the config that was read, for `imports` beside it.
+        beside: the path of the config file of the run, in whose folder modules of `imports` may lie.
         as_teacher: whether the model may be one that only teaches.
 
     Raises:
-        UserError: a component or a module is not there, or a section is missing.
+        UserError: a component or a module does not exist, or a section is missing.
     """
     if beside is not None and os.path.dirname(beside) not in sys.path:
         sys.path.append(os.path.dirname(beside))
@@ -35,7 +35,7 @@ def builder_of(config, sections, where, beside=None, as_teacher=False):
         try:
             cfg = Config(path, sections=sections, required=sections, as_teacher=as_teacher)
         except UserError as error:
-            # The lines of a file that is gone would lead astray.
+            # The user has no such file, so the message names `where` instead of the file and its lines.
             raise UserError(re.sub(re.escape(path) + r"(:\d+)?", lambda _: where, str(error))) from None
     cfg.call(where)
     return SegBuilder(cfg)
@@ -46,7 +46,7 @@ def model_of(config, weights, where, beside=None):
 
     Args:
         weights: what `load_weights` takes; None for a teacher that is a file of its own.
-        config, where, beside: as `builder_of` takes them.
+        config, where, beside: as in `builder_of`.
     """
     model = builder_of(config, ("model",), where, beside, as_teacher=weights is None).model
     if weights is not None:

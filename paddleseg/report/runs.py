@@ -1,4 +1,4 @@
-"""The folders of trainings, read, and what the trainings are to each other."""
+"""Trainings read from their folders, and which of them are compared with which."""
 
 import collections
 import dataclasses
@@ -12,7 +12,7 @@ import yaml
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.class_names import class_names, said_names
 from paddleseg.cvlibs.facts import component_of
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, one_line
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.monitoring.run_file import RUN_FILE
 
@@ -27,46 +27,61 @@ class Run:
 
     Attributes:
         folder: its `save_dir`.
-        name: what the page calls it.
-        about: the dict of its `run.yml`.
+        name: its name on the page.
+        record: the dict of its `run.yml`.
         history: list of the dicts of its `history.jsonl`.
         best: {'miou': float, 'class_iou': list, 'iteration': int} of the best evaluation, None without one.
     """
 
     folder: str
     name: str
-    about: dict
+    record: dict
     history: list
-    best: Optional[dict]
+    best: Optional[dict] = None
 
     @property
     def config(self):
         """The merged config, a dict."""
-        return self.about["config"]
+        return self.record["config"]
+
+    @property
+    def config_path(self):
+        """The path of the config file, None where `run.yml` has none."""
+        return self.record.get("config_path")
+
+    @property
+    def seed(self):
+        """The seed, None where `run.yml` has none."""
+        return self.record.get("seed")
+
+    @property
+    def teachers(self):
+        """The teachers, a list of {'config': dict, 'weights': path or None}."""
+        return self.record.get("teachers") or []
 
     @property
     def class_names(self):
-        """The names of the classes that it was evaluated on, () where they have none."""
+        """The names of the classes of the validation images, () where they have none."""
         section = self.config.get("val_dataset")
         return said_names(section) or class_names(component_of(section, manager.DATASETS))
 
     @property
     def distilled(self):
-        """Whether a teacher took part."""
-        return self.about["role"] == "distill"
+        """Whether it had a teacher."""
+        return self.record["role"] == "distill"
 
     @property
     def command(self):
-        """The command that trained it, as it would be typed."""
-        words = [str(word) for word in self.about.get("command") or []]
+        """The command that trained it, as a user would type it."""
+        words = [str(word) for word in self.record.get("command") or []]
         return shlex.join(["python", *words] if words else [])
 
     @property
     def origin(self):
-        """Where it lies and where it comes from, a sentence."""
-        told = [("started", ""), ("device", "on "), ("paddle", "with Paddle ")]
+        """Its folder, start, device and version of Paddle, as a text."""
+        words = {"started": "", "device": "on ", "paddle": "with Paddle "}
         return ", ".join(
-            [self.folder, *(f"{word}{self.about[key]}" for key, word in told if key in self.about)]
+            [self.folder, *(f"{word}{self.record[key]}" for key, word in words.items() if key in self.record)]
         )
 
     @property
@@ -81,18 +96,18 @@ class Run:
         return os.path.join(self.folder, RUN_FILE)
 
     def evaluations(self, ema=False):
-        """Return the evaluations of the history, of the weights or of their moving average."""
+        """Return the evaluations in the history: of the weights or, with `ema`, of their moving average."""
         return [entry for entry in self.history if entry["kind"] == "eval" and bool(entry.get("ema")) == ema]
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Distillations that differ in their seeds alone, and those of the other runs that they are measured by.
+    """Distilled runs that differ only in their seeds, and the runs to compare them with.
 
     Attributes:
         distilled: list of runs.
         plain: runs that trained the same model without a teacher.
-        teachers: runs whose weights taught them.
+        teachers: runs that trained the teachers.
     """
 
     distilled: List[Run]
@@ -101,18 +116,18 @@ class Comparison:
 
 
 def read_runs(folders):
-    """Return the `Run` of each folder, with names that tell them apart.
+    """Return the `Run` of each folder, each with a name of its own.
 
     Raises:
-        UserError: a folder is no run, is given twice, or has a file that is not as a training writes it.
+        UserError: a folder holds no run, is given twice, or has a file that no training writes.
     """
     paths = [os.path.realpath(folder) for folder in folders]
     for folder, path in zip(folders, paths):
         if paths.count(path) > 1:
             raise UserError(f"{folder}: this run is given {paths.count(path)} times")
-    # A link is called by its own name: that is what was given.
-    given = [os.path.abspath(folder) for folder in folders]
-    return [_read_run(folder, name) for folder, name in zip(folders, _names(given))]
+    # A run that is given by a link has the name of the link, so links are not resolved here.
+    names = _names([os.path.abspath(folder) for folder in folders])
+    return [_read_run(folder, name) for folder, name in zip(folders, names)]
 
 
 def comparisons(runs):
@@ -127,51 +142,50 @@ def comparisons(runs):
     ]
 
 
-def part_of(run, found):
-    """Return what a run is to the others: "distilled", "teacher", "plain", or "trained" if nothing of these.
+def kind_of(run, compared):
+    """Return what a run is to the others: "distilled", "teacher", "plain", or "trained" if none of these.
 
     Args:
         run: a `Run`.
-        found: the `comparisons` of all of them.
+        compared: the `comparisons` of all runs.
     """
     if run.distilled:
         return "distilled"
-    if any(run in comparison.teachers for comparison in found):
+    if any(run in comparison.teachers for comparison in compared):
         return "teacher"
-    return "plain" if any(run in comparison.plain for comparison in found) else "trained"
+    return "plain" if any(run in comparison.plain for comparison in compared) else "trained"
 
 
 def identity(run):
-    """Return a text that is equal for runs that differ in their seeds alone."""
-    about = run.about
-    said = [about["role"], about["config"], about.get("teachers"), about.get("distill_config_sha256")]
-    return json.dumps(said, sort_keys=True, default=str)
+    """Return a text that is equal for runs that differ only in their seeds."""
+    keys = ("role", "config", "teachers", "distill_config_sha256")
+    return json.dumps([run.record.get(key) for key in keys], sort_keys=True, default=str)
 
 
 def without_pretrained(value):
-    """Return a config, or a part of it, with None for all `pretrained`."""
+    """Return a config, or a part of it, with None for each `pretrained`."""
     if isinstance(value, dict):
         return {k: None if k == "pretrained" else without_pretrained(v) for k, v in value.items()}
     return [without_pretrained(item) for item in value] if isinstance(value, list) else value
 
 
 def same_model(one, other):
-    """Tell whether two configs are of the same model, whatever the weights that it begins with."""
+    """Tell whether two configs have the same model, whatever weights it begins with."""
     one, other = (without_pretrained({"pretrained": None, **c.get("model", {})}) for c in (one, other))
     return one == other
 
 
 def teacher_file(teacher):
-    """Return the path of a teacher's weights or, of an `ONNXTeacher`, of its file; None where none is named.
+    """Return the path of a teacher's weights, or of its file where the model is one; None without both.
 
     Args:
-        teacher: an item of `teachers` of a `run.yml`.
+        teacher: an item of `Run.teachers`.
     """
     return teacher.get("weights") or ((teacher.get("config") or {}).get("model") or {}).get("path")
 
 
 def _names(paths):
-    """Return for each path its last part or, where two are equal, all from where the paths part."""
+    """Return the last part of each path or, if two are equal, each path below the last shared folder."""
     names = [os.path.basename(path) for path in paths]
     if len(set(names)) == len(names):
         return names
@@ -180,33 +194,33 @@ def _names(paths):
 
 
 def _read_run(folder, name):
-    about = _read_run_file(folder)
-    history = read_history(os.path.join(folder, HISTORY_FILE))
-    run = Run(folder, name, about, history, None)
+    run = Run(folder, name, _read_record(folder), read_history(os.path.join(folder, HISTORY_FILE)))
     run.best = _best_state(folder) or _best_evaluation(run)
     return run
 
 
-def _read_run_file(folder):
+def _read_record(folder):
+    """Return the dict of a `run.yml`, in the form that a training writes."""
     path = os.path.join(folder, RUN_FILE)
     if not os.path.isfile(path):
-        raise UserError(f"{folder} is no run: no {RUN_FILE} there; name the --save_dir of a training")
+        raise UserError(f"{folder} holds no run: it has no {RUN_FILE}; name the save_dir of a training")
     try:
         with open(path, encoding="utf-8") as file:
-            about = yaml.safe_load(file)
+            record = yaml.safe_load(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-    whole = isinstance(about, dict) and isinstance(about.get("config"), dict) and about.get("role") in ROLES
-    if not whole:
+        raise UserError(f"{path} cannot be read: {one_line(error)}") from None
+    if not (
+        isinstance(record, dict) and isinstance(record.get("config"), dict) and record.get("role") in ROLES
+    ):
         raise UserError(f"{path} is not of a training: it must have a config and a role, train or distill")
-    teachers = about.get("teachers") or []
+    teachers = record.get("teachers") or []
     if not isinstance(teachers, list) or not all(map(_is_teacher, teachers)):
         raise UserError(f"{path}: teachers must be a list of `config: {{model: ...}}` and `weights`, a path")
-    return about
+    return record
 
 
 def _is_teacher(teacher):
-    """Tell whether an item of `teachers` is such as a training writes."""
+    """Tell whether an item of `teachers` has the form that a training writes."""
     if not isinstance(teacher, dict) or not isinstance(teacher.get("config", {}), dict):
         return False
     model = (teacher.get("config") or {}).get("model", {})
@@ -214,7 +228,7 @@ def _is_teacher(teacher):
 
 
 def _best_state(folder):
-    """Return what the best weights say of themselves; None if they do not."""
+    """Return the scores that lie beside the best weights, None without them."""
     try:
         with open(os.path.join(folder, BEST_STATE), encoding="utf-8") as file:
             state = json.load(file)
@@ -236,17 +250,17 @@ def _best_evaluation(run):
 
 
 def _is_plain_of(run, distilled):
-    taught = _teachers_by_weights(distilled, [run])
-    return not run.distilled and not taught and same_model(run.config, distilled.config)
+    return (
+        not run.distilled
+        and not _trained_weights(distilled, [run])
+        and same_model(run.config, distilled.config)
+    )
 
 
 def _teachers_of(distilled, runs):
-    """Return the runs that taught: those whose weights are named, else those of the same model."""
-    found = _teachers_by_weights(distilled, runs)
-    if found:
-        return found
-    models = [teacher.get("config") or {} for teacher in distilled.about.get("teachers") or []]
-    return [
+    """Return the runs that trained the teachers' weights or, if there is none, the teachers' models."""
+    models = [teacher.get("config") or {} for teacher in distilled.teachers]
+    return _trained_weights(distilled, runs) or [
         run
         for run in runs
         if not run.distilled
@@ -255,9 +269,10 @@ def _teachers_of(distilled, runs):
     ]
 
 
-def _teachers_by_weights(distilled, runs):
-    taught_by = [t["weights"] for t in distilled.about.get("teachers") or [] if t.get("weights")]
-    return [run for run in runs if any(_lies_in(weights, run.folder) for weights in taught_by)]
+def _trained_weights(distilled, runs):
+    """Return the runs whose folder holds the weights of a teacher."""
+    weights = [teacher["weights"] for teacher in distilled.teachers if teacher.get("weights")]
+    return [run for run in runs if any(_lies_in(path, run.folder) for path in weights)]
 
 
 def _lies_in(path, folder):

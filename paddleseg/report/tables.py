@@ -1,4 +1,4 @@
-"""The tables of the page, as texts."""
+"""The tables of the page, and how much of the gap to the teacher a distilled student closes."""
 
 import collections
 import dataclasses
@@ -6,11 +6,10 @@ from typing import List, Optional
 
 import numpy as np
 
-from paddleseg.report.gap import share_of_gap, spread, why_no_share
-from paddleseg.report.runs import part_of
+from paddleseg.report.runs import kind_of
 
 UNKNOWN = "–"
-PARTS = {
+KINDS = {
     "teacher": "teacher",
     "plain": "plain student",
     "distilled": "distilled student",
@@ -25,8 +24,8 @@ class Table:
     Attributes:
         head: names of the columns.
         rows: lists of as many texts.
-        notes: sentences below it.
-        missing: why there is none, a sentence; None where there is one.
+        notes: sentences below the table.
+        missing: why there is no table, a sentence; None where there is one.
     """
 
     head: List[str] = dataclasses.field(default_factory=list)
@@ -35,14 +34,14 @@ class Table:
     missing: Optional[str] = None
 
 
-def whats(runs, found):
-    """Return {first cell of a row: what it is, in words} of `overview` and `gains`."""
-    said = {run.name: PARTS[part_of(run, found)] for run in runs}
-    for comparison in found:
+def kinds(runs, compared):
+    """Return {first cell of a row of `overview` and `gains`: the kind of its runs, in words}."""
+    words = {run.name: KINDS[kind_of(run, compared)] for run in runs}
+    for comparison in compared:
         for group in (comparison.teachers, comparison.plain, comparison.distilled):
             if group:
-                said[names(group)] = said[group[0].name]
-    return said
+                words[names(group)] = words[group[0].name]
+    return words
 
 
 def overview(runs, costs):
@@ -52,29 +51,14 @@ def overview(runs, costs):
         runs: list of `Run`.
         costs: for each run what `costs.costs` returns.
     """
-    head = [
-        "run",
-        "seed",
-        "mIoU",
-        "at iteration",
-        "parameters",
-        "GFLOPs",
-        "latency",
-        "memory",
-        "input",
-    ]
+    head = ["run", "seed", "mIoU", "at iteration"]
+    head += ["parameters", "GFLOPs", "latency", "memory", "input"]
     rows = []
     for run, cost in zip(runs, costs):
-        best = run.best
-        rows.append(
-            [
-                run.name,
-                str(run.about.get("seed", UNKNOWN)),
-                UNKNOWN if best is None else f"{best['miou']:.4f}",
-                UNKNOWN if best is None else str(best["iteration"]),
-                *_cost_texts(cost),
-            ]
+        scores = (
+            [UNKNOWN] * 2 if run.best is None else [f"{run.best['miou']:.4f}", str(run.best["iteration"])]
         )
+        rows.append([run.name, str(run.record.get("seed", UNKNOWN)), *scores, *_cost_texts(cost)])
     notes = []
     if not _on_one_set(runs):
         notes.append("The runs were not evaluated on the same images, so their mIoU cannot be compared.")
@@ -83,34 +67,26 @@ def overview(runs, costs):
     return Table(head, rows, notes)
 
 
-def gains(found):
-    """Return the `Table` of what distillation has gained, a row for each student and teacher."""
-    if not found:
+def gains(compared):
+    """Return the `Table` of what distillation gained, a row for each group of students and teachers.
+
+    Args:
+        compared: the `comparisons` of the runs.
+    """
+    if not compared:
         return Table(missing="None of these runs is a distillation.")
     rows, notes = {}, []
-    for comparison in found:
-        runs = [*comparison.teachers, *comparison.plain, *comparison.distilled]
-        distilled, plain, teachers = map(
-            _mious, (comparison.distilled, comparison.plain, comparison.teachers)
-        )
-        over, share = UNKNOWN, UNKNOWN
-        problem = _problem(comparison, runs, distilled, plain, teachers)
-        if distilled and plain and _on_one_set(runs):
-            over = f"{np.mean(distilled) - np.mean(plain):+.4f}"
-        if problem is None:
-            # How much a distilled student varies is not known of a single one.
-            remark = "" if len(distilled) > 1 else " (one seed)"
-            share = f"{share_of_gap(distilled, plain, teachers):.0%}{remark}"
-        else:
+    for comparison in compared:
+        gain, problem = _gain(comparison)
+        if problem is not None:
             notes.append(f"{names(comparison.distilled)}: no share of the gap is given, since {problem}.")
-        for group in (comparison.teachers, comparison.plain):
+        nothing = [UNKNOWN, UNKNOWN]
+        groups = [(comparison.teachers, nothing), (comparison.plain, nothing), (comparison.distilled, gain)]
+        for group, cells in groups:
             if group:
-                seeds, miou = _mean(_mious(group))
-                rows[names(group)] = [names(group), miou, UNKNOWN, UNKNOWN, seeds]
-        name = names(comparison.distilled)
-        seeds, miou = _mean(distilled)
-        rows[name] = [name, miou, over, share, seeds]
-    # What it is about first: a phone has no room for more.
+                miou = _mious(group)
+                rows[names(group)] = [names(group), mean_text(miou), *cells, str(len(miou))]
+    # The mIoU comes first, since a phone has no room for more columns.
     return Table(["runs", "mIoU", "over plain", "of the gap", "seeds"], list(rows.values()), notes)
 
 
@@ -128,58 +104,77 @@ def class_scores(runs):
     return Table(["class", *(run.name for run in scored)], rows, notes)
 
 
-def _iou_text(iou):
-    return UNKNOWN if iou is None else f"{iou:.4f}"
-
-
-def _labels(runs, count):
-    """Return what each of `count` classes is called, by its number alone where names differ, and notes."""
-    named = {run: dict(enumerate(run.class_names)) for run in runs if run.class_names}
-    given = [{said[k] for said in named.values() if k in said} for k in range(count)]
-    labels = [" ".join([str(k), *(called if len(called) == 1 else ())]) for k, called in enumerate(given)]
-    notes = []
-    differing = [k for k, called in enumerate(given) if len(called) > 1]
-    if differing:
-        groups = collections.defaultdict(list)
-        for run, said in named.items():
-            groups[", ".join(said.get(k, UNKNOWN) for k in differing)].append(run)
-        which = "Class" if len(differing) == 1 else "Classes"
-        of = "; ".join(f"{called} in {names(group)}" for called, group in groups.items())
-        notes.append(f"{which} {', '.join(map(str, differing))}, by the names that the runs give: {of}.")
-    if named and len(named) < len(runs):
-        unnamed = [run for run in runs if run not in named]
-        notes.append(f"The names are other runs': none are given in {names(unnamed)}.")
-    return labels, notes
-
-
 def names(runs):
     """Return the names of runs as one text."""
     return ", ".join(run.name for run in runs)
 
 
-def _problem(comparison, runs, distilled, plain, teachers):
-    """Return why a share of the gap is not given, as a clause; None where it is."""
+def spread(values):
+    """Return the sample standard deviation, 0 for a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def mean_text(values):
+    """Return the mean of values, with the standard deviation of several; `UNKNOWN` for none."""
+    if not values:
+        return UNKNOWN
+    return f"{np.mean(values):.4f}" + (f" ± {spread(values):.4f}" if len(values) > 1 else "")
+
+
+def why_no_share(plain, teacher):
+    """Return why a share of the gap would mean nothing, as a clause; None where it means something.
+
+    Args:
+        plain: the mIoU of plain students, one a seed.
+        teacher: the mIoU of the teacher; None or empty if it is unknown.
+    """
+    if not teacher:
+        return "the teacher's own mIoU is not known here"
+    if len(plain) < 2:
+        return "it takes plain students of two seeds or more to distinguish a gain from chance"
+    if np.mean(teacher) - np.mean(plain) <= 2 * spread(plain):
+        return "the teacher is not better than the plain student by more than two standard deviations"
+    return None
+
+
+def share_of_gap(values, plain, teacher):
+    """Return (mean - plain mean) / (teacher mean - plain mean), or None where `why_no_share` has a reason.
+
+    Args:
+        values: the mIoU of distilled students, one a seed.
+        plain, teacher: as in `why_no_share`.
+    """
+    if why_no_share(plain, teacher):
+        return None
+    return float((np.mean(values) - np.mean(plain)) / (np.mean(teacher) - np.mean(plain)))
+
+
+def _gain(comparison):
+    """Return ([gain over plain students, share of the gap], why there is no share or None)."""
+    distilled, plain, teachers = map(_mious, (comparison.distilled, comparison.plain, comparison.teachers))
+    runs = [*comparison.teachers, *comparison.plain, *comparison.distilled]
+    over, share = UNKNOWN, UNKNOWN
+    if distilled and plain and _on_one_set(runs):
+        over = f"{np.mean(distilled) - np.mean(plain):+.4f}"
     if not comparison.plain:
-        return "no run here trained its model without a teacher"
-    if not distilled or not plain:
-        return "a run was never evaluated"
-    if not _on_one_set(runs):
-        return "the runs were not evaluated on the same images"
-    if len({str(run.about["config"]) for run in comparison.plain}) > 1:
-        return "the plain students differ in more than their seeds"
-    return why_no_share(plain, teachers)
+        problem = "no run here trained its model without a teacher"
+    elif not distilled or not plain:
+        problem = "a run was never evaluated"
+    elif not _on_one_set(runs):
+        problem = "the runs were not evaluated on the same images"
+    elif len({str(run.config) for run in comparison.plain}) > 1:
+        problem = "the plain students differ in more than their seeds"
+    else:
+        problem = why_no_share(plain, teachers)
+    if problem is None:
+        # The spread of a single distilled student is unknown.
+        remark = "" if len(distilled) > 1 else " (one seed)"
+        share = f"{share_of_gap(distilled, plain, teachers):.0%}{remark}"
+    return [over, share], problem
 
 
 def _mious(runs):
     return [run.best["miou"] for run in runs if run.best is not None]
-
-
-def _mean(values):
-    """Return the number of values and their mean, with the standard deviation of several."""
-    if not values:
-        return ["0", UNKNOWN]
-    text = f"{np.mean(values):.4f}"
-    return [str(len(values)), f"{text} ± {spread(values):.4f}" if len(values) > 1 else text]
 
 
 def _on_one_set(runs):
@@ -189,6 +184,30 @@ def _on_one_set(runs):
 def _validation_set(config):
     section = config.get("val_dataset") or {}
     return sorted((key, str(value)) for key, value in section.items() if key != "transforms")
+
+
+def _iou_text(iou):
+    return UNKNOWN if iou is None else f"{iou:.4f}"
+
+
+def _labels(runs, count):
+    """Return labels of `count` classes, a number alone where runs name a class differently, and notes."""
+    named = {run: dict(enumerate(run.class_names)) for run in runs if run.class_names}
+    given = [{of_run[k] for of_run in named.values() if k in of_run} for k in range(count)]
+    labels = [" ".join([str(k), *(called if len(called) == 1 else ())]) for k, called in enumerate(given)]
+    notes = []
+    differing = [k for k, called in enumerate(given) if len(called) > 1]
+    if differing:
+        groups = collections.defaultdict(list)
+        for run, of_run in named.items():
+            groups[", ".join(of_run.get(k, UNKNOWN) for k in differing)].append(run)
+        classes = f"{'Class' if len(differing) == 1 else 'Classes'} {', '.join(map(str, differing))}"
+        by_group = "; ".join(f"{called} in {names(group)}" for called, group in groups.items())
+        notes.append(f"{classes}, by the names that the runs give: {by_group}.")
+    if named and len(named) < len(runs):
+        unnamed = [run for run in runs if run not in named]
+        notes.append(f"The names come from other runs: none are given in {names(unnamed)}.")
+    return labels, notes
 
 
 def _cost_texts(cost):

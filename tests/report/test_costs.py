@@ -17,7 +17,8 @@ MEASURED = {
 
 
 @pytest.mark.parametrize(
-    ("repeats", "told"), [(1, "Latency is that of one forward pass."), (3, "the median of 3 forward passes")]
+    ("repeats", "told"),
+    [(1, "Latency is the time of one forward pass."), (3, "the median of 3 forward passes")],
 )
 def test_how_latency_was_measured(made_up, monkeypatch, repeats, told):
     monkeypatch.setattr(module, "measure", lambda *args: MEASURED)

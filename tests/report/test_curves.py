@@ -71,17 +71,6 @@ def test_a_single_value_is_a_point_in_the_middle():
     assert chart("mIoU", [("a", 0, False, [(4, None)])]) is None
 
 
-def test_a_line_that_later_ones_hide_tells_where():
-    same = [(0, 0.5), (10, 0.25), (20, 0.25)]
-    drawn = chart(
-        "mIoU", [("a", 0, False, same), ("b", 1, False, same), ("c", 2, False, [*same[:2], (20, 1)])]
-    )
-    whole = drawn.lines[0].pieces[0]
-    assert drawn.lines[0].covered == [(2, whole[:2]), (1, whole[1:])]
-    assert drawn.lines[1].covered == [(1, whole[:2])]
-    assert drawn.lines[2].covered == []
-
-
 def test_every_loss_has_a_chart_of_the_runs_that_have_it(trained, made_up):
     runs = read_runs([trained / "plain_0", made_up("silent"), trained / "distilled_0"])
     drawn = {one.title: one for one in charts(runs)}

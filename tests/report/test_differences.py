@@ -14,7 +14,7 @@ def test_only_what_differs_is_told_with_each_runs_value(made_up):
     assert differences(read_runs([one, two])) == [
         ("model.width", ["4", "6"]),
         ("lr.on", ["true", "null"]),
-        ("--seed", ["1", "2"]),
+        ("seed", ["1", "2"]),
     ]
 
 
@@ -47,8 +47,8 @@ def test_teachers_and_the_distill_file_count_too(made_up):
     folders = [made_up("plain"), distilled("a", "x", "12"), distilled("b", "y", "34")]
     assert dict(differences(read_runs(folders))) == {
         "teacher.weights": ["–", "x", "y"],
-        "--distill_config": ["–", "d.py", "d.py"],
-        "--distill_config (SHA-256)": ["–", "12", "34"],
+        "distill_config": ["–", "d.py", "d.py"],
+        "distill_config (SHA-256)": ["–", "12", "34"],
     }
     told = dict(differences(read_runs([*folders, distilled("c", "x", "12", width=6)])))
     assert told["teacher.model.width"] == ["–", "4", "4", "6"]

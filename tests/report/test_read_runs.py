@@ -1,4 +1,4 @@
-"""What the folders of runs say, and what the runs are to each other."""
+"""Runs read from their folders, and what they are to each other."""
 
 import json
 import os
@@ -6,8 +6,7 @@ import os
 import pytest
 
 from paddleseg.errors import UserError
-from paddleseg.report.runs import comparisons, part_of, read_runs
-from paddleseg.report.tables import class_scores
+from paddleseg.report.runs import comparisons, kind_of, read_runs
 
 STUDENT = {"type": "TinyNet", "width": 4}
 TEACHER = {"type": "TinyNet", "width": 6}
@@ -17,15 +16,15 @@ def taught_by(weights, model=TEACHER):
     return {"role": "distill", "teachers": [{"config": {"model": model}, "weights": weights}]}
 
 
-def parts(folders):
+def kinds(folders):
     runs = read_runs(folders)
-    found = comparisons(runs)
-    return {run.name: part_of(run, found) for run in runs}
+    compared = comparisons(runs)
+    return {run.name: kind_of(run, compared) for run in runs}
 
 
 def test_a_training_is_read_as_it_was(trained):
     run, distilled = read_runs([trained / "plain_1", trained / "distilled_0"])
-    assert (run.name, run.distilled, run.about["seed"]) == ("plain_1", False, 1)
+    assert (run.name, run.distilled, run.seed) == ("plain_1", False, 1)
     assert [entry["iteration"] for entry in run.evaluations()] == [4, 8]
     with open(trained / "plain_1" / "best_model" / "state.json", encoding="utf-8") as file:
         state = json.load(file)
@@ -35,25 +34,25 @@ def test_a_training_is_read_as_it_was(trained):
     assert distilled.distilled
 
 
-def test_parts_of_real_runs(trained):
+def test_the_kinds_of_real_runs(trained):
     names = ("teacher", "plain_0", "plain_1", "distilled_0", "distilled_1")
     runs = read_runs([trained / name for name in names])
     (found,) = comparisons(runs)
     assert (found.teachers, found.plain, found.distilled) == (runs[:1], runs[1:3], runs[3:])
-    assert [part_of(run, [found]) for run in runs] == ["teacher", *["plain"] * 2, *["distilled"] * 2]
+    assert [kind_of(run, [found]) for run in runs] == ["teacher", *["plain"] * 2, *["distilled"] * 2]
 
 
 def test_a_teacher_is_known_by_its_weights_though_it_is_the_students_model(made_up):
     first, second = made_up("first", STUDENT), made_up("second", STUDENT)
     born_again = made_up("again", STUDENT, **taught_by(f"{first}/best_model/model.pdparams", STUDENT))
-    assert parts([first, second, born_again]) == {"first": "teacher", "second": "plain", "again": "distilled"}
+    assert kinds([first, second, born_again]) == {"first": "teacher", "second": "plain", "again": "distilled"}
 
 
 def test_a_teacher_whose_weights_were_moved_is_known_by_its_model(made_up):
     folders = [made_up("big", TEACHER), made_up("small", STUDENT), made_up("other", {"type": "Other"})]
     folders.append(made_up("d", {**STUDENT, "pretrained": "x"}, **taught_by("/elsewhere/w.pdparams")))
     expected = {"big": "teacher", "small": "plain", "other": "trained", "d": "distilled"}
-    assert parts(folders) == expected
+    assert kinds(folders) == expected
 
 
 def test_distillations_are_grouped_unless_more_than_the_seed_differs(made_up):
@@ -103,7 +102,7 @@ def test_the_best_is_the_histories_where_the_weights_say_nothing(made_up):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"a is no run: no run\.yml there; name the --save_dir of a training"),
+        (None, r"a holds no run: it has no run\.yml; name the save_dir of a training"),
         ("[1", r"run\.yml cannot be read: while parsing"),
         ("[1, 2]", r"is not of a training"),
         ("{config: {}, role: juggle}", r"is not of a training"),
@@ -147,53 +146,3 @@ def test_classes_have_the_names_of_the_data_set(made_up):
     ]
     names = [run.class_names for run in read_runs(folders)]
     assert names == [("background", "optic disc"), (), (), ("soil", "leaf"), ()]
-
-
-def named(made_up, name, classes, section=None):
-    """Make up a run whose data set names its classes so; there are as many as names."""
-    section = section or {"type": "Dataset", "class_names": classes}
-    iou = [0.25] * len(classes)
-    evaluation = {"kind": "eval", "iteration": 9, "miou": 0.25, "class_iou": iou}
-    return made_up(name, history=[evaluation], config={"val_dataset": section})
-
-
-def test_the_table_of_classes_names_them(made_up):
-    given = [named(made_up, name, ["background", "optic disc"], {"type": "OpticDiscSeg"}) for name in "ab"]
-    given.append(named(made_up, "c", ["background", "optic disc"]))
-    table = class_scores(read_runs(given))
-    assert table.rows == [[label, *["0.2500"] * 3] for label in ("0 background", "1 optic disc")]
-    assert table.notes == []
-
-
-def test_the_iou_of_a_class_that_is_no_number_is_unknown(made_up):
-    evaluation = {"kind": "eval", "iteration": 2, "miou": 0.5, "class_iou": [0.5, None]}
-    table = class_scores(read_runs([made_up("a", history=[evaluation]), made_up("b", miou=0.25)]))
-    assert table.rows == [["0", "0.5000", "0.2500"], ["1", "–", "0.2500"]]
-
-
-def test_names_that_some_runs_do_not_give_are_told_to_be_the_others(made_up):
-    given = [named(made_up, "b", "??", {"type": "NoSuchSet"}), named(made_up, "a", ["soil", "leaf"])]
-    table = class_scores(read_runs(given))
-    assert table.rows == [["0 soil", "0.2500", "0.2500"], ["1 leaf", "0.2500", "0.2500"]]
-    assert table.notes == ["The names are other runs': none are given in b."]
-    table = class_scores(read_runs(given[:1]))
-    assert [row[0] for row in table.rows] == ["0", "1"]
-    assert table.notes == []
-
-
-def test_a_class_that_runs_call_otherwise_goes_by_its_number(made_up):
-    given = [
-        named(made_up, "a", ["background", "optic disc"], {"type": "OpticDiscSeg"}),
-        named(made_up, "b", ["background", "cup"]),
-        named(made_up, "c", ["background", "cup"]),
-    ]
-    table = class_scores(read_runs(given))
-    assert [row[0] for row in table.rows] == ["0 background", "1"]
-    assert table.notes == ["Class 1, by the names that the runs give: optic disc in a; cup in b, c."]
-
-
-def test_data_sets_of_other_classes_share_no_name(made_up):
-    given = [named(made_up, "a", ["sky", "road", "pole"]), named(made_up, "b", ["soil", "leaf"])]
-    table = class_scores(read_runs(given))
-    assert table.rows == [["0", "0.2500", "0.2500"], ["1", "0.2500", "0.2500"], ["2 pole", "0.2500", "–"]]
-    assert table.notes == ["Classes 0, 1, by the names that the runs give: sky, road in a; soil, leaf in b."]

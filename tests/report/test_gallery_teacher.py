@@ -1,7 +1,6 @@
-"""The teacher's picture beside its students': which model is shown, and what is said where none can be."""
+"""The teacher's picture next to those of the students, and the reason where there is none."""
 
 import shutil
-import types
 
 import pytest
 import tiny
@@ -9,7 +8,7 @@ import yaml
 
 from paddleseg.errors import UserError
 from paddleseg.report import gallery as gallery_module
-from paddleseg.report.gallery import gallery
+from paddleseg.report.gallery import gallery, teacher_model
 from paddleseg.report.runs import comparisons, read_runs
 
 STUDENTS = ["photograph", "truth", "plain_0", "d"]
@@ -97,25 +96,31 @@ def test_an_onnx_teacher_of_one_size_is_shown_where_the_images_are_of_it(shown, 
         assert said[0].startswith(f"The teacher is not shown: {told}")
 
 
-class Told(gallery_module.ONNXTeacher):
-    """An ONNX teacher of no file that keeps what it is told of the images."""
+class Normalizing:
+    """A teacher that is a file, which records how it is told that images are normalised."""
 
     def __init__(self):
-        object.__setattr__(self, "told", [])
+        self.given = []
 
     def normalized_by(self, mean, std):
-        self.told.append((mean, std))
+        self.given.append((mean, std))
 
 
-def test_an_onnx_teacher_is_told_how_validation_images_come(monkeypatch):
-    def told(dataset):
-        about = {"teachers": [{"config": {"model": {"type": "ONNXTeacher", "path": __file__}}}]}
-        run = types.SimpleNamespace(config={"val_dataset": dataset}, about=about, run_file="run.yml")
-        return gallery_module._teacher(types.SimpleNamespace(teachers=[]), run).told
+def test_a_teacher_that_is_a_file_is_told_how_validation_images_are_normalised(made_up, monkeypatch):
+    monkeypatch.setattr(gallery_module, "model_of", lambda *_: Normalizing())
 
-    monkeypatch.setattr(gallery_module, "model_of", lambda *_: Told())
+    def given(name, dataset):
+        teachers = [{"config": {"model": {"type": "ONNXTeacher", "path": __file__}}}]
+        (run,) = read_runs(
+            [made_up(name, role="distill", teachers=teachers, config={"val_dataset": dataset})]
+        )
+        (comparison,) = comparisons([run])
+        return teacher_model(comparison, run).given
+
     normalize = {"type": "Normalize", "mean": [0.4], "std": [0.3]}
-    assert told({"transforms": [normalize]}) == [((0.4,), (0.3,))]
-    assert told({"transforms": []}) == [((0.0,), (1 / 255,))]
-    with pytest.raises(UserError, match="must know how images are normalised, and no config says it"):
-        told({})
+    assert given("with", {"transforms": [normalize]}) == [((0.4,), (0.3,))]
+    assert given("without", {"transforms": []}) == [((0.0,), (1 / 255,))]
+    with pytest.raises(
+        UserError, match="must know how images are normalised, and the config does not state it"
+    ):
+        given("unknown", {})

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from paddleseg.report.pictures import LONGEST, masked
+from paddleseg.report.gallery import LONGEST, masked
 from paddleseg.utils.pictures import class_colors, overlay
 
 
