@@ -71,7 +71,12 @@ class FileSamples:
         return self.transforms.read(self.unread_sample(index), where)
 
 
+def reads_by_default(dataset):
+    """Tell whether a data set reads samples by `FileSamples` and `Compose` alone, none of them overridden."""
+    read = getattr(type(dataset), "sample", None)
+    return read is FileSamples.sample and type(dataset.transforms) is Compose
+
+
 def can_defer_normalize(dataset):
     """Tell whether a data set can leave its last transform, `Normalize`, to the device."""
-    reads_here = getattr(type(dataset), "sample", None) is FileSamples.sample
-    return reads_here and type(dataset.transforms) is Compose and dataset.transforms.normalize is not None
+    return reads_by_default(dataset) and dataset.transforms.normalize is not None

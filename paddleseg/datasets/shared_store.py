@@ -1,4 +1,4 @@
-"""Byte strings by number that several processes share, in memory or in files, each written by one of them."""
+"""Numbered byte strings that several processes share, in memory or in files."""
 
 import contextlib
 import mmap
@@ -17,18 +17,18 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-_FORM = 1  # of the files
+_FORM = 1  # the version of the files
 _ALIGNED = 64
-_LEFT_FREE = 2**30  # of a disk, for checkpoints
+_LEFT_FREE = 2**30  # bytes of a disk that are left for checkpoints
 
 
 class Room:
-    """The bytes that several stores may take together, dealt out one after the other.
+    """The bytes that several stores may take together, handed out in order of demand.
 
     Args:
-        limit: their number.
-        name: what the user calls it, for messages.
-        lock_file: path of the file that processes lock; None for one of this process and its children.
+        limit: the number of bytes.
+        name: what messages call it.
+        lock_file: path of the file that processes lock; None if only this process and its children write.
     """
 
     def __init__(self, limit, name, lock_file=None):
@@ -37,12 +37,12 @@ class Room:
         self._name = name
         self._lock = _memory() if lock_file is None else _file(lock_file)
         self._threads = threading.Lock()
-        # Shared with children: whether nothing is kept any more, and whether it was told.
+        # Shared with child processes: whether the room is closed, and whether a warning was logged.
         self._flags = mmap.mmap(-1, 2)
 
     @contextlib.contextmanager
     def locked(self):
-        """Keep other threads and processes out; the system's lock ends with a process that holds it."""
+        """Keep other threads and processes out; the system unlocks when the process ends."""
         with self._threads:
             fcntl.lockf(self._lock, fcntl.LOCK_EX)
             try:
@@ -55,29 +55,29 @@ class Room:
         return not self._flags[0] and sum(store.used for store in self.stores) + size <= self.limit
 
     def close(self):
-        """Keep nothing more in this run."""
+        """Store nothing more in this run."""
         self._flags[0] = 1
 
-    def tell_once(self, why):
-        """Log why something is not kept, unless a process has done so."""
-        told, self._flags[1] = self._flags[1], 1
-        if not told:
-            logger.warning(f"{self._name}: {why}; what is not kept is decoded each time")
+    def warn_once(self, reason):
+        """Log why something is not stored, unless a process has already logged a reason."""
+        warned, self._flags[1] = self._flags[1], 1
+        if not warned:
+            logger.warning(f"{self._name}: {reason}; samples that are not stored are decoded each time")
 
 
 class Store:
-    """Byte strings 0..count - 1.
+    """Byte strings 0..count - 1; one that is written again gets new bytes.
 
-    An index says where each one lies in a second file, how long it is and, on a disk, its checksum, under a
-    seal that is written last: a process may be killed at any moment. Content is written by calls, which fail
-    on a full disk where a write to mapped memory would kill the process, and no place is used twice.
-    Processes that are forked later share the store.
+    An index holds the offset, the length and, on a disk, the checksum of each byte string in a data file,
+    and a seal. The seal is written last, as a process may be killed at any moment. Content is written by
+    system calls: on a full disk they fail, while a write to mapped memory would kill the process. Processes
+    that are forked later share the store.
 
     Args:
-        count: of byte strings.
+        count: the number of byte strings.
         room: a `Room`.
-        path: of the files, to which ".data" and ".index" are added; None keeps all in memory, which is gone
-            with the last of the processes, however that ends.
+        path: of the files, to which ".data" and ".index" are added; None for memory, which is freed with the
+            last of the processes, however that ends.
 
     Raises:
         OSError: the files cannot be made.
@@ -86,12 +86,12 @@ class Store:
     def __init__(self, count, room, path=None):
         self._room = room
         self._path = path
-        # Which of them are known to be good in this run.
-        self._seen = mmap.mmap(-1, max(count, 1))
+        # Which byte strings this run has checked or written.
+        self._checked = mmap.mmap(-1, max(count, 1))
         with room.locked():
             self._data, index = _new_files(None, count) if path is None else _files(path, count)
-            self._index = np.frombuffer(mmap.mmap(index, _head(count).nbytes), "<i8").reshape(-1, 4)
-            # What was written before a loss of power may be there without the index knowing.
+            self._index = np.frombuffer(mmap.mmap(index, _empty_index(count).nbytes), "<i8").reshape(-1, 4)
+            # After a loss of power the data may be longer than the index says.
             self._index[0, 2] = max(self.used, aligned(os.fstat(self._data).st_size))
         if path is None:
             os.ftruncate(self._data, room.limit)  # takes no memory yet
@@ -100,19 +100,20 @@ class Store:
 
     @property
     def used(self):
-        """The bytes that are dealt out."""
+        """The number of bytes that are handed out."""
         return int(self._index[0, 2])
 
     def filled(self):
-        """Return how many byte strings there are."""
+        """Return how many byte strings are stored."""
         return int(np.count_nonzero(self._index[1:, 3]))
 
-    def get(self, number, is_good=None):
-        """Return a byte string, read-only, or None where it is not there, or damaged.
+    def get(self, number, is_current=None):
+        """Return a byte string, read-only, or None if it is not stored or is damaged.
 
         Args:
             number: 0..count - 1.
-            is_good: `is_good(content) -> bool`, asked the first time in a run about what was there before.
+            is_current: `is_current(content) -> bool`, called once in a run for a byte string of an earlier
+                run; if it is not current, it counts as not stored. Default None.
         """
         *row, seal = self._index[number + 1].tolist()
         if not seal or seal != _seal(number, row):
@@ -121,33 +122,33 @@ class Store:
         if self._path is None:
             return self._mapped[offset : offset + length]
         try:
-            # Not mapped: a file that others cut off would kill this process.
+            # Not mapped: if another process truncated the file, reading mapped memory would kill this one.
             content = os.pread(self._data, length, offset)
         except OSError:
             return None
         if len(content) != length:
             return None
-        if not self._seen[number]:
-            if zlib.crc32(content) != checksum or not (is_good is None or is_good(content)):
+        if not self._checked[number]:
+            if zlib.crc32(content) != checksum or not (is_current is None or is_current(content)):
                 return None
-            self._seen[number] = 1
+            self._checked[number] = 1
         return content
 
     def put(self, number, content):
-        """Keep a byte string if there is room for it, and none that is known to be good."""
+        """Store a byte string if there is room, unless this run has already checked or written it."""
         size = aligned(len(content))
         with self._room.locked():
-            if self._seen[number]:
+            if self._checked[number]:
                 return
-            offset, why = self.used, self._refusal(size)
-            if why is None:
+            offset, refusal = self.used, self._refusal(size)
+            if refusal is None:
                 self._index[0, 2] += size
-        if why is None:
-            why = self._write(number, offset, content)
-        if why is not None:
-            self._room.tell_once(why)
+        refusal = refusal or self._write(number, offset, content)
+        if refusal is not None:
+            self._room.warn_once(refusal)
 
     def _refusal(self, size):
+        """Return why so many bytes cannot be stored; None if they can."""
         if not self._room.has(size):
             return f"the limit of {format_size(self._room.limit)} is reached"
         if self._path is not None and shutil.disk_usage(os.path.dirname(self._path)).free < size + _LEFT_FREE:
@@ -155,6 +156,7 @@ class Store:
         return None
 
     def _write(self, number, offset, content):
+        """Write a byte string to the bytes that were handed out for it; return why that failed, else None."""
         try:
             _pwrite(self._data, offset, content)
         except OSError as error:
@@ -164,23 +166,24 @@ class Store:
         with self._room.locked():
             self._index[number + 1] = [*row, 0]
             self._index[number + 1, 3] = _seal(number, row)
-            self._seen[number] = 1
+            self._checked[number] = 1
         return None
 
 
-def _head(count):
-    """Return an empty index: a row of its form, length and bytes dealt out; then one for each string."""
+def _empty_index(count):
+    """Return rows of int64: (version, count, bytes handed out, 0), then zeros for each byte string."""
     rows = np.zeros((count + 1, 4), "<i8")
     rows[0, :2] = _FORM, count
     return rows
 
 
 def _files(path, count):
+    """Return the open data and index files; new ones if the index is missing, damaged or of another form."""
     files = [_file(name) for name in _names(path)]
-    head = _head(count)
-    if os.fstat(files[1]).st_size == head.nbytes and os.pread(files[1], 16, 0) == head[0, :2].tobytes():
+    empty = _empty_index(count)
+    if os.fstat(files[1]).st_size == empty.nbytes and os.pread(files[1], 16, 0) == empty[0, :2].tobytes():
         return files
-    # Another process may have the damaged ones open; it keeps them.
+    # Another process may use the damaged files; unlinked, they stay open there.
     for file, name in zip(files, _names(path)):
         os.close(file)
         os.unlink(name)
@@ -189,8 +192,8 @@ def _files(path, count):
 
 def _new_files(path, count):
     files = [_memory(), _memory()] if path is None else [_file(name) for name in _names(path)]
-    # Written rather than left sparse, since its memory is written to.
-    _pwrite(files[1], 0, _head(count).tobytes())
+    # The index is mapped and written to, so its file must not be sparse.
+    _pwrite(files[1], 0, _empty_index(count).tobytes())
     return files
 
 
@@ -207,10 +210,10 @@ def _file(path):
 
 
 def _pwrite(file, offset, content):
-    left = memoryview(content)
-    while left:
-        written = os.pwrite(file, left, offset)
-        left, offset = left[written:], offset + written
+    content = memoryview(content)
+    while content:
+        written = os.pwrite(file, content, offset)
+        content, offset = content[written:], offset + written
 
 
 def aligned(size):
