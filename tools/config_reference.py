@@ -165,8 +165,7 @@ def parameter_table(component, filled_in=()):
 
 
 def _filled_in(registry):
-    from paddleseg.cvlibs.check import STEPS
-    from paddleseg.cvlibs.check_distill import SUPPLIED_TO_CONNECTORS, SUPPLIED_TO_LOSSES
+    from paddleseg.cvlibs.fill_in import STEPS, SUPPLIED_TO_CONNECTORS, SUPPLIED_TO_LOSSES
 
     by_registry = {
         "model": ("num_classes",),

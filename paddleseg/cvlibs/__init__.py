@@ -1,4 +1,4 @@
-"""Registries, configs, and the builder that turns one into objects by the other."""
+"""Registries of components, configs that name them, and the builder that makes objects of a config."""
 
 from paddleseg.cvlibs import manager
 
@@ -6,7 +6,7 @@ __all__ = ["Config", "ConfigError", "SegBuilder", "manager"]
 
 
 def __getattr__(name):
-    # Every component imports `manager` from here; `Config` and `SegBuilder` import Paddle, and so wait.
+    # Every component imports `manager` from here. `Config` and `SegBuilder` import Paddle, so they wait.
     if name in ("Config", "ConfigError"):
         from paddleseg.cvlibs import config
 

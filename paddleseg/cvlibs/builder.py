@@ -1,4 +1,4 @@
-"""A checked config to objects."""
+"""Builds the objects that a checked config describes."""
 
 import os
 import traceback
@@ -14,9 +14,10 @@ from paddleseg.weights.load import load_weights
 
 
 class SegBuilder:
-    """Builds what a config describes, each part when it is first asked for and once.
+    """Builds what a config describes, each part once, when it is first used.
 
-    Building the model touches no data, building a dataset no model.
+    Building the model touches no data, building a dataset no model. A section that is missing, or that a
+    component refuses, raises `UserError`.
 
     Args:
         cfg: a `Config`.
@@ -32,11 +33,10 @@ class SegBuilder:
         With the config's `skip_mismatched_weights` those of another shape are left out, each with a warning.
         """
         spec = dict(self._section("model"))
-        component = manager.MODELS[spec["type"]]
         skip = self.cfg.get("skip_mismatched_weights", False)
-        if signature.accepts(component, "pretrained") and not skip:
+        if signature.accepts(manager.MODELS[spec["type"]], "pretrained") and not skip:
             return self._build(spec, manager.MODELS, "model")
-        # A user's own model need not know how weights are read, and none knows which to leave out.
+        # A user's model need not know how weights are read, and no model knows which to leave out.
         pretrained = spec.pop("pretrained", None)
         model = self._build(spec, manager.MODELS, "model")
         if pretrained is not None:
@@ -53,36 +53,34 @@ class SegBuilder:
         Raises:
             UserError: there are no weights, or they belong to another model.
         """
-        if model_path is None and self.cfg.pretrained is None:
+        if model_path is not None:
+            load_weights(self.model, model_path)
+        elif self.cfg.pretrained is None:
             raise UserError(
                 f"{self.cfg.path}: no weights to {purpose}: give model_path, or set model.pretrained in it"
             )
-        if model_path is not None:
-            load_weights(self.model, model_path)
         self.model.eval()
         return self.model
 
     @cached_property
     def train_dataset(self):
         """The dataset to train on."""
-        return self._build(self._section("train_dataset"), manager.DATASETS, "train_dataset")
+        return self._component("train_dataset")
 
     @cached_property
     def val_dataset(self):
         """The dataset to evaluate on, None where the config has none."""
-        spec = self.cfg.get("val_dataset")
-        return None if spec is None else self._build(spec, manager.DATASETS, "val_dataset")
+        return self._component("val_dataset") if self.cfg.get("val_dataset") else None
 
     @cached_property
     def unlabeled_dataset(self):
         """The dataset of images without masks, None where the config has none."""
-        spec = self.cfg.get("unlabeled_dataset")
-        return None if spec is None else self._build(spec, manager.DATASETS, "unlabeled_dataset")
+        return self._component("unlabeled_dataset") if self.cfg.get("unlabeled_dataset") else None
 
     @cached_property
     def lr_scheduler(self):
         """The learning rate over the iterations, a `paddle.optimizer.lr.LRScheduler`."""
-        return self._build(self._section("lr_scheduler"), manager.LR_SCHEDULERS, "lr_scheduler")
+        return self._component("lr_scheduler")
 
     @cached_property
     def optimizer(self):
@@ -91,7 +89,7 @@ class SegBuilder:
 
     def optimizer_of(self, layer):
         """Return a new optimizer of the parameters of `layer`: the model, or what is trained with it."""
-        factory = self._build(self._section("optimizer"), manager.OPTIMIZERS, "optimizer")
+        factory = self._component("optimizer")
         schedule = self.lr_scheduler
         try:
             return factory(layer, schedule)
@@ -119,13 +117,16 @@ class SegBuilder:
             raise UserError(f"{self.cfg.path}: the section {name!r} is missing")
         return spec
 
+    def _component(self, section):
+        return self._build(self._section(section), facts.COMPONENT_SECTIONS[section], section)
+
     def _build(self, spec, registry, path):
         try:
             return build_component(spec, registry, path)
         except UserError as error:
-            key, _, told = str(error).partition(": ")
+            key, _, problem = str(error).partition(": ")
             keys = [int(part) if part.isdigit() else part for part in key.split(".")]
-            raise UserError(f"{self.cfg.place(*keys)}: {told}") from None
+            raise UserError(f"{self.cfg.place(*keys)}: {problem}") from None
 
     def _losses(self, section):
         spec = self._section(section)
@@ -138,30 +139,28 @@ class SegBuilder:
 
 
 def build_component(spec, registry, path):
-    """Build a `{type: ..., key: value}` and whatever components its values are.
+    """Build a `{type: ..., key: value}` and the components among its values.
 
     Args:
         spec: the dict; it is not changed.
         registry: the `ComponentManager` that `type` is looked up in.
-        path: where it stands in the config, for messages.
+        path: its key path in the config, "a.b.0", for messages.
 
     Raises:
         UserError: the component refuses its arguments; the message begins with `path`.
     """
-    arguments = {
-        key: _build_value(key, value, f"{path}.{key}") for key, value in spec.items() if key != "type"
-    }
+    values = {key: value for key, value in spec.items() if key != "type"}
+    arguments = {key: _build_value(key, value, f"{path}.{key}") for key, value in values.items()}
     try:
         return registry[spec["type"]](**arguments)
     except UserError as error:
-        told = str(error).startswith((f"{path}.", f"{path}:"))
-        raise UserError(error if told else f"{path}: {error}") from None
+        has_path = str(error).startswith((f"{path}.", f"{path}:"))
+        raise UserError(error if has_path else f"{path}: {error}") from None
     except Exception as error:
+        # Paddle refuses sizes that it cannot count with, for example. Any other file's error is its bug.
         if not _raised_by_library(error):
             raise
-        # Such as a size beyond what Paddle counts with. What our own or a user's file raises is a bug there.
-        said = {key: value for key, value in spec.items() if key != "type"}
-        raise UserError(f"{path}: {spec['type']} refuses {said}: {one_line(error)}") from error
+        raise UserError(f"{path}: {spec['type']} refuses {values}: {one_line(error)}") from error
 
 
 def _raised_by_library(error):
@@ -181,7 +180,7 @@ def _build_value(key, value, path):
     if isinstance(value, list):
         return [_build_value(key, item, f"{path}.{i}") for i, item in enumerate(value)]
     if isinstance(value, dict) and isinstance(value.get("type"), str):
-        registry = check.NESTED.get(key) or facts.found_registry(value)
+        registry = check.NESTED.get(key) or facts.registry_of(value)
         if registry is not None:
             return build_component(value, registry, path)
     return value

@@ -1,9 +1,11 @@
-"""What the classes of a data set are called."""
+"""The names of a data set's classes."""
 
+from paddleseg.cvlibs import manager
+from paddleseg.cvlibs.facts import component_of
 from paddleseg.errors import UserError, counted
 
-# The data set whose key `class_names` says what classes are called and nothing else: one that a user brings
-# may choose its classes by a key of that name, or read them from a file.
+# The data set whose key `class_names` names the classes and does nothing else. A user's data set may choose
+# its classes by a key of that name, or read them from a file.
 NAMING = "Dataset"
 
 
@@ -11,8 +13,8 @@ def class_names(dataset):
     """Return the names of a data set's classes in their order: `class_names`, else `CLASS_NAMES`, else ().
 
     Args:
-        dataset: any that a user may bring, or its class. What it calls so and is no list or tuple of texts
-            is something else, and passed over.
+        dataset: any data set, also a user's, or its class. An attribute that is no list or tuple of texts is
+            something else, and passed over.
     """
     for attribute in ("class_names", "CLASS_NAMES"):
         names = texts(getattr(dataset, attribute, None))
@@ -21,16 +23,17 @@ def class_names(dataset):
     return ()
 
 
+def section_names(section):
+    """Return the class names that a data set's section of a config states, else those of its class."""
+    naming = isinstance(section, dict) and section.get("type") == NAMING
+    names = texts(section.get("class_names")) if naming else ()
+    return names or class_names(component_of(section, manager.DATASETS))
+
+
 def texts(value):
     """Return the items of a list or tuple of texts, a tuple; () of anything else."""
     good = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
     return tuple(value) if good else ()
-
-
-def said_names(section):
-    """Return the names that a data set's section of a config gives its classes, () where it gives none."""
-    naming = isinstance(section, dict) and section.get("type") == NAMING
-    return texts(section.get("class_names")) if naming else ()
 
 
 def check_class_names(names, num_classes, owner):
@@ -45,16 +48,15 @@ def check_class_names(names, num_classes, owner):
         UserError: there are more or fewer names than classes, two are equal, or one is empty or has lines.
     """
     if len(names) != num_classes:
-        told = counted(len(names), "name")
-        raise UserError(f"{owner}: class_names holds {told}, but num_classes is {num_classes}")
+        count = counted(len(names), "name")
+        raise UserError(f"{owner}: class_names holds {count}, but num_classes is {num_classes}")
     for name in names:
         if not name.strip() or not name.isprintable():
             raise UserError(f"{owner}: class_names holds {name!r}, but a name is one line of text")
-    twice = [name for name in names if list(names).count(name) > 1]
-    if twice:
-        raise UserError(f"{owner}: class_names holds {twice[0]!r} more than once")
+        if list(names).count(name) > 1:
+            raise UserError(f"{owner}: class_names holds {name!r} more than once")
 
 
 def labelled(names, count):
-    """Return what each of `count` classes is called, such as "2 pole", or "2" where it has no name."""
+    """Return a label for each of `count` classes, such as "2 pole", or "2" where it has no name."""
     return [f"{k} {names[k]}" if k < len(names) else str(k) for k in range(count)]

@@ -1,36 +1,21 @@
-"""A YAML file to a checked dict."""
+"""A YAML file, read, changed by options, checked, and completed."""
 
 import importlib
 import os
 import sys
-from typing import Any, NamedTuple
 
 import yaml
 
-from paddleseg.cvlibs import paddleseg_keys
-from paddleseg.cvlibs.check import COMPONENT_SECTIONS, OTHER_SECTIONS, STEPS, Checker
-from paddleseg.cvlibs.check_distill import SUPPLIED_TO_LOSSES, features_of, logits_at, num_unlabeled
-from paddleseg.cvlibs.class_names import class_names, said_names
-from paddleseg.cvlibs.facts import (
-    DATA_SECTIONS,
-    LOSS_SECTIONS,
-    channel_counts,
-    class_counts,
-    component_of,
-    ignore_indices,
-    ignoring_components,
-    nested_losses,
-    normalizations,
-    without_weights,
-)
-from paddleseg.cvlibs.manager import BACKBONES, DATASETS, LOSSES
+from paddleseg.cvlibs import facts, paddleseg_keys
+from paddleseg.cvlibs.check import Checker
+from paddleseg.cvlibs.class_names import section_names
+from paddleseg.cvlibs.fill_in import fill_in
 from paddleseg.cvlibs.overrides import apply_overrides
 from paddleseg.cvlibs.yaml_file import load_config
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.options.inference import with_flags
-from paddleseg.utils.signature import accepts, parameters
 
-# Reached as a user's own components are: by importing the module that registers them.
+# These modules register the built-in components. Users' modules are imported likewise.
 BUILT_IN = (
     "paddleseg.models",
     "paddleseg.datasets",
@@ -39,17 +24,7 @@ BUILT_IN = (
     "paddleseg.distill.connectors",
     "paddleseg.distill.teachers.onnx_teacher",
 )
-SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", *OTHER_SECTIONS)
-DEPLOYED = ("export", "val_dataset")  # sections that say how an image is prepared; the first one wins
-# Of the data sets' modes, the one whose samples need no mask.
-MODES = {"train_dataset": "train", "val_dataset": "val", "unlabeled_dataset": "test"}
-
-
-class Fact(NamedTuple):
-    """What a config states, and where, for messages."""
-
-    value: Any
-    place: str
+DEPLOYED = ("export", "val_dataset")  # sections that state how an image is prepared; the first one wins
 
 
 class ConfigError(UserError):
@@ -57,12 +32,12 @@ class ConfigError(UserError):
 
     def __init__(self, path, problems):
         self.problems = list(problems)
-        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        super().__init__("\n  ".join([f"{count} in the config {path}:", *self.problems]))
+        head = f"{counted(len(self.problems), 'problem')} in the config {path}:"
+        super().__init__("\n  ".join([head, *self.problems]))
 
 
 class Config:
-    """A config, read, overridden and checked; nothing is built and no data is touched.
+    """A config, read, changed and checked. Nothing is built and no data is touched.
 
     Args:
         path: YAML file; `_base_` names others that it builds on.
@@ -70,15 +45,16 @@ class Config:
         iters: overrides `iters`.
         batch_size: overrides `batch_size`, samples per process.
         opts: list of "a.b=value" overrides; the three above win over them.
-        sections: which sections are read and checked; the others are left alone. Default: all.
-        required: keys without which the config is of no use to the caller.
-        test_config: flags that win over the keys of `test_config`, a dict, None for what was not given.
-        as_teacher: whether it is a teacher's, whose model may be one that only teaches.
+        sections: which sections are read and checked; the others stay as they are. Default: all.
+        required: keys that the caller cannot do without.
+        test_config: dict of values that win over those of the section `test_config`; None for one that is not
+            given.
+        as_teacher: whether it is a teacher's config, whose model may be one that can only be a teacher.
 
     Attributes:
         path: the file.
-        dic: the config as nested dicts and lists, with `num_classes`, `ignore_index` and `mode` filled in
-            where a component takes them and the file left them out.
+        dic: the config as nested dicts and lists. `num_classes`, `ignore_index`, `mode` and the like are
+            filled in where a component takes them and the file states none.
 
     Raises:
         ConfigError: the file has mistakes; all of them are listed at once.
@@ -92,7 +68,7 @@ class Config:
         iters=None,
         batch_size=None,
         opts=None,
-        sections=SECTIONS,
+        sections=facts.SECTIONS,
         required=(),
         test_config=None,
         as_teacher=False,
@@ -100,14 +76,12 @@ class Config:
         self.path = path
         self.dic, self._origins = load_config(path)
         problems = apply_overrides(self.dic, self._origins, opts)
-        flags = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
-        given = [f"{key}={value}" for key, value in flags.items() if value is not None]
-        problems += apply_overrides(self.dic, self._origins, given)
-        for key in [key for key, value in flags.items() if value is not None]:
-            place = tuple(key.split("."))
-            if place in self._origins:
-                self._origins[place] = f"--{place[-1]}"
-        self._apply_test_flags(test_config or {})
+        options = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
+        for key, value in options.items():
+            if value is not None:
+                option = key.rpartition(".")[2]
+                problems += apply_overrides(self.dic, self._origins, [f"{key}={value}"], f"option {option}")
+        self._change_test_config(test_config or {})
         paddleseg_keys.translate(self.dic)
         problems += self._import_components()
         checker = Checker(self.dic, self._where, as_teacher)
@@ -115,8 +89,9 @@ class Config:
         problems += checker.problems
         if problems:
             raise ConfigError(path, problems)
-        self._drop(checker.idle)
-        self._fill_in(sections)
+        for *section, key in checker.idle:
+            del facts.at(self.dic, section)[key]
+        fill_in(self.dic, sections)
 
     @property
     def iters(self):
@@ -146,37 +121,35 @@ class Config:
     @property
     def unlabeled_per_batch(self):
         """How many images of a process's batch come from the `unlabeled_dataset`, 0 without one."""
-        return num_unlabeled(self.dic)
+        return facts.num_unlabeled(self.dic)
 
     @property
     def training_sections(self):
-        """The sections a distillation trains on: `train_dataset`, `unlabeled_dataset` or both."""
+        """The sections that a distillation trains on: `train_dataset`, `unlabeled_dataset` or both."""
         count = self.unlabeled_per_batch
         labeled = ["train_dataset"] if count < self.batch_size else []
         return [*labeled, *(["unlabeled_dataset"] if count else [])]
 
     @property
     def normalization(self):
-        """The `Fact` of (mean, std) by which `Normalize` changes the images that a distillation trains on.
+        """The `Fact` of the (mean, std) that `Normalize` applies to the images of a distillation.
 
         Raises:
             UserError: a data set does not state them, or two state different ones.
         """
-        facts = [
-            Fact((mean, std), self.place(*path))
-            for path, mean, std in normalizations(self.dic, self.training_sections)
-        ]
-        for fact in facts:
-            if fact.value[0] is None:
-                raise UserError(f"{fact.place}: no transforms here say how images are normalised")
-            if fact.value != facts[0].value:
-                raise UserError(f"{fact.place}: images are normalised differently at {facts[0].place}")
-        return facts[0]
+        stated = facts.normalizations(self.dic, self.training_sections)
+        first, *others = [self._with_line(fact) for fact in stated]
+        for fact in (first, *others):
+            if fact.value is None:
+                raise UserError(f"{fact.place}: no transforms here state how images are normalised")
+            if fact.value != first.value:
+                raise UserError(f"{fact.place}: images are normalised differently at {first.place}")
+        return first
 
     @property
     def logits_at(self):
         """Where `distill_loss` compares logits: "full", at the size of the images, or "head"."""
-        return logits_at(self.dic)
+        return self.get("distill_loss", {}).get("at", "full")
 
     @property
     def teacher_weighting(self):
@@ -186,12 +159,12 @@ class Config:
     @property
     def feature_specs(self):
         """The list `distill.features`, [] where there is none."""
-        return features_of(self.dic)
+        return facts.features(self.dic)
 
     @property
     def class_names(self):
-        """What the classes are called, a tuple; () where no labelled data set names them."""
-        return next(filter(None, map(self._names_in, DATA_SECTIONS)), ())
+        """The names of the classes, a tuple; () where no labelled data set names them."""
+        return next(filter(None, (section_names(self.get(name)) for name in facts.DATA_SECTIONS)), ())
 
     @property
     def model_type(self):
@@ -204,21 +177,15 @@ class Config:
         return self.dic["model"].get("pretrained") or None
 
     def stated(self, name):
-        """Return the `Fact` of "num_classes", "ignore_index" or "img_channels": its first value and place.
+        """Return the `Fact` of "num_classes", "ignore_index" or "img_channels", with its place.
 
-        Where the config states none, the value is the default (None, 255 and 3) and the place is the file.
+        Where the config states none, the value is the default (None, 255 and 3), and the place is the file.
         """
-        found, default = {
-            "num_classes": (class_counts(self.dic, SECTIONS), None),
-            "ignore_index": (ignore_indices(self.dic, SECTIONS), 255),
-            # The backbone's, where it states them, stand last and decide.
-            "img_channels": (channel_counts(self.dic, (*DATA_SECTIONS, "model"))[::-1], 3),
-        }[name]
-        return Fact(found[0][1], self.place(*found[0][0])) if found else Fact(default, self.path)
+        return self._with_line(facts.stated(self.dic, name))
 
     def without_weights(self):
-        """Forget which weights the model and its parts begin with; shapes do not depend on weights."""
-        without_weights(self.dic["model"])
+        """Drop `pretrained` from the model and its parts, since shapes do not depend on it; return self."""
+        _drop_pretrained(self.dic["model"])
         return self
 
     def __getitem__(self, section):
@@ -233,29 +200,28 @@ class Config:
         return as_yaml(self.dic)
 
     def place(self, *path):
-        """Return "file:line: a.b.0", where a key path was written and its dotted name, for messages."""
-        return f"{self._where(path)}: {'.'.join(str(part) for part in path)}"
+        """Return "file:line: a.b.0" for a key path, for messages."""
+        return ": ".join(part for part in (self._where(path), ".".join(map(str, path))) if part)
 
     def call(self, where):
-        """Name `where` in messages, instead of the lines of a file that is no more."""
+        """Name `where` in messages instead of a file that is gone, and its lines."""
         self.path = where
         self._origins = {}
 
     def deployed_transforms(self, sections=DEPLOYED):
-        """Return the transforms of an image alone, as the first of `sections` with some lists them.
+        """Return the transforms of an image alone: those of the first of `sections` that lists some.
 
-        By default those of a deployment: of `export`, else of evaluation. Where there are none, `Normalize`.
+        By default those of a deployment: of `export`, else of evaluation. Without any: `Normalize`.
         """
         section = self.deployed_section(sections)
         return self.dic[section]["transforms"] if section else [{"type": "Normalize"}]
 
     def deployed_section(self, sections=DEPLOYED):
         """Return the section whose transforms `deployed_transforms` returns, None if there is none."""
-        return next((name for name in sections if (self.get(name) or {}).get("transforms")), None)
+        return next((name for name in sections if self.get(name, {}).get("transforms")), None)
 
-    def _names_in(self, section):
-        spec = self.dic.get(section)
-        return said_names(spec) or class_names(component_of(spec, DATASETS))
+    def _with_line(self, fact):
+        return fact._replace(place=self.place(*fact.place))
 
     def _where(self, path):
         """Return "file:line" of the nearest key at or above `path`; the file itself at the top."""
@@ -263,38 +229,27 @@ class Config:
             path = path[:-1]
         return self._origins[path] if path else self.path
 
-    def _apply_test_flags(self, flags):
-        given = [key for key, value in flags.items() if value is not None]
+    def _change_test_config(self, options):
+        given = [key for key, value in options.items() if value is not None]
         section = self.dic.get("test_config")
-        if not given or not isinstance(section, (dict, type(None))):
-            return
-        self.dic["test_config"] = with_flags(section, flags)
-        self._origins.setdefault(("test_config",), "the flags")
-        self._origins.update({("test_config", key): f"--{key}" for key in given})
-
-    def _drop(self, paths):
-        for *section, key in paths:
-            spec = self.dic
-            for part in section:
-                spec = spec[part]
-            del spec[key]
+        if given and isinstance(section, (dict, type(None))):
+            self.dic["test_config"] = with_flags(section, options)
+            self._origins.setdefault(("test_config",), "options")
+            self._origins.update({("test_config", key): f"option {key}" for key in given})
 
     def _import_components(self):
-        """Import what registers components, ours and the user's; return what is wrong, one line each."""
+        """Import the modules that register components; return what is wrong, one line each."""
         for module in BUILT_IN:
             importlib.import_module(module)
-        modules = self.dic.get("imports") or []
-        place = self._where(("imports",))
-        if not isinstance(modules, list) or not all(_is_module_name(m) for m in modules):
-            return [
-                f"{place}: imports: must be a list of module names, such as [my_package.my_module], not "
-                f"{modules!r}"
-            ]
+        modules, place = self.dic.get("imports") or [], self._where(("imports",))
+        if not isinstance(modules, list) or not all(_is_module_name(module) for module in modules):
+            remedy = "must be a list of module names, such as [my_package.my_module]"
+            return [f"{place}: imports: {remedy}, not {modules!r}"]
         # A base's modules lie beside that base.
-        written_in = place.rpartition(":")[0]
-        for path in (self.path, written_in) if modules else ():
-            _search_in(os.path.dirname(os.path.abspath(path)))
-        _search_in(os.getcwd())
+        files = (self.path, place.rpartition(":")[0]) if modules else ()
+        for folder in [*(os.path.dirname(os.path.abspath(file)) for file in files), os.getcwd()]:
+            if folder not in sys.path:
+                sys.path.insert(0, folder)
         problems = []
         for module in modules:
             try:
@@ -306,64 +261,18 @@ class Config:
                 )
         return problems
 
-    def _fill_in(self, sections):
-        """Write what was said once to every component that takes it and was left without."""
-        counts = class_counts(self.dic, sections) or class_counts(self.dic, SECTIONS)
-        for section, registry in COMPONENT_SECTIONS.items():
-            spec = self.dic.get(section) if section in sections else None
-            if not isinstance(spec, dict):
-                continue
-            component = component_of(spec, registry)
-            if counts and accepts(component, "num_classes"):
-                spec.setdefault("num_classes", counts[0][1])
-            if section in MODES and accepts(component, "mode"):
-                spec.setdefault("mode", MODES[section])
-            if section == "lr_scheduler" and "iters" in self.dic:
-                self._fill_in_steps(spec, component)
-        ignored = ignore_indices(self.dic, sections)
-        for _, spec in ignoring_components(self.dic, sections) if ignored else []:
-            if spec.get("ignore_index") is None:
-                spec["ignore_index"] = ignored[0][1]
-        if counts:
-            self._fill_in_losses(sections, counts[0][1])
-        if "model" in sections:
-            self._fill_in_channels()
-
-    def _fill_in_losses(self, sections, num_classes):
-        """Write the number of classes, which is also the channels of logits, to the losses that take it."""
-        for section in LOSS_SECTIONS:
-            spec = self.dic.get(section) if section in sections else None
-            names = SUPPLIED_TO_LOSSES if section == "distill_loss" else ("num_classes",)
-            for item in spec["types"] if spec else []:
-                for loss in (item, *nested_losses(item)):
-                    known = parameters(component_of(loss, LOSSES))
-                    for key in [name for name in names if name in known]:
-                        loss.setdefault(key, num_classes)
-
-    def _fill_in_channels(self):
-        """Write the channels of the images to the backbone."""
-        channels = channel_counts(self.dic, SECTIONS)
-        backbone = (self.dic.get("model") or {}).get("backbone")
-        component = component_of(backbone, BACKBONES)
-        if channels and component is not None and "in_channels" in parameters(component):
-            backbone.setdefault("in_channels", channels[0][1])
-
-    def _fill_in_steps(self, schedule, component):
-        """Write how long a schedule runs: what the warm-up leaves of `iters`."""
-        for name in STEPS:
-            if name in parameters(component) and schedule.get(name) is None:
-                schedule[name] = max(self.dic["iters"] - schedule.get("warmup_iters", 0), 1)
-
 
 def as_yaml(value):
     """Return a config, or a part of it, as a YAML text."""
     return yaml.safe_dump(value, sort_keys=False, default_flow_style=None)
 
 
+def _drop_pretrained(spec):
+    spec.pop("pretrained", None)
+    for value in spec.values():
+        if isinstance(value, dict):
+            _drop_pretrained(value)
+
+
 def _is_module_name(name):
     return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
-
-
-def _search_in(folder):
-    if folder not in sys.path:
-        sys.path.insert(0, folder)

@@ -1,167 +1,203 @@
-"""What a config says in several places, which must agree, and which components say it."""
+"""What a config states, in one place or in several, and where."""
+
+from typing import Any, NamedTuple
 
 from paddleseg.cvlibs import manager
-from paddleseg.cvlibs.check_distill import feature_loss_specs
 from paddleseg.utils import signature
 
+COMPONENT_SECTIONS = {
+    "model": manager.MODELS,
+    "train_dataset": manager.DATASETS,
+    "val_dataset": manager.DATASETS,
+    "unlabeled_dataset": manager.DATASETS,
+    "optimizer": manager.OPTIMIZERS,
+    "lr_scheduler": manager.LR_SCHEDULERS,
+}
 DATA_SECTIONS = ("train_dataset", "val_dataset")  # those with labels
-LOSS_SECTIONS = {"loss": "label", "distill_loss": "teacher"}
+LOSS_SECTIONS = {"loss": "label", "distill_loss": "teacher"}  # what each compares the student with
+SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", "test_config", "export")
+# Sections that training without a teacher does not read.
+DISTILLATION_SECTIONS = ("distill", "distill_loss", "unlabeled_dataset")
+DEFAULT_SHARE = 0.5
 
 
-def registry_of(name):
-    """Return the registry that holds a component of that name, or None."""
-    registries = (manager.BACKBONES, manager.MODELS, manager.LOSSES, manager.TRANSFORMS, manager.DATASETS)
-    return next((r for r in registries if name in r), None)
+class Fact(NamedTuple):
+    """A value that a config states.
+
+    Attributes:
+        value: the value.
+        place: where: a key path such as ("model", "num_classes"). A `Config` writes it as messages do,
+            "config.yml:3: model.num_classes".
+    """
+
+    value: Any
+    place: Any
 
 
-def found_registry(spec):
-    """Return the registry that holds what a `{type: ...}` names, or None; also for any other value."""
-    name = spec.get("type") if isinstance(spec, dict) else None
-    return registry_of(name) if isinstance(name, str) else None
+def stated(dic, name):
+    """Return the `Fact` of "num_classes", "ignore_index" or "img_channels".
+
+    Where the config states none, the value is the default (None, 255 and 3), and the place is ().
+    """
+    facts, default = {
+        "num_classes": (class_counts(dic), None),
+        "ignore_index": (ignored_labels(dic), 255),
+        # What the backbone states comes last, and decides.
+        "img_channels": (channel_counts(dic, (*DATA_SECTIONS, "model"))[::-1], 3),
+    }[name]
+    return facts[0] if facts else Fact(default, ())
 
 
-def component_of(spec, registry):
-    """Return the class or function that a `{type: ...}` names, or None if there is none."""
-    name = spec.get("type") if isinstance(spec, dict) else None
-    return registry[name] if isinstance(name, str) and name in registry else None
+def class_counts(dic, sections=SECTIONS):
+    """Return the `Fact`s of the number of classes: at the top, of the model and of the data sets."""
+    model = [(("model",), dic.get("model"), None)] if "model" in sections else []
+    return _numbers("num_classes", [((), dic, None), *model, *_data(dic, sections, "NUM_CLASSES")])
 
 
-def without_weights(spec):
-    """Drop `pretrained` from a model's section and from what stands in it; shapes do not depend on it."""
-    spec.pop("pretrained", None)
-    for value in spec.values():
-        if isinstance(value, dict):
-            without_weights(value)
+def class_counts_of_losses(dic, sections):
+    """Return the `Fact`s of the number of classes that losses state."""
+    return _numbers("num_classes", [(path, spec, None) for path, spec in losses(dic, sections)])
 
 
-def nested_losses(spec):
-    """Return the list that a loss holds other losses in, such as a MixedLoss; [] if it holds none."""
-    losses = spec.get("losses") if isinstance(spec, dict) else None
-    return losses if isinstance(losses, list) else []
+def ignored_labels(dic, sections=SECTIONS):
+    """Return the `Fact`s of the label that is ignored: at the top, of data sets and of losses."""
+    fixed = {path: label for path, _, label in _data(dic, sections, "IGNORE_INDEX")}
+    places = [(path, spec, fixed.pop(path, None)) for path, spec in ignoring_components(dic, sections)]
+    # The class of a data set may state a label that its constructor does not take.
+    rest = [(path, None, label) for path, label in fixed.items()]
+    return _numbers("ignore_index", [((), dic, None), *rest, *places])
 
 
-def class_counts(dic, sections):
-    """Return [(key path, number of classes)] for every place of the config that says one."""
-    said = []
-    if signature.fits(dic.get("num_classes"), int):
-        said.append((("num_classes",), dic["num_classes"]))
-    for section in ("model", *DATA_SECTIONS):
-        if section not in sections or not isinstance(dic.get(section), dict):
-            continue
-        spec = dic[section]
-        if signature.fits(spec.get("num_classes"), int):
-            said.append(((section, "num_classes"), spec["num_classes"]))
-        elif section != "model":
-            fixed = _fixed(dic, section, "NUM_CLASSES")
-            if fixed is not None:
-                said.append(((section,), fixed))
-    return said
-
-
-def _fixed(dic, section, name):
-    """Return what the class of a section's dataset says once for all, None where it says nothing."""
-    return getattr(component_of(dic.get(section), manager.DATASETS), name, None)
-
-
-def channel_counts(dic, sections):
-    """Return [(key path, channels of the images)] for each dataset that knows them, and for the backbone."""
-    said = []
+def channel_counts(dic, sections=SECTIONS):
+    """Return the `Fact`s of the channels of images: of each data set that knows them, and of the backbone."""
+    places = []
     for section in (*DATA_SECTIONS, "unlabeled_dataset"):
         component = component_of(dic.get(section), manager.DATASETS) if section in sections else None
-        known = signature.parameters(component).get("img_channels") if component is not None else None
-        if known is None:
-            continue
-        if "img_channels" in dic[section]:
-            said.append(((section, "img_channels"), dic[section]["img_channels"]))
-        else:
-            said.append(((section,), known.default))
+        known = signature.parameters(component).get("img_channels") if component else None
+        if known is not None:
+            places.append(((section,), dic[section], known.default))
     model = dic.get("model") if "model" in sections else None
     backbone = model.get("backbone") if isinstance(model, dict) else None
-    if isinstance(backbone, dict) and "in_channels" in backbone:
-        said.append((("model", "backbone", "in_channels"), backbone["in_channels"]))
-    return [(path, count) for path, count in said if signature.fits(count, int)]
-
-
-def image_channels(dic):
-    """Return the channels of the images that a config's model takes: 3 where nothing is said of them."""
-    counts = channel_counts(dic, (*DATA_SECTIONS, "model"))
-    return counts[-1][1] if counts else 3  # the backbone's, if it says so, stands last
-
-
-def ignore_indices(dic, sections):
-    """Return [(key path, ignored label)] for every place of the config that says one."""
-    said = []
-    if signature.fits(dic.get("ignore_index"), int):
-        said.append((("ignore_index",), dic["ignore_index"]))
-    for section in DATA_SECTIONS:
-        fixed = _fixed(dic, section, "IGNORE_INDEX") if section in sections else None
-        if fixed is not None and not signature.fits(dic[section].get("ignore_index"), int):
-            said.append(((section,), fixed))
-    for path, spec in ignoring_components(dic, sections):
-        if signature.fits(spec.get("ignore_index"), int):
-            said.append(((*path, "ignore_index"), spec["ignore_index"]))
-    return said
+    return [
+        *_numbers("img_channels", places),
+        *_numbers("in_channels", [(("model", "backbone"), backbone, None)]),
+    ]
 
 
 def normalizations(dic, sections):
-    """Return [(key path, mean, std)] for the images of each dataset, as `Normalize` takes them.
+    """Return the `Fact`s of (mean, std) of a checked config, as `Normalize` takes them.
 
-    Without a `Normalize` they are of values from 0 to 255, which is a mean of 0 and a std of 1 / 255.
+    Without a `Normalize` the values of images go from 0 to 255, which is a mean of 0 and a std of 1 / 255.
+    For a data set that lists no transforms, the value is None.
 
     Args:
-        dic: a checked config.
-        sections: names of datasets; one that lists no transforms says nothing, and None stands for both.
+        dic: the config.
+        sections: names of data sets.
     """
-    said = []
+    facts = []
+    known = signature.parameters(manager.TRANSFORMS["Normalize"])
     for section in sections:
         specs = dic[section].get("transforms")
         if specs is None:
-            said.append(((section,), None, None))
+            facts.append(Fact(None, (section,)))
             continue
-        found = [i for i, spec in enumerate(specs) if spec["type"] == "Normalize"]
-        if not found:
-            said.append(((section, "transforms"), (0.0,), (1 / 255,)))
-        for i in found:
-            known = signature.parameters(manager.TRANSFORMS["Normalize"])
-            mean, std = (tuple(specs[i].get(key, known[key].default)) for key in ("mean", "std"))
-            said.append(((section, "transforms", i), mean, std))
-    return said
+        found = [
+            Fact(
+                tuple(tuple(spec.get(key, known[key].default)) for key in ("mean", "std")),
+                (section, "transforms", i),
+            )
+            for i, spec in enumerate(specs)
+            if spec["type"] == "Normalize"
+        ]
+        facts += found or [Fact(((0.0,), (1 / 255,)), (section, "transforms"))]
+    return facts
 
 
-def ignoring_components(dic, sections):
-    """Yield (key path, spec) of each dataset and loss whose constructor takes `ignore_index`."""
-    for section in DATA_SECTIONS:
-        component = component_of(dic.get(section), manager.DATASETS) if section in sections else None
-        if component is not None and signature.accepts(component, "ignore_index"):
-            yield (section,), dic[section]
-    for path, spec in _losses(dic, sections):
-        component = component_of(spec, manager.LOSSES)
+def num_unlabeled(dic):
+    """Return how many images of a process's batch come from the `unlabeled_dataset` of a checked config.
+
+    It is `distill.unlabeled_share` times `batch_size`, rounded to the nearest whole number, halves upwards.
+    """
+    if not dic.get("unlabeled_dataset"):
+        return 0
+    return int(distill_section(dic).get("unlabeled_share", DEFAULT_SHARE) * dic["batch_size"] + 0.5)
+
+
+def distill_section(dic):
+    """Return the section `distill`, {} where there is none."""
+    spec = dic.get("distill")
+    return spec if isinstance(spec, dict) else {}
+
+
+def features(dic):
+    """Return the list `distill.features`, [] where there is none."""
+    specs = distill_section(dic).get("features")
+    return specs if isinstance(specs, list) else []
+
+
+def losses(dic, sections=SECTIONS):
+    """Yield (key path, spec) of each loss of the sections, and of those that it holds."""
+    for section in LOSS_SECTIONS:
+        spec = dic.get(section) if section in sections else None
+        types = spec.get("types") if isinstance(spec, dict) else None
+        for i, loss in enumerate(types if isinstance(types, list) else []):
+            yield from with_nested(loss, (section, "types", i))
+    for i, feature in enumerate(features(dic) if "distill" in sections else []):
+        if isinstance(feature, dict):
+            yield from with_nested(feature.get("loss"), ("distill", "features", i, "loss"))
+
+
+def with_nested(spec, path):
+    """Yield (key path, spec) of a loss and of the losses that it holds, as a `MixedLoss` does."""
+    yield path, spec
+    nested = spec.get("losses") if isinstance(spec, dict) else None
+    for i, loss in enumerate(nested if isinstance(nested, list) else []):
+        yield from with_nested(loss, (*path, "losses", i))
+
+
+def ignoring_components(dic, sections=SECTIONS):
+    """Yield (key path, spec) of each data set and loss whose constructor takes `ignore_index`."""
+    data = [
+        ((section,), dic.get(section), manager.DATASETS) for section in DATA_SECTIONS if section in sections
+    ]
+    for path, spec, registry in [*data, *((*loss, manager.LOSSES) for loss in losses(dic, sections))]:
+        component = component_of(spec, registry)
         if component is not None and signature.accepts(component, "ignore_index"):
             yield path, spec
 
 
-def class_counts_of_losses(dic, sections):
-    """Return [(key path, number of classes)] for every loss of the config that says one."""
-    return [
-        ((*path, "num_classes"), spec["num_classes"])
-        for path, spec in _losses(dic, sections)
-        if isinstance(spec, dict) and signature.fits(spec.get("num_classes"), int)
-    ]
+def at(dic, path):
+    """Return what stands at a key path of a config."""
+    for key in path:
+        dic = dic[key]
+    return dic
 
 
-def _losses(dic, sections):
-    """Yield (key path, spec) of every loss of the config, with those that others hold."""
-    for section in LOSS_SECTIONS:
-        spec = dic.get(section)
-        types = spec.get("types") if section in sections and isinstance(spec, dict) else None
-        for i, item in enumerate(types if isinstance(types, list) else []):
-            yield from _with_nested(item, (section, "types", i))
-    for path, item in feature_loss_specs(dic) if "distill" in sections else []:
-        yield from _with_nested(item, path)
+def component_of(spec, registry):
+    """Return the class or function that a `{type: ...}` names, None for anything else."""
+    name = spec.get("type") if isinstance(spec, dict) else None
+    return registry[name] if isinstance(name, str) and name in registry else None
 
 
-def _with_nested(spec, path):
-    """Yield (key path, spec) of a loss and of those that it holds."""
-    yield path, spec
-    for i, nested in enumerate(nested_losses(spec)):
-        yield from _with_nested(nested, (*path, "losses", i))
+def registry_of(spec):
+    """Return the registry that holds what a `{type: ...}` names, None for anything else."""
+    registries = (manager.BACKBONES, manager.MODELS, manager.LOSSES, manager.TRANSFORMS, manager.DATASETS)
+    return next((r for r in registries if component_of(spec, r) is not None), None)
+
+
+def _data(dic, sections, name):
+    """Return [(key path, spec, what the class's attribute `name` states)] of the data sets with labels."""
+    specs = [((section,), dic.get(section)) for section in DATA_SECTIONS if section in sections]
+    return [(path, spec, getattr(component_of(spec, manager.DATASETS), name, None)) for path, spec in specs]
+
+
+def _numbers(key, places):
+    """Return the `Fact`s of a whole number, from (key path, spec, value where the spec states none)."""
+    facts = []
+    for path, spec, default in places:
+        value = spec.get(key) if isinstance(spec, dict) else None
+        if signature.fits(value, int):
+            facts.append(Fact(value, (*path, key)))
+        elif signature.fits(default, int):
+            facts.append(Fact(default, path))
+    return facts

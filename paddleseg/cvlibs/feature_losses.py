@@ -1,4 +1,4 @@
-"""The losses that compare two features, by name: those that are registered, else PaddleSlim's."""
+"""The losses between two features, by name: this project's and users', else PaddleSlim's."""
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError, suggestion
@@ -12,7 +12,7 @@ OVER_LAST_AXIS = {
 
 
 class FeatureLosses:
-    """A registry like those of `manager`: this project's and users' losses come before PaddleSlim's."""
+    """A registry like those of `manager`. Registered losses come before PaddleSlim's of the same name."""
 
     name = "loss"
 
@@ -35,24 +35,20 @@ FEATURE_LOSSES = FeatureLosses()
 
 
 def _paddleslim():
-    from paddleslim.dygraph.dist.losses.basic_loss import BASIC_LOSS  # 2 s, so only where it is needed
+    from paddleslim.dygraph.dist.losses.basic_loss import BASIC_LOSS  # takes 2 s, so only where it is needed
 
     return BASIC_LOSS.module_dict
 
 
 def misuse(spec):
-    """Return why a `{type: ..., ...}` cannot compare two features, or None.
-
-    Args:
-        spec: its `type` is one of `FEATURE_LOSSES`.
-    """
-    name = spec["type"]
+    """Return why a `{type: ..., ...}` of `FEATURE_LOSSES` cannot compare two features, None if it can."""
+    name, act = spec["type"], spec.get("act")
     if name in manager.LOSSES:
         against = getattr(manager.LOSSES[name], "against", "teacher")
         return (
-            None if against == "teacher" else f"{name} compares logits with the {against}, not two features"
+            f"{name} compares logits with the {against}, not two features" if against != "teacher" else None
         )
-    over_channels = spec.get("axis") == 1 and (name != "DMLLoss" or spec.get("act") == "softmax")
-    if name in OVER_LAST_AXIS and not over_channels and spec.get("act") != "sigmoid":
+    over_channels = spec.get("axis") == 1 and (name != "DMLLoss" or act == "softmax")
+    if name in OVER_LAST_AXIS and not over_channels and act != "sigmoid":
         return f"{name} of PaddleSlim {OVER_LAST_AXIS[name]}"
     return None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Callable, Optional, Union
 
-from paddleseg.cvlibs.check_distill import PLACES
+from paddleseg.cvlibs.rules import PLACES
 from paddleseg.distill.taps import Tap
 
 

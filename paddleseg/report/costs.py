@@ -8,7 +8,7 @@ import sys
 import paddle
 
 from paddleseg import parallel
-from paddleseg.cvlibs.facts import image_channels
+from paddleseg.cvlibs.facts import stated
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError, one_line
 from paddleseg.evaluation import cost
@@ -59,7 +59,7 @@ def input_shape(run):
         dataset = builder_of(run.config, ("val_dataset",), run.run_file, run.config_path).val_dataset
         return tuple(SeededSamples(dataset, seed=0, labeled=False)[0, 0]["img"].shape), None
     except UserError as error:
-        return (image_channels(run.config), *DEFAULT_SIZE), _clause(error)
+        return (stated(run.config, "img_channels").value, *DEFAULT_SIZE), _clause(error)
 
 
 def measure(run, shape, repeats, device):

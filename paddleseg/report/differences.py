@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from paddleseg.cvlibs.check_distill import DISTILLATION_SECTIONS
+from paddleseg.cvlibs.facts import DISTILLATION_SECTIONS
 from paddleseg.report.runs import teacher_file
 
 ABSENT = "–"

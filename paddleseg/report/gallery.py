@@ -116,10 +116,10 @@ def teacher_model(comparison, distilled):
     where = f"{distilled.run_file}: teachers.0.config"
     model = model_of(teacher.get("config") or {}, teacher.get("weights"), where, distilled.config_path)
     if hasattr(model, "normalized_by"):  # a file that expects its own normalisation of images
-        (_, mean, std), *_ = normalizations(distilled.config, ["val_dataset"])
-        if mean is None:
+        normalization = normalizations(distilled.config, ["val_dataset"])[0].value
+        if normalization is None:
             raise UserError(f"{path} must know how images are normalised, and the config does not state it")
-        model.normalized_by(mean, std)
+        model.normalized_by(*normalization)
     return model
 
 

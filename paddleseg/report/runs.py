@@ -9,9 +9,7 @@ from typing import List, Optional
 
 import yaml
 
-from paddleseg.cvlibs import manager
-from paddleseg.cvlibs.class_names import class_names, said_names
-from paddleseg.cvlibs.facts import component_of
+from paddleseg.cvlibs.class_names import section_names
 from paddleseg.errors import UserError, one_line
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.monitoring.run_file import RUN_FILE
@@ -62,8 +60,7 @@ class Run:
     @property
     def class_names(self):
         """The names of the classes of the validation images, () where they have none."""
-        section = self.config.get("val_dataset")
-        return said_names(section) or class_names(component_of(section, manager.DATASETS))
+        return section_names(self.config.get("val_dataset"))
 
     @property
     def distilled(self):

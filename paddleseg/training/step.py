@@ -3,7 +3,7 @@
 import paddle.nn as nn
 
 from paddleseg import parallel
-from paddleseg.cvlibs.check_distill import DISTILLATION_SECTIONS
+from paddleseg.cvlibs.facts import DISTILLATION_SECTIONS
 from paddleseg.datasets.loading import stack
 from paddleseg.graphs.traced import Traced
 from paddleseg.losses.combine import output_list, weighted_losses

@@ -54,7 +54,7 @@ def test_a_dozen_mistakes_are_told_at_once(write, capsys):
         "config.yml:3: batch_size: must be a whole number above 0, not 0",
         "config.yml:7: model.aspp_ratio: unknown key 'aspp_ratio' of DeepLabV3P; did you mean 'aspp_ratios'",
         "config.yml:8: model.align_corners: must be true or false, not 1",
-        "--opts: model.backbone_indices: must be a list of whole numbers, not 3",
+        "option opts: model.backbone_indices: must be a list of whole numbers, not 3",
         "config.yml:10: model.backbone.type: unknown backbone 'ResNet50'; did you mean 'ResNet50_vd'",
         "config.yml:16: train_dataset.transforms.0.target_sise: unknown key 'target_sise' of Resize; did you "
         "mean 'target_size'?",
@@ -66,7 +66,9 @@ def test_a_dozen_mistakes_are_told_at_once(write, capsys):
         "config.yml:27: loss.types.1.type: KLLoss compares the student with the teacher, so it has no place "
         "in loss",
         "config.yml:32: distill_loss.coeff: unknown key 'coeff'; did you mean 'coef'?",
-        "config.yml:29: distill_loss.coef: must be a list with at least one item, not None",
+        "config.yml:31: distill_loss.types.0.type: CrossEntropyLoss compares the student with the label, so it "
+        "has no place in distill_loss",
+        "config.yml:29: distill_loss: the key 'coef' is missing",
         "config.yml:12: train_dataset: 2 classes, but model.num_classes has 3; they must agree (num_classes)",
     ]
     assert head == f"{len(told)} problems in the config config.yml:"

@@ -15,10 +15,11 @@ def test_a_loss_section_has_types_and_coef(problems, section, value):
     assert problem.startswith(f"config.yml:1: {section}: must hold `types` and `coef`, not ")
 
 
-@pytest.mark.parametrize("coef", ["1", "[]", "Null", "{a: 1}"])
+@pytest.mark.parametrize("coef", ["1", "[]", "{a: 1}"])
 def test_coef_is_a_list(problems, coef):
     (problem,) = problems(LOSS % coef)
-    assert problem.startswith("config.yml:1: loss.coef: must be a list with at least one item, not ")
+    assert problem.startswith("config.yml:1: loss.coef: must be a list of at least one number, not ")
+    assert problems(LOSS % "Null") == ["config.yml:1: loss: the key 'coef' is missing"]
 
 
 @pytest.mark.parametrize("coef", ["x", "true", "-1", ".nan", ".inf", "Null", "[1]"])

@@ -3,7 +3,6 @@
 import pytest
 
 from paddleseg.cvlibs import Config
-from paddleseg.cvlibs.check_distill import logits_at, num_unlabeled
 
 HEAD = "imports: [components, distilling]\nbatch_size: 4\nnum_classes: 2\n"
 FEATURE = "distill:\n  features:\n  - {student: a.b, teacher: a.b, loss: {type: L2Loss}, %s}\n"
@@ -33,11 +32,11 @@ distill:
     assert problems(HEAD + UNLABELED + text) == []
 
 
-def test_where_logits_are_compared():
-    assert [logits_at(dic) for dic in ({}, {"distill_loss": None}, {"distill_loss": {"coef": [1]}})] == [
-        "full"
-    ] * 3
-    assert logits_at({"distill_loss": {"at": "head"}}) == "head"
+@pytest.mark.parametrize(("more", "at"), [("", "full"), (", at: full", "full"), (", at: head", "head")])
+def test_where_logits_are_compared(write, more, at):
+    text = HEAD + f"distill_loss: {{types: [{{type: KLLoss}}], coef: [1]{more}}}\n"
+    assert Config(write(text)).logits_at == at
+    assert Config(write(HEAD + "distill_loss: Null\n")).logits_at == Config(write(HEAD)).logits_at == "full"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +86,7 @@ def test_where_logits_are_compared():
         (
             "schedule: {end_factor: 0.1}",
             "schedule.end_factor",
-            "there is no end_iter after which it would hold",
+            "has no effect without end_iter",
         ),
     ],
 )
@@ -154,13 +153,16 @@ def test_a_wrong_tap(problems, tap, told):
             "loss: {types: [{type: CrossEntropyLoss}], coef: [1], at: head}",
             "loss.at: unknown key 'at'; there",
         ),
-        ("distill: {features: {}}", "config.yml:4: distill.features: must be a list, not {}"),
+        ("distill: {features: {}}", "config.yml:4: distill.features: must be a list of features, not {}"),
         ("distill: {features: [x]}", "config.yml:4: distill.features.0: must hold `student`, `teacher` and"),
         (
             "distill: {teacher_weighting: max}",
             "config.yml:4: distill.teacher_weighting: must be mean or confidence, not 'max'",
         ),
-        ("distill: {unlabeled_share: 0.5}", "distill.unlabeled_share: there is no unlabeled_dataset"),
+        (
+            "distill: {unlabeled_share: 0.5}",
+            "distill.unlabeled_share: has no effect without unlabeled_dataset",
+        ),
         ("distill: {unlabeled_share: 0}", "distill.unlabeled_share: must be a number above 0 and up to 1"),
     ],
 )
@@ -205,7 +207,7 @@ def test_ignore_index_is_one_for_features_too(problems):
 def test_the_share_of_unlabelled_images(write, share, count):
     text = HEAD + UNLABELED + ("" if share is None else f"distill: {{unlabeled_share: {share}}}\n")
     cfg = Config(write(text))
-    assert num_unlabeled(cfg.dic) == count
+    assert cfg.unlabeled_per_batch == count
     assert cfg["unlabeled_dataset"]["mode"] == "test"
     assert cfg["unlabeled_dataset"]["num_classes"] == 2
 
@@ -213,14 +215,14 @@ def test_the_share_of_unlabelled_images(write, share, count):
 @pytest.mark.parametrize(("share", "count"), [(0.1, 0), (0.9, 4)])
 def test_a_share_that_leaves_one_kind_without_an_image(problems, share, count):
     (problem,) = problems(HEAD + UNLABELED + f"distill: {{unlabeled_share: {share}}}\n")
-    assert f"{share} of batch_size 4 is {count}; both kinds need one image at least" in problem
+    assert f"{share} of batch_size 4 is {count}; each kind needs at least one image" in problem
 
 
 def test_losses_that_need_labels_where_there_are_none(problems):
     text = HEAD + UNLABELED + "distill_loss: {types: [{type: MemoryLoss}, {type: KLLoss}], coef: [1, 1]}\n"
     text += "distill:\n  unlabeled_share: 1\n  teacher_weighting: confidence\n"
     text += "  features: [{student: a, loss: {type: MemoryLoss}}, {student: a, loss: {type: L2Loss}}]\n"
-    needs = "needs labels, and with unlabeled_share 1 none reach it"
+    needs = "needs labels, and with unlabeled_share 1 there are none"
     assert problems(text) == [
         f"config.yml:8: distill.teacher_weighting: confidence {needs}",
         f"config.yml:5: distill_loss.types.0.type: MemoryLoss {needs}",
@@ -237,7 +239,7 @@ def test_losses_that_need_labels_where_there_are_none(problems):
 )
 def test_channels_are_not_for_the_config_to_say(problems, keys, path):
     (problem,) = problems(HEAD + FEATURE % keys)
-    told = "is taken from the tapped tensors, so it must not be said"
+    told = "is taken from the tapped tensors; leave the key out"
     assert problem.startswith(f"config.yml:6: distill.features.0.{path}: {told}")
     loss = "distill:\n  features:\n  - student: a\n    loss: {type: MemoryLoss, student_channels: 3}\n"
     (problem,) = problems(HEAD + loss)

@@ -1,7 +1,7 @@
 import pytest
 
 from paddleseg import datasets
-from paddleseg.cvlibs.class_names import check_class_names, class_names, labelled, said_names, texts
+from paddleseg.cvlibs.class_names import check_class_names, class_names, labelled, section_names, texts
 from paddleseg.errors import UserError
 
 
@@ -34,15 +34,15 @@ def test_what_an_own_data_set_calls_so_otherwise_is_no_list_of_names(other):
 
 
 def test_the_section_of_an_own_data_set_names_nothing():
-    assert said_names({"type": "Dataset", "class_names": ["soil", "leaf"]}) == ("soil", "leaf")
-    assert said_names({"type": "Own", "class_names": ["soil", "leaf"]}) == ()
-    assert said_names({"type": "Dataset"}) == said_names({"type": "Dataset", "class_names": None}) == ()
-    assert said_names(None) == ()
+    assert section_names({"type": "Dataset", "class_names": ["soil", "leaf"]}) == ("soil", "leaf")
+    assert section_names({"type": "Own", "class_names": ["soil", "leaf"]}) == ()
+    assert section_names({"type": "Dataset"}) == section_names({"type": "Dataset", "class_names": None}) == ()
+    assert section_names(None) == ()
 
 
 @pytest.mark.parametrize("given", [5, "abc", [1, 2], {"a": "b"}, [None]])
 def test_what_is_no_list_of_texts_names_nothing(given):
-    assert said_names({"type": "Dataset", "class_names": given}) == texts(given) == ()
+    assert section_names({"type": "Dataset", "class_names": given}) == texts(given) == ()
 
 
 def test_a_class_without_a_name_is_its_number():

@@ -87,10 +87,10 @@ def test_options_override_the_file(write):
     [
         (
             {"learning_rate": float("nan")},
-            "--learning_rate: lr_scheduler.learning_rate: must be a number, not 'nan'",
+            "option learning_rate: lr_scheduler.learning_rate: must be a number, not 'nan'",
         ),
-        ({"iters": 0}, "--iters: iters: must be a whole number above 0, not 0"),
-        ({"batch_size": -1}, "--batch_size: batch_size: must be a whole number above 0, not -1"),
+        ({"iters": 0}, "option iters: iters: must be a whole number above 0, not 0"),
+        ({"batch_size": -1}, "option batch_size: batch_size: must be a whole number above 0, not -1"),
     ],
 )
 def test_a_flag_that_makes_no_sense(problems, flags, told):
@@ -100,7 +100,7 @@ def test_a_flag_that_makes_no_sense(problems, flags, told):
 def test_a_flag_that_the_schedule_does_not_take_is_named(problems):
     text = "lr_scheduler: {type: PiecewiseDecay, boundaries: [2], values: [1, 0.1]}\n"
     (problem,) = problems(text, learning_rate=0.1)
-    assert problem.startswith("--learning_rate: lr_scheduler.learning_rate: unknown key ")
+    assert problem.startswith("option learning_rate: lr_scheduler.learning_rate: unknown key ")
 
 
 def test_problems_of_options_imports_and_sections_come_together(problems):
@@ -109,8 +109,8 @@ def test_problems_of_options_imports_and_sections_come_together(problems):
     )
     found = problems(text, opts=["loss.coef.5=1", "iters"])
     assert [problem.split(":")[0] for problem in found] == [
-        "--opts loss.coef.5=1",
-        "--opts iters",
+        "option opts",
+        "option opts",
         "config.yml",
         "config.yml",
     ]

@@ -95,7 +95,7 @@ def test_an_absent_or_empty_section_begins():
 )
 def test_what_cannot_be_set_is_told_and_changes_nothing(opt, told):
     dic, problems = changed(opt)
-    assert problems == [f"--opts {opt}: {told}"]
+    assert problems == [f"option opts: {opt}: {told}"]
     assert dic == changed()[0]
 
 
@@ -120,8 +120,8 @@ model:
 
 def test_a_bad_value_is_placed_at_the_command_line(problems):
     assert problems(BASE, opts=["model.num_classes=two", "itres=5"]) == [
-        "--opts: itres: unknown key 'itres'; did you mean 'iters'?",
-        "--opts: model.num_classes: must be a whole number, not 'two'",
+        "option opts: model.num_classes: must be a whole number, not 'two'",
+        "option opts: itres: unknown key 'itres'; did you mean 'iters'?",
     ]
 
 
@@ -129,13 +129,13 @@ def test_what_the_option_left_alone_keeps_its_place(problems):
     found = problems(BASE.replace("num_classes: 2", "num_classes: x"), opts=["model.width=y"])
     assert found == [
         "config.yml:5: model.num_classes: must be a whole number, not 'x'",
-        "--opts: model.width: must be a whole number or Null, not 'y'",
+        "option opts: model.width: must be a whole number or Null, not 'y'",
     ]
 
 
 def test_a_replaced_section_is_placed_at_the_command_line_throughout(problems):
     found = problems(BASE, opts=["model={type: UserNet, num_classes: x}"])
-    assert found == ["--opts: model.num_classes: must be a whole number, not 'x'"]
+    assert found == ["option opts: model.num_classes: must be a whole number, not 'x'"]
 
 
 def test_options_change_no_other_use_of_an_alias(write):

@@ -66,7 +66,7 @@ def test_a_key_that_is_not_acted_on_is_refused_with_the_reason(problems, text, t
     place, _, rest = problem.partition(": ")
     assert place == f"config.yml:{text.count(chr(10))}"
     key, _, reason = told.partition(": ")
-    assert rest.startswith(f"{key}: PaddleSeg's key '{key.split('.')[-1]}' is not acted on here: ")
+    assert rest.startswith(f"{key}: PaddleSeg's key '{key.split('.')[-1]}' has no effect here: ")
     assert re.search(reason, rest)
 
 

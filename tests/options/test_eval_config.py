@@ -88,7 +88,7 @@ def test_a_wrong_section_is_refused_with_its_place(problems, text, problem):
 
 def test_a_wrong_flag_is_refused(problems):
     (told,) = problems("iters: 3\n", test_config={"crop_size": [8, 8]})
-    assert told.startswith("the flags: test_config: crop_size would have no effect without is_slide")
+    assert told.startswith("options: test_config: crop_size would have no effect without is_slide")
 
 
 def test_the_builder_hands_it_on(write):

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from paddleseg.cvlibs import check, check_distill, yaml_file
+from paddleseg.cvlibs import rules, yaml_file
 from paddleseg.optimizers import clipping, groups
 from paddleseg.options import inference as eval_config
 from paddleseg.utils import signature
@@ -77,11 +77,11 @@ def test_no_described_parameter_is_gone(components, docstrings):
     ("table", "keys"),
     [
         ("FILES", (yaml_file.BASE_KEY, yaml_file.INHERIT_KEY)),
-        ("TOP_LEVEL", check.KNOWN_KEYS),
-        ("DISTILL", check_distill.KEYS),
-        ("FEATURES", check_distill.FEATURE_KEYS),
-        ("TAPS", (*check_distill.PLACES, "index")),
-        ("SCHEDULE", check_distill.SCHEDULE),
+        ("TOP_LEVEL", {**rules.TOP_LEVEL, **rules.SECTIONS}),
+        ("DISTILL", rules.DISTILL),
+        ("FEATURES", rules.FEATURE),
+        ("TAPS", rules.TAP),
+        ("SCHEDULE", rules.SCHEDULE),
         ("CLIPPING", {"name", *(key for keys in clipping.KEYS.values() for key in keys)}),
         ("GROUPS", ("name", *groups.FACTORS)),
     ],

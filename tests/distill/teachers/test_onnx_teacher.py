@@ -215,7 +215,7 @@ def test_a_config_may_name_it_as_a_teacher_alone(tmp_path):
     path.write_text(CONFIG)
     cfg = Config(str(path), sections=("model",), as_teacher=True)
     assert isinstance(SegBuilder(cfg).model, ONNXTeacher)
-    told = r"t.yml:1: model.type: ONNXTeacher is a teacher alone: of distill_train.py, in --teacher_config"
+    told = r"t.yml:1: model.type: ONNXTeacher can only be a teacher: name this config as teacher_config"
     with pytest.raises(UserError, match=told):
         Config(str(path), sections=("model",))
 

@@ -1,0 +1,264 @@
+"""What the sections of a config may hold, as rules: `rule(checker, value, path)` notes each mistake."""
+
+from paddleseg.cvlibs import facts, manager, paddleseg_keys
+from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
+from paddleseg.cvlibs.fill_in import SUPPLIED_TO_CONNECTORS
+from paddleseg.options.inference import EvalConfig
+from paddleseg.utils import signature
+from paddleseg.utils.signature import fits
+
+
+def plain(words, is_right):
+    """Return the rule that `is_right(value)` is true; `words` say what would be right."""
+
+    def rule(checker, value, path):
+        if not is_right(value):
+            checker.add(path, f"must be {words}, not {value!r}")
+
+    return rule
+
+
+def either(*words):
+    """Return the rule that a value is one of some words."""
+    return plain(" or ".join(words), words.__contains__)
+
+
+def optional(rule):
+    """Return a rule that also accepts Null."""
+    return lambda checker, value, path: None if value is None else rule(checker, value, path)
+
+
+def list_of(rule, noun, at_least=0):
+    """Return the rule that a value is a list of `noun`, each of which keeps `rule`."""
+
+    def check(checker, value, path):
+        if not isinstance(value, list) or len(value) < at_least:
+            checker.add(path, f"must be a list of {noun}, not {value!r}")
+        else:
+            for i, item in enumerate(value):
+                rule(checker, item, (*path, i))
+
+    return check
+
+
+def section(keys, holds, needed=(), paddlesegs=()):
+    """Return the rule that a value is a dict of known keys, which also returns whether it was kept.
+
+    Args:
+        keys: dict from key to the rule of its value.
+        holds: what it holds, for the message on something else.
+        needed: keys that must have a value.
+        paddlesegs: the table of `paddleseg_keys` that says which of PaddleSeg's keys are refused.
+    """
+
+    def check(checker, spec, path):
+        before = len(checker.problems)
+        if not isinstance(spec, dict):
+            checker.add(path, f"must hold {holds}, not {spec!r}")
+            return False
+        for key, value in spec.items():
+            if key not in keys:
+                checker.unknown((*path, key), value, keys, paddlesegs)
+            elif value is not None or key not in needed:
+                keys[key](checker, value, (*path, key))
+        for key in needed:
+            if spec.get(key) is None:
+                checker.add(path, f"the key {key!r} is missing")
+        return len(checker.problems) == before
+
+    return check
+
+
+def component(registry, supplied=None):
+    """Return the rule that a value is a component that is given `supplied`; None: what its section is."""
+
+    def rule(checker, spec, path):
+        checker.component(spec, registry, path, checker.supplied(path[0]) if supplied is None else supplied)
+
+    return rule
+
+
+def anything(checker, value, path):
+    """Accept any value."""
+
+
+COUNT = plain("a whole number above 0", lambda value: fits(value, int) and value > 0)
+INDEX = plain("a whole number of 0 or above", lambda value: fits(value, int) and value >= 0)
+WHOLE = plain("a whole number", lambda value: fits(value, int))
+WEIGHT = plain("a number of 0 or above", signature.is_weight)
+SHARE = plain("a number above 0 and up to 1", lambda value: fits(value, float) and 0 < value <= 1)
+BOOL = plain("true or false", lambda value: isinstance(value, bool))
+PATH = plain("text or Null", lambda value: value is None or isinstance(value, str))
+NAME = plain("a name", lambda value: isinstance(value, str) and value != "")
+AT = ("full", "head")  # where `distill_loss` compares logits
+WEIGHTINGS = ("mean", "confidence")
+
+
+def _loss(checker, spec, path):
+    """The rule of a loss in `loss` or `distill_loss`: each loss compares what its section is for."""
+    checker.component(spec, manager.LOSSES, path, checker.supplied(path[0]))
+    for place, loss in facts.with_nested(spec, path):
+        against = getattr(facts.component_of(loss, manager.LOSSES), "against", None)
+        if against not in (None, facts.LOSS_SECTIONS[path[0]]):
+            problem = (
+                f"{loss['type']} compares the student with the {against}, so it has no place in {path[0]}"
+            )
+            checker.add((*place, "type"), problem)
+
+
+LOSSES = {"types": list_of(_loss, "at least one loss", 1), "coef": list_of(WEIGHT, "at least one number", 1)}
+
+
+def _losses(**more):
+    keys = section({**LOSSES, **more}, "`types` and `coef`", needed=("types", "coef"))
+
+    def rule(checker, spec, path):
+        keys(checker, spec, path)
+        types, coef = (spec.get(key) if isinstance(spec, dict) else None for key in LOSSES)
+        lists = isinstance(types, list) and isinstance(coef, list) and types and coef
+        if lists and len(types) not in (1, len(coef)):
+            problem = f"{len(coef)} coef for {len(types)} types; there must be one for each"
+            checker.add((*path, "coef"), problem)
+
+    return rule
+
+
+EVALUATION = section(
+    {
+        key: lambda checker, value, path, parameter=parameter: checker.value(value, parameter, path)
+        for key, parameter in signature.parameters(EvalConfig).items()
+    },
+    "keys such as aug_eval and is_slide",
+    paddlesegs=paddleseg_keys.OF_TEST_CONFIG,
+)
+
+
+def _test_config(checker, spec, path):
+    if EVALUATION(checker, spec, path):
+        checker.ask(EvalConfig, spec, path)
+
+
+PLACES = ("output_of", "input_of", "attr")
+TAP = {**dict.fromkeys(PLACES, NAME), "index": optional(WHOLE)}
+
+
+def _tap(checker, spec, path):
+    if isinstance(spec, str) and spec:
+        return
+    if isinstance(spec, dict) and len(set(PLACES).intersection(spec)) == 1:
+        section(TAP, "a tap")(checker, spec, path)
+    else:
+        words = "a sublayer's dotted name, {attr: name}, {input_of: layer} or {output_of: layer}"
+        checker.add(path, f"must be {words}, not {spec!r}")
+
+
+def _without_channels(checker, spec, path):
+    """Refuse the channels of features, which the tapped tensors have."""
+    for key in SUPPLIED_TO_CONNECTORS:
+        if isinstance(spec, dict) and key in spec:
+            checker.add((*path, key), "is taken from the tapped tensors; leave the key out")
+
+
+def _feature_loss(checker, spec, path):
+    checker.component(spec, FEATURE_LOSSES, path, checker.supplied("distill_loss"))
+    _without_channels(checker, spec, path)
+    reason = misuse(spec) if facts.component_of(spec, FEATURE_LOSSES) is not None else None
+    if reason:
+        checker.add((*path, "type"), reason)
+
+
+def _connector(checker, spec, path):
+    if isinstance(spec, dict):
+        checker.component(spec, manager.CONNECTORS, path, SUPPLIED_TO_CONNECTORS)
+        _without_channels(checker, spec, path)
+    elif spec not in (None, "none", "auto"):
+        checker.add(path, f"must be none, auto, or a `type` and its keys, not {spec!r}")
+
+
+SCHEDULE = {
+    "start_iter": INDEX,
+    "warmup_iters": INDEX,
+    "end_iter": optional(INDEX),
+    "end_factor": WEIGHT,
+}
+
+
+def _schedule(checker, spec, path):
+    if not section(SCHEDULE, ", ".join(SCHEDULE))(checker, spec, path):
+        return
+    start, end = spec.get("start_iter", 0), spec.get("end_iter")
+    if end is not None and end <= start:
+        checker.add((*path, "end_iter"), f"must be above start_iter, {start}, not {end}")
+    if end is None and "end_factor" in spec:
+        checker.add((*path, "end_factor"), "has no effect without end_iter")
+
+
+FEATURE = {
+    "student": _tap,
+    "loss": _feature_loss,
+    "teacher": optional(_tap),
+    "weight": WEIGHT,
+    "connector": _connector,
+    "schedule": optional(_schedule),
+    "teacher_index": INDEX,
+}
+_FEATURE = section(FEATURE, "`student`, `teacher` and `loss`", needed=("student", "loss"))
+DISTILL = {
+    "features": optional(list_of(_FEATURE, "features")),
+    "teacher_weighting": either(*WEIGHTINGS),
+    "unlabeled_share": SHARE,
+}
+TOP_LEVEL = {
+    "iters": optional(COUNT),
+    "batch_size": optional(COUNT),
+    "num_classes": optional(COUNT),
+    "ignore_index": optional(WHOLE),
+    "skip_mismatched_weights": BOOL,
+    "imports": anything,  # judged where it is imported
+}
+SECTIONS = {
+    **{name: component(registry) for name, registry in facts.COMPONENT_SECTIONS.items()},
+    "loss": _losses(),
+    "distill_loss": _losses(at=either(*AT)),
+    "distill": section(DISTILL, "keys such as `features`"),
+    "test_config": _test_config,
+    "export": section(
+        {"transforms": list_of(component(manager.TRANSFORMS, ()), "transforms")}, "`transforms`"
+    ),
+}
+
+
+def top_level(checker, sections, required):
+    """Check the keys of a config's top level, and of its sections those named `sections`."""
+    rules = {name: optional(rule) if name in sections else anything for name, rule in SECTIONS.items()}
+    keys = section({**rules, **TOP_LEVEL}, "keys", required, paddleseg_keys.TOP_LEVEL)
+    keys(checker, checker.dic, ())
+
+
+def unlabeled_share(checker):
+    """Check that labelled and unlabelled images both have a place in a batch, and losses their labels."""
+    dic, path = checker.dic, ("distill", "unlabeled_share")
+    share = facts.distill_section(dic).get("unlabeled_share", facts.DEFAULT_SHARE)
+    batch_size = dic.get("batch_size")
+    if not fits(share, float) or not 0 < share <= 1:
+        return
+    if not dic.get("unlabeled_dataset"):
+        if "unlabeled_share" in facts.distill_section(dic):
+            checker.add(path, "has no effect without unlabeled_dataset")
+    elif fits(batch_size, int) and batch_size > 0:
+        count = facts.num_unlabeled(dic)
+        if count == 0 or (count == batch_size and share < 1):
+            problem = f"{share} of batch_size {batch_size} is {count}; each kind needs at least one image"
+            checker.add(path, problem)
+        if share == 1:
+            _labels(checker)
+
+
+def _labels(checker):
+    """Note what needs labels, in a config whose batches have none."""
+    reason = "needs labels, and with unlabeled_share 1 there are none"
+    if facts.distill_section(checker.dic).get("teacher_weighting") == "confidence":
+        checker.add(("distill", "teacher_weighting"), f"confidence {reason}")
+    for path, spec in facts.losses(checker.dic, ("distill_loss", "distill")):
+        if getattr(facts.component_of(spec, manager.LOSSES), "needs_label", False):
+            checker.add((*path, "type"), f"{spec['type']} {reason}")
