@@ -66,8 +66,8 @@ def test_a_dozen_mistakes_are_told_at_once(write, capsys):
         "config.yml:27: loss.types.1.type: KLLoss compares the student with the teacher, so it has no place "
         "in loss",
         "config.yml:32: distill_loss.coeff: unknown key 'coeff'; did you mean 'coef'?",
-        "config.yml:31: distill_loss.types.0.type: CrossEntropyLoss compares the student with the label, so it "
-        "has no place in distill_loss",
+        "config.yml:31: distill_loss.types.0.type: CrossEntropyLoss compares the student with the label, so "
+        "it has no place in distill_loss",
         "config.yml:29: distill_loss: the key 'coef' is missing",
         "config.yml:12: train_dataset: 2 classes, but model.num_classes has 3; they must agree (num_classes)",
     ]
