@@ -45,9 +45,9 @@ LANES = (
         "A teacher's answer",
         (
             ("paddleseg.distill.step", "DistillStep", "images"),
-            ("paddleseg.distill.teachers.teacher", "Teachers", "images"),
-            ("paddleseg.distill.teachers.teacher", "Teacher", "images"),
-            ("paddleseg.distill.teachers.engines", "PaddleEngine", "logits, taps"),
+            ("paddleseg.distill.teachers", "Teachers", "images"),
+            ("paddleseg.distill.teachers", "Teacher", "images"),
+            ("paddleseg.distill.teachers", "Engine", "logits, taps"),
             ("paddleseg.distill.step", "DistillNet", "two tensors"),
             ("paddleseg.distill.feature_loss", "FeatureLoss", "a weighted loss"),
         ),
