@@ -1,4 +1,4 @@
-"""What the keys of a config mean that belong to no component: {key: (value, default, meaning)}."""
+"""The keys of a config outside its components: {key: (value, default, meaning)}."""
 
 NEEDED = "**required**"
 
@@ -12,7 +12,7 @@ FILES = {
     "_inherited_": (
         "true or false",
         "True",
-        "Inside a section: `False` drops what the bases say there.",
+        "Inside a section: `False` drops the keys that the bases have there.",
     ),
 }
 
@@ -25,38 +25,42 @@ TOP_LEVEL = {
     ),
     "num_classes": (
         "a whole number above 0",
-        "what the data set says",
-        "Number of classes, handed to the model, the data sets and the losses that take it.",
+        "that of the data set",
+        "Number of classes, passed to the model and to the data sets and losses that take it.",
     ),
     "ignore_index": (
         "a whole number",
         "255",
-        "Mask value that no loss and no metric counts, handed to the data sets and losses that take it.",
+        "Mask value that no loss and no metric counts, passed to the data sets and losses that take it.",
     ),
     "skip_mismatched_weights": (
         "true or false",
         "False",
-        "Weights of `model.pretrained` that have another shape than the model's are left out, each with a "
-        "warning, instead of being refused.",
+        "Skip weights of `model.pretrained` whose shape is not the model's, each with a warning, instead of "
+        "refusing them.",
     ),
     "imports": (
         "a list of module names",
         "[]",
-        "Modules to import, which register components of one's own. They are looked for in the working "
-        "directory, beside the config and on `PYTHONPATH`, and their code is run.",
+        "Modules to import, which register components of your own. They may lie in the working directory, "
+        "beside the config or on `PYTHONPATH`. Their code runs.",
     ),
-    "model": ("a model", NEEDED, "The model; its `backbone` is a component, too."),
-    "train_dataset": ("a data set", NEEDED, "What is trained on; its `mode` is `train` if left out."),
-    "val_dataset": ("a data set", "no evaluation", "What is evaluated on; its `mode` is `val` if left out."),
+    "model": ("a model", NEEDED, "The model; its `backbone` is another component."),
+    "train_dataset": ("a data set", NEEDED, "The data to train on; its `mode` is `train` by default."),
+    "val_dataset": (
+        "a data set",
+        "no evaluation",
+        "The data to evaluate on; its `mode` is `val` by default.",
+    ),
     "unlabeled_dataset": (
         "a data set",
         "none",
-        "Images without masks, for `distill_train.py`; its `mode` is `test` if left out. "
+        "Images without masks, for `distill_train.py`; its `mode` is `test` by default. "
         "See [Images without masks](distillation.md#images-without-masks).",
     ),
     "optimizer": ("an optimizer", NEEDED, "What updates the weights."),
     "lr_scheduler": ("a learning-rate schedule", NEEDED, "The learning rate over the iterations."),
-    "loss": ("`types` and `coef`", NEEDED, "The task's losses: the model's outputs against the label."),
+    "loss": ("`types` and `coef`", NEEDED, "Losses between the model's outputs and the labels."),
     "distill_loss": (
         "`types`, `coef` and `at`",
         "none",
@@ -65,9 +69,9 @@ TOP_LEVEL = {
     "distill": (
         "a section",
         "none",
-        "Losses between features, and how teachers and unlabelled images take part, for `distill_train.py`.",
+        "Losses between features, and the use of teachers and unlabelled images, for `distill_train.py`.",
     ),
-    "test_config": ("a section", "the whole image, once", "How images are inferred and measured."),
+    "test_config": ("a section", "the whole image, once", "How images are inferred and scored."),
     "export": ("a section", "", "What `export.py` writes into `deploy.yaml`."),
 }
 
@@ -81,7 +85,7 @@ LOSSES = {
     "at": (
         "`full` or `head`",
         "full",
-        "Of `distill_loss`: whether it compares logits at the size of the images or as the heads give them. "
+        "For `distill_loss`: `full` compares logits at the size of the images, `head` those of the heads. "
         "See [Logits at the head](distillation.md#logits-at-the-head).",
     ),
 }
@@ -91,7 +95,7 @@ DISTILL = {
     "teacher_weighting": (
         "`mean` or `confidence`",
         "mean",
-        "How the logits of several teachers are joined before `distill_loss` sees them.",
+        "How the logits of several teachers are combined for `distill_loss`.",
     ),
     "unlabeled_share": (
         "a number above 0 and up to 1",
@@ -103,14 +107,18 @@ DISTILL = {
 FEATURES = {
     "student": ("a tap", NEEDED, "The student's tensor."),
     "loss": ("a loss against the teacher", NEEDED, "The loss between the two tensors."),
-    "teacher": ("a tap", "what `student` says", "The teacher's tensor."),
+    "teacher": ("a tap", "that of `student`", "The teacher's tensor."),
     "weight": ("a number of 0 or above", "1", "The weight of the loss."),
     "connector": (
         "`none`, `auto` or a connector",
         "auto",
-        "Brings the student's channels to the teacher's; `auto` is a `ConvBNConnector` where they differ.",
+        "Maps the student's channels to the teacher's; `auto` is a `ConvBNConnector` where they differ.",
     ),
-    "schedule": ("a section", "the whole weight throughout", "When the loss counts; its keys are below."),
+    "schedule": (
+        "a section",
+        "the full weight throughout",
+        "Changes the weight over the iterations; its keys are below.",
+    ),
     "teacher_index": ("a whole number of 0 or above", "0", "Which of several teachers."),
 }
 
@@ -118,25 +126,33 @@ TAPS = {
     "output_of": (
         "a sublayer's dotted name",
         "",
-        "The sublayer's output; so is a tap that is a text.",
+        "The sublayer's output. A tap that is a text means this.",
     ),
     "input_of": ("a sublayer's dotted name", "", "The sublayer's first input."),
-    "attr": ("a dotted name", "", "What `forward` leaves on the model, or on a sublayer, under that name."),
-    "index": ("a whole number", "", "Which item, where the tensor is one of a list."),
+    "attr": ("a dotted name", "", "An attribute that `forward` sets on the model or on a sublayer."),
+    "index": ("a whole number", "", "Which item, if the tensor is in a list."),
 }
 
 SCHEDULE = {
-    "start_iter": ("a whole number of 0 or above", "0", "Up to this iteration the loss rests."),
-    "warmup_iters": ("a whole number of 0 or above", "0", "Over as many more its weight rises linearly."),
-    "end_iter": ("a whole number above `start_iter`", "Null", "After this iteration `end_factor` holds."),
-    "end_factor": ("a number of 0 or above", "0", "Multiplies the weight from then on; 0: it rests again."),
+    "start_iter": ("a whole number of 0 or above", "0", "Up to this iteration the loss is off."),
+    "warmup_iters": (
+        "a whole number of 0 or above",
+        "0",
+        "Over this many further iterations the weight rises linearly.",
+    ),
+    "end_iter": ("a whole number above `start_iter`", "Null", "After this iteration `end_factor` applies."),
+    "end_factor": (
+        "a number of 0 or above",
+        "0",
+        "Multiplies the weight after `end_iter`; 0 switches the loss off.",
+    ),
 }
 
 EXPORT = {
     "transforms": (
         "a list of transforms",
         "`val_dataset`'s",
-        "What a deployed image goes through before the model.",
+        "What is done to a deployed image before the model.",
     ),
 }
 
@@ -146,20 +162,20 @@ CLIPPING = {
         NEEDED,
         "Limits the norm of each parameter's gradient, the norm of all gradients together, or each number.",
     ),
-    "clip_norm": ("a number above 0", NEEDED, "The largest norm, of the two that limit norms."),
-    "max": ("a number", NEEDED, "The largest number, of `ClipGradByValue`."),
-    "min": ("a number", "-max", "The smallest number, likewise."),
+    "clip_norm": ("a number above 0", NEEDED, "The largest norm, for the two classes that limit norms."),
+    "max": ("a number", NEEDED, "The largest number, for `ClipGradByValue`."),
+    "min": ("a number", "-max", "The smallest number, for `ClipGradByValue`."),
 }
 
 GROUPS = {
     "name": (
         "text",
         NEEDED,
-        "Part of the names of the parameters that are meant; the first item that fits a parameter is taken.",
+        "Part of the names of the parameters. A parameter takes the first item that fits.",
     ),
     "lr_mult": (
         "a number of 0 or above",
-        "the model's own, 1 as a rule",
+        "the model's own, usually 1",
         "Factor of the learning rate.",
     ),
     "weight_decay_mult": ("a number of 0 or above", "1", "Factor of `weight_decay`."),

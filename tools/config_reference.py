@@ -1,7 +1,7 @@
 """Write docs/config.md, the reference of every key, component, parameter and flag.
 
 python tools/config_reference.py            writes it
-python tools/config_reference.py --check    says whether it is up to date: exit status 0, or 1 if it is not
+python tools/config_reference.py --check    checks it: exit status 0 if it is up to date, else 1
 """
 
 import argparse
@@ -33,7 +33,7 @@ COMMANDS = (
     "tools/cost.py",
     "tools/check_dataset.py",
 )
-# What a parameter of these names holds, whatever its annotation.
+# The values of parameters with these names; their annotations are less exact.
 NESTED = {"backbone": "a backbone", "transforms": "a list of transforms", "losses": "a list of losses"}
 FILLED_IN = "filled in"
 INTRODUCTION = """\
@@ -49,12 +49,29 @@ lr_scheduler:
   learning_rate: 0.01
 ```
 
-A key that no component has is refused, with its line and the nearest right name. Any key can be changed on
-the command line: `--opts lr_scheduler.learning_rate=0.02`. In the columns of defaults, *filled in* is what
-the config need not say, since it follows from the rest of it: the number of classes, the mode of a data set,
-the channels of features, the iterations of a schedule. An `ignore_index` that is left out is the config's,
-and 255 where that has none.
+An unknown key is refused, with its line and the nearest right name. Any key can be changed on the command
+line: `--opts lr_scheduler.learning_rate=0.02`. In the columns of defaults, *filled in* marks a parameter
+that follows from the rest of the config, so that you can leave it out: the number of classes, the mode of a
+data set, the channels of features, the iterations of a schedule. The default of an `ignore_index` is that of
+the config, or 255 if the config has none.
 """
+# What stands before each table, and the keys in it.
+KEYS = (
+    ("## Files that build on others", config_keys.FILES),
+    ("## Top level", config_keys.TOP_LEVEL),
+    ("### `loss`, `distill_loss`", config_keys.LOSSES),
+    ("### `distill`\n\nSee [Distillation](distillation.md).", config_keys.DISTILL),
+    ("An item of `distill.features`:", config_keys.FEATURES),
+    (
+        "A tap is a sublayer's dotted name, or one of the first three keys and perhaps the fourth:",
+        config_keys.TAPS,
+    ),
+    ("A `schedule`:", config_keys.SCHEDULE),
+    ("### `test_config`\n\nSee [Evaluating](evaluating.md).", None),  # those of `EvalConfig`
+    ("### `export`", config_keys.EXPORT),
+    ("### `grad_clip_cfg` of an optimizer", config_keys.CLIPPING),
+    ("### `custom_cfg` of an optimizer\n\nA list of:", config_keys.GROUPS),
+)
 
 
 def main():
@@ -79,41 +96,16 @@ def document():
 
 def _keys():
     """Yield the sections on keys that belong to no component."""
-    from paddleseg.options.inference import EvalConfig
+    from paddleseg.options import EvalConfig
 
-    yield "## Files that build on others\n"
-    yield _key_table(config_keys.FILES)
-    yield "## Top level\n"
-    yield _key_table(config_keys.TOP_LEVEL)
-    yield "### `loss`, `distill_loss`\n"
-    yield _key_table(config_keys.LOSSES)
-    yield "### `distill`\n"
-    yield "See [Distillation](distillation.md).\n"
-    yield _key_table(config_keys.DISTILL)
-    yield "An item of `distill.features`:\n"
-    yield _key_table(config_keys.FEATURES)
-    yield "A tap is a sublayer's dotted name, or one of the first three keys and perhaps the fourth:\n"
-    yield _key_table(config_keys.TAPS)
-    yield "A `schedule`:\n"
-    yield _key_table(config_keys.SCHEDULE)
-    yield "### `test_config`\n"
-    yield "See [Evaluating](evaluating.md).\n"
-    yield parameter_table(EvalConfig)
-    yield "### `export`\n"
-    yield _key_table(config_keys.EXPORT)
-    yield "### `grad_clip_cfg` of an optimizer\n"
-    yield _key_table(config_keys.CLIPPING)
-    yield "### `custom_cfg` of an optimizer\n"
-    yield "A list of:\n"
-    yield _key_table(config_keys.GROUPS)
-
-
-def _key_table(keys):
-    return _table(("key", "value", "default", "meaning"), [(f"`{key}`", *row) for key, row in keys.items()])
+    for text, keys in KEYS:
+        yield f"{text}\n"
+        rows = [(f"`{key}`", *row) for key, row in (keys or {}).items()]
+        yield _table(("key", "value", "default", "meaning"), rows) if keys else parameter_table(EvalConfig)
 
 
 def _components(registry, names):
-    """Yield what is to be said of a registry's components; those alike in all parameters share a table."""
+    """Yield the text on a registry's components; those with equal parameters share a table."""
     alike = {}
     for name in names:
         table = parameter_table(registry[name], _filled_in(registry))
@@ -130,14 +122,14 @@ def _components(registry, names):
 
 
 def _prose(component):
-    """Return a component's description, and after it that of the function that it refers to."""
+    """Return a component's description, followed by that of the function that it refers to."""
     text = prose(component)
     reference = re.search(r"; see `(\w+)`\.$", text.partition("\n\n")[0])
     function = reference and getattr(sys.modules[component.__module__], reference[1])
     if inspect.isfunction(function):
         text = f"{text}\n\n{prose(function)}"
     lines = text.splitlines()
-    # Indented lines are code, where nothing must be escaped.
+    # Indented lines are code, which needs no escapes.
     return "\n".join(line if line.startswith("    ") else _escaped(line) for line in lines)
 
 
@@ -146,11 +138,11 @@ def parameter_table(component, filled_in=()):
 
     Args:
         component: a class or function.
-        filled_in: names of parameters that a config need not say.
+        filled_in: names of parameters that a config may leave out.
     """
     from paddleseg.utils.signature import describe, expected_type, parameters
 
-    told = meanings(component)
+    described = meanings(component)
     rows = []
     for name, parameter in parameters(component).items():
         required = parameter.default is inspect.Parameter.empty
@@ -158,7 +150,7 @@ def parameter_table(component, filled_in=()):
         if name in filled_in:
             default = FILLED_IN
         value = NESTED.get(name) or _escaped(describe(expected_type(parameter)))
-        rows.append((f"`{name}`", value, default, _sentence(told[name])))
+        rows.append((f"`{name}`", value, default, _sentence(described[name])))
     if not rows:
         return "No parameters.\n"
     return _table(("parameter", "value", "default", "meaning"), rows)
@@ -200,26 +192,30 @@ def _paddleslim():
     for name, component in others_of_paddleslim().items():
         known = inspect.signature(component).parameters.values()
         rows.append((f"`{name}`", ", ".join(f"`{p}`" for p in known if p.name != "self") or "nothing"))
-    told = "They compare features in `distill.features`, and are documented by PaddleSlim.\n"
-    return f"{told}\n{_table(('name', 'takes'), rows)}"
+    text = "They compare features in `distill.features`, and are documented by PaddleSlim.\n"
+    return f"{text}\n{_table(('name', 'takes'), rows)}"
 
 
 def _flags():
     """Yield the section on the commands' flags."""
     yield "## Flags\n"
-    yield "`--help` of each command says the same.\n"
-    commands = {}
+    yield "`--help` of each command prints the same.\n"
+    scripts = {}
     for script in COMMANDS:
-        parser = parser_of(script)
-        for action in parser._actions:
-            if action.dest != "help":
-                commands.setdefault(_flag(action, parser), []).append(f"`{os.path.basename(script)}`")
-    rows = [(*flag, ", ".join(of)) for flag, of in commands.items()]
+        for flag in flags_of(script):
+            scripts.setdefault(flag, []).append(f"`{os.path.basename(script)}`")
+    rows = [(*flag, ", ".join(names)) for flag, names in scripts.items()]
     yield _table(("flag", "value", "meaning", "of"), rows)
 
 
-def parser_of(command):
-    """Return the `argparse.ArgumentParser` that a script builds before it does anything."""
+def flags_of(script):
+    """Return (flag, value, meaning) of each flag of a script, in Markdown; a flag's other names follow it."""
+    parser = parser_of(script)
+    return [_flag(action, parser) for action in parser._actions if action.dest != "help"]
+
+
+def parser_of(script):
+    """Return the `argparse.ArgumentParser` that a script builds before it does anything else."""
 
     class BuiltError(BaseException):
         pass
@@ -227,28 +223,27 @@ def parser_of(command):
     def stop(parser, *_):
         raise BuiltError(parser)
 
-    # Python looks for a script's neighbours in its folder.
-    path = [str((ROOT / command).parent), *sys.path]
+    # A script imports its neighbours, as Python lets it when it is run.
+    path = [str((ROOT / script).parent), *sys.path]
     with mock.patch.object(argparse.ArgumentParser, "parse_args", stop), mock.patch.object(sys, "path", path):
         try:
-            runpy.run_path(str(ROOT / command), run_name="__main__")
+            runpy.run_path(str(ROOT / script), run_name="__main__")
         except BuiltError as built:
             return built.args[0]
-    raise AssertionError(f"{command} has parsed no arguments")
+    raise AssertionError(f"{script} has parsed no arguments")
 
 
 def _flag(action, parser):
-    """Return (flag, value, meaning) of one flag."""
     value = ""
     if action.nargs != 0:
         metavar = action.metavar or (
             "{" + ",".join(action.choices) + "}" if action.choices else action.dest.upper()
         )
         value = f"`{parser._get_formatter()._format_args(action, metavar)}`"
-    told = _escaped(action.help % {**vars(action), "prog": parser.prog})
+    meaning = _escaped(action.help % {**vars(action), "prog": parser.prog})
     if action.required:
-        told += "; **required**"
-    return ", ".join(f"`{name}`" for name in action.option_strings), value, told
+        meaning += "; **required**"
+    return ", ".join(f"`{name}`" for name in action.option_strings), value, meaning
 
 
 def _table(head, rows):
@@ -261,7 +256,7 @@ def _cell(text):
 
 
 def _escaped(text):
-    """Return plain text as Markdown shows it; what is between backticks is left as it is."""
+    """Return plain text with Markdown's signs escaped, except between backticks."""
     parts = text.split("`")
     parts[::2] = [re.sub(r"([*<>\[\]])", r"\\\1", part) for part in parts[::2]]
     return "`".join(parts)

@@ -1,4 +1,4 @@
-"""What docstrings say of a component and of its parameters."""
+"""Descriptions of components and of their parameters, read from docstrings."""
 
 import dataclasses
 import inspect
@@ -10,14 +10,14 @@ _NAMES = re.compile(r"^ {4}(\*{0,2}\w+(?:, \*{0,2}\w+)*): ?(.*)$")
 
 
 def prose(component):
-    """Return what a docstring says before its first section."""
+    """Return the text of a docstring before its first section."""
     return _SECTION.split(inspect.getdoc(component) or "", maxsplit=1)[0].rstrip()
 
 
 def meanings(component):
-    """Return what each parameter of a class or function means, by its name.
+    """Return {name: meaning} of the parameters of a class or function.
 
-    A class inherits what it does not say itself. Options say it in the metadata of their fields.
+    A class inherits what its own docstring does not describe. Options have metadata in their fields instead.
     """
     if dataclasses.is_dataclass(component):
         return {field.name: field.metadata["meaning"] for field in dataclasses.fields(component)}
@@ -28,7 +28,7 @@ def meanings(component):
 
 
 def arguments(text):
-    """Return what a docstring's `Args` say, by the names of the parameters."""
+    """Return {name: meaning} of the parameters in the section `Args` of a docstring."""
     parts = _SECTION.split(inspect.cleandoc(text))
     sections = dict(zip(parts[1::2], parts[2::2]))
     found, names = {}, ()

@@ -1,4 +1,4 @@
-"""What the scripts that write documents from the registries share."""
+"""What the scripts share that write documents from the registries."""
 
 import argparse
 import importlib
@@ -12,7 +12,7 @@ TITLES = {"lr_scheduler": "learning-rate schedules", "dataset": "data sets", "lo
 
 
 def registries():
-    """Yield (title, registry, names) for each set of components; a user's and the tests' are left out."""
+    """Yield (title, registry, names) of each registry, without components from outside the package."""
     from paddleseg.cvlibs import manager
     from paddleseg.cvlibs.config import BUILT_IN
 
@@ -25,7 +25,7 @@ def registries():
 
 
 def others_of_paddleslim():
-    """Return PaddleSlim's losses between features, without those that the project's stand before."""
+    """Return PaddleSlim's losses between features, without those whose name the project's own have."""
     from paddleslim.dygraph.dist.losses.basic_loss import BASIC_LOSS
 
     from paddleseg.cvlibs import manager
@@ -35,12 +35,12 @@ def others_of_paddleslim():
 
 
 def write_or_check(what, command, description, defaults, wanted):
-    """Write the files that a script generates, or with `--check` say which are outdated and exit with 1.
+    """Write the files that a script generates, or with `--check` print which are outdated and exit with 1.
 
     Args:
-        what: what is generated, for the message.
-        command: what writes it, for the message.
-        description: of the script.
+        what: the name of the contents, for the message.
+        command: the command that writes them, for the message.
+        description: of the script, for `--help`.
         defaults: paths of the files.
         wanted: `wanted(path)` returns the text that a file should have.
     """

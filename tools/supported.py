@@ -1,7 +1,7 @@
 """Write the READMEs' table of what is supported, from the registries.
 
 python tools/supported.py            writes it
-python tools/supported.py --check    says whether it is up to date: exit status 0, or 1 if it is not
+python tools/supported.py --check    checks it: exit status 0 if it is up to date, else 1
 """
 
 import sys
@@ -48,16 +48,16 @@ def wanted(path):
 
 
 def with_table(text, new, path):
-    """Return a text with what is between the two markers replaced by `new`."""
+    """Return a text with `new` between its two markers."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise UserError(f"{path} has no {BEGIN} with {END} after it, between which the table would go")
+        raise UserError(f"{path} has no {BEGIN} with {END} after it, to put the table between")
     return f"{before}{BEGIN}\n{new}{END}{after}"
 
 
 def table(titles=None):
-    """Return the table in Markdown: a line for each registry, for losses one for each place they are used.
+    """Return the table in Markdown: a line for each registry, and for losses one for each use.
 
     Args:
         titles: translations of the lines' titles.

@@ -1,4 +1,4 @@
-"""docs/config.md is that of the code, and the code says of every parameter what it means."""
+"""docs/config.md is that of the code, and the code describes every parameter."""
 
 import argparse
 
@@ -40,7 +40,7 @@ def test_it_is_up_to_date(reference, repository, document):
     assert written == document, "run python tools/config_reference.py"
 
 
-def test_an_outdated_one_is_told_and_mended(reference, run, tmp_path, capsys):
+def test_an_outdated_one_is_reported_and_rewritten(reference, run, tmp_path, capsys):
     copy = tmp_path / "config.md"
     assert run(reference, "--check", "--files", copy) == 1
     assert "outdated; run python tools/config_reference.py" in capsys.readouterr().out
@@ -98,8 +98,8 @@ def test_every_component_parameter_and_flag_is_in_it(document, components, refer
     for key in signature.parameters(eval_config.EvalConfig):
         assert f"\n| `{key}` |" in document
     for script in ("train.py", "val.py", "export.py", "slim/distill/distill_train.py"):
-        for action in reference.parser_of(script)._actions:
-            assert action.dest == "help" or f"`{action.option_strings[0]}`" in document
+        for names, *_ in reference.flags_of(script):
+            assert f"| {names} |" in document
 
 
 def test_tables_have_as_many_cells_in_each_line(document):
@@ -139,7 +139,7 @@ class Silent(Derived):
     pass
 
 
-def test_a_class_says_more_than_its_base(docstrings):
+def test_a_class_adds_to_the_descriptions_of_its_base(docstrings):
     assert docstrings.meanings(Silent) == {
         "first": "both of them.",
         "second": "its own, see below: more.",
@@ -148,7 +148,7 @@ def test_a_class_says_more_than_its_base(docstrings):
     assert docstrings.prose(Derived) == "What it is.\n\n    a formula"
 
 
-def test_a_function_speaks_for_itself(docstrings):
+def test_only_an_args_section_describes_parameters(docstrings):
     def plain(x):
         """Args:
         x: a number.

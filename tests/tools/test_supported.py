@@ -24,7 +24,7 @@ def test_the_readmes_are_up_to_date(run, supported):
     assert run(supported, "--check") == 0
 
 
-def test_an_outdated_table_is_told_and_mended(run, supported, readme, capsys):
+def test_an_outdated_table_is_reported_and_rewritten(run, supported, readme, capsys):
     written = readme.read_text(encoding="utf-8")
     readme.write_text(written.replace("`DeepLabV3P`, `FCN`", "`DeepLab`"), encoding="utf-8")
     assert run(supported, "--check", "--files", readme) == 1
@@ -40,7 +40,7 @@ def test_a_readme_without_the_markers_is_refused(typed, supported, readme, capsy
     assert message.startswith(f"{readme} has no <!-- supported: begin --> with")
 
 
-def test_each_component_is_in_its_line_and_a_users_own_in_none(supported):
+def test_each_component_is_in_its_line_and_those_of_users_in_none(supported):
     import components  # noqa: F401  registers a user's
 
     lines = dict(line.strip("| ").split(" | ") for line in supported.table().splitlines()[2:])
@@ -50,7 +50,7 @@ def test_each_component_is_in_its_line_and_a_users_own_in_none(supported):
     assert "`CrossEntropyLoss`" not in lines["losses against the teacher"]
     assert "`SegChannelwiseLoss`" in lines["losses against the teacher"]
     assert "`RKDLoss`" in lines["PaddleSlim's losses between features"]
-    assert "`KLLoss`" not in lines["PaddleSlim's losses between features"]  # the project's goes before it
+    assert "`KLLoss`" not in lines["PaddleSlim's losses between features"]  # the project's own has this name
     for name in manager.TRANSFORMS:
         assert (f"`{name}`" in lines["transforms"]) == manager.TRANSFORMS[name].__module__.startswith(
             "paddleseg."
