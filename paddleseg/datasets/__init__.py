@@ -1,4 +1,4 @@
-"""Data sets, and the order and randomness in which a training reads them."""
+"""Data sets, and how a training draws batches from them."""
 
 from paddleseg.datasets.ade20k import ADE20K
 from paddleseg.datasets.camvid import CamVid

@@ -1,11 +1,11 @@
-"""Scenes of all kinds."""
+"""The data set ADE20K: scenes of all kinds."""
 
 from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, pair_by_stem, read_ids
 
 _FOLDERS = {"train": "training", "val": "validation"}
 _CLASSES = {id_: id_ - 1 for id_ in range(1, 151)}
-# The first of the words that objectInfo150.txt, published with the benchmark, has for each class.
+# The first of the names that the benchmark's objectInfo150.txt has for each class.
 _NAMES = """
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person,
 earth, door, table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea,
@@ -27,8 +27,8 @@ monitor, bulletin board, shower, radiator, glass, clock, flag
 class ADE20K(PublishedDataset):
     """The scene parsing benchmark of ADE20K, http://sceneparsing.csail.mit.edu, with 150 classes.
 
-    Its masks hold 0 for what belongs to no class, which becomes `ignore_index`, and 1..150 for the classes,
-    which become 0..149.
+    Its masks hold 0 for pixels of no class, which becomes `ignore_index`, and 1..150 for the classes, which
+    become 0..149.
 
     Args:
         transforms: a list of transforms.
@@ -37,7 +37,7 @@ class ADE20K(PublishedDataset):
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:
-        UserError: the set is not there, or an image has no mask.
+        UserError: the set is missing, or an image has no mask.
     """
 
     NUM_CLASSES = len(_CLASSES)

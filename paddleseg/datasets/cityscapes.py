@@ -1,4 +1,4 @@
-"""Street scenes of fifty cities."""
+"""The data set Cityscapes: street scenes of fifty cities."""
 
 import os
 
@@ -6,7 +6,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, read_ids
 from paddleseg.errors import UserError
 
-# The label ids that are trained on and their names, in the order of their classes ("train ids"), as in
+# The label ids that have a class, with their names, in the order of the classes ("train ids"), as in
 # https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py
 NAMES = {
     **{7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole"},
@@ -23,8 +23,8 @@ _MASKS = ("_gtFine_labelTrainIds.png", "_gtFine_labelIds.png")
 class Cityscapes(PublishedDataset):
     """Cityscapes, https://www.cityscapes-dataset.com, with its fine annotations and 19 classes.
 
-    `*_labelTrainIds.png`, which hold classes, are read as they are. Where an image has only
-    `*_labelIds.png`, its label ids are turned into the 19 classes, the others into `ignore_index`.
+    `*_labelTrainIds.png`, which hold classes, are read as they are. If an image has only `*_labelIds.png`,
+    the label ids of the 19 classes are turned into classes, the others into `ignore_index`.
 
     Args:
         transforms: a list of transforms.
@@ -33,7 +33,7 @@ class Cityscapes(PublishedDataset):
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:
-        UserError: the set is not there, or an image of train or val has no mask.
+        UserError: the set is missing, or an image of train or val has no mask.
     """
 
     NUM_CLASSES = 19
@@ -51,10 +51,10 @@ class Cityscapes(PublishedDataset):
         pairs = []
         for image in sorted((root / "leftImg8bit" / self.split).glob(f"*/*{_IMAGE}")):
             stem = masks / image.parent.name / image.name[: -len(_IMAGE)]
-            found = [f"{stem}{ending}" for ending in _MASKS if f"{stem}{ending}" in present]
-            if not found and self.mode != "test":
+            mask = next((f"{stem}{ending}" for ending in _MASKS if f"{stem}{ending}" in present), None)
+            if mask is None and self.mode != "test":
                 raise UserError(f"there is neither {stem}{_MASKS[0]} nor {os.path.basename(stem)}{_MASKS[1]}")
-            pairs.append([str(image), found[0] if found else None])
+            pairs.append([str(image), mask])
         return pairs
 
     def read_label(self, path):

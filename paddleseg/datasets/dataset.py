@@ -17,19 +17,19 @@ MODES = ("train", "val", "test")
 
 
 def read_list(path, root, separator=" ", masks_needed=True):
-    """Read a list of files, one `image<separator>mask` a line, blank lines aside.
+    """Read a list of files, one `image<separator>mask` per line; blank lines are skipped.
 
     Args:
         path: the list, a UTF-8 text file.
-        root: the folder that its names are relative to.
-        separator: what stands between image and mask; names that hold spaces need another one than " ".
+        root: the folder that the names in the list are relative to.
+        separator: the text between image and mask; names that hold spaces need another one than " ".
         masks_needed: if false, a line may name an image alone.
 
     Returns:
         A list of [image path, mask path or None].
 
     Raises:
-        UserError: the list is missing, empty or no UTF-8 text, or a line is not of that form.
+        UserError: the list is missing, empty or no UTF-8 text, or a line has another form.
     """
     files = []
     for number, line in enumerate(read_lines(path), 1):
@@ -39,7 +39,7 @@ def read_list(path, root, separator=" ", masks_needed=True):
         if len(names) != 2 and (masks_needed or len(names) != 1):
             raise UserError(
                 f"{path}:{number}: expected 'image{separator}mask', got {line[:200]!r}; "
-                "names that hold the separator need another `separator`"
+                "if names hold the separator, set another `separator`"
             )
         paths = [os.path.join(root, name) for name in names]
         files.append(paths if len(paths) == 2 else [*paths, None])
@@ -49,10 +49,10 @@ def read_list(path, root, separator=" ", masks_needed=True):
 
 
 def ignored_label(dataset):
-    """Return the mask value that a data set leaves out: `ignore_index`, else `IGNORE_INDEX`, else 255.
+    """Return the mask value that no loss and no metric counts: `ignore_index`, else `IGNORE_INDEX`, else 255.
 
     Args:
-        dataset: any that a user may bring, or its class.
+        dataset: any data set, also a user's, or its class.
     """
     return getattr(dataset, "ignore_index", getattr(dataset, "IGNORE_INDEX", 255))
 
@@ -61,23 +61,22 @@ def ignored_label(dataset):
 class Dataset(FileSamples):
     """Images and masks named by a list.
 
-    A sample is a dict with `img` (float32, C x H x W), `label` (uint8 or int32, H x W; absent where there is
-    no mask) and `trans_info` (the changes of size, as `Compose` lists them).
+    A sample is a dict with `img` (float32, C x H x W), `label` (uint8 or int32, H x W; absent if there is no
+    mask) and `trans_info` (the changes of size, as `Compose` lists them).
 
     Args:
         dataset_root: the folder that the names in the lists are relative to.
         transforms: a list of transforms, which `Compose` chains.
         num_classes: the number of classes; masks hold 0..num_classes - 1 and `ignore_index`.
-        mode: "train", where masks are transformed with the images; "val", where they keep their own
-            size, to which an evaluation brings the logits; or "test", like "val", but masks may be
-            missing.
-        train_path, val_path, test_path: the list of each mode; a mode needs its own only.
-        separator: what stands between image and mask in a list.
+        mode: "train", where masks are transformed with the images; "val", where masks keep their size, to
+            which an evaluation resizes the logits; or "test", like "val", but masks may be missing.
+        train_path, val_path, test_path: the list of each mode; only that of `mode` is needed.
+        separator: the text between image and mask in a list.
         ignore_index: the mask value that no loss and no metric counts. Default: the class's `IGNORE_INDEX`,
-            255 where it has none.
+            or 255 if it has none.
         img_channels: 3, or 1 for grey images.
-        class_names: what the classes are called in logs, curves and reports, in their order. Default: the
-            class's `CLASS_NAMES`, numbers alone where it has none.
+        class_names: the names of the classes in logs, curves and reports, in their order. Default: the
+            class's `CLASS_NAMES`, or numbers alone if it has none.
 
     Attributes:
         file_list: a list of [image path, mask path or None].
@@ -125,11 +124,11 @@ class Dataset(FileSamples):
         self.file_list = self.find_files(path, separator)
 
     def find_files(self, path, separator):
-        """Return [image path, mask path or None] of each sample; a subclass may find them without a list."""
+        """Return [image path, mask path or None] of each sample; a derived class may do without a list."""
         return read_list(path, self.dataset_root, separator, masks_needed=self.mode != "test")
 
     def read_label(self, path):
-        """Return the mask as `Compose` takes it, a path or classes; for files that hold others."""
+        """Return the mask for `Compose`: its path, or an array of classes if the file holds other numbers."""
         return path
 
     def unread_sample(self, index):
@@ -140,11 +139,10 @@ class Dataset(FileSamples):
         return {"img": image, "label": self.read_label(mask), "gt_fields": fields}
 
     def check_sample(self, data, index):
-        mask = self.file_list[index][1]
-        if mask is not None:
-            self._check_classes(data["label"], mask)
-
-    def _check_classes(self, label, path):
+        path = self.file_list[index][1]
+        if path is None:
+            return
+        label = data["label"]
         wrong = label >= self.num_classes
         if label.dtype != np.uint8:
             wrong |= label < 0

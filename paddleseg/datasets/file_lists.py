@@ -1,4 +1,4 @@
-"""What the lists of a data set's files tell without a file being opened."""
+"""Checks of the files that data sets list, without opening any of them."""
 
 import os
 
@@ -9,54 +9,52 @@ SHOWN = 3
 
 
 def check_file_lists(train, val, unlabeled=None, max_bad_samples=0):
-    """Check that the files are there, and warn of images that are in both sets; takes a look at the folders.
+    """Check that the files exist, and warn of images that are in both sets.
 
-    A data set without a `file_list` of [image path, mask path or None] is left alone.
+    A data set without a `file_list` of [image path, mask path or None] is not checked.
 
     Args:
         train, val, unlabeled: the data sets, or None.
-        max_bad_samples: how many samples of `train`, or of `unlabeled`, may lack a file.
+        max_bad_samples: how many samples of `train`, and how many of `unlabeled`, may lack a file. Default 0.
 
     Raises:
-        UserError: more of their samples, or any of `val`, lack one.
+        UserError: more of their samples, or any of `val`, lack a file.
     """
-    accepted_by_set = (
-        ("train", train, max_bad_samples),
-        ("val", val, 0),
-        ("unlabeled", unlabeled, max_bad_samples),
-    )
-    for name, dataset, accepted in accepted_by_set:
+    limits = (("train", train, max_bad_samples), ("val", val, 0), ("unlabeled", unlabeled, max_bad_samples))
+    for name, dataset, accepted in limits:
         missing = missing_files(pairs_of(dataset))
         if len(missing) > accepted:
             more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
             raise UserError(
                 f"{name}_dataset: {len(missing)} of {len(dataset)} samples lack a file: "
                 f"{', '.join(repr(path) for path in missing[:SHOWN])}{more}; "
-                f"tools/check_dataset.py --config CONFIG names all that is wrong"
+                f"tools/check_dataset.py --config CONFIG lists all errors"
             )
     shared = shared_images(pairs_of(train), pairs_of(val))
     if shared:
         logger.warning(
-            f"{len(shared)} images of val_dataset are in train_dataset as well, the first is {shared[0]!r}: "
-            f"scores on them say little"
+            f"{len(shared)} images of val_dataset are in train_dataset as well, the first is {shared[0]!r}; "
+            f"the scores on them do not show how the model does on new images"
         )
 
 
 def pairs_of(dataset):
-    """Return a data set's [image path, mask path or None] of each sample; [] if it does not tell them."""
+    """Return [image path, mask path or None] of each sample; [] if the data set has no such `file_list`."""
     pairs = getattr(dataset, "file_list", None)
-    if not isinstance(pairs, list) or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
-        return []
-    texts = (str, os.PathLike)
-    return (
-        pairs if all(isinstance(i, texts) and isinstance(m, (*texts, type(None))) for i, m in pairs) else []
-    )
+    return pairs if isinstance(pairs, list) and all(map(_is_pair, pairs)) else []
+
+
+def _is_pair(pair):
+    path = (str, os.PathLike)
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+        return False
+    return isinstance(pair[0], path) and isinstance(pair[1], (*path, type(None)))
 
 
 def missing_files(pairs):
-    """Return the first path of each pair that lacks a file, in order.
+    """Return the first missing path of each pair that lacks a file, in order.
 
-    Folders are listed, each once, rather than files asked for one by one, which takes minutes on a network.
+    Each folder is listed once: to look for every file by itself takes minutes on a network.
     """
     files = {}
 
@@ -64,7 +62,7 @@ def missing_files(pairs):
         folder, name = os.path.split(os.fspath(path))
         if folder not in files:
             files[folder] = _files_in(folder or ".")
-        # Some file systems know a name in more than one spelling.
+        # On some file systems a file has more than one spelling of its name.
         return name in files[folder] or os.path.isfile(path)
 
     missing = []
@@ -82,6 +80,6 @@ def _files_in(folder):
 
 
 def shared_images(train, val):
-    """Return the image paths of `val` that `train` names as well, whatever the way they are written."""
+    """Return the image paths of `val` that `train` has as well, also if they are written differently."""
     known = {os.path.normpath(image) for image, _ in train}
     return [image for image, _ in val if os.path.normpath(image) in known]

@@ -1,4 +1,4 @@
-"""The optic discs of PaddleSeg's quick start."""
+"""The data set of PaddleSeg's quick start: optic discs."""
 
 import os
 import tempfile
@@ -17,19 +17,19 @@ DEFAULT_ROOT = "data/optic_disc_seg"
 class OpticDiscSeg(Dataset):
     """Fundus photographs with masks of the optic disc (1) on the background (0), from iChallenge-AMD.
 
-    A folder of the same layout does as well: `train_list.txt`, `val_list.txt` and `test_list.txt`, each
-    line an image and a mask below that folder, separated by a space.
+    Another folder of the same layout works as well: `train_list.txt`, `val_list.txt` and `test_list.txt`;
+    each line holds an image and a mask below the folder, separated by a space.
 
     Args:
         transforms: a list of transforms.
         dataset_root: the folder; data/optic_disc_seg below the working directory if None.
         mode: "train", "val" or "test", with the meaning that `Dataset` gives them.
-        download: fetch the set from PaddleSeg's server if the folder is missing or empty.
+        download: download the set from PaddleSeg's server if the folder is missing or empty.
         num_classes: 2.
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:
-        UserError: the set is missing and is not, or cannot be, downloaded.
+        UserError: the set is missing, and it is not or cannot be downloaded.
     """
 
     NUM_CLASSES = 2
@@ -62,22 +62,22 @@ def _missing(root):
 
 
 def _provide(root, download):
-    why = "download is False"
+    reason = "download is False"
     if download:
         try:
-            _fetch(URL, root)
+            _download(URL, root)
             return
         except (UserError, OSError) as error:
-            why = f"the download failed: {error}"
-    # The remedy first: what a library says of a connection is long.
+            reason = f"the download failed: {error}"
+    # The remedy comes first, as the message of a failed connection is long.
     raise UserError(
         f"OpticDiscSeg: there is no data set in {str(root)!r}; a synthetic one is made by "
-        f"`python tools/make_optic_disc.py --out {root}` ({why})"
+        f"`python tools/make_optic_disc.py --out {root}` ({reason})"
     )
 
 
-def _fetch(url, root):
-    # Only who downloads needs, and loads, the libraries for it.
+def _download(url, root):
+    # Imported here, as only a download needs these libraries.
     from filelock import FileLock
 
     from paddleseg.weights.archive import extract

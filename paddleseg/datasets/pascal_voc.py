@@ -1,9 +1,13 @@
-"""Everyday objects."""
+"""The data set Pascal VOC 2012: everyday objects."""
 
 from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, pair_by_stem
 from paddleseg.utils.image_files import read_names
 
+_NAMES = """
+background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person
+pottedplant sheep sofa train tvmonitor
+"""
 # The lists of each mode, and the folders of their masks.
 _PARTS = {
     "train": [("train", "SegmentationClass")],
@@ -22,33 +26,17 @@ class PascalVOC(PublishedDataset):
     Args:
         transforms: a list of transforms.
         dataset_root: the folder that holds VOC2012, "VOCdevkit" as it is published.
-        mode: "train", "trainval", "val", or "trainaug": train and, listed in aug.txt, the images that the
-            Semantic Boundaries Dataset (http://home.bharathh.info/pubs/codes/SBD/download.html) annotates,
-            their masks in SegmentationClassAug, as PaddleSeg's voc_augment.py lays them out.
+        mode: "train", "trainval", "val" or "trainaug". "trainaug" is train and the images that aug.txt lists,
+            those of the Semantic Boundaries Dataset (http://home.bharathh.info/pubs/codes/SBD/download.html),
+            with masks in SegmentationClassAug, as PaddleSeg's voc_augment.py lays them out.
         ignore_index: the mask value that no loss and no metric counts.
 
     Raises:
-        UserError: the set is not there, or a file that it lists is missing.
+        UserError: the set is missing, or a file that it lists is.
     """
 
     NUM_CLASSES = 21
-    CLASS_NAMES = (
-        *(
-            "background",
-            "aeroplane",
-            "bicycle",
-            "bird",
-            "boat",
-            "bottle",
-            "bus",
-            "car",
-            "cat",
-            "chair",
-            "cow",
-        ),
-        *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train"),
-        "tvmonitor",
-    )
+    CLASS_NAMES = tuple(_NAMES.split())
     MODES = {"train": "train", "trainval": "train", "trainaug": "train", "val": "val"}
     SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
     LAYOUT = (

@@ -1,4 +1,4 @@
-"""What the published data sets share: each knows its own folders, so that a config need not list files."""
+"""The base of the published data sets, which find their files by the layout of their folders."""
 
 import os
 from pathlib import Path
@@ -12,25 +12,25 @@ from paddleseg.transforms.reading import read_mask
 
 
 class PublishedDataset(Dataset):
-    """A data set whose folders say which files belong together.
+    """A data set whose layout of folders tells which files belong together.
 
     Args:
         transforms: a list of transforms.
         dataset_root: the folder that holds the set as it was published.
-        mode: which part of it, a key of `MODES`.
+        mode: a part of the set, a key of `MODES`.
         ignore_index: the mask value that no loss and no metric counts.
 
     Attributes:
-        split: the `mode` that was asked for; `mode` itself says how samples are treated, as `Dataset` does.
+        split: the part of the set that the argument `mode` named.
+        mode: the mode of `Dataset` in which this part is read.
 
     Raises:
-        UserError: the set is not there or not whole, or there is no such mode.
+        UserError: the set is missing or incomplete, or there is no such mode.
     """
 
     NUM_CLASSES: int
     CLASS_NAMES: Sequence[str] = ()  # for logs, curves and reports
-    # From the modes that a user may name to the one of `Dataset` that it is.
-    MODES = {"train": "train", "val": "val"}
+    MODES = {"train": "train", "val": "val"}  # the mode of `Dataset` for each part of the set
     SOURCE: str
     LAYOUT: str
 
@@ -45,32 +45,32 @@ class PublishedDataset(Dataset):
         if mode not in self.MODES:
             raise UserError(f"{name}: mode must be one of {', '.join(self.MODES)}, not {mode!r}")
         if dataset_root is None:
-            raise UserError(f"{name}: dataset_root is missing; {self._wanted()}")
+            raise UserError(f"{name}: dataset_root is missing; {self._remedy()}")
         if not os.path.isdir(dataset_root):
-            raise UserError(f"{name}: there is no folder {str(dataset_root)!r}; {self._wanted()}")
+            raise UserError(f"{name}: there is no folder {str(dataset_root)!r}; {self._remedy()}")
         self.split = mode
-        treated = self.MODES[mode]
+        dataset_mode = self.MODES[mode]
         super().__init__(
             dataset_root=str(dataset_root),
             transforms=transforms,
             num_classes=self.NUM_CLASSES,
-            mode=treated,
+            mode=dataset_mode,
             ignore_index=ignore_index,
-            **{f"{treated}_path": str(dataset_root)},
+            **{f"{dataset_mode}_path": str(dataset_root)},
         )
 
-    def _wanted(self):
+    def _remedy(self):
         return f"it is not downloaded: get it from {self.SOURCE} and lay it out as {self.LAYOUT}"
 
     def find_files(self, path, separator):
         try:
             files = self._pairs(Path(self.dataset_root))
         except (UserError, OSError) as error:
-            raise UserError(f"{type(self).__name__}: {error}; {self._wanted()}") from error
+            raise UserError(f"{type(self).__name__}: {error}; {self._remedy()}") from error
         if not files:
             raise UserError(
                 f"{type(self).__name__}: {self.dataset_root!r} holds no images of mode {self.split!r}; "
-                f"{self._wanted()}"
+                f"{self._remedy()}"
             )
         return files
 
@@ -83,8 +83,8 @@ def pair_by_stem(images, masks, stems):
     """Return [`images`/stem.jpg, `masks`/stem.png] of each stem.
 
     Raises:
-        UserError: a file is missing; the first one is named.
-        OSError: a folder is.
+        UserError: a file is missing; the message names the first one.
+        OSError: a folder is missing.
     """
     pairs = []
     present = {folder: set(os.listdir(folder)) for folder in (images, masks)}
@@ -97,14 +97,14 @@ def pair_by_stem(images, masks, stems):
 
 
 def read_ids(path, classes, num_ids, ignore_index):
-    """Read a mask of ids as classes, bytes unless `ignore_index` is none.
+    """Read a mask of ids as classes: uint8, or int32 if `ignore_index` is not in 0..255.
 
     Args:
         path: the mask, whose values are 0..num_ids - 1.
-        classes: dict from id to class; an id that it lacks becomes `ignore_index`.
+        classes: dict from id to class; an id that is not in it becomes `ignore_index`.
 
     Raises:
-        UserError: it cannot be read, or holds a value that is no id.
+        UserError: the mask cannot be read, or holds a value that is no id.
     """
     ids = read_mask(path)
     wrong = ids[(ids < 0) | (ids >= num_ids)]

@@ -12,15 +12,16 @@ from paddleseg.utils.image_files import in_folder, read_names
 
 @manager.DATASETS.add_component
 class UnlabeledImages(FileSamples):
-    """The images of a folder, or those that a list names, for a config's `unlabeled_dataset`.
+    """The images of a folder or of a list, for a config's `unlabeled_dataset`.
 
     A sample is a dict with `img` (float32, C x H x W).
 
     Args:
-        dataset_root: the folder; without a list, all images in it and below, in the order of their names.
-        transforms: a list of transforms, which `Compose` chains; they must lead to the size that the images
-            of the training set have.
-        image_list: a UTF-8 text file that names one image a line, below `dataset_root`. Default None.
+        dataset_root: the folder of the images.
+        transforms: a list of transforms, which `Compose` chains; the images must come out as large as those
+            of the training set.
+        image_list: a UTF-8 text file with the name of one image per line, relative to `dataset_root`; None
+            for all images in `dataset_root` and below, in the order of their names. Default None.
         img_channels: 3, or 1 for grey images.
 
     Attributes:
@@ -40,15 +41,13 @@ class UnlabeledImages(FileSamples):
         if not os.path.isdir(dataset_root):
             raise UserError(f"UnlabeledImages: dataset_root {str(dataset_root)!r} is not a folder")
         self.transforms = Compose(transforms, img_channels=img_channels)
-        files = in_folder(dataset_root) if image_list is None else _listed(image_list, dataset_root)
-        self.file_list = [[file, None] for file in files]
+        if image_list is None:
+            files = in_folder(dataset_root)
+        else:
+            files = [os.path.join(dataset_root, name) for name in read_names(image_list)]
         if not files:
-            there = dataset_root if image_list is None else image_list
-            raise UserError(f"UnlabeledImages: there is no image in {str(there)!r}")
+            raise UserError(f"UnlabeledImages: there is no image in {str(image_list or dataset_root)!r}")
+        self.file_list = [[file, None] for file in files]
 
     def unread_sample(self, index):
         return {"img": self.file_list[index][0]}
-
-
-def _listed(path, root):
-    return [os.path.join(root, name) for name in read_names(path)]
