@@ -84,7 +84,7 @@ class IgnoringData(UserData):
 
 @manager.DATASETS.add_component
 class LooseData:
-    """Takes any keyword beside `transforms`."""
+    """Takes `transforms` and any other keyword."""
 
     def __init__(self, transforms, **more):
         self.given = more

@@ -49,13 +49,13 @@ class MemoryLoss(nn.Layer):
 
     def forward(self, student, teacher, label):
         self.seen.set_value(self.seen + label.shape[0])
-        kept = (label != self.arguments[3]).astype(student.dtype).unsqueeze(1)
-        return self.scale * (((self.conv(student) - teacher) ** 2) * kept).mean()
+        valid = (label != self.arguments[3]).astype(student.dtype).unsqueeze(1)
+        return self.scale * (((self.conv(student) - teacher) ** 2) * valid).mean()
 
 
 @manager.LOSSES.add_component
 class MaskedGap(nn.Layer):
-    """The mean gap over the kept pixels; keeps the label that it was given."""
+    """The mean squared gap over the pixels that are not ignored; stores its label as `label`."""
 
     def __init__(self, ignore_index: int = 255):
         super().__init__()
@@ -66,8 +66,8 @@ class MaskedGap(nn.Layer):
         gap = ((student - teacher) ** 2).mean(axis=1)
         if label is None:
             return gap.mean()
-        kept = (label != self.ignore_index).astype(gap.dtype)
-        return (gap * kept).sum() / kept.sum()
+        valid = (label != self.ignore_index).astype(gap.dtype)
+        return (gap * valid).sum() / valid.sum()
 
 
 @manager.CONNECTORS.add_component

@@ -1,11 +1,12 @@
 """Lists all taps of a model: the inputs and outputs of its layers, and the attributes that `forward` sets."""
 
+import functools
 import itertools
 import string
 
 import paddle
 
-from paddleseg.distill.taps import Tap
+from paddleseg.distill.taps import Tap, register_hook
 
 
 @paddle.no_grad()
@@ -18,25 +19,24 @@ def find_taps(model, images, training=False):
         training: whether to run it in training mode, as a student: some layers run only then. Default False.
     """
     (model.train if training else model.eval)()
-    found, hooks = [], []
-    for name, layer in model.named_sublayers():
+    shapes = {}
 
-        def note_input(_, inputs, name=name):
-            found.extend(_shapes("input_of", name, inputs[0] if inputs else None))
+    def store(kind, name, value):
+        shapes.update(_shapes(kind, name, value))
 
-        def note_output(_, inputs, output, name=name):
-            found.extend(_shapes("output_of", name, output))
-
-        hooks.append(layer.register_forward_pre_hook(note_input))
-        hooks.append(layer.register_forward_post_hook(note_output))
+    hooks = [
+        register_hook(layer, kind, functools.partial(store, kind, name))
+        for name, layer in model.named_sublayers()
+        for kind in ("input_of", "output_of")
+    ]
     before = dict(_attributes(model))
     model(images)
     for hook in hooks:
         hook.remove()
     for name, value in _attributes(model):
         if before.get(name) is not value:
-            found.extend(_shapes("attr", name, value))
-    return list(dict(found).items())
+            store("attr", name, value)
+    return list(shapes.items())
 
 
 def _attributes(model):
@@ -49,6 +49,7 @@ def _attributes(model):
 
 
 def _shapes(kind, name, value):
+    """Return [(`Tap`, shape)] of a tensor or of the tensors in a list."""
     if isinstance(value, paddle.Tensor):
         return [(Tap(kind, name), list(value.shape))]
     if not isinstance(value, (list, tuple)):
@@ -83,10 +84,10 @@ def table(models):
 def _rows(taps, letters):
     shapes = dict(taps)
     for tap, shape in taps:
-        beside = Tap("input_of", tap.name) if tap.kind == "output_of" and tap.index is None else None
+        tap_of_input = Tap("input_of", tap.name) if tap.kind == "output_of" and tap.index is None else None
         if tap.kind == "input_of" and tap.index is None and Tap("output_of", tap.name) in shapes:
             continue  # it is in the row of that layer's output
-        columns = [_marked(shapes.get(beside), letters), _marked(shape, letters)]
+        columns = [_marked(shapes.get(tap_of_input), letters), _marked(shape, letters)]
         yield f"  {columns[0]:<26} {columns[1]:<26} {tap}"
 
 

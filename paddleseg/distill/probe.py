@@ -81,10 +81,10 @@ def check_logits(observed, at="full"):
     for k, (logits, _) in enumerate(observed.teachers):
         role = "teacher" if len(observed.teachers) == 1 else f"teacher {k}"
         for i, (student, teacher) in enumerate(counterparts(observed.student[0], logits)):
-            _compare(i, student, teacher, role, at)
+            _check_pair(i, student, teacher, role, at)
 
 
-def _compare(i, student, teacher, role, at):
+def _check_pair(i, student, teacher, role, at):
     if student.shape[1] != teacher.shape[1]:
         raise UserError(
             f"output {i} of the student has {student.shape[1]} classes and the {role}'s {teacher.shape[1]}; "

@@ -1,6 +1,7 @@
 """Taps: where in a model the tensors to distil are found, and what reads them after each forward pass."""
 
 import copy
+import functools
 from dataclasses import dataclass
 from typing import Optional
 
@@ -84,7 +85,8 @@ class Taps:
             UserError: `forward` does not set an attribute or does not run a layer, or what is found is no
                 tensor.
         """
-        outputs, self._tensors = self._tensors, {}
+        outputs = dict(self._tensors)
+        self.clear()
         tensors = {}
         for key, tap in self._taps.items():
             where = self._where[key]
@@ -100,7 +102,7 @@ class Taps:
 
     def clear(self):
         """Drop the tensors of forward passes that were not read, such as those of an evaluation."""
-        self._tensors = {}
+        self._tensors.clear()
 
     def of_copy(self):
         """Return (a copy of the model, the same `Taps` of the copy)."""
@@ -126,17 +128,8 @@ class Taps:
         layers = dict(self._model.named_sublayers())
         for key, tap in self._taps.items():
             if tap.kind != "attr":
-                self._hooks.append(self._register_hook(layers[tap.name], tap.kind, key))
-
-    def _register_hook(self, layer, kind, key):
-        if kind == "input_of":
-            return layer.register_forward_pre_hook(
-                lambda _, inputs: self._store(key, inputs[0] if inputs else None)
-            )
-        return layer.register_forward_post_hook(lambda _, inputs, output: self._store(key, output))
-
-    def _store(self, key, value):
-        self._tensors[key] = value
+                store = functools.partial(self._tensors.__setitem__, key)
+                self._hooks.append(register_hook(layers[tap.name], tap.kind, store))
 
     def _attribute(self, dotted_name, where):
         owner = self._model
@@ -145,6 +138,19 @@ class Taps:
                 raise UserError(f"{where}: {missing(name, owner)}")
             owner = getattr(owner, name)
         return owner
+
+
+def register_hook(layer, kind, store):
+    """Call `store(value)` in each forward pass with a layer's first input or its output; return the hook.
+
+    Args:
+        layer: a `paddle.nn.Layer`.
+        kind: "input_of" or "output_of".
+        store: a function that returns None.
+    """
+    if kind == "input_of":
+        return layer.register_forward_pre_hook(lambda _, inputs: store(inputs[0] if inputs else None))
+    return layer.register_forward_post_hook(lambda _, inputs, output: store(output))
 
 
 def one_tensor(value, index, where):

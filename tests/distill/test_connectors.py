@@ -1,3 +1,5 @@
+"""Connectors against their formulas in NumPy."""
+
 import numpy as np
 import paddle
 import pytest

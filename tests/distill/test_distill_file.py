@@ -1,3 +1,5 @@
+"""What a `distill_config.py` declares, and how its mistakes are reported."""
+
 import pytest
 import tiny
 
@@ -36,7 +38,7 @@ def test_one_dict_counts_as_a_list_of_one_and_an_empty_one_as_none():
     assert check_features({}, "f") == []
 
 
-def test_all_mistakes_of_the_features_are_told_at_once():
+def test_all_mistakes_of_the_features_are_reported_at_once():
     features = [
         {"feature_type": "hidden", "s_feature_idx": "0", "t_feature_id": 0, "weight": -1},
         5,
@@ -56,7 +58,7 @@ def test_all_mistakes_of_the_features_are_told_at_once():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", r"the function prepare_distill_adaptor\(\) is missing"),
         ("def prepare_distill_adaptor(): return 1", "must return two classes"),
@@ -79,8 +81,8 @@ def test_all_mistakes_of_the_features_are_told_at_once():
         ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere'"),
     ],
 )
-def test_a_file_that_is_not_of_the_form_is_refused(tmp_path, text, told):
-    with pytest.raises(UserError, match=told):
+def test_a_file_that_is_not_of_the_form_is_refused(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
         load_distill_file(write(tmp_path / "d.py", text))
 
 

@@ -34,10 +34,10 @@ def nearest(label, size):
     return label[:, rows][:, :, columns]
 
 
-def kl(student, teacher, kept):
+def kl(student, teacher, valid):
     log_s, log_t = log_softmax(student, 1), log_softmax(teacher, 1)
     divergence = (np.exp(log_t) * (log_t - log_s)).mean(1)
-    return (divergence * kept).sum() / kept.sum()
+    return (divergence * valid).sum() / valid.sum()
 
 
 HEAD_IMAGES = RNG.standard_normal((2, 3, 13, 18)).astype("float32")
@@ -57,9 +57,9 @@ def test_logits_at_the_head_are_compared_at_the_smaller_of_both(strides):
     parts = step(HEAD_BATCH)
     s, t = head_of(student), head_of(teacher)
     size = np.minimum(s.shape[2:], t.shape[2:])
-    kept = nearest(HEAD_LABEL, size) != 255
-    assert not kept.all()
-    expected = 3 * kl(resized(s, size), resized(t, size), kept)
+    valid = nearest(HEAD_LABEL, size) != 255
+    assert not valid.all()
+    expected = 3 * kl(resized(s, size), resized(t, size), valid)
     assert float(parts["KLLoss"]) == pytest.approx(expected, rel=1e-5)
     full = student(HEAD_BATCH["img"])[0]
     expected = float(CrossEntropyLoss()(full, HEAD_BATCH["label"]))
@@ -75,11 +75,11 @@ def test_any_loss_gets_the_label_at_the_heads_size():
     np.testing.assert_array_equal(loss.label.numpy(), nearest(HEAD_LABEL, [4, 5]))
 
 
-def test_a_teacher_at_the_head_does_not_upsample(monkeypatch):
-    student, teacher = tiny.StridedNet(), tiny.StridedNet()
-    step = head_step(student, [teacher])
-    monkeypatch.setattr(teacher, "upsampled", None)
-    step(HEAD_BATCH)
+def test_a_teacher_at_the_head_does_not_upsample():
+    class WithoutUpsampling(tiny.StridedNet):
+        upsampled = None
+
+    head_step(tiny.StridedNet(), [WithoutUpsampling()])(HEAD_BATCH)
 
 
 @pytest.mark.parametrize("weighting", ["mean", "confidence"])
@@ -100,10 +100,10 @@ def test_a_teacher_at_the_head_beside_one_that_has_none():
     student, teachers = tiny.StridedNet(stride=2), [tiny.TinyNet(), tiny.StridedNet(stride=2)]
     student.eval()
     value = float(head_step(student, teachers)(HEAD_BATCH)["KLLoss"])
-    ours, theirs = head_of(student), head_of(teachers[1])
-    other = resized(teachers[0](HEAD_BATCH["img"])[0].numpy().astype("float64"), ours.shape[2:])
-    kept = nearest(HEAD_LABEL, ours.shape[2:]) != 255
-    assert value == pytest.approx(3 * kl(ours, (other + theirs) / 2, kept), rel=1e-5)
+    head, teacher_head = head_of(student), head_of(teachers[1])
+    other = resized(teachers[0](HEAD_BATCH["img"])[0].numpy().astype("float64"), head.shape[2:])
+    valid = nearest(HEAD_LABEL, head.shape[2:]) != 255
+    assert value == pytest.approx(3 * kl(head, (other + teacher_head) / 2, valid), rel=1e-5)
 
 
 def test_images_without_a_label_at_the_head():
@@ -111,12 +111,12 @@ def test_images_without_a_label_at_the_head():
     student.eval()
     step = head_step(student, [teacher])
     s, t = head_of(student), head_of(teacher)
-    kept = np.ones((2, *s.shape[2:]))
+    valid = np.ones((2, *s.shape[2:]))
     without = step({key: value for key, value in HEAD_BATCH.items() if key != "label"})
-    assert float(without["KLLoss"]) == pytest.approx(3 * kl(s, t, kept), rel=1e-5)
+    assert float(without["KLLoss"]) == pytest.approx(3 * kl(s, t, valid), rel=1e-5)
     partly = step({**HEAD_BATCH, "label": HEAD_BATCH["label"][:1]})
-    kept[:1] = nearest(HEAD_LABEL[:1], kept.shape[1:]) != 255
-    assert float(partly["KLLoss"]) == pytest.approx(3 * kl(s, t, kept), rel=1e-5)
+    valid[:1] = nearest(HEAD_LABEL[:1], valid.shape[1:]) != 255
+    assert float(partly["KLLoss"]) == pytest.approx(3 * kl(s, t, valid), rel=1e-5)
 
 
 def test_a_model_without_a_head_of_its_own_is_compared_as_it_is(models):

@@ -1,3 +1,5 @@
+"""Features and their schedules as a config declares them."""
+
 import pytest
 
 from paddleseg.cvlibs import Config

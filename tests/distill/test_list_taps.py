@@ -1,3 +1,5 @@
+"""Which taps of a model are listed, and how."""
+
 import paddle
 import tiny
 
@@ -7,8 +9,7 @@ from paddleseg.distill.taps import Tap
 
 def test_everything_that_can_be_tapped_is_found_and_nothing_else():
     model = tiny.TinyNet(outputs=2)
-    found = dict(find_taps(model, paddle.zeros([1, 3, 8, 8])))
-    assert found == {
+    assert dict(find_taps(model, paddle.zeros([1, 3, 8, 8]))) == {
         Tap("input_of", "body"): [1, 3, 8, 8],
         Tap("input_of", "body.0"): [1, 3, 8, 8],
         Tap("output_of", "body.0"): [1, 4, 8, 8],
@@ -27,11 +28,10 @@ def test_everything_that_can_be_tapped_is_found_and_nothing_else():
         Tap("attr", "logit_list", 0): [1, 2, 8, 8],
         Tap("attr", "logit_list", 1): [1, 2, 8, 8],
     }
-    model.body.register_forward_post_hook(lambda *_: 1 / 0)  # ours are gone, so that this one alone is left
-    assert len(model.body._forward_post_hooks) == 1
+    assert not model.body._forward_post_hooks
 
 
-def test_equal_shapes_bear_equal_letters():
+def test_equal_shapes_have_equal_letters():
     student = [(Tap("output_of", "a"), [1, 4, 8, 8]), (Tap("output_of", "b"), [1, 6, 8, 8])]
     student += [(Tap("input_of", "c"), [1, 3, 8, 8]), (Tap("output_of", "c"), [1, 2, 8, 8])]
     first = [(Tap("attr", "x"), [1, 2, 8, 8]), (Tap("attr", "y", 0), [1, 5, 8, 8])]
@@ -67,5 +67,6 @@ def test_a_student_is_listed_in_training_mode():
         def forward(self, x):
             return [self.extra(y) for y in self.net(x)[1:]]
 
-    found = {training: dict(find_taps(Head(), paddle.zeros([1, 3, 8, 8]), training)) for training in (0, 1)}
-    assert [Tap("output_of", "extra") in taps for taps in found.values()] == [False, True]
+    for training in (False, True):
+        taps = dict(find_taps(Head(), paddle.zeros([1, 3, 8, 8]), training))
+        assert (Tap("output_of", "extra") in taps) == training
