@@ -1,19 +1,42 @@
-"""What every architecture shares: how its logits leave it."""
+"""The common parts of all backbones and of all architectures."""
 
 import paddle.nn as nn
 import paddle.nn.functional as F
+
+from paddleseg.cvlibs import manager
+
+
+class Backbone(nn.Layer):
+    """Images N x in_channels x H x W to a list of feature maps, the finest first.
+
+    Args:
+        in_channels: channels of the image.
+        pretrained: path or URL of a backbone's weights; None keeps the random ones.
+
+    Attributes:
+        feat_channels: the channels of each feature map.
+    """
+
+    @classmethod
+    def variant(cls, name, **attributes):
+        """Register and return the subclass `name`, which differs in these class attributes only."""
+        differences = ", ".join(f"{key}={value}" for key, value in attributes.items())
+        members = {"__doc__": f"`{cls.__name__}` with {differences}.", "__module__": cls.__module__}
+        return manager.BACKBONES.add_component(type(name, (cls,), {**members, **attributes}))
 
 
 class SegmentationModel(nn.Layer):
     """A backbone, and a head that turns its list of feature maps into a list of logits.
 
-    `forward` maps images N x 3 x H x W to a list of N x num_classes x H x W of logits, the main ones first,
-    and leaves that list on the model as `logit_list`, and as `head_logit_list` what was upsampled to it. A
-    derived class sets `head`, or defines `decode`.
+    `forward` maps images N x 3 x H x W to a list of logits N x num_classes x H x W, the main ones first. It
+    leaves that list on the model as `logit_list`, and the logits before upsampling as `head_logit_list`. A
+    derived class sets `head`, or defines `decode`, and takes all these parameters.
 
     Args:
+        num_classes: number of classes.
         backbone: a layer that returns a list of feature maps and has `feat_channels`.
         align_corners: as in `paddle.nn.functional.interpolate`, for the last upsampling.
+        pretrained: path or URL of the whole model's weights; None keeps the initial weights.
     """
 
     def __init__(self, backbone, align_corners=False):
@@ -22,7 +45,7 @@ class SegmentationModel(nn.Layer):
         self.align_corners = align_corners
 
     def decode(self, features):
-        """Return the list of logits, each at a size of its own, of the backbone's list of feature maps."""
+        """Return the list of logits, each at its own size, of the backbone's list of feature maps."""
         return self.head(features)
 
     def head_logits(self, x):
@@ -34,7 +57,7 @@ class SegmentationModel(nn.Layer):
         return list(self.head_logit_list)
 
     def upsampled(self, logits, size):
-        """Return a list of what `head_logits` gave, resized bilinearly to `size`, (H, W)."""
+        """Return the list of logits from `head_logits`, resized bilinearly to `size`, (H, W)."""
         return [F.interpolate(one, size, mode="bilinear", align_corners=self.align_corners) for one in logits]
 
     def forward(self, x):

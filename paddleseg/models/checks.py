@@ -1,4 +1,4 @@
-"""What the constructors of architectures and backbones refuse, each rule in one place."""
+"""Checks of the parameters of architectures and backbones."""
 
 from paddleseg.errors import UserError
 
@@ -10,12 +10,12 @@ def stage_channels(backbone, indices, count, or_more=False):
 
     Args:
         backbone: a layer with `feat_channels`, one number for each map that it returns.
-        indices: which of them; from -1 downwards they are counted from the end.
-        count: how many there must be, 1 to 4.
-        or_more: whether there may be more.
+        indices: which of them; negative ones count from the end.
+        count: the number of indices, 1 to 4.
+        or_more: whether there may be more indices.
 
     Raises:
-        UserError: another number of indices, one that the backbone does not have, or a layer that is no
+        UserError: the number of indices is wrong, the backbone does not have one of them, or the layer is no
             backbone.
     """
     channels = getattr(backbone, "feat_channels", None)

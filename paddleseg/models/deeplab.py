@@ -18,18 +18,13 @@ class DeepLabV3(SegmentationModel):
     """DeepLabV3: backbone, ASPP of full convolutions, and a classifier.
 
     Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation",
-    https://arxiv.org/abs/1706.05587. Keys, arithmetic and constructor are PaddleSeg's.
-
-    `forward` gives one output; see `SegmentationModel`.
+    https://arxiv.org/abs/1706.05587. Keys, arithmetic and constructor are PaddleSeg's. `forward` gives one
+    output; see `SegmentationModel`.
 
     Args:
-        num_classes: number of classes.
-        backbone: a layer that returns a list of feature maps and has `feat_channels`.
-        backbone_indices: which one of them is the input of the ASPP.
+        backbone_indices: which one of the backbone's maps is the input of the ASPP.
         aspp_ratios: dilations of the ASPP; (1, 12, 24, 36) suits an output stride of 8, the default 16.
-        aspp_out_channels: channels that the ASPP hands to the classifier.
-        align_corners: as in `paddle.nn.functional.interpolate`.
-        pretrained: path or URL of the whole model's weights; None keeps what is there.
+        aspp_out_channels: channels after the ASPP, before the classifier.
 
     Raises:
         UserError: `backbone_indices` that the backbone does not have, ratios or channels below 1,
@@ -79,21 +74,16 @@ class DeepLabV3Head(nn.Layer):
 
 @manager.MODELS.add_component
 class DeepLabV3P(SegmentationModel):
-    """DeepLabV3+: backbone, ASPP, and a decoder that brings back low-level detail.
+    """DeepLabV3+: backbone, ASPP, and a decoder that adds low-level detail.
 
     Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation",
-    https://arxiv.org/abs/1802.02611. Keys, arithmetic and constructor are PaddleSeg's.
-
-    `forward` gives one output; see `SegmentationModel`.
+    https://arxiv.org/abs/1802.02611. Keys, arithmetic and constructor are PaddleSeg's. `forward` gives one
+    output; see `SegmentationModel`.
 
     Args:
-        num_classes: number of classes.
-        backbone: a layer that returns a list of feature maps and has `feat_channels`.
-        backbone_indices: which two of them are the low-level map and the input of the ASPP.
+        backbone_indices: which two of the backbone's maps are the low-level map and the input of the ASPP.
         aspp_ratios: dilations of the ASPP; (1, 12, 24, 36) suits an output stride of 8, the default 16.
-        aspp_out_channels: channels that the ASPP hands to the decoder.
-        align_corners: as in `paddle.nn.functional.interpolate`.
-        pretrained: path or URL of the whole model's weights; None keeps what is there.
+        aspp_out_channels: channels after the ASPP, before the decoder.
 
     Raises:
         UserError: `backbone_indices` that the backbone does not have, ratios or channels below 1,
@@ -115,12 +105,7 @@ class DeepLabV3P(SegmentationModel):
         check_counts("aspp_ratios", aspp_ratios)
         check_counts("aspp_out_channels", aspp_out_channels)
         self.head = DeepLabV3PHead(
-            num_classes,
-            backbone_indices,
-            channels,
-            aspp_ratios,
-            aspp_out_channels,
-            align_corners,
+            num_classes, backbone_indices, channels, aspp_ratios, aspp_out_channels, align_corners
         )
         if pretrained is not None:
             load_weights(self, pretrained)
@@ -135,13 +120,7 @@ class DeepLabV3PHead(nn.Layer):
     """
 
     def __init__(
-        self,
-        num_classes,
-        backbone_indices,
-        backbone_channels,
-        aspp_ratios,
-        aspp_out_channels,
-        align_corners,
+        self, num_classes, backbone_indices, backbone_channels, aspp_ratios, aspp_out_channels, align_corners
     ):
         super().__init__()
         low_channels, high_channels = backbone_channels
@@ -162,7 +141,7 @@ class DeepLabV3PHead(nn.Layer):
 
 
 class Decoder(nn.Layer):
-    """Joins the ASPP's map, upsampled, with 48 channels made of the low-level one.
+    """The ASPP's map, upsampled, and 48 channels from the low-level map, to logits.
 
     Args:
         num_classes: channels of the logits.

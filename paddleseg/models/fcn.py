@@ -16,18 +16,12 @@ class FCN(SegmentationModel):
     """FCN: backbone, a 1x1 convolution, and a classifier.
 
     Shelhamer et al., "Fully Convolutional Networks for Semantic Segmentation",
-    https://arxiv.org/abs/1411.4038, in the plain form that PaddleSeg sets on an HRNet or a dilated backbone.
-    Keys, arithmetic and constructor are PaddleSeg's.
-
-    `forward` gives one output; see `SegmentationModel`.
+    https://arxiv.org/abs/1411.4038, in the plain form that PaddleSeg uses on an HRNet or a dilated backbone.
+    Keys, arithmetic and constructor are PaddleSeg's. `forward` gives one output; see `SegmentationModel`.
 
     Args:
-        num_classes: number of classes.
-        backbone: a layer that returns a list of feature maps and has `feat_channels`.
-        backbone_indices: which one of them is classified.
+        backbone_indices: which one of the backbone's maps is classified.
         channels: channels between the two convolutions; None for those of the feature map.
-        align_corners: as in `paddle.nn.functional.interpolate`.
-        pretrained: path or URL of the whole model's weights; None keeps what is there.
         bias: whether the two convolutions have a bias.
 
     Raises:

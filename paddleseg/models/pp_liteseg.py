@@ -28,26 +28,22 @@ ARM_TYPES = {
 
 @manager.MODELS.add_component
 class PPLiteSeg(SegmentationModel):
-    """PP-LiteSeg: backbone, simple pyramid pooling, and attention fusions back up to the finest map.
+    """PP-LiteSeg: backbone, simple pyramid pooling, and attention fusions up to the finest map.
 
     Peng et al., "PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model",
-    https://arxiv.org/abs/2204.02681. Keys, arithmetic and constructor are PaddleSeg's.
-
-    `forward` gives one output for each of `backbone_indices` in training, that of the finest map first, and
-    that one alone in evaluation; see `SegmentationModel`.
+    https://arxiv.org/abs/2204.02681. Keys, arithmetic and constructor are PaddleSeg's. `forward` gives one
+    output for each of `backbone_indices` in training, that of the finest map first, and that one only in
+    evaluation; see `SegmentationModel`.
 
     Args:
-        num_classes: number of classes.
-        backbone: a layer that returns a list of feature maps and has `feat_channels`.
-        backbone_indices: which of them are fused, the finest first; at least two.
+        backbone_indices: which of the backbone's maps are fused, the finest first; at least two.
         arm_type: the fusion, a class of `paddleseg.models.layers`: UAFM, UAFM_ChAtten, UAFM_ChAtten_S,
             UAFM_SpAtten, UAFM_SpAtten_S, UAFMMobile or UAFMMobile_SpAtten.
         cm_bin_sizes: sizes that the coarsest map is pooled to.
-        cm_out_ch: channels that the pyramid pooling hands on.
+        cm_out_ch: channels after the pyramid pooling.
         arm_out_chs: channels after each fusion, the finest first; a single number serves all.
-        seg_head_inter_chs: channels inside each classifier; likewise.
+        seg_head_inter_chs: channels inside each classifier, the finest first; a single number serves all.
         resize_mode: how the coarser map is brought to the size of the finer one.
-        pretrained: path or URL of the whole model's weights; None keeps what is there.
 
     Raises:
         UserError: `backbone_indices` that the backbone does not have or that do not go from fine to coarse,

@@ -13,23 +13,18 @@ from paddleseg.weights.load import load_weights
 
 @manager.MODELS.add_component
 class PSPNet(SegmentationModel):
-    """PSPNet: backbone, pyramid pooling, and a classifier; a second one in the backbone's middle.
+    """PSPNet: backbone, pyramid pooling, and a classifier; an auxiliary one in the middle of the backbone.
 
     Zhao et al., "Pyramid Scene Parsing Network", https://arxiv.org/abs/1612.01105. Keys, arithmetic and
-    constructor are PaddleSeg's.
-
-    `forward` gives the main output and, in training and evaluation alike, the auxiliary one; see
-    `SegmentationModel`.
+    constructor are PaddleSeg's. `forward` gives the main output and the auxiliary one, in training and in
+    evaluation; see `SegmentationModel`.
 
     Args:
-        num_classes: number of classes.
-        backbone: a layer that returns a list of feature maps and has `feat_channels`.
-        backbone_indices: which two of them are the input of the auxiliary classifier and of the pooling.
-        pp_out_channels: channels that the pyramid pooling hands to the classifier.
+        backbone_indices: which two of the backbone's maps are the input of the auxiliary classifier and of
+            the pooling.
+        pp_out_channels: channels after the pyramid pooling, before the classifier.
         bin_sizes: sizes that the feature map is pooled to.
         enable_auxiliary_loss: whether there is an auxiliary output.
-        align_corners: as in `paddle.nn.functional.interpolate`.
-        pretrained: path or URL of the whole model's weights; None keeps what is there.
 
     Raises:
         UserError: `backbone_indices` that the backbone does not have, channels or bin sizes below 1,

@@ -12,7 +12,7 @@ from paddleseg.models.checks import check_counts, check_dropout, stage_channels
 from paddleseg.models.layers import AuxLayer, ConvBNReLU, PPModule
 from paddleseg.weights.load import load_weights
 
-# Which of the chosen feature maps the auxiliary classifier sees.
+# Which of the chosen feature maps is the input of the auxiliary classifier.
 AUXILIARY_LEVEL = 2
 
 
@@ -21,26 +21,20 @@ class UPerNet(SegmentationModel):
     """UPerNet: backbone, pyramid pooling on its deepest map, and a feature pyramid down to its finest.
 
     Xiao et al., "Unified Perceptual Parsing for Scene Understanding", https://arxiv.org/abs/1807.10221.
-    Keys, arithmetic and constructor are PaddleSeg's.
-
-    `forward` gives the main output and, where there is one, the auxiliary output, in training and evaluation
-    alike; see `SegmentationModel`.
+    Keys, arithmetic and constructor are PaddleSeg's. `forward` gives the main output and, if enabled, the
+    auxiliary one, in training and in evaluation; see `SegmentationModel`.
 
     Args:
-        num_classes: number of classes.
-        backbone: a layer that returns a list of feature maps and has `feat_channels`.
-        backbone_indices: which of them make the pyramid, the finest first: four of them in the paper, two at
-            least, three with an auxiliary loss.
+        backbone_indices: which of the backbone's maps make the pyramid, the finest first: four in the paper,
+            at least two, at least three with an auxiliary loss.
         channels: channels of every level of the pyramid.
         enable_auxiliary_loss: whether there is an auxiliary output, from the third of the maps.
-        align_corners: as in `paddle.nn.functional.interpolate`, for the logits; inside the head the corners
-            are always aligned.
+        align_corners: as in `paddle.nn.functional.interpolate`, for the logits; the head always aligns them.
         dropout_prob: dropout of the auxiliary classifier.
-        pretrained: path or URL of the whole model's weights; None keeps what is there.
 
     Raises:
-        UserError: `backbone_indices` that the backbone does not have, channels below 1, a dropout that is no
-            rate, weights that do not match.
+        UserError: `backbone_indices` that the backbone does not have, channels below 1, a dropout rate out of
+            range, weights that do not match.
     """
 
     def __init__(
@@ -89,8 +83,8 @@ class UPerNetHead(nn.Layer):
             self.aux_head = AuxLayer(own, own, num_classes, dropout_prob)
         self._has_auxiliary = enable_auxiliary_loss
         self.fpn_bottleneck = ConvBNReLU(levels * channels, channels, 3, padding=1)
-        # Part of every published checkpoint, and of no forward pass. What never gets a gradient must not ask
-        # for one: data parallelism would wait for it.
+        # Part of every published checkpoint, and of no forward pass. Data parallelism would wait for the
+        # gradient of a parameter that never gets one.
         self.conv_last = nn.Sequential(
             ConvBNReLU(levels * channels, channels, 3, bias_attr=False), nn.Conv2D(channels, num_classes, 1)
         )

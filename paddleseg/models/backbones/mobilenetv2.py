@@ -9,7 +9,7 @@ from typing import Optional
 import paddle.nn as nn
 import paddle.nn.functional as F
 
-from paddleseg.cvlibs import manager
+from paddleseg.models.base import Backbone
 from paddleseg.models.layers import ConvBN
 from paddleseg.weights.load import load_weights
 
@@ -23,18 +23,18 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-# The last stage of each stride from 4 to 32.
+# The last stage of each stride from 4 to 32; its output is a feature map.
 RETURNED = (1, 2, 4, 6)
-# What the published ImageNet weights hold beyond the backbone.
+# Prefixes of the classifier's keys in the published ImageNet weights.
 CLASSIFIER_PREFIXES = ("conv9.", "out.")
 
 
 class InvertedResidual(nn.Layer):
-    """Pointwise expansion, depthwise 3x3, linear pointwise projection, and perhaps a shortcut.
+    """Pointwise expansion, depthwise 3x3, linear pointwise projection[, shortcut].
 
     Args:
         in_channels, out_channels: channels before and after.
-        expansion: factor on `in_channels` inside.
+        expansion: channels inside, as a multiple of `in_channels`.
         stride: of the depthwise convolution.
         shortcut: whether the input is added.
     """
@@ -56,10 +56,10 @@ class InvertedResidual(nn.Layer):
 
 
 class Stage(nn.Layer):
-    """Blocks in a row; all but the first, which may change channels and size, have a shortcut.
+    """A sequence of blocks. The first may change channels and size; the others have a shortcut.
 
     Args:
-        name: what the keys of all but the first block begin with.
+        name: prefix of the keys of all blocks but the first.
         in_channels, out_channels, expansion, stride: of the first block.
         depth: number of blocks.
     """
@@ -79,15 +79,14 @@ class Stage(nn.Layer):
         return x
 
 
-class MobileNetV2(nn.Layer):
-    """MobileNetV2 that returns a feature map of each stride from 4 on.
+class MobileNetV2(Backbone):
+    """MobileNetV2, with a feature map of each stride from 4 on; see `Backbone` for the parameters.
 
     Maps N x in_channels x H x W to a list of four maps N x `feat_channels[i]` x H_i x W_i at strides 4, 8,
     16 and 32.
 
-    Args:
-        in_channels: channels of the image.
-        pretrained: path or URL of a backbone's weights; None keeps the random ones.
+    Attributes:
+        scale: factor on the channels.
 
     Raises:
         UserError: weights that do not match.
@@ -120,41 +119,9 @@ class MobileNetV2(nn.Layer):
         return features
 
 
-@manager.BACKBONES.add_component
-class MobileNetV2_x0_25(MobileNetV2):
-    """`MobileNetV2` of a quarter of the channels."""
-
-    scale = 0.25
-
-
-@manager.BACKBONES.add_component
-class MobileNetV2_x0_5(MobileNetV2):
-    """`MobileNetV2` of half the channels."""
-
-    scale = 0.5
-
-
-@manager.BACKBONES.add_component
-class MobileNetV2_x0_75(MobileNetV2):
-    """`MobileNetV2` of three quarters of the channels."""
-
-    scale = 0.75
-
-
-@manager.BACKBONES.add_component
-class MobileNetV2_x1_0(MobileNetV2):
-    """`MobileNetV2` as in the paper."""
-
-
-@manager.BACKBONES.add_component
-class MobileNetV2_x1_5(MobileNetV2):
-    """`MobileNetV2` of one and a half times the channels."""
-
-    scale = 1.5
-
-
-@manager.BACKBONES.add_component
-class MobileNetV2_x2_0(MobileNetV2):
-    """`MobileNetV2` of twice the channels."""
-
-    scale = 2.0
+MobileNetV2_x0_25 = MobileNetV2.variant("MobileNetV2_x0_25", scale=0.25)
+MobileNetV2_x0_5 = MobileNetV2.variant("MobileNetV2_x0_5", scale=0.5)
+MobileNetV2_x0_75 = MobileNetV2.variant("MobileNetV2_x0_75", scale=0.75)
+MobileNetV2_x1_0 = MobileNetV2.variant("MobileNetV2_x1_0", scale=1.0)
+MobileNetV2_x1_5 = MobileNetV2.variant("MobileNetV2_x1_5", scale=1.5)
+MobileNetV2_x2_0 = MobileNetV2.variant("MobileNetV2_x2_0", scale=2.0)

@@ -10,15 +10,15 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 
-from paddleseg.cvlibs import manager
+from paddleseg.models.base import Backbone
 from paddleseg.weights.load import load_weights
 
-# What the published ImageNet weights hold beyond the backbone.
+# Prefixes of the classifier's keys in the published ImageNet weights.
 CLASSIFIER_PREFIXES = ("last_second_conv.", "last_conv.", "fc.")
 
 
 class Block(NamedTuple):
-    """One line of the paper's tables 1 and 2: k, exp size, #out, SE, NL, s."""
+    """A row of the paper's tables 1 and 2: k, exp size, #out, SE, NL, s."""
 
     kernel: int
     inner: int
@@ -89,7 +89,7 @@ class ConvBNLayer(nn.Layer):
 
 
 class SEModule(nn.Layer):
-    """Squeeze and excitation: a factor for each channel, of the channels' means over the image.
+    """Squeeze and excitation: a factor for each channel, computed from the channels' means over the image.
 
     Hu et al., https://arxiv.org/abs/1709.01507, with a hard sigmoid max(0, min(1, x / 5 + 1 / 2)).
 
@@ -143,15 +143,16 @@ class ResidualUnit(nn.Layer):
         return x + y if self._shortcut else y
 
 
-class MobileNetV3(nn.Layer):
-    """MobileNetV3 that returns four feature maps.
+class MobileNetV3(Backbone):
+    """MobileNetV3, with four feature maps; see `Backbone` for the parameters.
 
     Maps N x in_channels x H x W to a list of four maps N x `feat_channels[i]` x H_i x W_i at strides 4, 8,
-    16 and 32, or 4, 8, 8 and 8 where the output stride is 8: what is no longer strided is dilated instead.
+    16 and 32, or 4, 8, 8 and 8 with an output stride of 8, where dilation replaces the other strides.
 
-    Args:
-        in_channels: channels of the image.
-        pretrained: path or URL of a backbone's weights; None keeps the random ones.
+    Attributes:
+        table, returned: the blocks, and the indices of those that return a feature map.
+        scale: factor on the channels.
+        output_stride: 8 or 32.
 
     Raises:
         UserError: weights that do not match.
@@ -172,7 +173,7 @@ class MobileNetV3(nn.Layer):
             stride = block.stride if reached * block.stride <= self.output_stride else 1
             inner, out_channels = divisible(block.inner * self.scale), divisible(block.channels * self.scale)
             units.append(ResidualUnit(block, channels, inner, out_channels, stride, dilation))
-            # A stride left out is made up for by all later blocks.
+            # The dilation of all later blocks replaces a stride that is left out.
             dilation *= block.stride // stride
             reached *= stride
             channels = out_channels
@@ -192,94 +193,29 @@ class MobileNetV3(nn.Layer):
 
 
 class MobileNetV3_small(MobileNetV3):
-    """The small form."""
+    """The small MobileNetV3."""
 
     table = SMALL
     returned = (0, 2, 7, 10)
 
 
-@manager.BACKBONES.add_component
-class MobileNetV3_small_x0_35(MobileNetV3_small):
-    """The small form of 0.35 times the channels."""
-
-    scale = 0.35
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_small_x0_5(MobileNetV3_small):
-    """The small form of half the channels."""
-
-    scale = 0.5
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_small_x0_75(MobileNetV3_small):
-    """The small form of three quarters of the channels."""
-
-    scale = 0.75
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_small_x1_0(MobileNetV3_small):
-    """The small form as in the paper."""
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_small_x1_25(MobileNetV3_small):
-    """The small form of one and a quarter times the channels."""
-
-    scale = 1.25
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_small_x1_0_os8(MobileNetV3_small):
-    """The small form as in the paper, with an output stride of 8."""
-
-    output_stride = 8
-
-
 class MobileNetV3_large(MobileNetV3):
-    """The large form."""
+    """The large MobileNetV3."""
 
     table = LARGE
     returned = (2, 5, 11, 14)
 
 
-@manager.BACKBONES.add_component
-class MobileNetV3_large_x0_35(MobileNetV3_large):
-    """The large form of 0.35 times the channels."""
+MobileNetV3_small_x0_35 = MobileNetV3_small.variant("MobileNetV3_small_x0_35", scale=0.35)
+MobileNetV3_small_x0_5 = MobileNetV3_small.variant("MobileNetV3_small_x0_5", scale=0.5)
+MobileNetV3_small_x0_75 = MobileNetV3_small.variant("MobileNetV3_small_x0_75", scale=0.75)
+MobileNetV3_small_x1_0 = MobileNetV3_small.variant("MobileNetV3_small_x1_0", scale=1.0)
+MobileNetV3_small_x1_25 = MobileNetV3_small.variant("MobileNetV3_small_x1_25", scale=1.25)
+MobileNetV3_small_x1_0_os8 = MobileNetV3_small.variant("MobileNetV3_small_x1_0_os8", output_stride=8)
 
-    scale = 0.35
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_large_x0_5(MobileNetV3_large):
-    """The large form of half the channels."""
-
-    scale = 0.5
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_large_x0_75(MobileNetV3_large):
-    """The large form of three quarters of the channels."""
-
-    scale = 0.75
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_large_x1_0(MobileNetV3_large):
-    """The large form as in the paper."""
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_large_x1_25(MobileNetV3_large):
-    """The large form of one and a quarter times the channels."""
-
-    scale = 1.25
-
-
-@manager.BACKBONES.add_component
-class MobileNetV3_large_x1_0_os8(MobileNetV3_large):
-    """The large form as in the paper, with an output stride of 8."""
-
-    output_stride = 8
+MobileNetV3_large_x0_35 = MobileNetV3_large.variant("MobileNetV3_large_x0_35", scale=0.35)
+MobileNetV3_large_x0_5 = MobileNetV3_large.variant("MobileNetV3_large_x0_5", scale=0.5)
+MobileNetV3_large_x0_75 = MobileNetV3_large.variant("MobileNetV3_large_x0_75", scale=0.75)
+MobileNetV3_large_x1_0 = MobileNetV3_large.variant("MobileNetV3_large_x1_0", scale=1.0)
+MobileNetV3_large_x1_25 = MobileNetV3_large.variant("MobileNetV3_large_x1_25", scale=1.25)
+MobileNetV3_large_x1_0_os8 = MobileNetV3_large.variant("MobileNetV3_large_x1_0_os8", output_stride=8)

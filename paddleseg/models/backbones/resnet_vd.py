@@ -9,12 +9,12 @@ from typing import Optional, Sequence
 import paddle.nn as nn
 import paddle.nn.functional as F
 
-from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.models.base import Backbone
 from paddleseg.models.checks import check_counts
 from paddleseg.weights.load import load_backbone_weights
 
-# By output stride; a stage that is dilated is not strided.
+# By output stride. A dilated stage has no stride.
 STAGE_DILATIONS = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}
 
 
@@ -44,7 +44,7 @@ class ConvBNLayer(nn.Layer):
 
 
 class ResidualBlock(nn.Layer):
-    """Convolutions `conv0`, `conv1`, ... in a row, added to the input or to its projection `short`.
+    """Convolutions `conv0`, `conv1`, ..., whose output is added to the input or to its projection `short`.
 
     Args:
         convs: the convolutions, in order.
@@ -84,22 +84,24 @@ def bottleneck_convs(in_channels, width, stride, dilation):
     ]
 
 
-class ResNet_vd(nn.Layer):
-    """ResNet-D that returns the feature maps of its four stages.
+class ResNet_vd(Backbone):
+    """ResNet-D, with the feature maps of its four stages; see `Backbone` for the other parameters.
 
     Maps N x in_channels x H x W to a list of four maps N x `feat_channels[i]` x H_i x W_i at strides
     4, 8, 8, 8 (`output_stride` 8), 4, 8, 16, 16 (`output_stride` 16) or 4, 8, 16, 32 (`output_stride` 32,
     unless `multi_grid` dilates the last stage).
 
     Args:
-        output_stride: 8, 16 or 32; what is no longer strided is dilated instead.
-        multi_grid: factor on the dilation of each block of the last stage; at least as many as it has
-            blocks, the first ones count.
-        pretrained: path or URL of a backbone's weights; None keeps the random ones.
-        in_channels: channels of the image.
+        output_stride: 8, 16 or 32; dilation replaces the strides beyond it.
+        multi_grid: factor on the dilation of each block of the last stage; further factors are not used.
+
+    Attributes:
+        depths: number of blocks of each stage.
+        bottleneck: whether the blocks are bottlenecks, else basic blocks.
 
     Raises:
-        UserError: another output stride, a `multi_grid` that does not fit, weights that do not match.
+        UserError: another output stride, too few or invalid factors in `multi_grid`, weights that do not
+            match.
     """
 
     depths: Sequence[int] = ()
@@ -159,39 +161,8 @@ class ResNet_vd(nn.Layer):
         return features
 
 
-@manager.BACKBONES.add_component
-class ResNet18_vd(ResNet_vd):
-    """`ResNet_vd` of 18 layers: basic blocks, 2-2-2-2."""
-
-    depths = (2, 2, 2, 2)
-
-
-@manager.BACKBONES.add_component
-class ResNet34_vd(ResNet_vd):
-    """`ResNet_vd` of 34 layers: basic blocks, 3-4-6-3."""
-
-    depths = (3, 4, 6, 3)
-
-
-@manager.BACKBONES.add_component
-class ResNet50_vd(ResNet_vd):
-    """`ResNet_vd` of 50 layers: bottlenecks, 3-4-6-3."""
-
-    depths = (3, 4, 6, 3)
-    bottleneck = True
-
-
-@manager.BACKBONES.add_component
-class ResNet101_vd(ResNet_vd):
-    """`ResNet_vd` of 101 layers: bottlenecks, 3-4-23-3."""
-
-    depths = (3, 4, 23, 3)
-    bottleneck = True
-
-
-@manager.BACKBONES.add_component
-class ResNet152_vd(ResNet_vd):
-    """`ResNet_vd` of 152 layers: bottlenecks, 3-8-36-3."""
-
-    depths = (3, 8, 36, 3)
-    bottleneck = True
+ResNet18_vd = ResNet_vd.variant("ResNet18_vd", depths=(2, 2, 2, 2))
+ResNet34_vd = ResNet_vd.variant("ResNet34_vd", depths=(3, 4, 6, 3))
+ResNet50_vd = ResNet_vd.variant("ResNet50_vd", depths=(3, 4, 6, 3), bottleneck=True)
+ResNet101_vd = ResNet_vd.variant("ResNet101_vd", depths=(3, 4, 23, 3), bottleneck=True)
+ResNet152_vd = ResNet_vd.variant("ResNet152_vd", depths=(3, 8, 36, 3), bottleneck=True)

@@ -10,16 +10,16 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 
-from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.models.base import Backbone
 from paddleseg.weights.load import load_weights
 
-# What the published ImageNet weights hold beyond the backbone.
+# Prefixes of the classifier's keys in the published ImageNet weights.
 CLASSIFIER_PREFIXES = ("conv_last.", "fc.", "bn.", "linear.")
 
 
 def conv_bn(in_channels, out_channels, kernel_size, relative_lr, **conv):
-    """Return a convolution without bias, padded to keep the size, and the batch norm that follows it."""
+    """Return a convolution without bias, padded to keep the size, and a batch norm."""
     kernel = paddle.ParamAttr(initializer=nn.initializer.Normal(std=0.001), learning_rate=relative_lr)
     weight, bias = (paddle.ParamAttr(learning_rate=relative_lr) for _ in range(2))
     return (
@@ -53,10 +53,10 @@ class ConvBNReLU(nn.Layer):
 
 
 class CatBottleneck(nn.Layer):
-    """Short-term dense concatenation: ever narrower convolutions in a row, the outputs of all joined.
+    """Short-term dense concatenation: a sequence of ever narrower convolutions, all outputs concatenated.
 
     Args:
-        in_channels, out_channels: channels before, and of all outputs together.
+        in_channels, out_channels: channels of the input, and of all outputs together.
         block_num: number of convolutions, at least 2.
         stride: 1, or 2 to halve the size.
         relative_lr: factor on the learning rate.
@@ -64,7 +64,7 @@ class CatBottleneck(nn.Layer):
 
     def __init__(self, in_channels, out_channels, block_num, stride, relative_lr):
         super().__init__()
-        # The last two are equally wide, so that all add up to out_channels.
+        # The last two widths are equal, so that the sum is out_channels.
         widths = [out_channels // 2 ** min(i + 1, block_num - 1) for i in range(block_num)]
         before = [in_channels, *widths[:-1]]
         self.conv_list = nn.LayerList(
@@ -91,17 +91,18 @@ class CatBottleneck(nn.Layer):
         return paddle.concat(outputs, axis=1)
 
 
-class STDCNet(nn.Layer):
-    """STDC network that returns a feature map of each stride.
+class STDCNet(Backbone):
+    """STDC network, with a feature map of each stride; see `Backbone` for the other parameters.
 
     Maps N x in_channels x H x W to a list of five maps N x `feat_channels[i]` x H_i x W_i at strides 2, 4, 8,
     16 and 32.
 
     Args:
-        block_num: number of convolutions in each block; those of the paper have 4.
+        block_num: number of convolutions in each block; 4 in the paper.
         relative_lr: factor on the learning rate of all parameters.
-        in_channels: channels of the image.
-        pretrained: path or URL of a backbone's weights; None keeps the random ones.
+
+    Attributes:
+        depths: number of blocks at strides 8, 16 and 32.
 
     Raises:
         UserError: fewer than two convolutions in a block, a negative factor, weights that do not match.
@@ -149,15 +150,5 @@ class STDCNet(nn.Layer):
         return maps
 
 
-@manager.BACKBONES.add_component
-class STDC1(STDCNet):
-    """`STDCNet` of 2-2-2 blocks (STDC813)."""
-
-    depths = (2, 2, 2)
-
-
-@manager.BACKBONES.add_component
-class STDC2(STDCNet):
-    """`STDCNet` of 4-5-3 blocks (STDC1446)."""
-
-    depths = (4, 5, 3)
+STDC1 = STDCNet.variant("STDC1", depths=(2, 2, 2))
+STDC2 = STDCNet.variant("STDC2", depths=(4, 5, 3))

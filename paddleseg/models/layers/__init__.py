@@ -1,8 +1,7 @@
 """Building blocks that several architectures share."""
 
 from paddleseg.models.layers.aspp import ASPPModule
-from paddleseg.models.layers.auxiliary import AuxLayer
-from paddleseg.models.layers.conv import ConvBN, ConvBNLeakyReLU, ConvBNReLU, SeparableConvBNReLU
+from paddleseg.models.layers.conv import AuxLayer, ConvBN, ConvBNLeakyReLU, ConvBNReLU, SeparableConvBNReLU
 from paddleseg.models.layers.pyramid_pool import PPContextModule, PPModule
 from paddleseg.models.layers.uafm import (
     UAFM,
