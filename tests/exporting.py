@@ -1,4 +1,4 @@
-"""Exports a tiny model, and runs what was exported where the training code is not to be had."""
+"""Export tiny models, and run them where the training code cannot be imported."""
 
 import importlib.util
 import subprocess
@@ -7,8 +7,12 @@ import sys
 import numpy as np
 import paddle
 import pytest
+import tiny
+import yaml
 
-from paddleseg.cvlibs import manager
+from paddleseg.cvlibs import Config, SegBuilder, manager
+from paddleseg.exporting import exporter
+from paddleseg.options import ExportOptions
 
 PADDLE_3 = int(paddle.__version__.split(".")[0]) >= 3
 _CONVERTS = PADDLE_3 and all(map(importlib.util.find_spec, ("onnx", "onnxruntime", "paddle2onnx")))
@@ -24,7 +28,7 @@ MODEL = {
 
 @manager.DATASETS.add_component
 class OwnScans:
-    """A data set of the user's own that is no `Dataset`, whose files OpenCV does not read."""
+    """A user's data set that does not derive from `Dataset`, and whose files OpenCV cannot read."""
 
     def __init__(self, length: int, num_classes: int = 2, mode: str = "val"):
         self.num_classes = num_classes
@@ -37,10 +41,30 @@ class OwnScans:
         return {"img": np.full((3, 32, 32), index, "float32"), "label": np.zeros((32, 32), "int64")}
 
 
-def flags(trained, save_dir, **given):
-    """Return what `tiny.export` takes for a config and its weights, (config, weights, ...)."""
-    config, weights, *_ = trained
-    return {"config": config, "model_path": weights, "save_dir": str(save_dir), **given}
+def export(trained, save_dir, opts=None, **options):
+    """Export a model to a folder; `trained` is its config and its weights, both paths, and perhaps more."""
+    config, weights = trained[:2]
+    sections = ("model", "val_dataset", "export")
+    config = Config(config, opts=opts, sections=sections, required=("model",))
+    exporter.export(config, ExportOptions(**{"model_path": weights, "save_dir": str(save_dir), **options}))
+
+
+def model_of(folder, model):
+    """Write a config of an untrained model and its weights, and return both paths."""
+    config = tiny.write_yaml(folder / "model.yml", {"model": model})
+    network = SegBuilder(Config(config, sections=("model",))).model
+    return config, tiny.save_weights(folder / "model.pdparams", network)
+
+
+def with_transforms(folder, trained, *transforms):
+    """Return `trained` with a config that deploys these transforms."""
+    dic = {"_base_": trained[0], "export": {"transforms": list(transforms)}}
+    return (tiny.write_yaml(folder / "transforms.yml", dic), *trained[1:])
+
+
+def deploy_section(folder):
+    """Return the `Deploy` section of the deploy.yaml in a folder."""
+    return yaml.safe_load((folder / "deploy.yaml").read_text(encoding="utf-8"))["Deploy"]
 
 
 def infer(repository, folder, images, out):

@@ -14,9 +14,8 @@ from paddleseg.commands.distill import teacher_configs
 from paddleseg.commands.train import NEEDED_TO_TRAIN
 from paddleseg.cvlibs import Config, manager
 from paddleseg.evaluation.photographs import prediction_config
-from paddleseg.exporting.exporter import export as export_config
 from paddleseg.models.base import SegmentationModel
-from paddleseg.options import DistillOptions, EvaluateOptions, ExportOptions, PredictOptions, TrainOptions
+from paddleseg.options import DistillOptions, EvaluateOptions, PredictOptions, TrainOptions
 
 SIZE = 32
 
@@ -176,12 +175,6 @@ def predict(
         device="cpu",
     )
     core.predict([prediction_config(path, opts, test_config) for path in config], options)
-
-
-def export(config, opts=None, **given):
-    """Export a config, a path; `given` are options."""
-    sections = ("model", "val_dataset", "export")
-    export_config(Config(config, opts=opts, sections=sections, required=("model",)), ExportOptions(**given))
 
 
 DISTILL_FILE = """

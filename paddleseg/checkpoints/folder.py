@@ -7,7 +7,7 @@ import shutil
 import stat
 from pathlib import PureWindowsPath
 
-from paddleseg.utils.save_dir import sha256
+from paddleseg.utils.save_dir import file_digest
 
 MANIFEST = "manifest.json"
 _BESIDE, _OLD = ".part", ".old"
@@ -98,7 +98,7 @@ def _difference(folder, files):
         size = os.path.getsize(path)
         if size != expected["size"]:
             return f"{name} has {size} bytes instead of {expected['size']}"
-        if sha256(path) != expected["sha256"]:
+        if file_digest(path) != expected["sha256"]:
             return f"{name} differs from what was written (SHA-256)"
     return None
 
@@ -125,7 +125,7 @@ def _write_manifest(folder, names):
     for name in names:
         path = os.path.join(folder, name)
         _flush(path)
-        files[name] = {"size": os.path.getsize(path), "sha256": sha256(path)}
+        files[name] = {"size": os.path.getsize(path), "sha256": file_digest(path)}
     write_json({"files": files})(os.path.join(folder, MANIFEST))
     _flush(os.path.join(folder, MANIFEST))
 

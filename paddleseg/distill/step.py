@@ -11,7 +11,7 @@ from paddleseg.graphs.traced import Traced
 from paddleseg.losses.combine import merge_parts, output_list, weighted_losses
 from paddleseg.training.step import Step, TrainedLayer
 from paddleseg.utils.parts import part
-from paddleseg.utils.save_dir import sha256
+from paddleseg.utils.save_dir import file_digest
 
 
 class DistillNet(TrainedLayer):
@@ -154,7 +154,7 @@ class DistillStep(Step):
         """
         parts = {}
         if self._distill_file is not None:
-            parts["--distill_config (SHA-256)"] = sha256(self._distill_file)
+            parts["--distill_config (SHA-256)"] = file_digest(self._distill_file)
         for k, teacher in enumerate(self.teachers):
             parts.update({f"teacher {k}: {key}": value for key, value in teacher.identity().items()})
         cached = self.cache.dtype if self.with_keys else None
@@ -165,7 +165,7 @@ class DistillStep(Step):
         record = {"role": "distill", "teachers": [teacher.run_record() for teacher in self.teachers]}
         path = self._distill_file
         if path is not None and any(feature.uses_adaptor for feature in self._features):
-            record.update(distill_config=os.path.abspath(path), distill_config_sha256=sha256(path))
+            record.update(distill_config=os.path.abspath(path), distill_config_sha256=file_digest(path))
         return record
 
     def cache_hits(self):

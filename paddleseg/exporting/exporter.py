@@ -1,4 +1,4 @@
-"""A trained model as a static graph, with what it takes to run it where nothing of the training is."""
+"""Export a trained model as a static graph or ONNX file, with its `deploy.yaml`."""
 
 import contextlib
 import os
@@ -9,18 +9,16 @@ import paddle
 from paddleseg import parallel
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.errors import UserError, one_line
-from paddleseg.exporting.deploy_file import files_of, write_deploy_file
-from paddleseg.exporting.deploy_limits import check_transforms, tell_of_shape
+from paddleseg.exporting.deploy_file import exported_files, write_deploy_file
+from paddleseg.exporting.deploy_limits import check_transforms, warn_of_shape
 from paddleseg.exporting.onnx_comparison import NOISE_SIZES, compare
-from paddleseg.graphs import onnx_file
-from paddleseg.graphs.static_graph import save_graph
-from paddleseg.graphs.traced import run_and_forget
+from paddleseg.graphs import onnx_file, run_and_forget, save_graph
 from paddleseg.utils.logger import logger
 from paddleseg.utils.save_dir import new_save_dir
 
 
 class ExportedModel(paddle.nn.Layer):
-    """A model's main output alone, turned into what is deployed.
+    """A model's main output alone, in the form that is deployed.
 
     Args:
         model: maps N x C x H x W to a list of logits, the main one first.
@@ -34,14 +32,18 @@ class ExportedModel(paddle.nn.Layer):
         self.output_op = output_op
 
     def forward(self, x):
-        numbers = self.numbers(x)
-        return paddle.argmax(numbers, axis=1, dtype="int32") if self.output_op == "argmax" else numbers
+        scores = self.scores(x)
+        return paddle.argmax(scores, axis=1, dtype="int32") if self.output_op == "argmax" else scores
 
-    def numbers(self, x):
-        """Return the probabilities if they are what is deployed, else the logits, N x num_classes x H x W."""
-        outputs = self.model(x)  # of a static graph's own type, which `output_list` does not know
-        logits = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+    def scores(self, x):
+        """Return probabilities if they are deployed, else the logits, N x num_classes x H x W."""
+        logits = _main_logits(self.model(x))
         return paddle.nn.functional.softmax(logits, axis=1) if self.output_op == "softmax" else logits
+
+
+def _main_logits(outputs):
+    # `output_list` does not know the tensors of a static graph.
+    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
 
 
 def export(cfg, options):
@@ -52,8 +54,8 @@ def export(cfg, options):
         options: `ExportOptions`.
 
     Raises:
-        UserError: no weights, a shape that the model does not take, an ONNX file that disagrees with it, or a
-            folder that cannot be written to.
+        UserError: there are no weights, the model does not take the shape, an ONNX file disagrees with the
+            model, or the folder cannot be written to.
     """
     if options.format == "onnx":
         onnx_file.check_installed()
@@ -63,12 +65,12 @@ def export(cfg, options):
     model = SegBuilder(cfg).trained_model(options.model_path, "export")
     _refuse_nan(model)
     num_classes = _num_classes(model, shape)
-    tell_of_shape(cfg, shape, num_classes)
+    warn_of_shape(cfg, shape, num_classes)
     exported = ExportedModel(model, options.output_op)
     exported.eval()
-    # Written beside, so that what stands in the folder in the end is whole and was compared.
-    beside = {"dir": options.save_dir, "prefix": ".export."}
-    with new_save_dir(options.save_dir), tempfile.TemporaryDirectory(**beside) as scratch:
+    # Written to a temporary folder first, so that save_dir only gets files that are complete and compared.
+    temporary = tempfile.TemporaryDirectory
+    with new_save_dir(options.save_dir), temporary(dir=options.save_dir, prefix=".export.") as scratch:
         if options.format == "onnx":
             names = _write_onnx(exported, scratch, cfg, options, shape)
         else:
@@ -79,21 +81,21 @@ def export(cfg, options):
 
 
 def _move(names, source, target):
-    """Move files from one folder to another, and remove what an export of another format has left there.
+    """Move files from one folder to another, and remove the other model files of an earlier export there.
 
     Raises:
-        UserError: one cannot be replaced; none is then, but if the disk itself fails.
+        UserError: a file cannot be replaced. Then none is, unless the disk itself fails.
     """
-    for name in names:
-        if os.path.isdir(os.path.join(target, name)):
-            raise UserError(f"--save_dir: {os.path.join(target, name)} is a folder; move it out of the way")
-    stale = set(files_of(target)).difference(names)
+    for path in (os.path.join(target, name) for name in names):
+        if os.path.isdir(path):
+            raise UserError(f"save_dir: {path} is a folder; move it out of the way")
+    stale = set(exported_files(target)).difference(names)
     try:
         for name in names:
             os.replace(os.path.join(source, name), os.path.join(target, name))
     except OSError as error:
         raise UserError(
-            f"--save_dir: {error.filename2 or target} cannot be written: {error.strerror}"
+            f"save_dir: {error.filename2 or target} cannot be written: {error.strerror}"
         ) from error
     for name in stale:
         with contextlib.suppress(OSError):
@@ -101,38 +103,37 @@ def _move(names, source, target):
 
 
 def _write_onnx(exported, folder, cfg, options, shape):
-    """Write a compared ONNX file to a folder and return its name as {'model': ...}.
+    """Write an ONNX file to a folder, compare it with the model, and return its name as {'model': ...}.
 
     Raises:
-        UserError: there is none that computes what the model does; what would do is said.
+        UserError: no ONNX file computes what the model does; the message says what would do.
     """
     try:
         name = onnx_file.write(exported, folder, shape)
         compare(os.path.join(folder, name), exported, cfg, options, shape)
     except onnx_file.ConversionError as error:
-        fixed = "--input_shape with a fixed H and W may do, and " if -1 in shape[2:] else ""
-        raise UserError(f"{error}; {fixed}--format paddle does without it") from error
+        fixed = "an input_shape with a fixed H and W may work, and " if -1 in shape[2:] else ""
+        raise UserError(f"{error}; {fixed}format paddle needs no ONNX file") from error
     return {"model": name}
 
 
 def _num_classes(model, shape):
-    """Run a model on zeros, which making a graph of it does not, and return how many classes it has.
+    """Return the number of a model's classes, found by running it on zeros.
 
     Raises:
-        UserError: it does not take such an input.
+        UserError: the model does not take an input of this shape.
     """
     tried = [size if size != -1 else free for size, free in zip(shape, (1, None, *NOISE_SIZES[0]))]
     try:
-        outputs = run_and_forget(model, paddle.zeros(tried))
+        return _main_logits(run_and_forget(model, paddle.zeros(tried))).shape[1]
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
-        told = one_line(error)[:300]
-        raise UserError(f"--input_shape: the model does not run on an input of {tried}: {told}") from error
-    return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).shape[1]
+        reason = one_line(error)[:300]
+        raise UserError(f"input_shape: the model does not run on an input of {tried}: {reason}") from error
 
 
 def _refuse_nan(model):
-    """Refuse weights of a training that diverged, whose masks would be of one class all over."""
+    """Refuse weights of a training that diverged; their masks would show one class everywhere."""
     floats = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
     wrong = [name for name, value in floats.items() if bool(paddle.isnan(value).any())]
     if wrong:
-        raise UserError(f"the weights hold NaN, no numbers, such as {wrong[0]}: their training has diverged")
+        raise UserError(f"the weights contain NaN, such as {wrong[0]}: their training has diverged")

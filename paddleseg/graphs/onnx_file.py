@@ -1,4 +1,4 @@
-"""A static graph as an ONNX file."""
+"""Write a layer as an ONNX file."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from paddleseg.graphs.onnx_operations import convertible
 from paddleseg.graphs.static_graph import save_graph
 
 OPSET = 17
-# Its default optimizer, Polygraphy, installs packages while it runs; "None" is no optimizer.
+# Its default optimizer, Polygraphy, installs packages while it runs; "None" turns optimizers off.
 _CONVERSION = (
     "import sys, paddle2onnx as p; "
     "p.export(*sys.argv[1:4], opset_version=int(sys.argv[4]), optimize_tool='None')"
@@ -19,49 +19,50 @@ _CONVERSION = (
 
 
 class ConversionError(UserError):
-    """A model of which no ONNX file can be made that computes what the model does."""
+    """paddle2onnx cannot convert a model, or its ONNX file does not compute what the model does."""
 
 
-def check_installed(asked="--format onnx"):
-    """Refuse what cannot convert: Paddle 2, or a missing converter.
+def check_installed(option="format onnx"):
+    """Check that this Paddle's graphs can be converted and that the libraries for it are installed.
 
     Args:
-        asked: the flag that needs it, for messages.
+        option: the option that needs them, for messages.
 
     Raises:
-        UserError: with the command that mends it.
+        UserError: Paddle is older than 3, or a library is missing; the message says what to install.
     """
     if int(paddle.__version__.split(".")[0]) < 3:
         raise UserError(
-            f"{asked} needs Paddle 3, and this is {paddle.__version__}: paddle2onnx 2.1 reads no other's "
-            f"graphs; do without it, or install paddlepaddle 3"
+            f"{option} needs Paddle 3, and this is {paddle.__version__}, whose graphs paddle2onnx 2.1 cannot "
+            f"read; leave {option} out, or install paddlepaddle 3"
         )
     try:
         import onnxruntime  # noqa: F401
         import paddle2onnx  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"{asked}: {error.name} is not installed: pip install paddle2onnx==2.1.0 onnxruntime"
+            f"{option}: {error.name} is not installed: pip install paddle2onnx==2.1.0 onnxruntime"
         ) from None
 
 
 def write(layer, folder, shape):
-    """Write a layer as `model.onnx` to a folder, beside the graph that it is made of, and return that name.
+    """Write a layer to a folder as `model.onnx`, beside the static graph it is made of; return its name.
 
     Args:
         layer, folder, shape: as in `save_graph`.
 
     Raises:
-        UserError: it cannot be made a graph, or the graph has a leaky ReLU, which the converter gets wrong.
-        ConversionError: the graph has an operation that the converter does not know.
+        UserError: the layer cannot be made a graph, or the graph has a leaky ReLU, which paddle2onnx converts
+            wrongly.
+        ConversionError: paddle2onnx does not know an operation of the graph.
     """
     with convertible():
         names = save_graph(layer, folder, shape)
-    _refuse_leaky(os.path.join(folder, names["model"]))
+    _refuse_leaky_relu(os.path.join(folder, names["model"]))
     target = os.path.join(folder, "model.onnx")
     paths = [os.path.join(folder, names[key]) for key in ("model", "params")]
-    # In a process of its own: its C++ part aborts the one that it runs in at some operations.
-    done = subprocess.run(
+    # In a process of its own: for some operations the converter's C++ code aborts its process.
+    process = subprocess.run(
         [sys.executable, "-c", _CONVERSION, *paths, target, str(OPSET)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,22 +70,22 @@ def write(layer, folder, shape):
         errors="replace",
         check=False,
     )
-    if done.returncode or not os.path.isfile(target):
-        told = [line for line in done.stdout.splitlines() if line.strip()] or [f"status {done.returncode}"]
-        why = next((line for line in told if "[ERROR]" in line), told[-1])
-        raise ConversionError(f"paddle2onnx cannot convert this model: {one_line(why)[-300:]}")
+    if process.returncode or not os.path.isfile(target):
+        lines = list(filter(str.strip, process.stdout.splitlines())) or [f"status {process.returncode}"]
+        reason = next((line for line in lines if "[ERROR]" in line), lines[-1])
+        raise ConversionError(f"paddle2onnx cannot convert this model: {one_line(reason)[-300:]}")
     return "model.onnx"
 
 
-def _refuse_leaky(path):
-    """Refuse a graph that holds leaky ReLU all the same, of which the converter loses the slope.
+def _refuse_leaky_relu(path):
+    """Refuse a graph in which `convertible` could not replace a leaky ReLU.
 
-    A file with another slope may have the model's classes on the images that it is compared on.
+    A comparison of classes might not notice the slope that the converter loses.
     """
     with open(path, encoding="utf-8") as file:
         if '"1.leaky_relu"' in file.read():
             raise UserError(
-                "paddle2onnx loses the slope of leaky_relu, which could not be exchanged: the model calls "
-                "leaky_relu_, or has imported leaky_relu by name; call paddle.nn.functional.leaky_relu, or "
-                "use nn.LeakyReLU; --format paddle does without it"
+                "paddle2onnx loses the slope of leaky_relu, which could not be replaced: the model calls "
+                "leaky_relu_, or has imported leaky_relu by name; call paddle.nn.functional.leaky_relu, use "
+                "nn.LeakyReLU, or choose format paddle"
             )

@@ -1,21 +1,19 @@
-"""A forward pass as one static graph, which Paddle plans and runs without Python."""
+"""Run a forward pass as a static graph, which Paddle plans once and runs without Python."""
 
 import paddle
-import paddle.nn as nn
 
 from paddleseg.errors import UserError, one_line
-from paddleseg.losses.combine import output_list
 
 
 @paddle.no_grad()
 def run_and_forget(model, x):
-    """Return what a model gives in evaluation, and take from its layers the tensors that this left on them.
+    """Return a model's output in eval mode, and remove the tensors that this pass left on its layers.
 
-    Paddle registers a tensor that `forward` sets as an attribute as a buffer. A graph that is traced then
-    reads that buffer where `forward` reads what it has just set: it answers any input as it did the last.
+    Paddle registers a tensor that `forward` sets as an attribute as a buffer. A graph that is traced
+    afterwards would read this buffer, with the values of the last input, instead of the new tensor.
 
     Args:
-        model: a layer; whether it trains, and each of its layers, stays as it was.
+        model: a layer; it and its sublayers keep their training or eval mode.
         x: its input.
     """
     layers = model.sublayers(include_self=True)
@@ -32,11 +30,11 @@ def run_and_forget(model, x):
 
 
 class Traced:
-    """A function of one tensor, traced at its first call and anew for each other shape of the tensor.
+    """A function of one tensor, traced once for each shape of the tensor.
 
     Args:
-        function: a method, or a function with a name, whose source Paddle reads. It maps a tensor to tensors,
-            in lists if it likes; hooks on its layers run while it is traced.
+        function: a method, or a named function whose source Paddle can read. It maps a tensor to tensors,
+            possibly in lists; hooks on its layers run while it is traced.
         model: the layer that it runs, for messages.
     """
 
@@ -46,10 +44,10 @@ class Traced:
         self._shapes = set()
 
     def __call__(self, x):
-        """Return what the function gives.
+        """Return the function's output.
 
         Raises:
-            UserError: it cannot be traced.
+            UserError: the function cannot be traced.
         """
         shape = tuple(x.shape)
         if shape in self._shapes:
@@ -59,29 +57,10 @@ class Traced:
             outputs = self._function(x)
         except (UserError, MemoryError):
             raise
-        except Exception as error:  # the model may be a user's, and Paddle refuses in many ways
+        except Exception as error:  # the model may be a user's, and Paddle raises many classes
             raise UserError(
-                f"--to_static_training: Paddle {paddle.__version__} cannot make a static graph of "
-                f"{type(self._model).__name__}: {one_line(error)}; train without that flag"
+                f"to_static_training: Paddle {paddle.__version__} cannot make a static graph of "
+                f"{type(self._model).__name__}: {one_line(error)}; train without to_static_training"
             ) from error
         self._shapes.add(shape)
         return outputs
-
-
-class TracedModel(nn.Layer):
-    """A model whose forward pass, called through this, is `Traced`; called by itself it is as it was.
-
-    Args:
-        model: maps N x 3 x H x W to a list of logits.
-    """
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-        self._traced = Traced(self._logits, model)
-
-    def _logits(self, images):
-        return output_list(self.model(images))
-
-    def forward(self, x):
-        return self._traced(x)

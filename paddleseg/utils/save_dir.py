@@ -1,4 +1,4 @@
-"""Folders that results go to, and the digest of a file."""
+"""Make the folders that results go to, and take the digests of files."""
 
 import contextlib
 import hashlib
@@ -8,22 +8,22 @@ from paddleseg.errors import UserError
 
 
 def make_save_dir(path):
-    """Make the folder of `--save_dir` if it is missing.
+    """Make the folder of the option `save_dir` if it is missing, before anything is computed for it.
 
     Raises:
-        UserError: it cannot be made or written to; better said before anything is computed for it.
+        UserError: it cannot be made or written to.
     """
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--save_dir {path!r} cannot be made: {error.strerror}") from None
+        raise UserError(f"save_dir {path!r} cannot be made: {error.strerror}") from None
     if not os.access(path, os.W_OK):
-        raise UserError(f"--save_dir {path!r} cannot be written to")
+        raise UserError(f"save_dir {path!r} cannot be written to")
 
 
 @contextlib.contextmanager
 def new_save_dir(path):
-    """Do `make_save_dir(path)`; if what follows fails, take away what it made, as far as that is empty."""
+    """A context around `make_save_dir(path)` that removes the folders it made, if empty, after an error."""
     made, parent = [], os.path.abspath(path)
     while not os.path.lexists(parent):
         made.append(parent)
@@ -32,15 +32,15 @@ def new_save_dir(path):
         make_save_dir(path)
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # the first that is not empty keeps those that it is in
+        with contextlib.suppress(OSError):  # the first folder that is not empty ends the loop
             for folder in made:
                 os.rmdir(folder)
         raise
 
 
-def sha256(path):
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
+def file_digest(path, algorithm="sha256"):
+    """Return the digest of a file in hexadecimal digits; `algorithm` is a name that `hashlib` knows."""
+    digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

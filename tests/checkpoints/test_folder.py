@@ -4,7 +4,6 @@ import os
 import pytest
 
 from paddleseg.checkpoints.folder import folders_in, mend_folder, problem, write_folder, write_json
-from paddleseg.utils.save_dir import new_save_dir
 
 
 def text(content):
@@ -183,23 +182,3 @@ def test_half_a_folder_is_removed_and_a_whole_one_kept(final, tmp_path):
     mend_folder(final)
     assert os.listdir(tmp_path) == ["iter_1"]
     assert problem(final) is None
-
-
-def test_of_a_failure_no_empty_folder_is_left(tmp_path):
-    with pytest.raises(ZeroDivisionError), new_save_dir(str(tmp_path / "a" / "b")):
-        raise ZeroDivisionError
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_folder_that_was_there_or_holds_something_stays(tmp_path):
-    def fail_after_writing():
-        with new_save_dir(str(tmp_path / "a" / "b")):
-            (tmp_path / "a" / "note.txt").write_text("of the user's")
-            raise ZeroDivisionError
-
-    pytest.raises(ZeroDivisionError, fail_after_writing)
-    assert os.listdir(tmp_path / "a") == ["note.txt"]
-    (tmp_path / "c").mkdir()
-    with pytest.raises(ZeroDivisionError), new_save_dir(str(tmp_path / "c")):
-        raise ZeroDivisionError
-    assert os.listdir(tmp_path / "c") == []

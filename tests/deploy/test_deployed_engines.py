@@ -7,8 +7,7 @@ import types
 import numpy as np
 import paddle
 import pytest
-import tiny
-from exporting import FORMATS, PADDLE_3, flags
+from exporting import FORMATS, PADDLE_3, export
 
 from paddleseg.utils import cpu
 
@@ -19,7 +18,7 @@ PADDLE_FILES = ("model.json" if PADDLE_3 else "model.pdmodel", "model.pdiparams"
 def test_a_model_that_cannot_be_loaded_is_told(tmp_path, trained, deployment, kind):
     given = types.SimpleNamespace(device="cpu", cpu_threads=1)
     engines, folder = deployment("engines"), tmp_path / "out"
-    tiny.export(**flags(trained, folder, format=kind))
+    export(trained, folder, format=kind)
     names = PADDLE_FILES if kind == "paddle" else ("model.onnx",)
     deploy = dict(zip(("model", "params"), names))
     with pytest.raises(engines.UserError, match="is not the file that was exported; is it cut off"):
@@ -45,7 +44,7 @@ def test_a_model_that_cannot_be_loaded_is_told(tmp_path, trained, deployment, ki
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_library_that_is_not_installed_is_named(tmp_path, trained, deployment, monkeypatch, kind):
     engines = deployment("engines")
-    tiny.export(**flags(trained, tmp_path / "out", format=kind))
+    export(trained, tmp_path / "out", format=kind)
     wanted, module = {"paddle": ("paddlepaddle", "paddle"), "onnx": ("onnxruntime", "onnxruntime")}[kind]
     monkeypatch.setitem(sys.modules, module, None)
     deploy = {"model": "model.onnx"} if kind == "onnx" else dict(zip(("model", "params"), PADDLE_FILES))
@@ -57,7 +56,7 @@ def test_a_library_that_is_not_installed_is_named(tmp_path, trained, deployment,
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_gpu_that_is_not_there_is_told(tmp_path, trained, deployment, kind):
     engines = deployment("engines")
-    tiny.export(**flags(trained, tmp_path / "out", format=kind))
+    export(trained, tmp_path / "out", format=kind)
     deploy = {"model": "model.onnx"} if kind == "onnx" else dict(zip(("model", "params"), PADDLE_FILES))
     with pytest.raises(engines.UserError, match="^--device gpu: (this|Paddle finds no|onnxruntime finds no)"):
         engines.open_model(deploy, str(tmp_path / "out"), types.SimpleNamespace(device="gpu", cpu_threads=1))
@@ -95,7 +94,7 @@ def test_mkl_leaves_the_avx2_of_the_same_processors_alone_as_in_training(
 def test_a_file_that_lacks_its_last_byte_is_told(tmp_path, trained, deployment, kind):
     engines, read = deployment("engines"), deployment("deploy_file").read_deploy_file
     given = types.SimpleNamespace(device="cpu", cpu_threads=1)
-    tiny.export(**flags(trained, tmp_path, format=kind))
+    export(trained, tmp_path, format=kind)
     deploy = read(str(tmp_path / "deploy.yaml"))
     names = PADDLE_FILES if kind == "paddle" else ("model.onnx",)
     assert sorted(deploy["sha256"]) == sorted(("model", "params")[: len(names)])
@@ -111,7 +110,7 @@ def test_a_file_that_lacks_its_last_byte_is_told(tmp_path, trained, deployment, 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_model_takes_as_many_threads_as_it_is_told(tmp_path, trained, deployment, monkeypatch, kind):
     engines, told = deployment("engines"), []
-    tiny.export(**flags(trained, tmp_path, format=kind))
+    export(trained, tmp_path, format=kind)
     if kind == "onnx":
         import onnxruntime
 

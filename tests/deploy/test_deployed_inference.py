@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 import pytest
 import tiny
-from exporting import FORMATS, MODEL, flags, infer
+from exporting import FORMATS, MODEL, export, infer
 
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.evaluation.photographs import predict
@@ -29,7 +29,7 @@ def test_a_broken_image_is_passed_over_and_said(
     tmp_path, trained, repository, capsys, monkeypatch, deployment
 ):
     _, _, root = trained
-    tiny.export(**flags(trained, tmp_path / "out"))
+    export(trained, tmp_path / "out")
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(b"no image")
     good = cv2.imread(os.path.join(root, "JPEGImages", "val_0.jpg"))
@@ -60,7 +60,7 @@ def test_a_broken_image_is_passed_over_and_said(
 def test_what_a_deployment_refuses(
     tmp_path, trained, repository, capsys, monkeypatch, deployment, flag, value, told
 ):
-    tiny.export(**flags(trained, tmp_path / "out"))
+    export(trained, tmp_path / "out")
     (tmp_path / "file").write_bytes(b"\xff\x00")
     given = {
         "--config": str(tmp_path / "out" / "deploy.yaml"),
@@ -120,7 +120,7 @@ def test_nothing_is_written_over_a_photograph_or_another_mask(tmp_path, deployed
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, repository, broken):
-    tiny.export(**flags(trained, tmp_path / "out"))
+    export(trained, tmp_path / "out")
     (tmp_path / "photos").mkdir()
     shutil.copy(os.path.join(trained[2], "JPEGImages", "val_0.jpg"), tmp_path / "photos" / "a.jpg")
     if broken:
@@ -163,7 +163,7 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
     network.eval()
     tiny.balance(network, network.head.decoder.conv.bias, builder.val_dataset[0]["img"])
     weights = tiny.save_weights(tmp_path / "grey.pdparams", network)
-    tiny.export(**flags((config, weights, root), tmp_path / "out", format=kind))
+    export((config, weights, root), tmp_path / "out", format=kind)
     infer(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")
     classes = set()
     for i, (image, _) in enumerate(builder.val_dataset.file_list):

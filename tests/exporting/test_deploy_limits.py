@@ -1,33 +1,31 @@
-"""What export.py tells of a deployment that cannot do everything."""
+"""Transforms, shapes and classes that deploy/infer.py cannot handle are reported at export."""
 
 import os
 
 import pytest
 import tiny
-from exporting import MODEL, flags
+from exporting import MODEL, export, model_of, with_transforms
 
-from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("transforms", "told"),
+    ("transform", "warning"),
     [
-        ([{"type": "ResizeByShort", "short_size": 8}, {"type": "Normalize"}], None),
-        ([{"type": "Resize", "interp": "RANDOM"}], "no way to do Resize as"),
-        ([{"type": "Padding", "target_size": [64, 64]}, {"type": "Normalize"}], "no way to do Padding as"),
+        ({"type": "ResizeByShort", "short_size": 8}, None),
+        ({"type": "Resize", "interp": "RANDOM"}, "cannot do Resize as"),
+        ({"type": "Padding", "target_size": [64, 64]}, "cannot do Padding as"),
     ],
 )
-def test_transforms_that_a_deployment_lacks_are_told(tmp_path, trained, lines, transforms, told):
-    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
-    tiny.export(**flags((config, *trained[1:]), tmp_path / "out"))
-    warned = [line for line in lines if "deploy/infer.py has" in line]
-    assert len(warned) == bool(told)
-    assert (told or "") in "".join(warned)
+def test_transforms_that_infer_lacks_cause_a_warning(tmp_path, trained, lines, transform, warning):
+    export(with_transforms(tmp_path, trained, transform, {"type": "Normalize"}), tmp_path / "out")
+    warnings = [line for line in lines if "deploy/infer.py cannot" in line]
+    assert len(warnings) == bool(warning)
+    assert (warning or "") in "".join(warnings)
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "message"),
     [
         ([{"type": "Normalize"}], r"c\.yml:\d: export: must hold `transforms`"),
         ({"transfroms": [{"type": "Normalize"}]}, r"c\.yml:\d: export.*transfroms"),
@@ -35,43 +33,37 @@ def test_transforms_that_a_deployment_lacks_are_told(tmp_path, trained, lines, t
         ({"transforms": [{"type": "Resize", "target_size": [0, 0]}]}, r"export\.transforms\.0.*target_size"),
     ],
 )
-def test_the_section_of_the_export_is_checked(tmp_path, trained, section, told):
+def test_the_section_of_the_export_is_checked(tmp_path, trained, section, message):
     config = tiny.write_yaml(tmp_path / "c.yml", {"export": section, "_base_": trained[0]})
-    with pytest.raises(UserError, match=told):
-        tiny.export(**flags((config, *trained[1:]), tmp_path / "out"))
+    with pytest.raises(UserError, match=message):
+        export((config, *trained[1:]), tmp_path / "out")
     assert not os.path.exists(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"),
+    ("shape", "warnings"),
     [
-        ([2, 3, 32, 32], ["gives a model one image at a time, not 2", "unless it is 32 x 32"]),
-        ([1, 3, 32, -1], ["unless it is -1 x 32"]),
+        ([2, 3, 32, 32], ["one image at a time, not 2", "that are not 32 x 32"]),
+        ([1, 3, 32, -1], ["that are not -1 x 32"]),
         ([1, 3, 24, -1], []),
         ([1, 3, 24, 40], []),
         ([-1, 3, -1, -1], []),
     ],
 )
-def test_shapes_that_a_deployment_refuses_are_told(tmp_path, trained, lines, shape, told):
+def test_shapes_that_infer_refuses_cause_a_warning(tmp_path, trained, lines, shape, warnings):
     transforms = [{"type": "Resize", "target_size": [40, 24]}, {"type": "Normalize"}]
-    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
-    tiny.export(**flags((config, *trained[1:]), tmp_path / "out", input_shape=shape))
-    warned = [line for line in lines if line.startswith("--input_shape: deploy/infer.py")]
-    assert len(warned) == len(told)
-    assert all(part in line for part, line in zip(told, warned))
+    export(with_transforms(tmp_path, trained, *transforms), tmp_path / "out", input_shape=shape)
+    logged = [line for line in lines if line.startswith("input_shape: deploy/infer.py")]
+    assert len(logged) == len(warnings)
+    assert all(part in line for part, line in zip(warnings, logged))
 
 
 def test_transforms_of_training_are_refused(tmp_path, trained):
-    transforms = [{"type": "RandomHorizontalFlip"}, {"type": "Normalize"}]
-    config = tiny.write_yaml(tmp_path / "c.yml", {"_base_": trained[0], "export": {"transforms": transforms}})
+    given = with_transforms(tmp_path, trained, {"type": "RandomHorizontalFlip"}, {"type": "Normalize"})
     with pytest.raises(UserError, match="transforms of a deployment: RandomHorizontalFlip moves"):
-        tiny.export(**flags((config, *trained[1:]), tmp_path / "out"))
+        export(given, tmp_path / "out")
 
 
-def test_more_classes_than_a_mask_holds_are_told(tmp_path, lines):
-    model = {**MODEL, "num_classes": 300}
-    config = tiny.write_yaml(tmp_path / "c.yml", {"model": model})
-    network = SegBuilder(Config(config, sections=("model",))).model
-    weights = tiny.save_weights(tmp_path / "w.pdparams", network)
-    tiny.export(**flags((config, weights, None), tmp_path / "out"))
-    assert any("300 classes apart, but a mask of deploy/infer.py holds 256" in line for line in lines)
+def test_more_classes_than_a_mask_holds_cause_a_warning(tmp_path, lines):
+    export(model_of(tmp_path, {**MODEL, "num_classes": 300}), tmp_path / "out")
+    assert any("has 300 classes, but a mask of deploy/infer.py holds 256" in line for line in lines)

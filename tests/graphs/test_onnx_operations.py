@@ -1,4 +1,4 @@
-"""What stands in for other operations in an ONNX file: the same numbers, and Paddle keeps its own."""
+"""The replacements in an ONNX file compute the same numbers, and Paddle keeps its own functions."""
 
 import numpy as np
 import paddle
@@ -8,7 +8,6 @@ import pytest
 from exporting import converts
 
 from paddleseg import models
-from paddleseg.errors import UserError
 from paddleseg.graphs import onnx_file
 from paddleseg.graphs.onnx_operations import convertible, leaky, pooled
 
@@ -26,23 +25,23 @@ def means(x, bins):
 
 @pytest.mark.parametrize("bins", [(1, 1), (2, 3), (6, 6), (4, 1), (7, 11)])
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (5, 4), (12, 18), (13, 31)])
-def test_means_over_regions_of_any_sizes(size, bins):
+def test_means_over_regions_of_any_size(size, bins):
     x = np.random.default_rng(1).standard_normal((2, 3, *size))
     np.testing.assert_allclose(pooled(paddle.to_tensor(x), bins).numpy(), means(x, bins), rtol=0, atol=1e-12)
 
 
-def test_as_many_bins_as_the_map_has_places():
+def test_none_stands_for_the_maps_own_height():
     x = np.random.default_rng(1).standard_normal((2, 3, 5, 7))
     given = pooled(paddle.to_tensor(x), (None, 3)).numpy()
     np.testing.assert_allclose(given, means(x, (5, 3)), rtol=0, atol=1e-12)
 
 
-def test_a_slope_below_0():
+def test_leaky_has_its_slope_below_0():
     x = np.array([-2.0, -0.5, 0.0, 3.0])
     np.testing.assert_array_equal(leaky(paddle.to_tensor(x), 0.25).numpy(), [-0.5, -0.125, 0, 3])
 
 
-def test_what_is_computed_without_a_graph_is_paddles():
+def test_outside_a_graph_paddles_own_functions_run():
     x = paddle.randn([2, 3, 13, 31])
     pooling, slope = F.adaptive_avg_pool2d, F.leaky_relu
     expected = pooling(x, 6).numpy(), slope(x, 0.2).numpy()
@@ -52,7 +51,7 @@ def test_what_is_computed_without_a_graph_is_paddles():
     assert all((ours == theirs).all() for ours, theirs in zip(given, expected))
 
 
-def test_paddles_functions_are_back_even_if_it_fails():
+def test_paddles_functions_come_back_after_an_error():
     pooling, slope = F.adaptive_avg_pool2d, F.leaky_relu
     with pytest.raises(ZeroDivisionError), convertible():
         raise ZeroDivisionError
@@ -61,7 +60,7 @@ def test_paddles_functions_are_back_even_if_it_fails():
 
 
 class Whole(nn.Layer):
-    """The main output of a model, or what a layer gives."""
+    """The main output of a model or layer."""
 
     def __init__(self, model):
         super().__init__()
@@ -73,7 +72,7 @@ class Whole(nn.Layer):
 
 
 class Functions(nn.Layer):
-    """A user's layer: the operations as functions, and in ways that Paddle's own layers do not call them."""
+    """A user's layer that calls the functions in other ways than Paddle's layers do."""
 
     def forward(self, x):
         y = F.leaky_relu(x, negative_slope=0.3)
@@ -115,31 +114,6 @@ def test_a_file_computes_what_the_layer_does(tmp_path, made, shape):
     assert_file_equals(tmp_path, Whole(made()), shape, sizes)
 
 
-class OwnNames(nn.Layer):
-    """A user's layer that has imported the functions by their names."""
-
-    def __init__(self, function, *given):
-        super().__init__()
-        self.function, self.given = function, given
-
-    def forward(self, x):
-        return self.function(x, *self.given)
-
-
-@converts
-@pytest.mark.parametrize(
-    ("function", "given", "told"),
-    [
-        (F.leaky_relu, 0.3, "loses the slope of leaky_relu, .* call paddle.nn.functional.leaky_relu, or"),
-        (F.leaky_relu_, 0.3, "loses the slope of leaky_relu, .*: the model calls leaky_relu_, or has"),
-        (F.adaptive_avg_pool2d, 3, "paddle2onnx cannot convert this model: .*Adaptive only support static"),
-    ],
-)
-def test_functions_that_cannot_be_exchanged_are_refused(tmp_path, function, given, told):
-    with pytest.raises(UserError, match=told):
-        onnx_file.write(OwnNames(function, given), str(tmp_path), [-1, 3, -1, -1])
-
-
 def small(kind, **given):
     """A model on a backbone of few stages; maps of 1/4 to 1/8."""
     backbone = models.backbones.ResNet18_vd()
@@ -166,7 +140,7 @@ def small(kind, **given):
         ("FCN", {"channels": 8}),
     ],
 )
-def test_every_other_architecture_is_a_file_for_any_size(tmp_path, kind, given):
+def test_an_architecture_becomes_a_file_for_any_size(tmp_path, kind, given):
     paddle.seed(4)
     model = Whole(small(kind, **given))
     assert_file_equals(tmp_path, model, [-1, 3, -1, -1], [(2, 3, 64, 96), (1, 3, 97, 33)])

@@ -1,4 +1,4 @@
-"""What a pass leaves on a model before a graph is made of it."""
+"""A pass before tracing leaves nothing on a model."""
 
 import paddle
 import tiny
@@ -6,7 +6,7 @@ import tiny
 from paddleseg.graphs.traced import run_and_forget
 
 
-def test_what_forward_left_is_gone_and_the_rest_is_as_it_was():
+def test_tensors_that_forward_sets_are_removed_and_all_else_stays():
     model = tiny.StridedNet()
     model.body.eval()
     model.register_buffer("grid", paddle.ones([2]), persistable=False)

@@ -139,8 +139,8 @@ def test_images_of_different_sizes(train, tmp_path, root):
 
 def test_a_folder_that_cannot_be_written(train, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    refused(train("--save_dir", tmp_path / "file"), "--save_dir", "cannot be made")
-    refused(train("--save_dir", ""), "--save_dir ''", "cannot be made")
+    refused(train("--save_dir", tmp_path / "file"), "save_dir", "cannot be made")
+    refused(train("--save_dir", ""), "save_dir ''", "cannot be made")
 
 
 def test_a_checkpoint_of_another_optimizer(train, tmp_path):

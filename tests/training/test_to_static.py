@@ -151,6 +151,6 @@ def test_a_model_that_is_no_static_graph_is_refused(tmp_path, root, capsys):
     dic["imports"] = ["tiny", "test_to_static"]
     told = refusal(capsys, lambda: train(tmp_path, dic, to_static_training=True))
     assert told.startswith(
-        f"--to_static_training: Paddle {paddle.__version__} cannot make a static graph of UntraceableNet: "
+        f"to_static_training: Paddle {paddle.__version__} cannot make a static graph of UntraceableNet: "
     )
-    assert told.endswith("train without that flag")
+    assert told.endswith("train without to_static_training")
