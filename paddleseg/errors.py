@@ -1,28 +1,28 @@
-"""What the user can mend, told in one place and in one way."""
+"""Errors that the user can correct, and helpers for their messages."""
 
 import difflib
 
 
 class UserError(Exception):
-    """A mistake that the user can mend.
+    """A mistake that the user can correct.
 
-    The commands print its message, which says what is wrong, where, and what would be right, and
-    exit with status 2. Anything else that is raised is a bug of ours and keeps its traceback.
+    Its message says what is wrong, where, and what would be right; commands print it and exit with status 2.
+    Any other exception is a bug and keeps its traceback.
     """
 
 
 class SampleError(UserError):
-    """A sample whose files cannot be used: missing, damaged, or of different sizes.
+    """A sample whose files are missing, damaged, or of different sizes.
 
-    Training may go on without it (`--max_bad_samples`). A mask that holds what is no class is none of these:
-    it tells of a mistake in the config or in all masks.
+    Training may go on without it (option `max_bad_samples`). A mask with a value that is not a class is not a
+    `SampleError`: the config or all masks are wrong.
     """
 
 
 class Stopped(BaseException):
-    """A signal has ended the training, after it was saved; the commands exit with 128 + its number.
+    """A signal has ended the training, which was saved; the commands exit with 128 + the signal's number.
 
-    Like `KeyboardInterrupt` it passes by every `except Exception`.
+    As with `KeyboardInterrupt`, `except Exception` does not catch it.
     """
 
     together = True  # all ranks are stopped at the same step
@@ -33,24 +33,24 @@ class Stopped(BaseException):
 
 
 def one_line(error):
-    """Return the message of an exception as one line, its type where it has no message."""
+    """Return the message of an exception as one line, or the name of its type if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def counted(count, noun):
-    """Return a number with its noun, a regular one: "1 loss", "2 losses"."""
+    """Return a number with a regular noun: "1 loss", "2 losses"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def nearest(name, candidates, most=3):
-    """Return up to `most` of the `candidates` (strings) that resemble `name`, the best first."""
+    """Return up to `most` of the `candidates` that resemble `name`, the best first, as strings."""
     by_folded = {str(c).lower(): str(c) for c in candidates}
-    found = difflib.get_close_matches(str(name).lower(), list(by_folded), n=most, cutoff=0.6)
-    return [by_folded[key] for key in found]
+    matches = difflib.get_close_matches(str(name).lower(), list(by_folded), n=most, cutoff=0.6)
+    return [by_folded[key] for key in matches]
 
 
 def suggestion(name, candidates):
-    """Return a clause naming what `name` may have meant: the nearest candidates, else all of them."""
+    """Return a clause with the candidates nearest to `name`, else the first 20 of all."""
     candidates = sorted({str(c) for c in candidates})
     close = nearest(name, candidates)
     if close:

@@ -1,4 +1,4 @@
-"""Files from elsewhere: weights, safe unpickling, archives and downloads."""
+"""Read files from elsewhere safely: weights, pickles, archives and downloads."""
 
 from paddleseg.weights.load import load_weights, read_weights
 

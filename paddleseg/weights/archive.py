@@ -1,7 +1,8 @@
-"""Archives unpacked: whole or not at all, within their folder, and within limits."""
+"""Unpack archives: completely or not at all, inside one folder, and within limits of size."""
 
 import bz2
 import contextlib
+import functools
 import gzip
 import lzma
 import os
@@ -10,6 +11,7 @@ import stat
 import struct
 import tarfile
 import tempfile
+import typing
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -18,52 +20,16 @@ from paddleseg.errors import UserError, one_line
 
 WEIGHT_SUFFIXES = (".pdparams", ".safetensors")
 
-# More than any published data set holds, and less than what fills a disk before anyone looks.
+# More than any published data set holds, and small enough not to fill a disk unnoticed.
 MAX_BYTES = 256 << 30
 MAX_MEMBERS = 5_000_000
-# Deflate gains a factor of 1000 on nothing but zeros, and below 100 on any picture or mask worth having; what
-# is small does no harm whatever its ratio.
+# Deflate reaches a factor of 1000 only on zeros, and stays below 100 on any useful picture or mask. Archives
+# that unpack to little do no harm at any ratio.
 MAX_RATIO, RATIO_COUNTS_FROM = 100, 256 << 20
-# The longest piece that is read at once; the header of a tar's member is one piece.
+# The longest piece that is read at once; `tarfile` reads a member's header as one piece.
 MAX_READ = 16 << 20
 
-
-def extract(archive, folder):
-    """Unpack a zip or tar archive, compressed or not, into `folder`, which must not exist.
-
-    The folder appears when it is whole. Only plain files and folders are accepted, and their modes and
-    owners are not taken over.
-
-    Returns:
-        `folder` as a `pathlib.Path`.
-
-    Raises:
-        UserError: the folder exists; the archive is damaged or of another kind; it holds a member that
-            would lie outside `folder`, a link, a device, or a file twice; or it unpacks to more than 256 GiB,
-            5,000,000 members, or 100 times its own size (where that is above 256 MiB). Nothing is left then.
-    """
-    archive, folder = Path(archive), Path(folder)
-    if folder.exists():
-        raise UserError(f"cannot extract {archive}: {folder} exists already")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        whole = scratch / "whole"
-        whole.mkdir()
-        with _opened(archive) as (infos, describe, read):
-            members = _checked(archive, infos, describe)
-            budget = _Budget(archive)
-            for info, name, kind in members:
-                _write_member(whole / name, kind, lambda info=info: read(info), budget)
-        os.rename(whole, folder)
-    except _DAMAGE as error:
-        raise UserError(f"cannot extract {archive}: {one_line(error)}") from error
-    finally:
-        shutil.rmtree(scratch)
-    return folder
-
-
-# What the readers raise for an archive in disorder; a ValueError for names that no file can have.
+# What the readers raise for a damaged archive; ValueError is for names that no file can have.
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -77,27 +43,69 @@ _DAMAGE = (
 )
 
 
+class _Member(typing.NamedTuple):
+    name: str
+    kind: str  # "file", "folder" or "link or device"
+    size: int  # bytes, as the archive states
+    open: typing.Callable
+
+
+def extract(archive, folder):
+    """Unpack a zip or tar archive, compressed or not, into `folder`, which must not exist yet.
+
+    The folder appears only when it is complete. Only plain files and folders are accepted; their modes and
+    owners are ignored.
+
+    Returns:
+        `folder` as a `pathlib.Path`.
+
+    Raises:
+        UserError: the folder exists; the archive is damaged or of another kind; a member would lie outside
+            of `folder`, is a link or a device, or is there twice; or the archive unpacks to more than
+            256 GiB, 5,000,000 members, or 100 times its own size (if that is above 256 MiB). Nothing is left
+            in these cases.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if folder.exists():
+        raise UserError(f"cannot extract {archive}: {folder} exists already")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        whole = scratch / "whole"
+        whole.mkdir()
+        with _opened(archive) as members:
+            members = _checked(archive, members)
+            budget = Budget(archive)
+            for member in members:
+                _write(member, whole / member.name, budget)
+        os.rename(whole, folder)
+    except _DAMAGE as error:
+        raise UserError(f"cannot extract {archive}: {one_line(error)}") from error
+    finally:
+        shutil.rmtree(scratch)
+    return folder
+
+
 @contextlib.contextmanager
 def _opened(archive):
-    """Give what iterates over the members, what tells one's (name, kind, size), and what opens one.
-
-    The kind is "file", "folder" or "link or device".
-    """
+    """Yield an iterator over an archive's `_Member`s, which can be opened within this context."""
+    partial = functools.partial
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
-            yield file.infolist(), lambda info: (info.filename, _zip_kind(info), info.file_size), file.open
+            infos = file.infolist()
+            yield (_Member(i.filename, _zip_kind(i), i.file_size, partial(file.open, i)) for i in infos)
         return
     with contextlib.ExitStack() as stack:
-        stream = _ShortReads(stack.enter_context(_unpacked(archive)), archive)
+        stream = _ShortReads(stack.enter_context(_decompressed(archive)), archive)
         try:
             file = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
         except tarfile.ReadError:
             raise UserError(f"cannot extract {archive}: it is neither a zip nor a tar archive") from None
-        yield file, lambda info: (info.name, _tar_kind(info), info.size), file.extractfile
+        yield (_Member(i.name, _tar_kind(i), i.size, partial(file.extractfile, i)) for i in file)
 
 
-def _unpacked(archive):
-    """Open an archive as what its compression hides."""
+def _decompressed(archive):
+    """Open a file, decompressed if it is a gzip, bzip2 or xz file."""
     with open(archive, "rb") as file:
         start = file.read(6)
     openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
@@ -105,7 +113,7 @@ def _unpacked(archive):
 
 
 class _ShortReads:
-    """A file that refuses to be read in long pieces: `tarfile` reads a header whole, whatever its size."""
+    """A file that refuses long reads: `tarfile` reads a header at once, whatever size it states."""
 
     def __init__(self, file, archive):
         self._file = file
@@ -118,28 +126,36 @@ class _ShortReads:
         return self._file.read(size)
 
 
-def _checked(archive, infos, describe):
-    """Return [(info, name, kind)] of all members, having seen that each is harmless and all are not too much.
+def _checked(archive, members):
+    """Return the list of all members, each of them harmless and all of them within the limits.
 
-    A tar is read on only while what it has shown so far is within the limits.
+    A tar is read on only while the members so far are within the limits.
     """
-    members, files, budget = [], set(), _Budget(archive)
-    for info in infos:
-        name, kind, size = describe(info)
-        _check_member(archive, name, kind)
-        if kind == "file" and os.path.normpath(name) in files:
-            raise UserError(f"refused to extract {archive}: its member {name!r} is there twice")
-        if kind == "file":
-            files.add(os.path.normpath(name))
-        members.append((info, name, kind))
-        budget.spend(size)
-        if len(members) > MAX_MEMBERS:
+    checked, files, budget = [], set(), Budget(archive)
+    for member in members:
+        problem = _problem(member)
+        if member.kind == "file":
+            path = os.path.normpath(member.name)
+            problem = problem or ("is there twice" if path in files else None)
+            files.add(path)
+        if problem:
+            raise UserError(f"refused to extract {archive}: its member {member.name!r} {problem}")
+        checked.append(member)
+        budget.spend(member.size)
+        if len(checked) > MAX_MEMBERS:
             raise UserError(f"refused to extract {archive}: it has more than {MAX_MEMBERS} members")
-    return members
+    return checked
 
 
-class _Budget:
-    """Counts what comes out of an archive, and refuses when it is too much."""
+def _problem(member):
+    posix, windows = PurePosixPath(member.name), PureWindowsPath(member.name)
+    if windows.anchor or posix.is_absolute() or ".." in windows.parts:
+        return "would leave the folder"
+    return "is a link or a device" if member.kind == "link or device" else None
+
+
+class Budget:
+    """Counts the bytes that come out of an archive, and raises `UserError` when they are too many."""
 
     def __init__(self, archive):
         self._archive = archive
@@ -153,8 +169,7 @@ class _Budget:
 
 
 def _zip_kind(info):
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "link or device"
     return "folder" if info.filename.endswith("/") else "file"
 
@@ -165,21 +180,13 @@ def _tar_kind(info):
     return "file" if info.isreg() else "link or device"
 
 
-def _check_member(archive, name, kind):
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    if windows.anchor or posix.is_absolute() or ".." in windows.parts:
-        raise UserError(f"refused to extract {archive}: its member {name!r} would leave the folder")
-    if kind == "link or device":
-        raise UserError(f"refused to extract {archive}: its member {name!r} is a link or a device")
-
-
-def _write_member(path, kind, opener, budget):
-    if kind == "folder":
+def _write(member, path, budget):
+    if member.kind == "folder":
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with opener() as source, open(path, "wb") as target:
-        # Counted again, since a zip may lie about a member's size.
+    with member.open() as source, open(path, "wb") as target:
+        # Counted again: a zip may state a wrong size.
         while chunk := source.read(1 << 20):
             budget.spend(len(chunk))
             target.write(chunk)

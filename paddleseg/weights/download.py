@@ -1,4 +1,4 @@
-"""Files from the network, whole or not at all."""
+"""Download files completely or not at all, and keep downloaded weights for later runs."""
 
 import hashlib
 import os
@@ -12,33 +12,30 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from paddleseg.errors import UserError, one_line
-from paddleseg.weights.archive import WEIGHT_SUFFIXES, extract
+from paddleseg.utils.save_dir import file_digest
+from paddleseg.weights.archive import MAX_BYTES, WEIGHT_SUFFIXES, extract
 
 CONNECT_SECONDS = 10
 STALL_SECONDS = 60
-
-
-# More than any published data set holds, and less than what fills a disk before anyone looks.
-MAX_BYTES = 256 << 30
 CHECKSUMS = ("sha256", "md5")
 
 
 def download(url, path):
     """Download `url` to the file `path`, with a progress bar on a terminal.
 
-    The file appears when it is whole; a broken download leaves nothing behind.
+    The file appears only when it is complete; a broken download leaves nothing behind.
 
     Args:
-        url: an address of http or https. With `#sha256=` or `#md5=` and a digest in hexadecimal digits at its
-            end, what comes is compared with that.
-        path: the file to write; its folder is made if missing, a file of that name is replaced.
+        url: an http or https URL. If it ends with `#sha256=` or `#md5=` and a digest in hexadecimal digits,
+            the file must have that digest.
+        path: the file to write; its folder is made if it is missing, and an existing file is replaced.
 
     Returns:
         `path` as a `pathlib.Path`.
 
     Raises:
-        UserError: there is no connection within 10 s, none of the data came for 60 s, the server refused,
-            or the file is shorter than the server announced, longer than 256 GiB, or of another digest.
+        UserError: no connection within 10 s, no data for 60 s, an error of the server, or a file that is
+            shorter than announced, longer than 256 GiB, or of another digest.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -47,7 +44,8 @@ def download(url, path):
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         _stream(url, part)
-        _compare(url, part, checksum)
+        if checksum:
+            _compare(url, part, *checksum)
         os.replace(part, path)
     except requests.RequestException as error:
         raise UserError(f"cannot download {url}: {one_line(error)}") from error
@@ -57,7 +55,7 @@ def download(url, path):
 
 
 def _stream(url, part):
-    # A compressed transfer would make the announced length useless as a check.
+    # Uncompressed, or the announced length could not be checked.
     with requests.get(
         url, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS), headers={"Accept-Encoding": "identity"}
     ) as reply:
@@ -76,11 +74,11 @@ def _stream(url, part):
 
 
 def _announced(url, reply):
-    """Return how many bytes the server says will come, None if it does not say."""
-    said = reply.headers.get("Content-Length", "0").strip()
-    if not re.fullmatch(r"[0-9]{1,18}", said):
-        raise UserError(f"cannot download {url}: the server announces a length of {said[:40]!r}")
-    return int(said) or None
+    """Return the number of bytes that the server announces, None if it does not."""
+    length = reply.headers.get("Content-Length", "0").strip()
+    if not re.fullmatch(r"[0-9]{1,18}", length):
+        raise UserError(f"cannot download {url}: the server announces a length of {length[:40]!r}")
+    return int(length) or None
 
 
 def _parts(url):
@@ -91,52 +89,47 @@ def _parts(url):
 
 
 def _file_name(url):
-    """Return a plain file name for what an address gives, with its suffix."""
-    # Unquoted first, since %2f and %5c part folders as well; Windows knows both signs.
+    """Return a plain file name with the suffix of a URL's path."""
+    # Unquoted first, since %2f and %5c separate folders too; Windows paths know both characters.
     name = PureWindowsPath(unquote(_parts(url).path)).name
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "file"
 
 
 def _checksum(url):
-    """Return (algorithm, digest) as the end of an address says them, or None."""
+    """Return (algorithm, digest) from the end of a URL, None if it has none."""
     fragment = _parts(url).fragment
     algorithm, equals, digest = fragment.partition("=")
     if not equals or algorithm not in CHECKSUMS:
         return None
     if not re.fullmatch(r"[0-9a-fA-F]+", digest) or len(digest) != 2 * hashlib.new(algorithm).digest_size:
-        raise UserError(f"cannot download {url}: {digest!r} is no {algorithm} in hexadecimal digits")
+        raise UserError(f"cannot download {url}: {digest!r} is not {algorithm} in hexadecimal digits")
     return algorithm, digest.lower()
 
 
-def _compare(url, path, checksum):
-    if checksum is None:
-        return
-    algorithm, wanted = checksum
-    hashed = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            hashed.update(chunk)
-    if hashed.hexdigest() != wanted:
-        raise UserError(f"refused what came from {url}: its {algorithm} is {hashed.hexdigest()}")
+def _compare(url, path, algorithm, expected):
+    digest = file_digest(path, algorithm)
+    if digest != expected:
+        raise UserError(f"refused the download of {url}: its {algorithm} is {digest}")
 
 
 def home():
-    """Return the folder of what is kept for later runs: the environment's PADDLESEG_HOME, or ~/.paddleseg."""
+    """Return the folder for files that later runs use again: $PADDLESEG_HOME, or ~/.paddleseg."""
     return Path(os.environ.get("PADDLESEG_HOME") or "~/.paddleseg").expanduser()
 
 
 def cached_file(url):
     """Return the local copy of the weights at `url`, downloaded the first time.
 
-    `url` is a .pdparams or .safetensors file, or an archive that holds exactly one of either; a digest at its
-    end is compared as `download` does. Copies are kept below `home()`; of several processes one downloads and
-    the others wait for it.
+    Args:
+        url: of a .pdparams or .safetensors file, or of an archive with exactly one such file. A digest at its
+            end is checked as in `download`. Copies are kept below `home()`. Of several processes, one
+            downloads and the others wait for it.
 
     Raises:
-        UserError: it cannot be downloaded or extracted, or does not hold exactly one such file.
+        UserError: the file cannot be downloaded or extracted, or there is not exactly one file of weights.
     """
     name = _file_name(url)
-    # Many published files are called model.pdparams, so the folder tells them apart.
+    # Many published files are called model.pdparams; the folder tells them apart.
     folder = home() / "weights" / hashlib.sha256(url.encode()).hexdigest()[:16]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -152,16 +145,16 @@ def cached_file(url):
 
 def _fill_cache(url, name, folder):
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        got, whole = download(url, Path(scratch, "got")), Path(scratch, "whole")
+        file, whole = download(url, Path(scratch, "file")), Path(scratch, "whole")
         if name.endswith(WEIGHT_SUFFIXES):
             whole.mkdir()
-            os.rename(got, whole / name)
+            os.rename(file, whole / name)
         else:
-            extract(got, whole)
-        found = [str(path.relative_to(whole)) for path in _weight_files(whole)]
-        if len(found) != 1:
+            extract(file, whole)
+        names = [str(path.relative_to(whole)) for path in _weight_files(whole)]
+        if len(names) != 1:
             suffixes = " or ".join(WEIGHT_SUFFIXES)
-            raise UserError(f"{url} must hold one {suffixes} file, but holds {', '.join(found) or 'none'}")
+            raise UserError(f"{url} must hold one {suffixes} file, but holds {', '.join(names) or 'none'}")
         os.rename(whole, folder)
 
 

@@ -1,4 +1,4 @@
-"""Weights from a file into a layer, all of them or none."""
+"""Load weights from a file into a layer, all of them or none."""
 
 import os
 
@@ -9,7 +9,7 @@ from paddleseg.utils.logger import logger
 from paddleseg.weights.archive import WEIGHT_SUFFIXES
 from paddleseg.weights.safe_pickle import read_pickle
 
-# Those that NumPy has, little-endian; Paddle hands NumPy a bfloat16 as the uint16 of its bits.
+# The dtypes that NumPy has, little-endian. A bfloat16 becomes the uint16 of its bits, as in Paddle.
 SAFETENSORS_DTYPES = {
     "BOOL": "?",
     "BF16": "<u2",
@@ -18,26 +18,26 @@ SAFETENSORS_DTYPES = {
     **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
     "C64": "<c8",
 }
-# What the published ImageNet weights of a backbone hold beyond the backbone: its classifier.
+# The ImageNet classifier that published weights of a backbone also contain.
 CLASSIFIER_PREFIXES = ("fc.", "out.", "classifier.", "_fc.")
 SHAPES = "wrongly shaped"
-SAME_MODEL = 0.5  # share of the weights that fit, below which a file is called another model's
-HOW_TO_SKIP = "; with skip_mismatched_weights: True in the config, model.pretrained leaves such ones out"
+SAME_MODEL = 0.5  # with a smaller share of fitting weights, the message says "another model's"
+HOW_TO_SKIP = "; skip_mismatched_weights: True in the config loads model.pretrained without them"
 
 
 def read_weights(source):
     """Return the dict of arrays that a file of weights holds; no code in the file is run.
 
     Args:
-        source: path of a `.pdparams` or `.safetensors` file, of a folder with a `model.pdparams` or
-            `model.safetensors` in it, or an http(s) URL of either such a file or an archive that holds one
-            (fetched once, then kept; checked if `#sha256=` and the digest stand at the end).
+        source: path of a `.pdparams` or `.safetensors` file, or of a folder with a `model.pdparams` or
+            `model.safetensors`; or an http(s) URL of such a file or of an archive with one such file, which
+            is downloaded once and kept. With `#sha256=` and a digest at its end, the URL's file is checked.
 
     Returns:
-        A dict from name to `numpy.ndarray`; bfloat16 comes as the uint16 of its bits.
+        A dict from name to `numpy.ndarray`; a bfloat16 is given as the uint16 of its bits.
 
     Raises:
-        UserError: there is no such file, or it is no file of weights.
+        UserError: there is no such file, or it does not hold weights.
     """
     path = str(source)
     if path.startswith(("http://", "https://")):
@@ -54,12 +54,12 @@ def read_weights(source):
         raise UserError(f"{path} holds a {type(weights).__name__}, not a dict of weights")
     wrong = [str(k) for k, v in weights.items() if not isinstance(k, str) or not isinstance(v, np.ndarray)]
     if wrong:
-        raise UserError(f"{path} is no file of weights: not an array under a name: {_listed(sorted(wrong))}")
+        raise UserError(f"{path} holds other things than named arrays: {_listed(sorted(wrong))}")
     return weights
 
 
 def _read_safetensors(path):
-    # Few read this format, and the library need not be loaded for the others.
+    # Imported here, since few files have this format.
     from safetensors import SafetensorError, deserialize
 
     try:
@@ -67,72 +67,72 @@ def _read_safetensors(path):
             tensors = deserialize(file.read())
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as weights: {error}") from error
-    return {name: _array(path, name, told) for name, told in tensors}
-
-
-def _array(path, name, told):
-    dtype = SAFETENSORS_DTYPES.get(told["dtype"])
-    if dtype is None:
-        raise UserError(f"{path} holds {name} as {told['dtype']}, which NumPy does not have")
-    return np.frombuffer(told["data"], dtype).reshape(told["shape"])
+    for name, tensor in tensors:
+        if tensor["dtype"] not in SAFETENSORS_DTYPES:
+            raise UserError(f"{path} holds {name} as {tensor['dtype']}, which NumPy does not have")
+    return {
+        name: np.frombuffer(tensor["data"], SAFETENSORS_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+        for name, tensor in tensors
+    }
 
 
 def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False):
-    """Give `layer` the weights of a file, whose keys and shapes must be exactly its own.
+    """Load the weights of a file into `layer`; keys and shapes must be the same.
 
     Args:
         layer: the `paddle.nn.Layer` to fill.
         source: as in `read_weights`.
-        ignored_prefixes: keys of the file that begin so may be absent from the layer.
-        skip_mismatched: leave what has another shape in the file as it is in the layer, and warn of each.
+        ignored_prefixes: keys of the file with these prefixes may be absent from the layer. Default ().
+        skip_mismatched: skip weights of another shape with a warning each. Default False.
 
     Raises:
-        UserError: keys that are missing, unexpected, of another shape, or whole numbers where others are
-            floating; all of them are counted, the first ones named, and the layer is left as it was.
+        UserError: keys are missing, unexpected or of another shape, or hold whole numbers instead of
+            floating-point ones. The message counts them and names the first; the layer stays as it was.
     """
     weights = read_weights(source)
     own = layer.state_dict()
-    left_out = [k for k in weights if k not in own and k.startswith(tuple(ignored_prefixes))]
+    ignored = [k for k in weights if k not in own and k.startswith(tuple(ignored_prefixes))]
     name = type(layer).__name__
     skipped = _wrongly_shaped(own, weights) if skip_mismatched else {}
-    for told in skipped.values():
-        logger.warning(f"{name} keeps its own weight where {source} has another shape: {told}")
-    weights = {k: v for k, v in weights.items() if k not in left_out and k not in skipped}
+    for shapes in skipped.values():
+        logger.warning(f"{name} keeps its own weight where {source} has another shape: {shapes}")
+    weights = {k: v for k, v in weights.items() if k not in ignored and k not in skipped}
     mismatches = _mismatches({k: v for k, v in own.items() if k not in skipped}, weights)
-    if any(mismatches.values()):
+    if mismatches:
         another = _another_model(own, weights)
-        most = 2 if another else 8
-        told = "; ".join(f"{what} keys: {_listed(keys, most)}" for what, keys in mismatches.items() if keys)
-        only_shapes = not another and [what for what, keys in mismatches.items() if keys] == [SHAPES]
-        remedy = HOW_TO_SKIP if only_shapes else ""
-        raise UserError(f"the weights in {source} are not those of {name}: {another}{told}{remedy}")
+        details = "; ".join(
+            f"{kind} keys: {_listed(keys, 2 if another else 8)}" for kind, keys in mismatches.items()
+        )
+        remedy = HOW_TO_SKIP if not another and list(mismatches) == [SHAPES] else ""
+        raise UserError(f"the weights in {source} are not those of {name}: {another}{details}{remedy}")
     layer.set_state_dict({**own, **{k: v.astype(_dtype(own[k])) for k, v in weights.items()}})
-    without = f" (without its {', '.join(left_out)})" if left_out else ""
+    without = f" (without its {', '.join(ignored)})" if ignored else ""
     logger.info(f"{name}: {len(weights)} weights loaded from {source}{without}")
 
 
 def load_backbone_weights(layer, source):
-    """`load_weights` for a backbone, whose published weights may bring an ImageNet classifier along."""
+    """Load a backbone's weights as `load_weights` does, but ignore an ImageNet classifier in the file."""
     load_weights(layer, source, CLASSIFIER_PREFIXES)
 
 
 def _mismatches(own, weights):
-    """Return what does not fit between tensors and arrays by key: a dict from the fault to its keys."""
+    """Return the keys that do not fit between a layer's tensors and a file's arrays, as {kind: keys}."""
     both = [k for k in own if k in weights]
-    return {
+    mismatches = {
         "missing": [k for k in own if k not in weights],
         "unexpected": [k for k in weights if k not in own],
         SHAPES: list(_wrongly_shaped(own, weights).values()),
         "wrongly typed": [
             f"{k} {weights[k].dtype} instead of {_dtype(own[k])}"
             for k in both
-            if weights[k].dtype != _dtype(own[k]) and not _both_floating(weights[k].dtype, _dtype(own[k]))
+            if weights[k].dtype != _dtype(own[k]) and not weights[k].dtype.kind == _dtype(own[k]).kind == "f"
         ],
     }
+    return {kind: keys for kind, keys in mismatches.items() if keys}
 
 
 def _another_model(own, weights):
-    """Return what to say first where so little fits that the file must be of another model, else ""."""
+    """Return a clause if so few keys fit that the file must be another model's, else ""."""
     fitting = sum(k in weights for k in own) - len(_wrongly_shaped(own, weights))
     if fitting >= SAME_MODEL * max(len(own), len(weights)):
         return ""
@@ -140,7 +140,7 @@ def _another_model(own, weights):
 
 
 def _wrongly_shaped(own, weights):
-    """Return what to say of each array whose shape is not that of the tensor of its key, by key."""
+    """Return {key: "key [shape] instead of [shape]"} of the arrays whose shape is not the tensor's."""
     return {
         k: f"{k} {list(weights[k].shape)} instead of {list(own[k].shape)}"
         for k in own
@@ -150,10 +150,6 @@ def _wrongly_shaped(own, weights):
 
 def _dtype(tensor):
     return np.dtype(str(tensor.dtype).split(".")[-1])
-
-
-def _both_floating(one, other):
-    return one.kind == other.kind == "f"
 
 
 def _listed(keys, most=8):

@@ -1,26 +1,26 @@
-"""What a pickle may name, and what it gets instead: stand-ins for the constructors of arrays and containers.
+"""Stand-ins for the constructors of arrays and containers, the only callables that a pickle may name.
 
-NumPy's own constructors do not run: they trust the shapes, types and states that they are handed.
+NumPy's own constructors never run, since they trust any shape, type and state.
 """
 
 import math
 import pickle
 import re
-from reprlib import repr as shortened  # the whole of what shares its parts can be endless
+from reprlib import repr as shortened  # values with shared parts can have an endless repr
 
 import numpy as np
 
-# Whole and floating-point numbers, booleans and complex ones, of the sizes that there are.
+# The dtypes of booleans and of whole, floating-point and complex numbers.
 _NUMBERS = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)")
 _MAX_AXES = 32
 
 
 class Refused(pickle.UnpicklingError):
-    """What a pickle asks for beyond arrays and plain containers, named."""
+    """A pickle asks for something other than arrays and plain containers; the message names it."""
 
 
 class StandIn:
-    """What a pickle gets for a name: something that it can have called, and nothing else."""
+    """Stands for a callable that a pickle names; it can only be called."""
 
     __slots__ = ("call", "name")
 
@@ -30,18 +30,18 @@ class StandIn:
 
 
 class Budget:
-    """How many bytes stand-ins may read and make in all, so that one of them named over and over is refused.
+    """Limits the bytes that stand-ins read and make in all, so that repeated calls cannot fill the memory.
 
     Args:
-        size: bytes of the file. The data of an array that `paddle.save` wrote pass at most four times, as
-            text, bytes, state and array.
+        size: bytes of the file. The data of an array from `paddle.save` count at most four times: as text,
+            bytes, state and array.
     """
 
     def __init__(self, size):
         self._left = 8 * size + (8 << 20)
 
     def spend(self, values):
-        """Count what goes into a stand-in or comes out of it."""
+        """Count the arguments or the result of a call."""
         self._left -= sum(map(_bytes_of, values))
         if self._left < 0:
             raise Refused("it makes far more data than the file holds")
@@ -60,32 +60,31 @@ def _bytes_of(value):
 
 
 class Dtype:
-    """A dtype of numbers, from what `numpy.dtype.__reduce__` writes."""
+    """A dtype of numbers, as `numpy.dtype.__reduce__` writes it."""
 
     def __init__(self, code, *_):
-        # Of a dtype pickled by itself; where there is a state, it tells the order of bytes.
         if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
             raise Refused(f"it holds an array of dtype {shortened(code)}")
         self.value = np.dtype(code)
 
     def set_state(self, state):
-        """Take over the rest."""
-        # Version, order of bytes, then what structured dtypes have.
-        order, others = state[1], state[2:5]
-        if order not in ("<", ">", "|", "=") or any(other is not None for other in others):
+        """Set the byte order."""
+        # The state is a version, the byte order, and then fields of structured dtypes.
+        order, fields = state[1], state[2:5]
+        if order not in ("<", ">", "|", "=") or any(field is not None for field in fields):
             raise Refused(f"it holds an array of dtype {shortened(state)}")
         self.value = self.value.newbyteorder(order)
 
 
 class Array:
-    """An array, from what `numpy.ndarray.__reduce__` writes."""
+    """An array, as `numpy.ndarray.__reduce__` writes it."""
 
     value = None
 
     def set_state(self, state):
-        """Take over shape, dtype and data."""
+        """Set shape, dtype and data."""
         _, shape, dtype, fortran, data = state
-        # Python 2 wrote its byte strings as what is text today.
+        # Python 2's byte strings are read as text.
         data = data.encode("latin1") if isinstance(data, str) else data
         self.value = _array(data, dtype, shape, "F" if fortran else "C")
 
@@ -93,8 +92,8 @@ class Array:
 def _array(data, dtype, shape, order):
     if not isinstance(dtype, Dtype) or not isinstance(data, (bytes, bytearray)):
         raise Refused("it holds an array of objects")
-    sides = isinstance(shape, tuple) and len(shape) <= _MAX_AXES
-    if not sides or not all(type(side) is int and side >= 0 for side in shape):
+    few_axes = isinstance(shape, tuple) and len(shape) <= _MAX_AXES
+    if not few_axes or not all(type(side) is int and side >= 0 for side in shape):
         raise pickle.UnpicklingError(f"an array of shape {shortened(shape)}")
     if len(data) != math.prod(shape) * dtype.value.itemsize:
         raise pickle.UnpicklingError(
@@ -119,26 +118,26 @@ def _scalar(dtype, data):
 
 
 def _encode(text, encoding="utf-8"):
-    # How protocols below 3 write bytes.
+    # Protocols below 3 write bytes as a call of this.
     if not isinstance(text, str) or encoding != "latin1":
         raise Refused(f"it calls _codecs.encode with {shortened(encoding)}")
     return text.encode("latin1")
 
 
 def _static_tensor(source, names=None):
-    # A tensor of the static graph: paddle.save writes it as eval("data", {"data": array}).
+    # paddle.save writes a tensor of the static graph as eval("data", {"data": array}).
     if source != "data" or type(names) is not dict or not isinstance(names.get("data"), Array):
         raise Refused("it calls builtins.eval")
     return names["data"]
 
 
 def _no_bytes():
-    # How protocols below 3 write the data of an empty array.
+    # Protocols below 3 write the data of an empty array as a call of this.
     return b""
 
 
 def members(items=()):
-    """Return the items of a set as a list, having seen that they are plain."""
+    """Return the items of a set as a list; refuse those that are not plain."""
     items = list(items)
     for item in items:
         check_key(item)
@@ -150,20 +149,20 @@ def _set(items=()):
 
 
 def frozen_members(items=()):
-    """Return a frozenset of items, having seen that they are plain."""
+    """Return a frozenset of items; refuse those that are not plain."""
     return frozenset(members(items))
 
 
 def _pairs(pairs=()):
-    made = {}
+    result = {}
     for key, value in pairs:
         check_key(key)
-        made[key] = value
-    return made
+        result[key] = value
+    return result
 
 
 def check_key(key):
-    """Refuse a key that is no text or number: the hash of tuples that share their parts can take for ever."""
+    """Refuse a key that is not text or a number: hashing tuples with shared parts can take for ever."""
     if not isinstance(key, (str, int, float, bytes, type(None))):
         raise Refused(f"it holds a {type(key).__name__} as a key")
 

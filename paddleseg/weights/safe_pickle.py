@@ -1,8 +1,8 @@
-"""Pickles of arrays and plain containers, read without running anything that they name.
+"""Read pickles of arrays and plain containers without running anything that they name.
 
-Python's own unpickler calls whatever a file tells it to, so a downloaded `.pdparams` could do anything. This
-one knows fewer instructions, those that build plain values, and of the callables that a pickle may name the
-handful in `pickle_parts`, each replaced by a stand-in of ours.
+Python's own unpickler calls any function that a file names, so a downloaded `.pdparams` could do anything.
+This unpickler knows only the instructions that build plain values. A pickle may name only the callables in
+`pickle_parts`, and calls stand-ins instead.
 """
 
 import _compat_pickle
@@ -25,39 +25,39 @@ from paddleseg.weights.pickle_parts import (
     members,
 )
 
-# `paddle.save` cuts big arrays in slices under protocols 2 and 3; Paddle 2.0 adds a table of internal names.
+# `paddle.save` cuts big arrays into slices under protocols 2 and 3. Paddle 2 adds a table of internal names.
 _SLICES_KEY = "UnpackBigParamInfor@@"
 _NAMES_KEY = "StructuredToParameterName@@"
 _NAMES_SINCE_2, _MODULES_SINCE_2 = _compat_pickle.NAME_MAPPING, _compat_pickle.IMPORT_MAPPING
 
 
 def read_pickle(path):
-    """Return what `paddle.save` wrote, as plain containers of NumPy arrays.
+    """Return the content of a file of `paddle.save`, as plain containers of NumPy arrays.
 
-    The same as `paddle.load(path, return_numpy=True)` for every file of arrays, numbers, texts, dicts, lists,
-    tuples and sets that Paddle 2.0 to 3.x wrote, under any of its protocols; an `OrderedDict` comes as a
-    dict. Nothing that the file names is imported or called.
+    The result is that of `paddle.load(path, return_numpy=True)` for any file of arrays, numbers, texts,
+    dicts, lists, tuples and sets from Paddle 2.0 to 3.x, under any of its protocols, but an `OrderedDict`
+    becomes a dict. Nothing that the file names is imported or called.
 
     Args:
         path: the file, such as `model.pdparams` or `model.pdopt`.
 
     Raises:
-        UserError: the file is damaged or no pickle; or it names a callable, which the message tells, such as
-            `posix.system`.
+        UserError: the file is damaged or not a pickle; or it calls a function, which the message names, such
+            as `posix.system`.
     """
     try:
         with open(path, "rb") as file:
             return _as_paddle_loads(_Plain().of(_Unpickler(_Bounded(file)).load()))
     except Refused as refusal:
         raise UserError(
-            f"{path} is refused: {one_line(refusal)[:300]}; weights are arrays and plain values alone"
+            f"{path} is refused: {one_line(refusal)[:300]}; weights are only arrays and plain values"
         ) from None
-    except Exception as error:  # instructions in disorder, which damage brings, raise nearly anything
+    except Exception as error:  # the instructions of a damaged file can raise nearly anything
         raise UserError(f"{path} cannot be read as weights: {one_line(error)[:300]}") from error
 
 
 class _Bounded:
-    """A file whose reads ask for no more than its size, whatever length a pickle claims."""
+    """A file whose reads ask for no more than its size, whatever length a pickle states."""
 
     def __init__(self, file):
         self._file = file
@@ -84,7 +84,7 @@ _BUILDING = (
 
 
 class _Instructions(dict):
-    """What each instruction does, by its first byte; the others are refused by name."""
+    """The function of each instruction by its code; any other instruction is refused by name."""
 
     def __missing__(self, code):
         known = pickletools.code2op.get(chr(code))
@@ -103,7 +103,7 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module, name):
         if self.proto < 3:
-            # Python 2's names, which protocols below 3 write to this day.
+            # Protocols below 3 still use Python 2's names.
             module, name = _NAMES_SINCE_2.get((module, name), (_MODULES_SINCE_2.get(module, module), name))
         call = ADMITTED.get((module, name))
         if call is None:
@@ -111,9 +111,9 @@ class _Unpickler(pickle._Unpickler):
         return StandIn(f"{module}.{name}", call)
 
     def load(self):
-        # A text or a picture holds instructions as well, which would mislead whoever reads of them.
+        # The bytes of a text or a picture are instructions too, and a message about those would mislead.
         if not self._file_start.startswith(pickle.PROTO):
-            raise pickle.UnpicklingError("it is no file of paddle.save")
+            raise pickle.UnpicklingError("paddle.save did not write it")
         return super().load()
 
     def load_reduce(self):
@@ -122,9 +122,8 @@ class _Unpickler(pickle._Unpickler):
         if not isinstance(called, StandIn) or not isinstance(arguments, tuple):
             raise Refused(f"it calls a {type(called).__name__}")
         self._budget.spend(arguments)
-        made = called.call(*arguments)
-        self._budget.spend([made])
-        self.stack[-1] = made
+        self.stack[-1] = called.call(*arguments)
+        self._budget.spend(self.stack[-1:])
 
     def load_build(self):
         state = self.stack.pop()
@@ -155,7 +154,7 @@ class _Unpickler(pickle._Unpickler):
         self.append(frozen_members(items))
 
     def load_bytearray8(self):
-        # In two steps, for a length that the file does not have.
+        # Read before the array is made, since the file may be shorter than it states.
         (size,) = np.frombuffer(self.read(8), "<u8")
         data = self.read(int(size))
         self.append(bytearray(data))
@@ -174,25 +173,19 @@ class _Unpickler(pickle._Unpickler):
         pickle.FROZENSET: load_frozenset,
         pickle.BYTEARRAY8: load_bytearray8,
     }
-    dispatch = _Instructions(
-        {
-            **{
-                getattr(pickle, name)[0]: pickle._Unpickler.dispatch[getattr(pickle, name)[0]]
-                for name in _BUILDING
-            },
-            **{code[0]: method for code, method in _own.items()},
-        }
-    )
+    _codes = [getattr(pickle, name)[0] for name in _BUILDING]
+    dispatch = _Instructions(zip(_codes, map(pickle._Unpickler.dispatch.get, _codes)))
+    dispatch.update((code[0], method) for code, method in _own.items())
 
 
 class _Plain:
-    """Exchanges the stand-ins of arrays, and Paddle's pairs of name and array, for arrays."""
+    """Replaces stand-ins of arrays, and Paddle's pairs of name and array, with arrays."""
 
     def __init__(self):
         self._done = {}
 
     def of(self, value):
-        """Return the plain value; what is shared within it, or lies within itself, stays so."""
+        """Return the plain value; parts that it shares, or that contain themselves, stay so."""
         if isinstance(value, (StandIn, Dtype)):
             raise Refused(f"it holds {getattr(value, 'name', 'a dtype')} as a value")
         if isinstance(value, Array):
@@ -202,7 +195,7 @@ class _Plain:
         if not isinstance(value, (dict, list, tuple)):
             return value
         if id(value) not in self._done:
-            # The original is kept with it, so that no other object takes its id.
+            # The original is stored too, so that no other object gets its id.
             self._done[id(value)] = (value, value)
             self._done[id(value)] = (value, self._inside(value))
         return self._done[id(value)][1]
@@ -218,16 +211,16 @@ class _Plain:
 
 
 def _as_paddle_loads(value):
-    """Join the slices of big arrays and drop Paddle's table of names, both at the top alone."""
+    """Join the slices of big arrays and drop Paddle's table of names, both at the top level only."""
     if not isinstance(value, dict):
         return value
     used = set()
     tables = value.pop(_SLICES_KEY, {})
-    for key, told in tables.items():
-        for name in told["slices"]:
+    for key, table in tables.items():
+        for name in table["slices"]:
             check_key(name)
             if name in used or name in tables or not isinstance(value[name], np.ndarray):
-                raise pickle.UnpicklingError(f"{name} is used twice as a slice of a big array, or is none")
+                raise pickle.UnpicklingError(f"{name} is used twice as a slice of a big array, or is not one")
             used.add(name)
-        value[key] = np.concatenate([value[name] for name in told["slices"]]).reshape(told["OriginShape"])
+        value[key] = np.concatenate([value[name] for name in table["slices"]]).reshape(table["OriginShape"])
     return {key: item for key, item in value.items() if key not in used and key != _NAMES_KEY}

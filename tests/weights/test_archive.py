@@ -1,3 +1,5 @@
+"""Archives are unpacked completely, inside their folder and within limits, or not at all."""
+
 import bz2
 import contextlib
 import gzip
@@ -19,7 +21,7 @@ MEMBERS = {"top/": b"", "top/a.txt": b"first", "top/deep/b.txt": b"second"}
 
 
 @pytest.mark.parametrize("kind", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
-def test_extract(tmp_path, kind):
+def test_members_are_extracted(tmp_path, kind):
     path = tmp_path / "archive"
     if kind == "zip":
         make_zip(path, MEMBERS)
@@ -56,18 +58,18 @@ def assert_refused(archive, tmp_path, message):
     ],
 )
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_members_that_leave_the_folder(tmp_path, make, name):
+def test_members_outside_of_the_folder_are_refused(tmp_path, make, name):
     archive = make(tmp_path / "archive", {"good": b"1", name: b"2"})
     assert_refused(archive, tmp_path, "would leave the folder")
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_in_a_tar(tmp_path, kind):
+def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
     archive = make_tar(tmp_path / "archive", {"good": b"1", "odd": tar_member(kind, "/etc/passwd")})
     assert_refused(archive, tmp_path, "'odd' is a link or a device")
 
 
-def test_link_in_a_zip(tmp_path):
+def test_a_link_in_a_zip_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "archive", "w") as file:
         info = zipfile.ZipInfo("odd")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -75,7 +77,7 @@ def test_link_in_a_zip(tmp_path):
     assert_refused(tmp_path / "archive", tmp_path, "'odd' is a link or a device")
 
 
-def test_damaged_archives(tmp_path):
+def test_damaged_archives_are_refused(tmp_path):
     path = make_tar(tmp_path / "archive", {"a": bytes(range(256)) * 40})
     path.write_bytes(path.read_bytes()[:-30])
     assert_refused(path, tmp_path, "cannot extract .*archive")
@@ -88,7 +90,7 @@ def test_damaged_archives(tmp_path):
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 @pytest.mark.parametrize("name", ["a\x00b", "x" * 300, "\udce4.png", "", "."])
-def test_names_that_no_file_can_have_are_refused_or_read_otherwise(tmp_path, make, name):
+def test_names_that_no_file_can_have_are_refused_or_read_differently(tmp_path, make, name):
     try:
         path = make(tmp_path / "archive", {"good": b"1", name: b"2"})
     except (ValueError, IndexError):
@@ -102,7 +104,7 @@ def test_names_that_no_file_can_have_are_refused_or_read_otherwise(tmp_path, mak
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.parametrize("again", ["a/b", "a//b", "./a/b"])
-def test_a_file_that_is_there_twice(tmp_path, kind, again):
+def test_a_member_that_is_there_twice_is_refused(tmp_path, kind, again):
     path = tmp_path / "archive"
     if kind == "zip":
         with zipfile.ZipFile(path, "w") as file:
@@ -116,11 +118,11 @@ def test_a_file_that_is_there_twice(tmp_path, kind, again):
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_a_file_where_a_folder_is_needed(tmp_path, make):
+def test_a_file_that_is_a_folder_too_is_refused(tmp_path, make):
     assert_refused(make(tmp_path / "archive", {"a": b"1", "a/b": b"2"}), tmp_path, "cannot extract")
 
 
-def test_a_link_and_what_is_written_through_it(tmp_path):
+def test_nothing_is_written_through_a_link(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     members = {"link": tar_member(tarfile.SYMTYPE, str(outside)), "link/evil": b"1"}
@@ -136,7 +138,7 @@ def small_limits(monkeypatch):
 
 @pytest.mark.usefixtures("small_limits")
 @pytest.mark.parametrize("kind", ["zip", "w:gz", "w:bz2", "w:xz"])
-def test_what_unpacks_to_far_more_than_it_is(tmp_path, kind):
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path, kind):
     path, members = tmp_path / "archive", {"good": b"1", "zeros": bytes(3_000_000)}
     if kind == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
@@ -149,7 +151,7 @@ def test_what_unpacks_to_far_more_than_it_is(tmp_path, kind):
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_a_zip_that_lies_about_a_size(tmp_path):
+def test_a_zip_that_states_a_wrong_size_is_refused(tmp_path):
     path = tmp_path / "archive"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("zeros", bytes(3_000_000))
@@ -159,14 +161,14 @@ def test_a_zip_that_lies_about_a_size(tmp_path):
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_what_shows_while_it_is_written(tmp_path):
-    budget = A._Budget(make_zip(tmp_path / "archive", {"a": b"1"}))
+def test_what_is_written_counts_too(tmp_path):
+    budget = A.Budget(make_zip(tmp_path / "archive", {"a": b"1"}))
     budget.spend(100_000)
     with pytest.raises(UserError, match="unpacks to more than 100000 bytes"):
         budget.spend(1)
 
 
-def test_limits_of_size_and_number(tmp_path, monkeypatch):
+def test_size_and_number_are_limited(tmp_path, monkeypatch):
     path = make_tar(tmp_path / "archive", {f"{i}": bytes(100) for i in range(9)})
     monkeypatch.setattr(A, "MAX_MEMBERS", 8)
     assert_refused(path, tmp_path, "more than 8 members")
@@ -201,14 +203,14 @@ HEADERS = {
 @pytest.mark.parametrize("kind", HEADERS)
 @pytest.mark.parametrize("open_", [open, gzip.open, bz2.open, lzma.open])
 @pytest.mark.parametrize("first", [True, False])
-def test_headers_that_lie(tmp_path, kind, open_, first):
-    block, told = HEADERS[kind]
+def test_headers_with_wrong_sizes_are_refused(tmp_path, kind, open_, first):
+    block, message = HEADERS[kind]
     path = tmp_path / "archive"
     with open_(path, "wb") as file:
         file.write((b"" if first else header(tarfile.REGTYPE, 0, "first")) + block + bytes(2048))
     tracemalloc.start()
     try:
-        assert_refused(path, tmp_path, told)
+        assert_refused(path, tmp_path, message)
         assert tracemalloc.get_traced_memory()[1] < 100e6
     finally:
         tracemalloc.stop()

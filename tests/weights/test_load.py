@@ -1,9 +1,8 @@
-import functools
-import http.server
+"""Weights are loaded only into the layer that they fit."""
+
 import json
 import pickle
 import struct
-import threading
 
 import numpy as np
 import paddle
@@ -66,21 +65,21 @@ def test_weights_as_paddle_saves_them(tmp_path, capsys):
     assert f"Sequential: 6 weights loaded from {path}" in capsys.readouterr().out
 
 
-def test_a_folder_stands_for_its_model(saved, tmp_path):
+def test_a_folder_stands_for_its_file_of_weights(saved, tmp_path):
     saved(fitting(), "model.pdparams")
     loads(str(tmp_path), fitting())
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
-def test_another_precision_is_brought_to_the_layers(saved, dtype):
+def test_another_precision_is_converted(saved, dtype):
     loads(saved({key: value.astype(dtype) for key, value in fitting().items()}), fitting())
 
 
-def test_paddles_table_of_names_is_no_weight(saved):
+def test_paddles_table_of_names_is_ignored(saved):
     loads(saved({**fitting(), "StructuredToParameterName@@": {"0.weight": "linear_0.w_0"}}), fitting())
 
 
-def test_everything_that_does_not_match_is_named(saved, capsys):
+def test_everything_that_does_not_fit_is_named(saved, capsys):
     weights = fitting()
     del weights["1._mean"]
     weights["1.weight"] = weights["1.weight"][:2]
@@ -102,7 +101,7 @@ def test_many_keys_are_counted(saved, capsys):
     assert told.endswith(f"LayerList: missing keys: {listed} and 12 more")
 
 
-def test_weights_of_another_model_are_called_so_first(saved, capsys):
+def test_the_message_calls_another_models_weights_so_first(saved, capsys):
     weights = {**fitting(), **{f"more.{i}": np.zeros(1, "float32") for i in range(7)}}
     assert refused(capsys, saved(weights)).endswith(
         "are not those of Sequential: they look like another model's (6 of its 6 keys fit, of 13 there); "
@@ -118,90 +117,62 @@ def test_weights_of_another_model_are_called_so_first(saved, capsys):
     assert "and 1 more; wrongly shaped" in told
 
 
-def test_bfloat16_is_no_float32(tmp_path, capsys):
+def test_bfloat16_is_not_loaded_as_float32(tmp_path, capsys):
     path = str(tmp_path / "w.pdparams")
     paddle.save({key: paddle.to_tensor(value).astype("bfloat16") for key, value in fitting().items()}, path)
     assert "wrongly typed keys: 0.weight uint16 instead of float32" in refused(capsys, path)
 
 
 @pytest.mark.parametrize("prefix", ["fc.", "out.", "classifier.", "_fc."])
-def test_a_backbone_leaves_the_classifier_out(saved, prefix, capsys):
+def test_a_backbone_ignores_the_classifier(saved, prefix, capsys):
     weights = {**fitting(), f"{prefix}weight": np.zeros((3, 1000), "float32")}
     loads(saved(weights), fitting(), load_backbone_weights)
     assert f"(without its {prefix}weight)" in capsys.readouterr().out
     assert f"unexpected keys: {prefix}weight" in refused(capsys, saved(weights))
 
 
-def test_a_backbone_leaves_nothing_else_out(saved, capsys):
+def test_a_backbone_ignores_nothing_else(saved, capsys):
     path = saved({**fitting(), "fc.weight": np.zeros(1), "neck.weight": np.zeros(1)})
     assert refused(capsys, path, load_backbone_weights).endswith("Sequential: unexpected keys: neck.weight")
 
 
-def test_a_classifier_of_the_layers_own_is_loaded(saved):
+def test_a_layers_own_classifier_is_loaded(saved):
     target = nn.LayerDict({"fc": nn.Linear(1, 1)})
     weights = {"fc.weight": np.full((1, 1), 7, "float32"), "fc.bias": np.zeros(1, "float32")}
     load_backbone_weights(target, saved(weights))
     assert float(target["fc"].weight) == 7
 
 
-def test_a_file_that_is_not_there(tmp_path, capsys):
+def test_a_missing_file_is_refused(tmp_path, capsys):
     assert refused(capsys, "no/such.pdparams") == "no file of weights at no/such.pdparams"
     assert refused(capsys, str(tmp_path)) == f"no file of weights at {tmp_path / 'model.pdparams'}"
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"garbage\n" * 20, b"\x89PNG\r\n\x1a\n"])
-def test_no_file_of_weights(saved, capsys, content):
+def test_a_file_of_another_kind_is_refused(saved, capsys, content):
     path = saved(content)
     assert refused(capsys, path).startswith(f"{path} cannot be read as weights: ")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ([1, 2], "holds a list, not a dict of weights"),
-        ({"a": {"b": 1}, "c": "text"}, "is no file of weights: not an array under a name: a, c"),
-        ({0: np.zeros(1, "float32")}, "is no file of weights: not an array under a name: 0"),
-        ({"w": [[1], [1, 2]]}, "is no file of weights: not an array under a name: w"),
+        ({"a": {"b": 1}, "c": "text"}, "holds other things than named arrays: a, c"),
+        ({0: np.zeros(1, "float32")}, "holds other things than named arrays: 0"),
+        ({"w": [[1], [1, 2]]}, "holds other things than named arrays: w"),
     ],
 )
-def test_a_file_of_something_else(saved, capsys, content, told):
+def test_a_file_of_something_else_is_refused(saved, capsys, content, message):
     path = saved(content)
-    assert refused(capsys, path) == f"{path} {told}"
+    assert refused(capsys, path) == f"{path} {message}"
 
 
-def test_the_state_of_an_optimizer_is_no_weights(tmp_path, capsys):
+def test_the_state_of_an_optimizer_is_refused(tmp_path, capsys):
     path = str(tmp_path / "model.pdopt")
     schedule = paddle.optimizer.lr.PolynomialDecay(0.1, 5)
     paddle.save(paddle.optimizer.SGD(schedule, parameters=layer().parameters()).state_dict(), path)
-    assert "not an array under a name: LR_Scheduler" in refused(capsys, path)
-
-
-class Counting(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, counts the requests, and says nothing."""
-
-    requests = []
-
-    def do_GET(self):
-        self.requests.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def served(tmp_path, monkeypatch):
-    """The address of `tmp_path / "www"` on a server of this machine, and a cache of one's own."""
-    monkeypatch.setenv("PADDLESEG_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    (tmp_path / "www").mkdir()
-    Counting.requests.clear()
-    handler = functools.partial(Counting, directory=str(tmp_path / "www"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    assert "named arrays: LR_Scheduler" in refused(capsys, path)
 
 
 def test_safetensors(tmp_path, capsys):
@@ -234,33 +205,22 @@ def test_safetensors_of_types_that_numpy_lacks(tmp_path, capsys):
             assert refused(capsys, path) == f"{path} holds w as F8_E4M3, which NumPy does not have"
 
 
-def test_a_pickle_under_the_other_name_is_not_run(tmp_path, capsys):
+def test_a_pickle_named_safetensors_is_not_run(tmp_path, capsys):
     path = tmp_path / "w.safetensors"
     path.write_bytes(pickle.dumps(fitting()))
     assert "cannot be read as weights" in refused(capsys, str(path))
 
 
-def test_weights_from_an_address_are_fetched_once(saved, served):
-    saved(fitting(), "www/model.pdparams")
-    loads(f"{served}/model.pdparams", fitting())
-    loads(f"{served}/model.pdparams", fitting())
-    assert Counting.requests == ["/model.pdparams"]
+def test_weights_from_a_url_are_downloaded_once(saved, site):
+    saved(fitting(), "site/model.pdparams")
+    loads(f"{site.url}/model.pdparams", fitting())
+    loads(f"{site.url}/model.pdparams", fitting())
+    assert site.requested == ["/model.pdparams"]
 
 
-def test_two_addresses_of_one_name_are_two_files(saved, served, tmp_path):
-    for folder, value in (("one", 1), ("two", 2)):
-        (tmp_path / "www" / folder).mkdir()
-        saved({"w": np.full(1, value, "float32")}, f"www/{folder}/model.pdparams")
-    assert [read_weights(f"{served}/{folder}/model.pdparams")["w"] for folder in ("one", "two")] == [1, 2]
-
-
-def test_an_address_without_weights_is_refused(served, capsys):
-    address = f"{served}/none.pdparams"
-    message = refused(capsys, address)
-    assert message.startswith(f"cannot download {address}: ")
+def test_a_url_without_weights_is_refused(saved, site, capsys):
+    message = refused(capsys, f"{site.url}/none.pdparams")
+    assert message.startswith(f"cannot download {site.url}/none.pdparams: ")
     assert "404" in message
-
-
-def test_a_page_instead_of_weights_is_refused(saved, served, capsys):
-    saved(b"<html>please log in</html>", "www/page.pdparams")
-    assert "cannot be read as weights" in refused(capsys, f"{served}/page.pdparams")
+    saved(b"<html>please log in</html>", "site/page.pdparams")
+    assert "cannot be read as weights" in refused(capsys, f"{site.url}/page.pdparams")

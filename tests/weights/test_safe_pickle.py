@@ -1,4 +1,4 @@
-"""What Paddle writes is read as it reads it itself, and what is damaged is refused."""
+"""Files of Paddle are read as Paddle reads them, and damaged files are refused."""
 
 import collections
 import contextlib
@@ -54,7 +54,7 @@ def test_files_of_this_paddle(tmp_path, protocol, name):
 
 
 @pytest.mark.parametrize("what", ["tensor", "list", "static"])
-def test_what_is_no_dict(tmp_path, what):
+def test_files_that_hold_no_dict(tmp_path, what):
     tensor = paddle.rand([2, 3])
     saved = {"tensor": tensor, "list": [tensor, 1], "static": tensor.value().get_tensor()}[what]
     path = str(tmp_path / "file")
@@ -85,7 +85,7 @@ def test_arrays_of_every_kind_and_plain_values(written, protocol):
     assert got["ordered"]["a"][0] is got["ordered"]["a"][1]
 
 
-def test_a_list_within_itself_is_kept(written):
+def test_a_list_that_contains_itself(written):
     circle = [1]
     circle.append(circle)
     got = read_pickle(written(pickle.dumps({"circle": circle}, protocol=4)))["circle"]
@@ -104,7 +104,7 @@ def test_big_arrays_come_in_slices(written):
         read_pickle(written(pickle.dumps(content, protocol=2)))
 
 
-def test_what_other_pythons_and_numpys_write(written):
+def test_files_of_other_pythons_and_numpys(written):
     data = np.arange(3, dtype="<f4")
     raw = b"C" + bytes([12]) + data.tobytes()
     old_text = b"U" + bytes([12]) + data.tobytes()  # Python 2's string of bytes
@@ -114,7 +114,7 @@ def test_what_other_pythons_and_numpys_write(written):
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_many_and_large_honest_values_are_within_the_budget(tmp_path, protocol):
+def test_many_and_large_values_are_within_the_budget(tmp_path, protocol):
     numbers = np.random.default_rng(0)
     state = {f"w{i}": numbers.integers(0, 256, 3, "u1") for i in range(3000)}
     state.update(big=numbers.integers(0, 256, 12 << 20, "u1"), ids=set(range(200_000)))

@@ -24,14 +24,14 @@ class Calls:
         self.call = called, arguments
 
     def __call__(self):
-        """Be one that pickle takes for a callable, when what is called is itself the result of a call."""
+        """Make instances callable, since pickle checks that what is called is."""
 
     def __reduce__(self):
         return self.call
 
 
 def attacks(canary):
-    """Return {what: (an object that, unpickled, makes the file `canary`, what the refusal names)}."""
+    """Return {attack: (an object that makes the file `canary` when unpickled, the name in the refusal)}."""
     import builtins
     import ctypes
     import functools
@@ -68,19 +68,19 @@ def attacks(canary):
 
 @pytest.mark.parametrize("what", attacks("x"))
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_a_pickle_that_calls_is_refused_by_name(written, tmp_path, what, protocol):
+def test_a_call_is_refused_by_its_name(written, tmp_path, what, protocol):
     canary = tmp_path / "canary"
-    attack, told = attacks(str(canary))[what]
+    attack, name = attacks(str(canary))[what]
     path = written(pickle.dumps(attack, protocol=protocol))
     with pytest.raises(UserError) as caught:
         read_pickle(path)
     assert str(caught.value).startswith(f"{path} is refused: ")
-    assert told in str(caught.value)
+    assert name in str(caught.value)
     assert not canary.exists()
 
 
-def test_the_attacks_would_work_on_what_does_call(tmp_path):
-    # The canaries of the test above can sing.
+def test_the_attacks_work_on_pythons_unpickler(tmp_path):
+    # So the test above can fail.
     canary = tmp_path / "canary"
     for what in ("shell", "eval", "exec", "attributes", "a pickle within", "objects in an array", "open"):
         pickle.loads(pickle.dumps(attacks(str(canary))[what][0]))
@@ -133,15 +133,15 @@ INSTRUCTIONS = {
 
 
 @pytest.mark.parametrize("what", INSTRUCTIONS)
-def test_instructions_that_reach_further_are_refused(written, what):
+def test_other_instructions_are_refused(written, what):
     copyreg.add_extension("os", "system", 7)
     try:
-        content, told = INSTRUCTIONS[what]
+        content, message = INSTRUCTIONS[what]
         with pytest.raises(UserError) as caught:
             read_pickle(written(b"\x80\x04" + content))
     finally:
         copyreg.remove_extension("os", "system", 7)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def nested_lists(times):
