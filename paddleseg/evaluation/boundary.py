@@ -9,13 +9,12 @@ DILATION_RATIO = 0.02
 
 
 def boundary_areas(pred, label, num_classes, ignore_index=255):
-    """Sum up where the boundaries of prediction and truth overlap, and their union, for each class.
+    """Return the overlap and the union of the boundaries of prediction and truth, for each class.
 
-    The boundary of a class is those of its pixels that lie within d pixels (Chebyshev distance) of one that
-    is not of it or of the image's border, d being 2 % of the image's diagonal, rounded, and at least 1: what
-    d erosions by a 3 x 3 square take away. Ignored pixels belong to no class, in prediction and truth alike,
-    so the contour along them is common to both. Areas of batches and ranks add up. Nothing here waits for
-    the device.
+    The boundary of a class is its pixels within a Chebyshev distance d of other classes or of the image's
+    border, that is the pixels that d erosions by a 3 x 3 square take away. d is 2 % of the image's diagonal,
+    rounded, and at least 1 pixel. Ignored pixels belong to no class in prediction and truth, so both have a
+    contour along them. Areas of batches and ranks add up. Does not wait for the device.
 
     Args:
         pred: predicted classes, integers N x H x W.
@@ -30,7 +29,7 @@ def boundary_areas(pred, label, num_classes, ignore_index=255):
     distance = max(round(DILATION_RATIO * math.hypot(height, width)), 1)
     counted = label != ignore_index
     areas = []
-    for c in range(num_classes):  # one by one, for memory
+    for c in range(num_classes):  # one at a time, to save memory
         both = paddle.stack([paddle.logical_and(mask == c, counted) for mask in (pred, label)], axis=1)
         near = _boundary(both.astype("int32"), distance)
         overlap = near.min(axis=1).sum(dtype="int64")
@@ -41,8 +40,8 @@ def boundary_areas(pred, label, num_classes, ignore_index=255):
 def _boundary(masks, distance):
     """Return the boundary pixels of masks (int32 N x 2 x H x W of 0 and 1), as such a mask."""
     window = 2 * distance + 1
-    # A pixel is inside where the window around it is full. Sums of windows are differences of running sums,
-    # whose cost does not grow with the window.
+    # A pixel is no boundary if the window around it is full. The sum over a window is a difference of running
+    # sums, which costs the same for windows of any size.
     sums = F.pad(masks, [distance + 1, distance, distance + 1, distance])
     for axis in (2, 3):
         sums = paddle.cumsum(sums, axis=axis)

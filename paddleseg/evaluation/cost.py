@@ -1,4 +1,4 @@
-"""What a model costs: parameters, operations and time, of each of its parts."""
+"""The cost of a model and of its parts: parameters, operations and time."""
 
 import collections
 import contextlib
@@ -22,11 +22,11 @@ class Cost:
     """The cost of a model or of one part of it.
 
     Attributes:
-        parameters: number of trained and frozen parameters, running statistics aside.
-        flops: floating-point operations of one forward pass, a multiplication and an addition being two.
-        seconds: median time of one forward pass; None where it was not measured.
-        uncounted: names of layer classes that have parameters but no formula here. A single number, by which
-            a layer scales something, is a function between layers.
+        parameters: number of trained and frozen parameters, without running statistics.
+        flops: floating-point operations of one forward pass; a multiplication and an addition are two.
+        seconds: median time of one forward pass; None if it was not measured.
+        uncounted: names of layer classes that have parameters but no formula in `FORMULAS`. Classes
+            whose parameters are single numbers, such as a learnt scale, are not among them.
     """
 
     parameters: int = 0
@@ -38,15 +38,15 @@ class Cost:
 def measure(model, shape, repeats=10, warmup=3):
     """Return {part: Cost} of a model in eval mode, with the whole under "total".
 
-    The parts are the model's direct sublayers ("backbone", "head"); time that none of them takes, such as
-    the last upsampling, is `REST`. Operations are counted in layers: of functions between them, additions and
-    interpolations among them, nothing is counted; they come to about a hundredth.
+    The parts are the model's direct sublayers ("backbone", "head"). Time outside of them, such as that of the
+    last upsampling, is `REST`. Only the operations of layers are counted; those of functions between layers,
+    such as additions and interpolations, are about 1 % of all.
 
     Args:
-        model: a `paddle.nn.Layer`. Its training mode is put back afterwards.
+        model: a `paddle.nn.Layer`. Its training mode is restored afterwards.
         shape: of the input, [N, C, H, W].
-        repeats: forward passes that are timed; 0 times none.
-        warmup: forward passes before these.
+        repeats: number of forward passes that are timed, may be 0. Default 10.
+        warmup: number of forward passes before these. Default 3.
     """
     image = paddle.randn(shape)
     was_training = model.training
@@ -64,9 +64,9 @@ def measure(model, shape, repeats=10, warmup=3):
 
 
 def parameter_count(layer):
-    """Return the number of parameters of a layer, or of a state dict, running statistics aside.
+    """Return the number of parameters of a layer or of a state dict, without running statistics.
 
-    Paddle counts these statistics, which no gradient ever reaches, among a layer's parameters.
+    Paddle lists these statistics, which have no gradient, among a layer's parameters.
     """
     named = layer.items() if isinstance(layer, dict) else layer.named_parameters()
     return int(sum(np.prod(p.shape) for name, p in named if name.split(".")[-1] not in RUNNING_STATISTICS))
@@ -74,21 +74,20 @@ def parameter_count(layer):
 
 def _operations(model, image):
     """Return {part: Cost} with the operations of one forward pass."""
-    flops, uncounted, handles = collections.Counter(), collections.defaultdict(set), []
     parts = dict(model.named_children())
-    for part, layer in parts.items():
-        for leaf in layer.sublayers(include_self=True):
-            formula = next((FORMULAS[kind] for kind in FORMULAS if isinstance(leaf, kind)), None)
-            if formula is not None:
-                handles.append(leaf.register_forward_post_hook(_counter(flops, part, formula)))
-            elif any(np.prod(p.shape) > 1 for p in leaf.parameters(include_sublayers=False)):
-                uncounted[part].add(type(leaf).__name__)
-    with _removed(handles):
+    flops, uncounted = collections.Counter(), {part: set() for part in parts}
+    with contextlib.ExitStack() as hooks:
+        for part, layer in parts.items():
+            for leaf in layer.sublayers(include_self=True):
+                formula = next((FORMULAS[kind] for kind in FORMULAS if isinstance(leaf, kind)), None)
+                if formula is not None:
+                    hooks.callback(leaf.register_forward_post_hook(_counter(flops, part, formula)).remove)
+                elif any(np.prod(p.shape) > 1 for p in leaf.parameters(include_sublayers=False)):
+                    uncounted[part].add(type(leaf).__name__)
         model(image)
     costs = {part: Cost(flops=flops[part], uncounted=tuple(sorted(uncounted[part]))) for part in parts}
-    everything = set().union(*uncounted.values()) if uncounted else set()
-    costs["total"] = Cost(flops=sum(flops.values()), uncounted=tuple(sorted(everything)))
-    return costs
+    everything = set().union(*uncounted.values())
+    return {**costs, "total": Cost(flops=sum(flops.values()), uncounted=tuple(sorted(everything)))}
 
 
 def _counter(flops, part, formula):
@@ -100,27 +99,28 @@ def _counter(flops, part, formula):
 
 def _times(model, image, repeats, warmup):
     """Return {part: median seconds of a forward pass}."""
-    spent, handles = collections.defaultdict(list), []
-    for part, layer in (
-        (part, called) for part, child in model.named_children() for called in _called(child)
-    ):
-        handles.append(layer.register_forward_pre_hook(lambda *_, part=part: spent[part].append(-_now())))
-        handles.append(layer.register_forward_post_hook(lambda *_, part=part: _stop(spent[part])))
-    with _removed(handles):
+    spent = collections.defaultdict(list)
+    with contextlib.ExitStack() as hooks:
+        for part, child in model.named_children():
+            for layer in _called(child):
+                start = layer.register_forward_pre_hook(lambda *_, part=part: spent[part].append(-_now()))
+                stop = layer.register_forward_post_hook(lambda *_, part=part: _stop(spent[part]))
+                hooks.callback(start.remove)
+                hooks.callback(stop.remove)
         for i in range(warmup + repeats):
             if i == warmup:
                 spent.clear()
             spent["total"].append(-_now())
             model(image)
             _stop(spent["total"])
-    # A part that is called several times in a pass has that many entries; all of a pass count.
+    # A part that is called several times in a pass has so many entries, which add up.
     seconds = {p: float(np.median(np.reshape(t, (repeats, -1)).sum(axis=1))) for p, t in spent.items()}
     parts = sum(value for part, value in seconds.items() if part != "total")
     return {**seconds, REST: max(seconds["total"] - parts, 0.0)}
 
 
 def _called(layer):
-    """Return the layers that are called in a layer's stead: those it holds, where it has no `forward`."""
+    """Return the layer or, if it has no `forward` of its own, the layers that are called in its place."""
     if type(layer).forward is not nn.Layer.forward:
         return [layer]
     return [called for child in layer.children() for called in _called(child)]
@@ -131,24 +131,15 @@ def _stop(entries):
 
 
 def _now():
-    """Return the time once the device has done what it was given."""
+    """Return the time once the device has done all its work."""
     if paddle.get_device().startswith("gpu"):
         paddle.device.cuda.synchronize()
     return time.perf_counter()
 
 
-@contextlib.contextmanager
-def _removed(handles):
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def _convolution(layer, x, y):
-    # One output number takes, for each input channel of its group and each tap of the kernel, one
-    # multiplication and one addition.
+    # An output number takes a multiplication and an addition for each input channel of its group and each
+    # position of the kernel.
     taps = np.prod(layer.weight.shape[1:])
     return np.prod(y.shape) * (2 * taps + (layer.bias is not None))
 
@@ -162,35 +153,27 @@ def _linear(layer, x, y):
     return np.prod(y.shape) * (2 * layer.weight.shape[0] + (layer.bias is not None))
 
 
-def _two_an_element(layer, x, y):
-    return 2 * np.prod(x.shape)
-
-
-def _one_an_input(layer, x, y):
-    return np.prod(x.shape)
-
-
-def _one_an_output(layer, x, y):
-    return np.prod(y.shape)
-
-
+NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
+NORMS += (nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2D)
+POOLS = (nn.AvgPool2D, nn.AdaptiveAvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D)
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardswish)
+# The operations of a layer that maps x to y.
 FORMULAS = {
     (nn.Conv1D, nn.Conv2D, nn.Conv3D): _convolution,
     (nn.Conv1DTranspose, nn.Conv2DTranspose, nn.Conv3DTranspose): _transposed_convolution,
     nn.Linear: _linear,
     # In eval mode a norm is one scale and one shift.
-    (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm): _two_an_element,
-    (nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2D, nn.PReLU): _two_an_element,
-    (nn.AvgPool2D, nn.AdaptiveAvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D): _one_an_input,
-    (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardswish): _one_an_output,
+    (*NORMS, nn.PReLU): lambda layer, x, y: 2 * np.prod(x.shape),
+    POOLS: lambda layer, x, y: np.prod(x.shape),
+    ACTIVATIONS: lambda layer, x, y: np.prod(y.shape),
 }
 
 
 def cost_table(cfg, options):
-    """Return what a config's model costs, by part, as lines of text.
+    """Return the cost of each part of a config's model, a table as lines of text.
 
     Args:
-        cfg: the model's `Config`; its weights are not needed.
+        cfg: the `Config` of the model; its weights are not read.
         options: `CostOptions`.
 
     Raises:
@@ -202,7 +185,7 @@ def cost_table(cfg, options):
     model = SegBuilder(model_cfg).model
     try:
         costs = measure(model, shape, options.repeats)
-    except ValueError as error:  # what Paddle raises of shapes
+    except ValueError as error:  # Paddle's error for shapes
         raise UserError(
             f"{cfg.path}: the model does not run on an input of {shape}: {one_line(error)[:300]}"
         ) from error

@@ -1,7 +1,4 @@
-"""An image to the logits of its pixels: whole or in windows, at one or several scales, flipped or not.
-
-Evaluation and prediction both infer here. Nothing in here waits for the device.
-"""
+"""The logits of images: whole or in windows, at one or several scales, flipped or not."""
 
 import itertools
 import math
@@ -18,15 +15,15 @@ WHOLE = EvalConfig()
 
 @paddle.no_grad()
 def infer(model, images, size, config=WHOLE, trans_info=()):
-    """Return the main logits of images at the size that is asked for, N x C x `size`.
+    """Return the main logits of images at `size`, N x C x height x width; does not wait for the device.
 
     Args:
         model: in eval mode; maps N x 3 x H x W to a list of logits, the main one first.
         images: float32 N x 3 x H x W.
         size: (height, width) of the masks.
-        config: an `EvalConfig`: windows, scales and flips.
-        trans_info: what the transforms did to the size, as `Compose` lists it; undone, the last first. Then,
-            or without it, the logits are resized to `size` bilinearly where they have another.
+        config: an `EvalConfig`: windows, scales and flips. Default: none of these.
+        trans_info: the changes of size by the transforms, as `Compose` lists them. They are undone, the last
+            first. Logits that then have another size than `size` are resized bilinearly. Default: none.
     """
     net = Windows(model, config.crop_size, config.stride) if config.is_slide else _main_logits_of(model)
     logits = _augmented(net, images, config) if config.aug_eval else net(images)
@@ -39,15 +36,15 @@ def classes(logits):
 
 
 class Windows:
-    """A model applied to windows of an image; where these overlap, their logits are averaged.
+    """Applies a model to windows of images, and averages the logits where windows overlap.
 
-    The windows of a row are `stride` apart, beginning at the left; the last one ends where the image does
-    and so may overlap the one before by more. Rows likewise. As many windows as together have no more pixels
-    than the images run at once, so that this takes no more memory than the whole images would.
+    The windows of a row are `stride` apart, from the left. The last one ends where the image ends, so it may
+    have a larger overlap. Rows likewise. As many windows run at once as together have at most the pixels of
+    the images, so that memory is not larger than for whole images.
 
     Args:
         model: maps N x 3 x h x w to a list of logits, the main one first.
-        crop_size: (width, height) of a window; where the image is smaller, the window is.
+        crop_size: (width, height) of a window, which is cut to the size of a smaller image.
         stride: (width, height) from one window to the next, at most `crop_size`.
     """
 
@@ -117,9 +114,7 @@ def _undone(logits, size, trans_info):
         elif kind == "padding":  # at the right and at the bottom
             logits = _resized(logits, size)[:, :, : before[0], : before[1]]
         else:
-            raise UserError(
-                f"trans_info has {kind!r}, which cannot be undone; there are 'resize' and 'padding'"
-            )
+            raise UserError(f"trans_info has {kind!r}, which cannot be undone; known: 'resize' and 'padding'")
         size = before
     return logits
 

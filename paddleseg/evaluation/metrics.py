@@ -1,4 +1,4 @@
-"""Scores of a segmentation, drawn from its confusion matrix and, on request, from other counts."""
+"""The scores of a segmentation, from its confusion matrix and, if wanted, other counts."""
 
 import dataclasses
 from typing import Optional
@@ -13,7 +13,7 @@ from paddleseg.evaluation.auc import auc_roc
 def confusion_matrix(pred, label, num_classes, ignore_index=255):
     """Count the pixels of each pair of true and predicted class.
 
-    Counts of batches and of ranks add up. Nothing here waits for the device.
+    Counts of batches and of ranks add up. Does not wait for the device.
 
     Args:
         pred: predicted classes, int32 or int64, of any shape, in 0..num_classes-1.
@@ -25,8 +25,8 @@ def confusion_matrix(pred, label, num_classes, ignore_index=255):
         C x C int64 tensor on the device of `pred`: rows are the truth, columns the prediction.
 
     Raises:
-        UserError: the shapes differ, or, on a CPU, a class is outside 0..C-1 (on a GPU, where reading
-            it would stall the device, Paddle's own kernel aborts).
+        UserError: the shapes differ, or, on a CPU, a class is outside 0..C-1. On a GPU Paddle's own kernel
+            aborts, as a check would stall the device.
     """
     if list(pred.shape) != list(label.shape):
         raise UserError(
@@ -36,16 +36,17 @@ def confusion_matrix(pred, label, num_classes, ignore_index=255):
     if pred.place.is_cpu_place():
         return _counted_on_host(pred.numpy(), label.numpy(), num_classes, ignore_index)
     counted = (label != ignore_index).astype("int64")
-    # Paddle 3 counts a negative index from the end, so a negative label is sent beyond it.
+    # A negative index would count from the end in Paddle 3, so a negative label becomes one that is too
+    # large.
     strict = paddle.where(label < 0, paddle.full_like(label, num_classes), label)
     truth = strict * counted
     empty = paddle.zeros([num_classes, num_classes], dtype="int64")
-    # Not bincount: its GPU kernel copies the extremes of its input to the host, and waits.
+    # Not bincount, whose GPU kernel waits for the extremes of its input.
     return paddle.scatter_nd_add(empty, paddle.stack([truth, pred], axis=1), counted)
 
 
 def _counted_on_host(pred, label, num_classes, ignore_index):
-    """Count as `confusion_matrix` does, arrays of int64, thirty times as fast as Paddle's kernel."""
+    """Count arrays of int64, thirty times as fast as Paddle's kernel on a CPU."""
     counted = label != ignore_index
     pred, label = pred[counted], label[counted]
     for what, values in (("label", label), ("prediction", pred)):
@@ -62,23 +63,23 @@ def _counted_on_host(pred, label, num_classes, ignore_index):
 class Scores:
     """Scores of a confusion matrix, 0..1 each (kappa -1..1); arrays are float64 of length C.
 
-    With, for one class, TP the pixels of it that were found, FP those wrongly given to it, and FN those
-    of it that were missed:
+    For a class, TP are its pixels that were predicted, FP pixels of other classes that were predicted as it,
+    and FN its pixels that were missed.
 
     Attributes:
         miou: mean of `class_iou` over all C classes.
-        acc: share of pixels that are right.
+        acc: share of right pixels.
         kappa: Cohen's kappa, (po - pe) / (1 - pe), with po = acc and pe the agreement expected by chance.
         mdice: mean of `class_dice` over all C classes.
         class_iou: TP / (TP + FP + FN).
         class_precision: TP / (TP + FP).
         class_recall: TP / (TP + FN).
         class_dice: 2 TP / (2 TP + FP + FN), also called F1.
-        auc_roc: area under the ROC curve, as `utils.auc` defines it; None where it was not asked for.
-        class_boundary_iou: IoU of each class's boundary, as `utils.boundary` defines it, or None likewise.
+        auc_roc: area under the ROC curve, see `auc.auc_roc`; None if not wanted.
+        class_boundary_iou: IoU of each class's boundary, see `boundary`; None if not wanted.
 
-    A ratio without pixels, 0 / 0, counts as 0, for a class that is absent and in the means, as it does in
-    PaddleSeg and in scikit-learn's macro averages (`zero_division=0`).
+    A ratio without pixels, 0 / 0, counts as 0, also in the means, as in PaddleSeg and in scikit-learn's macro
+    averages (`zero_division=0`).
     """
 
     miou: float
@@ -94,14 +95,14 @@ class Scores:
 
     @property
     def mean_boundary_iou(self):
-        """Mean of `class_boundary_iou` over all C classes, None where it was not asked for."""
+        """Mean of `class_boundary_iou` over all C classes; None if not wanted."""
         return None if self.class_boundary_iou is None else float(self.class_boundary_iou.mean())
 
     def log_lines(self, images):
-        """Return the report of `images` pictures, a list of strings in PaddleSeg's form.
+        """Return the scores of `images` images as strings in PaddleSeg's form.
 
-        The first holds the single figures on one line; each of the others a name, a line break and the
-        figures of the classes on one line.
+        The first has the single figures. Each of the others has a name, a line break, and the figures of the
+        classes on one line.
         """
         summary = (
             f"[EVAL] #Images: {images} mIoU: {self.miou:.4f} Acc: {self.acc:.4f}"
@@ -124,13 +125,13 @@ class Scores:
 def scores(matrix, score_counts=None, boundary_areas=None):
     """Return the `Scores` of a C x C confusion matrix (tensor or array; rows truth, columns prediction).
 
-    Computed on the host in float64. A matrix without pixels scores 0 throughout; so does kappa where
-    it is undefined, all pixels being of one class in truth and prediction.
+    Computed on the host in float64. Without pixels all scores are 0. If all pixels are of one class in truth
+    and prediction, kappa is undefined, and 0.
 
     Args:
-        matrix: as `confusion_matrix` counts it.
-        score_counts: as `utils.auc.score_counts` counts them, or None.
-        boundary_areas: as `utils.boundary.boundary_areas` sums them up, or None.
+        matrix: as `confusion_matrix` returns it.
+        score_counts: as `auc.score_counts` returns them. Default None.
+        boundary_areas: as `boundary.boundary_areas` returns them. Default None.
     """
     matrix = np.asarray(matrix).astype(np.float64)
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Photographs to masks, by the models of one or several configs."""
+"""The prediction of photographs by the models of one or several configs."""
 
 import os
 
@@ -22,19 +22,19 @@ MAX_CLASSES = 256  # of a mask, whose pixels are bytes
 
 
 class TooManyClassesError(UserError):
-    """A model that tells more classes apart than a mask, whatever the image."""
+    """A model has more classes than a mask can hold, whatever the image."""
 
 
 def predict_images(configs, options):
-    """Write the masks of images, overlays, and sheets that show several models side by side.
+    """Write masks and overlays of images, and sheets that show several models side by side.
 
     Args:
         configs: the `Config` of each model, as `prediction_config` reads it.
         options: `PredictOptions`.
 
     Raises:
-        UserError: an option is wrong; or, after all others are done, some images could not be read, run or
-            written.
+        UserError: an option is wrong. Also if some images could not be read, predicted or written; then all
+            other images are done.
     """
     images = named_images(options.image_path)
     names, weights = _names_and_weights([cfg.path for cfg in configs], options.model_path)
@@ -52,8 +52,8 @@ def predict_images(configs, options):
             raise
         except UserError as error:
             failed.append(image.path)
-            logger.warning(f"passed over {image.path}: {error}")
-    logger.info(f"{counted(len(images) - len(failed), 'image')} predicted: {files.told}")
+            logger.warning(f"skipped {image.path}: {error}")
+    logger.info(f"{counted(len(images) - len(failed), 'image')} predicted: {files.summary()}")
     if failed:
         raise UserError(
             f"{len(failed)} of {counted(len(images), 'image')} could not be predicted: {', '.join(failed)}"
@@ -61,7 +61,7 @@ def predict_images(configs, options):
 
 
 def _predict(image, predictors, files, with_probabilities):
-    """Write what the `Predictor`s, {name: predictor}, make of an `ImageFile`."""
+    """Write the predictions of an `ImageFile` by `Predictor`s, {name: predictor}."""
     photograph, truth = read_photograph(image.path, image.mask)
     samples = [predictor.prepare(image.path) for predictor in predictors.values()]
     masks = []
@@ -76,17 +76,17 @@ def _predict(image, predictors, files, with_probabilities):
 
 
 class Predictor:
-    """A trained model, and how its config prepares a photograph and infers it.
+    """A trained model with the transforms and the inference of its config.
 
     Args:
-        cfg: its `Config`.
-        model_path: the weights; None leaves those that the config names.
+        cfg: the `Config` of the model.
+        model_path: the weights. Default None, for those that the config names.
     """
 
     def __init__(self, cfg, model_path=None):
         builder = SegBuilder(cfg)
         dataset = cfg.get("val_dataset", {})
-        # As they are evaluated, so that the masks are the ones that were scored.
+        # Those of the evaluation, so that the masks are the ones that were scored.
         transforms = build_transforms(cfg.deployed_transforms(("val_dataset", "export")))
         refuse_train_only(transforms, f"{cfg.path}: transforms of a prediction")
         self.prepared = Compose(transforms, img_channels=dataset.get("img_channels", 3))
@@ -118,10 +118,10 @@ def predict(model, image, size, config=WHOLE, trans_info=()):
         model: in eval mode; maps N x C x H x W to a list of logits, the main one first.
         image: float32 C x H x W, an array as the transforms give it.
         size: (height, width) of the mask.
-        config, trans_info: as `inference.infer` takes them.
+        config, trans_info: see `inference.infer`.
 
     Raises:
-        UserError: the model does not run on it, or there are more classes than a byte tells apart.
+        UserError: the model does not run on the image, or has more classes than a byte can hold.
     """
     return mask_of(_logits(model, image, size, config, trans_info))
 
@@ -131,19 +131,20 @@ def _logits(model, image, size, config, trans_info):
     try:
         return infer(model, images, size, config, trans_info)
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
-        told = f"the model does not run on an input of {list(images.shape)}: {one_line(error)[:300]}"
-        raise UserError(told) from error
+        raise UserError(
+            f"the model does not run on an input of {list(images.shape)}: {one_line(error)[:300]}"
+        ) from error
 
 
 def mask_of(logits):
     """Return the class of each pixel, uint8 H x W, of the logits of one image, 1 x C x H x W.
 
     Raises:
-        UserError: there are more classes than a byte tells apart.
+        TooManyClassesError: there are more classes than a byte can hold.
     """
     if logits.shape[1] > MAX_CLASSES:
         raise TooManyClassesError(
-            f"the model tells {logits.shape[1]} classes apart, but a mask holds {MAX_CLASSES}"
+            f"the model has {logits.shape[1]} classes, but a mask can hold {MAX_CLASSES}"
         )
     return classes(logits)[0].astype("uint8").numpy()
 
@@ -154,17 +155,17 @@ def probabilities_of(logits):
 
 
 def read_photograph(path, mask=None):
-    """Return an image file as uint8 H x W x 3, BGR, and the classes of its mask, H x W, None without one.
+    """Return an image file as uint8 H x W x 3, BGR, and the classes of its mask, H x W, or None.
 
-    It stands upright: turned as its EXIF data says, which is how training reads it, too.
+    The image is upright: it is turned according to its EXIF data, as in training.
 
     Raises:
-        UserError: one of them cannot be read, their sizes differ, or the mask holds more than bytes.
+        UserError: one of them cannot be read, their sizes differ, or the mask has classes of 256 or more.
     """
     data = Compose([], to_rgb=False)({"img": path, "label": mask, "gt_fields": ["label"]})
     truth = data["label"]
     if truth is not None and truth.max() >= MAX_CLASSES:
-        raise UserError(f"the mask {mask!r} holds {truth.max()}, but classes are below {MAX_CLASSES}")
+        raise UserError(f"the mask {mask!r} has class {truth.max()}, but classes are below {MAX_CLASSES}")
     return np.ascontiguousarray(data["img"].transpose(1, 2, 0)).astype(np.uint8), truth
 
 
@@ -172,7 +173,7 @@ def prediction_config(path, opts=None, test_config=None):
     """Return the `Config` of a model to predict with.
 
     Args:
-        path, opts, test_config: as `Config` takes them.
+        path, opts, test_config: see `Config`.
     """
     return Config(
         path,
@@ -184,39 +185,37 @@ def prediction_config(path, opts=None, test_config=None):
 
 
 def _names_and_weights(configs, weights):
-    """Return what each config is called, and its weights or None.
+    """Return the name of each model, and its weights or None.
 
     Raises:
-        UserError: there are not as many weights as configs.
+        UserError: the numbers of weights and configs differ.
     """
     if weights is not None and len(weights) != len(configs):
         raise UserError(
-            f"model_path has {counted(len(weights), 'path')} and there are {len(configs)} configs: each "
-            f"needs weights of its own, in the same order"
+            f"model_path has {counted(len(weights), 'path')} and there are {len(configs)} configs: give "
+            f"the weights of each config, in the same order"
         )
     weights = weights or [None] * len(configs)
     return model_names(configs, weights), weights
 
 
 def model_names(configs, weights):
-    """Return a name for each model: its config's, and, where several share it, what their weights differ in.
+    """Return a name for each model: that of its config and, if several share it, where their weights differ.
 
     Args:
         configs: paths.
-        weights: paths, or None for those that the config names.
+        weights: paths, or None for weights that the config names.
     """
     names = [os.path.splitext(os.path.basename(path))[0] for path in configs]
     if len(set(names)) == len(names):
         return names
     parts = [os.path.splitext(os.path.abspath(path or ""))[0].split(os.sep) for path in weights]
-    parts = [list(reversed(own)) for own in _without_common_start(parts)]
-    parts = [list(reversed(own)) for own in _without_common_start(parts)]
+    for _ in range(
+        2
+    ):  # removes the common start of all paths, and then, as they are reversed, the common end
+        common = len(os.path.commonprefix(parts))
+        parts = [own[common:][::-1] for own in parts]
     names = ["_".join([name, *own]) if names.count(name) > 1 else name for name, own in zip(names, parts)]
     if len(set(names)) == len(names):
         return names
     return [f"{name}_{number}" for number, name in enumerate(names, 1)]
-
-
-def _without_common_start(parts):
-    common = len(os.path.commonprefix(parts))
-    return [own[common:] for own in parts]

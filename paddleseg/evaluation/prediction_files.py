@@ -1,4 +1,4 @@
-"""What a prediction leaves: masks, overlays, probabilities and sheets, and where they lie."""
+"""The files of a prediction: masks, overlays, probabilities and sheets."""
 
 import os
 from pathlib import Path
@@ -18,20 +18,20 @@ MASKS, OVERLAYS, PROBABILITIES, SHEETS = (
     "probabilities",
     "sheets",
 )
-# Of a picture on a sheet, in pixels: several fit a screen, and a caption fits above each.
+# Of a picture on a sheet, in pixels: several fit on a screen, and a caption fits above each.
 LONGEST_SIDE, SHORTEST_SIDE, GAP = 480, 240, 6
 
 
 class PredictionFiles:
-    """Writes the files of a prediction, below a folder under the images' own names.
+    """Writes the files of a prediction to a folder, under the names of the images.
 
-    Masks and overlays, PaddleSeg's two folders, and probabilities lie in the folder itself, or in one for
-    each model where there are several; sheets, which show the models side by side, in a folder of their own.
+    Masks, overlays and probabilities have a folder each, named as PaddleSeg's are. With several models these
+    are in a folder for each model. Sheets, which show the models side by side, are in one folder.
 
     Args:
         folder: made if it is missing.
-        models: the models' names, in the order of a sheet.
-        colors: of the classes, as `pictures.class_colors` gives them.
+        models: the names of the models, in the order of a sheet.
+        colors: of the classes, as `pictures.class_colors` returns them.
 
     Raises:
         UserError: the folder cannot be made.
@@ -44,16 +44,14 @@ class PredictionFiles:
         self._colors = colors
         self._written = {}
 
-    @property
-    def told(self):
-        """What was written and where, in words."""
+    def summary(self):
+        """Return in words what was written, and where."""
         return ", ".join(f"{kind} in {where}" for kind, where in self._written.items()) or "nothing written"
 
     def refuse_inputs(self, images):
-        """Refuse `ImageFile`s that lie, or whose masks do, where results are written.
+        """Raise `UserError` if an `ImageFile` or its mask is in a folder of the results.
 
-        Raises:
-            UserError: one does; it would be overwritten, or be a result of an earlier prediction.
+        It would be overwritten, or it is a result of an earlier prediction.
         """
         kinds = (MASKS, OVERLAYS, SHEETS)
         ours = [self._of(model, kind) for model in self._models for kind in kinds]
@@ -61,12 +59,12 @@ class PredictionFiles:
         for path in (path for image in images for path in (image.path, image.mask) if path is not None):
             if _resolved(path).startswith(ours):
                 raise UserError(
-                    f"{path} lies where --save_dir {self._folder} puts its pictures; choose another "
-                    f"--save_dir, outside of --image_path"
+                    f"{path} is where save_dir {self._folder} puts its pictures; choose another save_dir, "
+                    f"outside of image_path"
                 )
 
     def write_mask(self, image, model, photograph, mask):
-        """Write a mask as PNG, whose pixels are classes shown in colours, and the photograph with it on top.
+        """Write a mask, a PNG of classes with a palette of colours, and an overlay of it on the photograph.
 
         Args:
             image: the `ImageFile`.
@@ -78,25 +76,25 @@ class PredictionFiles:
         indexed = Image.fromarray(mask)
         indexed.putpalette(self._colors.tobytes())
         _write(path, indexed.save)
-        # In the photograph's own format, where it is one that OpenCV can write.
+        # In the format of the photograph, if OpenCV can write it.
         known = image.relative.lower().endswith(SUFFIXES)
         path = self._path(model, OVERLAYS, image.relative if known else image.relative + ".png", "overlays")
         _write_picture(path, overlay(photograph, mask, self._colors, ignore_index=None))
 
     def write_probabilities(self, image, model, probabilities):
-        """Write the probabilities of an `ImageFile`, C x H x W: an .npz file of `probabilities`, float16."""
+        """Write the probabilities of an `ImageFile`, C x H x W: `probabilities` in an .npz file, float16."""
         path = self._path(model, PROBABILITIES, image.name + ".npz", "probabilities")
         _write(path, lambda path: np.savez_compressed(path, probabilities=probabilities.astype(np.float16)))
 
     def write_sheet(self, image, photograph, truth, masks, ignore_index):
-        """Write photograph, truth and the models' masks side by side, if there is anything to compare.
+        """Write photograph, truth and the masks of the models side by side, if there is something to compare.
 
         Args:
             image: the `ImageFile`.
             photograph: uint8 H x W x 3, BGR.
             truth: H x W, 0..255, or None.
             masks: of each model, uint8 H x W.
-            ignore_index: the value of the truth that is no class.
+            ignore_index: the value of the truth that is not a class.
         """
         if truth is None and len(masks) == 1:
             return
@@ -125,7 +123,7 @@ class PredictionFiles:
 
 
 def _resolved(path):
-    """Return a path without links; one that no file can have, with a null character, as it is."""
+    """Return a path without links, or unchanged if it has a null character and so cannot exist."""
     try:
         return os.path.realpath(path)
     except ValueError:
@@ -133,7 +131,7 @@ def _resolved(path):
 
 
 def _fitted(picture):
-    """Return a picture as large as one of a sheet."""
+    """Return a picture at the size that it has on a sheet."""
     longest = max(picture.shape[:2])
     scale = min(LONGEST_SIDE / longest, 1) if longest > SHORTEST_SIDE else SHORTEST_SIDE // longest
     size = [max(round(side * scale), 1) for side in picture.shape[1::-1]]
@@ -142,7 +140,7 @@ def _fitted(picture):
 
 def _write_picture(path, picture):
     def write(path):
-        # OpenCV itself ends the process at a name that is no UTF-8.
+        # `cv2.imwrite` would end the process at a name that is not UTF-8.
         coded, content = cv2.imencode(os.path.splitext(path)[1], picture)
         if not coded:
             raise OSError("OpenCV cannot write it")

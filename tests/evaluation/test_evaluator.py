@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from paddleseg import parallel
 from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
-from paddleseg.evaluation.evaluator import _SharedBatches, evaluate, fitting_batch_size, group_by_size
+from paddleseg.evaluation.evaluator import SharedBatches, evaluate, fitting_batch_size, group_by_size
 from paddleseg.options.inference import EvalConfig
 from paddleseg.transforms import Normalize, Resize
 
@@ -169,7 +169,7 @@ def test_windows_and_scales_reach_the_model():
 
 @pytest.mark.parametrize(("samples", "nranks"), [(7, 2), (1, 3), (9, 3)])
 def test_ranks_share_the_images_without_overlap(samples, nranks):
-    ranks = [_SharedBatches(samples, 2, rank, nranks) for rank in range(nranks)]
+    ranks = [SharedBatches(samples, 2, rank, nranks) for rank in range(nranks)]
     seen = sorted(index for rank in ranks for batch in rank for _, index in batch)
     assert seen == list(range(samples))
     assert all(len(list(rank)) == len(rank) for rank in ranks)
@@ -177,7 +177,7 @@ def test_ranks_share_the_images_without_overlap(samples, nranks):
     batches = [list(rank) for rank in ranks]
     of_all = [sum(len(batch) for own in batches for batch in own[k : k + 1]) for k in range(len(batches[0]))]
     assert all(rank.sizes_of_all == of_all for rank in ranks)
-    assert all(rank.most == len(of_all) for rank in ranks)
+    assert all(rank.count == len(of_all) for rank in ranks)
 
 
 def test_an_output_that_is_no_map_of_the_classes_is_refused():

@@ -1,4 +1,4 @@
-"""Masks of photographs, and what predict.py refuses."""
+"""Masks of photographs, and the refusals of a prediction."""
 
 import os
 import subprocess
@@ -83,7 +83,7 @@ def test_a_mask_tells_256_classes_apart_and_no_more(tmp_path, columns):
     tiny.predict(**flags([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out"))
     mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
     assert (mask[0, 0], mask[0, -1], len(np.unique(mask))) == (0, 255, 256)
-    with pytest.raises(UserError, match="tells 257 classes apart, but a mask holds 256"):
+    with pytest.raises(UserError, match="has 257 classes, but a mask can hold 256"):
         tiny.predict(**flags([columns("more", 257)], [tmp_path / "a.png"], tmp_path / "out"))
 
 
@@ -133,7 +133,7 @@ def test_a_broken_image_is_named_and_passed_over(tmp_path, columns, capsys):
     with pytest.raises(UserError) as error:
         tiny.predict(**told)
     assert str(error.value) == f"1 of 3 images could not be predicted: {tmp_path / 'photos/b.jpg'}"
-    assert f"passed over {tmp_path / 'photos/b.jpg'}: cannot read image" in capsys.readouterr().out
+    assert f"skipped {tmp_path / 'photos/b.jpg'}: cannot read image" in capsys.readouterr().out
     assert os.listdir(tmp_path / "out/pseudo_color_prediction") == ["a.png", "c.png"]
 
 
@@ -146,7 +146,7 @@ def test_an_image_whose_truth_cannot_be_shown_is_passed_over(tmp_path, columns, 
     (tmp_path / "list.txt").write_text("a.png mask.png\n")
     with pytest.raises(UserError, match=r"1 of 1 image could not be predicted"):
         tiny.predict(**flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
-    told = {"missing": "there is no such file", "size": "differ in size", "value": "holds 300"}[fault]
+    told = {"missing": "there is no such file", "size": "differ in size", "value": "has class 300"}[fault]
     assert told in capsys.readouterr().out
     assert written(tmp_path / "out") == []
 
@@ -191,7 +191,7 @@ class TestRefused:
         photograph(tmp_path / "photos/a.png")
         told = flags([columns("two")], [tmp_path / "photos"], tmp_path / "photos/out")
         tiny.predict(**told)
-        with pytest.raises(UserError, match="lies where --save_dir .* puts its pictures"):
+        with pytest.raises(UserError, match="is where save_dir .* puts its pictures"):
             tiny.predict(**told)
 
 

@@ -1,4 +1,4 @@
-"""What predict.py does where one image fails: the others are done, and nothing of the user's is lost."""
+"""Predictions in which one image fails: the others are done, and no file of the user is lost."""
 
 import os
 
@@ -14,7 +14,7 @@ from paddleseg.evaluation.photographs import predict
 MASKS, OVERLAYS = "pseudo_color_prediction", "added_prediction"
 
 
-def test_an_image_that_the_model_does_not_take_is_passed_over(tmp_path, columns, capsys, monkeypatch):
+def test_an_image_that_the_model_refuses_is_skipped(tmp_path, columns, capsys, monkeypatch):
     for name, width in (("a", 16), ("b", 5), ("c", 16)):
         photograph(tmp_path / f"photos/{name}.png", width=width)
     forward = Columns.forward
@@ -27,12 +27,12 @@ def test_an_image_that_the_model_does_not_take_is_passed_over(tmp_path, columns,
     monkeypatch.setattr(Columns, "forward", narrow)
     with pytest.raises(UserError, match=r"^1 of 3 images could not be predicted: .*b\.png$"):
         tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
-    told = capsys.readouterr().out
-    assert "b.png: the model does not run on an input of [1, 3, 12, 5]: too narrow" in told
+    log = capsys.readouterr().out
+    assert "b.png: the model does not run on an input of [1, 3, 12, 5]: too narrow" in log
     assert written(tmp_path / "out" / MASKS) == ["a.png", "c.png"]
 
 
-def test_a_model_that_fails_is_told_as_the_users():
+def test_an_error_of_the_model_becomes_a_message():
     def failing(images):
         raise ValueError("no such size")
 
@@ -40,7 +40,7 @@ def test_a_model_that_fails_is_told_as_the_users():
         predict(failing, np.zeros((3, 4, 6), "float32"), (4, 6))
 
 
-def test_an_image_whose_result_cannot_be_written_is_passed_over(tmp_path, columns, capsys):
+def test_an_image_whose_result_cannot_be_written_is_skipped(tmp_path, columns, capsys):
     for name in "abc":
         photograph(tmp_path / f"photos/{name}.png")
     (tmp_path / "out" / OVERLAYS / "b.png").mkdir(parents=True)
@@ -50,35 +50,35 @@ def test_an_image_whose_result_cannot_be_written_is_passed_over(tmp_path, column
     assert written(tmp_path / "out" / OVERLAYS) == ["a.png", "c.png"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there, every name can be told in UTF-8")
-def test_a_name_that_is_no_utf_8_is_predicted(tmp_path, columns):
+@pytest.mark.skipif(os.name == "nt", reason="there, every name is UTF-8")
+def test_an_image_whose_name_is_not_utf_8_is_predicted(tmp_path, columns):
     photograph(tmp_path / "photos/a.jpg")
     try:
         os.rename(tmp_path / "photos/a.jpg", os.fsencode(tmp_path) + b"/photos/caf\xe9.jpg")
     except OSError:
-        pytest.skip("this file system takes no such name")
+        pytest.skip("this file system has no such names")
     tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
     assert [os.fsencode(name) for name in os.listdir(tmp_path / "out" / MASKS)] == [b"caf\xe9.png"]
     assert [os.fsencode(name) for name in os.listdir(tmp_path / "out" / OVERLAYS)] == [b"caf\xe9.jpg"]
 
 
-def test_truth_that_lies_where_results_go_is_not_written_over(tmp_path, columns):
-    """As predictions that were corrected by hand do."""
+def test_truth_in_the_folder_of_the_results_is_not_overwritten(tmp_path, columns):
+    """Such as predictions that were corrected by hand."""
     picture = photograph(tmp_path / "a.png")
     truth = tmp_path / "out" / MASKS / "a.png"
     truth.parent.mkdir(parents=True)
     cv2.imwrite(str(truth), picture[..., 0] % 2)
     before = truth.read_bytes()
     (tmp_path / "list.txt").write_text(f"a.png out/{MASKS}/a.png\n", encoding="utf-8")
-    with pytest.raises(UserError, match="a.png lies where --save_dir .* puts its pictures"):
+    with pytest.raises(UserError, match="a.png is where save_dir .* puts its pictures"):
         tiny.predict(**flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
     assert truth.read_bytes() == before
 
 
-def test_a_link_to_where_results_go_is_seen_through(tmp_path, columns):
+def test_a_link_to_the_folder_of_the_results_is_followed(tmp_path, columns):
     photograph(tmp_path / "out" / OVERLAYS / "a.png")
     (tmp_path / "photos").symlink_to(tmp_path / "out" / OVERLAYS, target_is_directory=True)
-    with pytest.raises(UserError, match="lies where --save_dir"):
+    with pytest.raises(UserError, match="is where save_dir"):
         tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
     assert written(tmp_path / "out") == [f"{OVERLAYS}/a.png"]
 
