@@ -159,19 +159,13 @@ def images_of_a_batch(builder, seed):
 def taps_table(builder, teacher_cfgs, seed):
     """Return the taps of student and teachers, with their shapes for one training image, as text."""
     image = first_batch(builder, seed)["img"][:1]
-    for cfg in (builder.cfg, *teacher_cfgs):
-        cfg.without_weights()
-    models = [("student", builder.cfg, builder.model)]
-    for k, cfg in enumerate(teacher_cfgs):
-        role = "teacher" if len(teacher_cfgs) == 1 else f"teacher {k}"
-        models.append((role, cfg, teacher_model(cfg, builder.cfg)))
     size = " x ".join(str(n) for n in image.shape)
-    return table(
-        [
-            (
-                f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:",
-                find_taps(model, image, training=role == "student"),
-            )
-            for role, cfg, model in models
-        ]
-    )
+    several = len(teacher_cfgs) > 1
+    roles = ["student", *(f"teacher {k}" if several else "teacher" for k in range(len(teacher_cfgs)))]
+    listed = []
+    for role, cfg in zip(roles, [builder.cfg, *teacher_cfgs]):
+        cfg.without_weights()
+        model = builder.model if role == "student" else teacher_model(cfg, builder.cfg)
+        heading = f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:"
+        listed.append((heading, find_taps(model, image, training=role == "student")))
+    return table(listed)

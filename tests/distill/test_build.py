@@ -39,7 +39,7 @@ def differ(one, other):
     return any((value != other[key]).any() for key, value in one.items())
 
 
-def test_another_width_and_output_stride_without_code(tmp_path, root, lines, repository):
+def test_models_of_other_width_and_stride_are_distilled_by_config_alone(tmp_path, root, lines, repository):
     folder = str(tmp_path / "out")
     tiny.distill(
         student_config=os.path.join(CONFIGS, "student_os16.yml"),
@@ -180,6 +180,36 @@ def test_plain_training_leaves_distillation_out(tmp_path, root, photographs):
         tiny.train(config=path, save_dir=str(tmp_path / name), no_eval=True)
         folders.append(weights(str(tmp_path / name)))
     assert_same(*folders)
+
+
+LITE = {"type": "PPLiteSeg", "backbone_indices": [1, 2, 3], "cm_out_ch": 8, "arm_out_chs": [8]}
+PSP = {"type": "PSPNet", "pp_out_channels": 8}
+DEEPLAB = {"type": "DeepLabV3P", "aspp_out_channels": 8}
+
+
+@pytest.mark.parametrize(
+    ("student", "other", "coef", "distill_coef"),
+    [
+        pytest.param(LITE, DEEPLAB, [1, 1, 1], [3], id="three outputs under one"),
+        pytest.param(LITE, LITE, [1, 1, 1], [3], id="three outputs under one of the same kind of model"),
+        pytest.param(PSP, PSP, [1, 0.4], [3, 1], id="two outputs under two"),
+        pytest.param(DEEPLAB, PSP, [1], [3], id="one output under two"),
+    ],
+)
+def test_each_output_has_its_loss(student, other, coef, distill_coef, distill, teacher, tmp_path):
+    shared = {"num_classes": 2, "backbone": {"type": "MobileNetV2_x0_25"}}
+    path = tiny.write_distill_file(tmp_path / "outputs.py", [], "backbone.conv1", "logit_list[0]")
+    folder = distill(
+        teachers=[teacher(model={**shared, **other})],
+        options={"distill_config": path},
+        model={**shared, **student},
+        loss={"types": [{"type": "CrossEntropyLoss"}], "coef": coef},
+        distill_loss={"types": [{"type": "KLLoss"}], "coef": distill_coef},
+    )
+    names = list(logged_losses(folder)[0])
+    assert sum("CrossEntropyLoss" in name for name in names) == len(coef)
+    assert sum("KLLoss" in name for name in names) == len(distill_coef)
+    assert all(np.isfinite(value).all() for value in weights(folder).values())
 
 
 def test_the_taps_of_all_models_are_listed_without_weights(tmp_path, root, teacher):

@@ -35,7 +35,7 @@ distill:
         (Schedule(warmup_iters=4, end_iter=2, end_factor=0.5), [0.25, 0.5, 0.375, 0.5, 0.5, 0.5]),
     ],
 )
-def test_the_weight_rises_and_stops(schedule, factors):
+def test_the_factor_of_the_weight_follows_the_schedule(schedule, factors):
     assert [schedule.factor(i) for i in range(1, 7)] == factors
     assert schedule.always_on == (0 not in factors)
 
@@ -47,7 +47,7 @@ def features(tmp_path):
     return features_of_config(Config(str(path)))
 
 
-def test_what_a_config_says_and_what_it_leaves_out(features):
+def test_a_config_sets_some_fields_and_the_others_have_defaults(features):
     first, second = features
     assert first.student == first.teacher == Tap("output_of", "head.aspp")
     assert (first.weight, first.connector, first.teacher_index) == (1, "auto", 0)
@@ -66,7 +66,7 @@ def test_names_and_places(features):
     assert second.place("teacher").endswith("c.yml:7: distill.features.1.teacher")
 
 
-def test_each_teacher_is_asked_for_its_own(features):
+def test_each_teacher_has_the_taps_of_its_own_features(features):
     first, second = features
     assert [tap for tap, _ in declared_taps(features, "student")] == [first.student, second.student]
     assert [tap for tap, _ in declared_taps(features, "teacher", 0)] == [first.teacher]
