@@ -1,7 +1,6 @@
-"""The registries through which a config's `type` names reach classes and functions.
+"""The registries that turn the `type` names of a config into classes and functions.
 
-A component of one's own is registered by decorating it and importing its module, which a config
-does with `imports: [my_package.my_module]`:
+Decorate a component to register it, and let the config import its module: `imports: [my_package.my_module]`
 
     from paddleseg.cvlibs import manager
 
@@ -15,10 +14,10 @@ from paddleseg.errors import UserError, suggestion
 
 
 class ComponentManager:
-    """A named set of classes and functions, looked up by the name that they were defined with.
+    """A named set of classes and functions, found by the names of their definitions.
 
     Args:
-        name: what the set holds, as its messages call it ("model", "loss").
+        name: what the set holds, for messages ("model", "loss").
     """
 
     def __init__(self, name):
@@ -26,7 +25,7 @@ class ComponentManager:
         self._components = {}
 
     def add_component(self, component):
-        """Register a class or function, or each of a list or tuple of them; usable as a decorator.
+        """Register a class or function, or a list or tuple of them; also as a decorator.
 
         Returns:
             `component` itself.
@@ -39,13 +38,10 @@ class ComponentManager:
             if not (inspect.isclass(item) or inspect.isfunction(item)):
                 raise TypeError(f"a {self.name} must be a class or a function, not {item!r}")
             known = self._components.setdefault(item.__name__, item)
-            # A module that is run again (a notebook cell, a reload) may define its component anew.
-            same_place = (known.__module__, known.__qualname__) == (item.__module__, item.__qualname__)
-            if known is not item and not same_place:
-                raise UserError(
-                    f"there is a {self.name} named {item.__name__!r} already, in {known.__module__}; "
-                    f"choose another name"
-                )
+            # A module that runs again (a notebook cell, a reload) may redefine its component.
+            if (known.__module__, known.__qualname__) != (item.__module__, item.__qualname__):
+                owner = known.__module__
+                raise UserError(f"{owner} has a {self.name} named {item.__name__!r} already; choose another")
             self._components[item.__name__] = item
         return component
 

@@ -1,4 +1,4 @@
-"""Keys of PaddleSeg's configs that have another form here, or none: each with the reason."""
+"""Keys of PaddleSeg's configs that have no effect here: why, and what to write instead."""
 
 from typing import NamedTuple
 
@@ -8,42 +8,37 @@ from paddleseg.cvlibs import manager
 
 
 class Refused(NamedTuple):
-    """A key that is not acted on.
+    """A key that has no effect here.
 
     Attributes:
         reason: why, and what to do instead.
-        idle: values that ask for what is done anyway; with these the key is accepted, and dropped.
+        idle: values that ask for what is done anyway. With these the key is accepted, and dropped.
     """
 
     reason: str
     idle: tuple = ()
 
 
+_NEW = "only PaddleSeg's development branch has it"
 TOP_LEVEL = {
     "learning_rate": Refused(
-        "PaddleSeg before 2.1 wrote it so; write lr_scheduler: {type: PolynomialDecay, learning_rate: 0.01, "
+        "it is from before PaddleSeg 2.1; write lr_scheduler: {type: PolynomialDecay, learning_rate: 0.01, "
         "power: 0.9, end_lr: 0}"
     ),
     "to_static_training": Refused(
-        "it is a flag (--to_static_training), since it changes how a training is computed and not what it "
-        "comes to; leave the key out",
+        "it is an option of the command, since it changes how a training is computed and not its result; "
+        "leave the key out",
         (False,),
     ),
-    "global": Refused(
-        "PaddleSeg's development branch alone has it; device and num_workers are flags (--device, "
-        "--num_workers), data_format is NCHW"
-    ),
-    "train": Refused(
-        "PaddleSeg's development branch alone has it; its keys are flags here (--save_dir, --save_interval, "
-        "--log_iters, ...)"
-    ),
-    "test": Refused("PaddleSeg's development branch alone has it; the section's name is test_config"),
+    "global": Refused(f"{_NEW}; device and num_workers are options of the commands, data_format is NCHW"),
+    "train": Refused(f"{_NEW}; its keys are options of the command: save_dir, save_interval, log_iters, ..."),
+    "test": Refused(f"{_NEW}; the section's name is test_config"),
 }
-# Of any component whose constructor does not take them.
+# These concern any component whose constructor does not take them.
 OF_COMPONENTS = {
-    "data_format": Refused("tensors are N x C x H x W throughout; leave the key out", ("NCHW",)),
+    "data_format": Refused("tensors are N x C x H x W everywhere; leave the key out", ("NCHW",)),
     "edge": Refused(
-        "it adds a map of the masks' edges to each sample, for losses on edges, of which there is none here; "
+        "it adds a map of the masks' edges to each sample, for losses on edges, which do not exist here; "
         "leave the key out",
         (False,),
     ),
@@ -52,24 +47,21 @@ OF_COMPONENTS = {
         (False,),
     ),
     "loss_weight_lambda": Refused(
-        "RMILoss holds no cross entropy to be weighed against, in PaddleSeg neither, where the key does "
-        "nothing; leave it out, and weigh both by the coef of a MixedLoss",
+        "RMILoss holds no cross entropy to weigh against, and PaddleSeg ignores the key too; leave it out, "
+        "and weigh both losses by the coef of a MixedLoss",
         (0.5,),
     ),
-    "cycle": Refused(
-        "a schedule ends with the training, and does not begin again; leave the key out", (False,)
-    ),
+    "cycle": Refused("a schedule ends with the training and never restarts; leave the key out", (False,)),
     "last_epoch": Refused(
-        "a training begins at the schedule's start, or where --resume_model left it; leave the key out",
-        (-1,),
+        "a training begins at the schedule's start, or where resume_model continues; leave the key out", (-1,)
     ),
-    "verbose": Refused("the learning rate is in the log (--log_iters); leave the key out", (False,)),
+    "verbose": Refused("the log has the learning rate (option log_iters); leave the key out", (False,)),
     "lazy_mode": Refused(
         "it is for the sparse gradients of embeddings, which no model here has; leave the key out", (False,)
     ),
 }
 OF_TEST_CONFIG = {
-    "num_workers": Refused("it is a flag (--num_workers)"),
+    "num_workers": Refused("it is an option of the command"),
     "print_detail": Refused("the report is always logged; leave the key out", (True,)),
     "precision": Refused("evaluation computes in float32; leave the key out", ("fp32",)),
     "amp_level": Refused("evaluation computes in float32; leave the key out", ("O1", "O2")),
@@ -80,19 +72,13 @@ _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 
 
 def why_unknown(name, registry):
-    """Return what to do instead of a `type` of PaddleSeg's that a registry does not have, or None."""
-    if registry is not manager.LR_SCHEDULERS or not _is_schedule(name):
+    """Return what to do instead of a schedule of Paddle's that a registry does not have, None for others."""
+    if registry is not manager.LR_SCHEDULERS or not hasattr(lr, name):
         return None
-    there = ", ".join(sorted(registry))
     return (
-        f"of Paddle's schedules there are {there}, each with warmup_iters; another must be registered by a "
-        f"module under `imports`"
+        f"of Paddle's schedules there are {', '.join(sorted(registry))}, each with warmup_iters; a module "
+        f"under `imports` may register another"
     )
-
-
-def _is_schedule(name):
-    known = getattr(lr, name, None)
-    return isinstance(known, type) and issubclass(known, lr.LRScheduler)
 
 
 def translate(dic):

@@ -1,4 +1,4 @@
-"""A YAML file, and what its `_base_` names, to one dict, each key with the place it was written at."""
+"""Reads a YAML file, and what its `_base_` names, to one dict, and notes the line of each key."""
 
 import ast
 import os
@@ -13,6 +13,7 @@ INHERIT_KEY = "_inherited_"
 # Aliases and merge keys may stand for one another: a few lines can mean more than fits in memory.
 MAX_BYTES, MAX_VALUES, MAX_MERGED = 1 << 20, 100_000, 1000
 _COLLECTION_TAGS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
@@ -22,23 +23,14 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except ValueError as error:  # text that looks like a date or a number, and is none
-            told = f"{node.value!r} has no value ({error}); quote it if it is text"
-            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
+            raise _refusal(node, f"{node.value!r} has no value ({error}); quote it if it is text") from None
 
     def flatten_mapping(self, node):
         """Write what "<<" names into a mapping."""
-        for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge" and len(value_node.value) > MAX_MERGED:
-                self.refuse(node, MAX_MERGED)
+        merged = [value for key, value in node.value if key.tag == _MERGE_TAG]
+        _limit(node, max((len(value.value) for value in merged), default=0), MAX_MERGED)
         super().flatten_mapping(node)
-        if len(node.value) > MAX_MERGED:
-            self.refuse(node, MAX_MERGED)
-
-    @staticmethod
-    def refuse(node, most):
-        """Raise what says that a node stands for too much."""
-        told = f"with its aliases it holds more than {most} values"
-        raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+        _limit(node, len(node.value), MAX_MERGED)
 
 
 _Loader.add_implicit_resolver(
@@ -48,20 +40,29 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _refusal(node, problem):
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _limit(node, count, most):
+    if count > most:
+        raise _refusal(node, f"with its aliases it holds more than {most} values")
+
+
 def parse_value(text):
     """Return the Python value of a YAML scalar or flow collection, as written after `--opts key=`.
 
-    Numbers with commas between them, in parentheses or without, are a list, as for PaddleSeg: 0.75,1.0
+    As in PaddleSeg, numbers with commas between them, with or without parentheses, are a list: 0.75,1.0
 
     Raises:
-        yaml.YAMLError: `text` is no YAML, or says a key twice, differently.
+        yaml.YAMLError: `text` is no YAML, or gives a key two values.
     """
     if text == "None":
         return None
-    reader = _Reader("--opts")
+    reader = _Reader("opts")
     value = reader.read(text)
     if reader.duplicates:
-        raise yaml.YAMLError(f"it says a key twice, differently: {'; '.join(reader.duplicates)}")
+        raise yaml.YAMLError(f"it gives a key two values: {'; '.join(reader.duplicates)}")
     return _listed_numbers(value) if isinstance(value, str) else value
 
 
@@ -76,10 +77,10 @@ def _listed_numbers(text):
 
 
 def load_config(path):
-    """Return `(dic, origins)`: the config with its bases merged in, and where each key was written.
+    """Return `(dic, origins)`: the config with its bases merged in, and where each key is written.
 
     A key of the file wins over the bases', dicts are merged key by key, anything else is replaced whole;
-    `_inherited_: False` inside a dict drops what the bases say there. Of several bases the later wins.
+    `_inherited_: False` inside a dict drops what the bases have there. Of several bases the later wins.
 
     Args:
         path: the YAML file.
@@ -95,8 +96,9 @@ def load_config(path):
 
 
 def _load(path, chain):
-    if path in chain:
-        raise UserError(f"{BASE_KEY} goes in a circle: {' -> '.join([*chain, path])}")
+    chain = (*chain, path)
+    if path in chain[:-1]:
+        raise UserError(f"{BASE_KEY} goes in a circle: {' -> '.join(chain)}")
     own, own_origins = _read(path)
     bases = own.pop(BASE_KEY, None) or []
     bases = [bases] if isinstance(bases, str) else bases
@@ -104,27 +106,23 @@ def _load(path, chain):
         raise UserError(f"{own_origins[(BASE_KEY,)]}: {BASE_KEY} must be a path or a list of paths")
     dic, origins = {}, {}
     for base in bases:
-        folder = os.path.dirname(path)
-        base_path = os.path.normpath(os.path.join(folder, os.path.expanduser(base)))
+        base_path = os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(base)))
         if not os.path.isfile(base_path):
             raise UserError(f"{own_origins[(BASE_KEY,)]}: {BASE_KEY}: there is no file {base_path}")
-        base_dic, base_origins = _load(base_path, (*chain, path))
+        base_dic, base_origins = _load(base_path, chain)
         dic = _merge(dic, base_dic)
         origins.update(base_origins)
-    origins.update(own_origins)
-    return _merge(dic, own), origins
+    return _merge(dic, own), {**origins, **own_origins}
 
 
 def _merge(base, own):
-    own = dict(own)
-    if own.pop(INHERIT_KEY, True) is False:
-        base = {}
-    merged = dict(base)
+    merged = {} if own.get(INHERIT_KEY, True) is False else dict(base)
     for key, value in own.items():
         if isinstance(value, dict):
             below = merged.get(key)
             value = _merge(below if isinstance(below, dict) else {}, value)
-        merged[key] = value
+        if key != INHERIT_KEY:
+            merged[key] = value
     return merged
 
 
@@ -143,17 +141,15 @@ def _read(path):
         dic = reader.read(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
-    if dic is None:
-        dic = {}
-    if not isinstance(dic, dict):
+    if not isinstance(dic, (dict, type(None))):
         raise UserError(f"{path} must hold keys and values, not a {type(dic).__name__}")
     if reader.duplicates:
-        raise UserError(f"{path} says a key twice, differently: {'; '.join(reader.duplicates)}")
-    return dic, reader.origins
+        raise UserError(f"{path} gives a key two values: {'; '.join(reader.duplicates)}")
+    return dic or {}, reader.origins
 
 
 class _Reader:
-    """Turns one YAML text into Python values while noting the line of each key."""
+    """Turns one YAML text into Python values, and notes the line of each key and the keys with two values."""
 
     def __init__(self, path):
         self.path = path
@@ -172,14 +168,11 @@ class _Reader:
 
     def _value(self, loader, node, place):
         self._values += 1
-        if self._values > MAX_VALUES:
-            loader.refuse(node, MAX_VALUES)
+        _limit(node, self._values, MAX_VALUES)
         self.origins[place] = f"{self.path}:{node.start_mark.line + 1}"
+        # construct_object refuses tags such as !!python/object, but does not construct the collections here.
         if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTION_TAGS:
-            # Such as !!python/object: construct_object would refuse it, but is not asked for collections.
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the tag {node.tag!r} is not allowed", node.start_mark
-            )
+            raise _refusal(node, f"the tag {node.tag!r} is not allowed")
         if isinstance(node, yaml.SequenceNode):
             return [self._value(loader, item, (*place, i)) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
@@ -193,30 +186,27 @@ class _Reader:
         for key_node, value_node in node.value:
             key = loader.construct_object(key_node, deep=True)
             if not isinstance(key, (str, int)):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"a key must be text, not {key!r}", key_node.start_mark
-                )
+                raise _refusal(key_node, f"a key must be text, not {key!r}")
             dic[key] = self._value(loader, value_node, (*place, key))
             self.origins[(*place, key)] = f"{self.path}:{key_node.start_mark.line + 1}"
         return dic
 
     def _note_contradictions(self, loader, node, place):
-        """Note each key that is said again with another value."""
-        # An alias comes here again, by then with the keys that it overrides merged in.
+        """Note each key that has a second, different value."""
+        # An alias brings the same node again, by then with the keys that it overrides merged in.
         if id(node) in self._seen:
             return
         self._seen.add(id(node))
-        said = {}
+        first = {}
         for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
+            if key_node.tag == _MERGE_TAG:
                 continue
-            key = str(loader.construct_object(key_node, deep=True))
-            line = key_node.start_mark.line + 1
-            if key in said:
-                before, other = said[key]
+            key, line = str(loader.construct_object(key_node, deep=True)), key_node.start_mark.line + 1
+            if key in first:
+                first_line, first_node = first[key]
                 # 1, 1.0 and true are equal to Python.
-                values = [repr(self._value(loader, one, (*place, key))) for one in (other, value_node)]
-                if values[0] != values[1]:
+                one, other = (repr(self._value(loader, n, (*place, key))) for n in (first_node, value_node))
+                if one != other:
                     name = ".".join(str(part) for part in (*place, key))
-                    self.duplicates.append(f"{name!r} in lines {before} and {line}")
-            said[key] = (line, value_node)
+                    self.duplicates.append(f"{name!r} in lines {first_line} and {line}")
+            first[key] = (line, value_node)

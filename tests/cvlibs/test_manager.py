@@ -49,7 +49,7 @@ def test_a_name_is_taken_once(things):
     first = type("Same", (), {"__module__": "one"})
     second = type("Same", (), {"__module__": "two"})
     things.add_component(first)
-    with pytest.raises(UserError, match="there is a thing named 'Same' already, in one"):
+    with pytest.raises(UserError, match="one has a thing named 'Same' already"):
         things.add_component(second)
     assert things["Same"] is first
 

@@ -143,12 +143,12 @@ def test_an_empty_base_is_none(write):
     ],
 )
 def test_duplicate_keys_are_refused(write, capsys, text, told):
-    assert refused(capsys, write(text)) == f"config.yml says a key twice, differently: {told}"
+    assert refused(capsys, write(text)) == f"config.yml gives a key two values: {told}"
 
 
 def test_a_duplicate_key_in_a_base_names_the_base(write, capsys):
     write("m: {b: 1, b: 2}\n", "base.yml")
-    told = "base.yml says a key twice, differently: 'm.b' in lines 1 and 1"
+    told = "base.yml gives a key two values: 'm.b' in lines 1 and 1"
     assert refused(capsys, write("_base_: base.yml\n")) == told
 
 
@@ -161,7 +161,7 @@ def test_a_key_that_says_the_same_again_is_taken(write):
 
 @pytest.mark.parametrize("text", ["a: 1\na: true\n", "a: 1\na: 1.0\n", "a: {b: 1}\na: {b: 1, c: 2}\n"])
 def test_another_value_is_a_contradiction(write, capsys, text):
-    assert refused(capsys, write(text)).endswith("says a key twice, differently: 'a' in lines 1 and 2")
+    assert refused(capsys, write(text)).endswith("gives a key two values: 'a' in lines 1 and 2")
 
 
 def test_a_contradiction_within_what_is_said_again_is_told_at_each_place(write, capsys):
