@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import yaml
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import config_keys  # noqa: E402
 from docstrings import meanings, prose  # noqa: E402
 from generated import ROOT, others_of_paddleslim, registries, write_or_check  # noqa: E402
 
@@ -55,23 +56,22 @@ that follows from the rest of the config, so that you can leave it out: the numb
 data set, the channels of features, the iterations of a schedule. The default of an `ignore_index` is that of
 the config, or 255 if the config has none.
 """
-# What stands before each table, and the keys in it.
-KEYS = (
-    ("## Files that build on others", config_keys.FILES),
-    ("## Top level", config_keys.TOP_LEVEL),
-    ("### `loss`, `distill_loss`", config_keys.LOSSES),
-    ("### `distill`\n\nSee [Distillation](distillation.md).", config_keys.DISTILL),
-    ("An item of `distill.features`:", config_keys.FEATURES),
-    (
-        "A tap is a sublayer's dotted name, or one of the first three keys and perhaps the fourth:",
-        config_keys.TAPS,
-    ),
-    ("A `schedule`:", config_keys.SCHEDULE),
-    ("### `test_config`\n\nSee [Evaluating](evaluating.md).", None),  # those of `EvalConfig`
-    ("### `export`", config_keys.EXPORT),
-    ("### `grad_clip_cfg` of an optimizer", config_keys.CLIPPING),
-    ("### `custom_cfg` of an optimizer\n\nA list of:", config_keys.GROUPS),
-)
+KEYS = yaml.safe_load((ROOT / "tools/config_keys.yml").read_text(encoding="utf-8"))
+# What stands before the table of each section of `KEYS`.
+KEY_SECTIONS = {
+    "FILES": "## Files that build on others",
+    "TOP_LEVEL": "## Top level",
+    "LOSSES": "### `loss`, `distill_loss`",
+    "DISTILL": "### `distill`\n\nSee [Distillation](distillation.md).",
+    "FEATURES": "An item of `distill.features`:",
+    "TAPS": "A tap is a sublayer's dotted name, or one of the first three keys and perhaps the fourth:",
+    "SCHEDULE": "A `schedule`:",
+    "TEST_CONFIG": "### `test_config`\n\nSee [Evaluating](evaluating.md).",
+    "EXPORT": "### `export`",
+    "CLIPPING": "### `grad_clip_cfg` of an optimizer",
+    "GROUPS": "### `custom_cfg` of an optimizer\n\nA list of:",
+}
+REQUIRED = "**required**"
 
 
 def main():
@@ -98,10 +98,17 @@ def _keys():
     """Yield the sections on keys that belong to no component."""
     from paddleseg.options import EvalConfig
 
-    for text, keys in KEYS:
+    for name, text in KEY_SECTIONS.items():
         yield f"{text}\n"
-        rows = [(f"`{key}`", *row) for key, row in (keys or {}).items()]
-        yield _table(("key", "value", "default", "meaning"), rows) if keys else parameter_table(EvalConfig)
+        if name == "TEST_CONFIG":
+            yield parameter_table(EvalConfig)
+        else:
+            yield _table(("key", "value", "default", "meaning"), map(_key_row, KEYS[name].items()))
+
+
+def _key_row(item):
+    key, (value, default, meaning) = item
+    return f"`{key}`", value, REQUIRED if default == "required" else default, meaning
 
 
 def _components(registry, names):
@@ -146,7 +153,7 @@ def parameter_table(component, filled_in=()):
     rows = []
     for name, parameter in parameters(component).items():
         required = parameter.default is inspect.Parameter.empty
-        default = config_keys.NEEDED if required else f"`{as_yaml(parameter.default)}`"
+        default = REQUIRED if required else f"`{as_yaml(parameter.default)}`"
         if name in filled_in:
             default = FILLED_IN
         value = NESTED.get(name) or _escaped(describe(expected_type(parameter)))
@@ -242,7 +249,7 @@ def _flag(action, parser):
         value = f"`{parser._get_formatter()._format_args(action, metavar)}`"
     meaning = _escaped(action.help % {**vars(action), "prog": parser.prog})
     if action.required:
-        meaning += "; **required**"
+        meaning += f"; {REQUIRED}"
     return ", ".join(f"`{name}`" for name in action.option_strings), value, meaning
 
 

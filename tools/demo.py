@@ -1,4 +1,4 @@
-"""The whole story on synthetic photographs, on a CPU: a teacher, a student alone, the student distilled.
+"""Train a teacher, a student alone and the student distilled on synthetic photographs, and compare them.
 
 python tools/demo.py --out output/demo
 """
@@ -25,13 +25,11 @@ def main():
     parser = argparse.ArgumentParser(description="Teacher, student and distilled student, compared.")
     parser.add_argument("--out", default="output/demo", help="where weights and pictures go")
     parser.add_argument(
-        "--data",
-        default="data/optic_disc_synthetic",
-        help="folder of the synthetic set; made if it is not there",
+        "--data", default="data/optic_disc_synthetic", help="folder of the synthetic set; made if missing"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the students")
     parser.add_argument("--device", default="auto", choices=("auto", "gpu", "cpu"))
-    parser.add_argument("--iters", type=int, help="of all three; for a quick look")
+    parser.add_argument("--iters", type=int, help="of all three models; for a quick look")
     args = parser.parse_args()
     process.prepare()
     started = time.time()
@@ -50,7 +48,7 @@ def train_all(args):
     """Train the teacher once, and the student with and without it for each seed.
 
     Returns:
-        dict from "teacher", "student" and "distilled" to a list of results, one a seed.
+        {"teacher", "student" or "distilled": list of results, one a seed}
     """
     common = ["--device", args.device, "--save_interval", "1000000", "--log_iters", "25"]
     common += ["--iters", str(args.iters)] if args.iters else []
@@ -87,13 +85,12 @@ def result(save_dir, command):
 
 
 def call(command):
-    """Run a Python command of this project, showing it and its output."""
-    print(
-        f"\n$ python {' '.join(os.path.relpath(p) if os.path.isabs(p) else p for p in command)}", flush=True
-    )
+    """Print and run a Python command of this project."""
+    words = [os.path.relpath(word) if os.path.isabs(word) else word for word in command]
+    print(f"\n$ python {' '.join(words)}", flush=True)
     status = subprocess.run([sys.executable, *command], check=False).returncode
     if status:
-        raise UserError(f"{os.path.relpath(command[0])} ended with status {status}; its message is above")
+        raise UserError(f"{words[0]} ended with status {status}; its message is above")
 
 
 def load_model(config, weights):
@@ -108,10 +105,10 @@ def load_model(config, weights):
 
 
 def draw(args, runs):
-    """Write a sheet of photographs with the truth and the three models' masks.
+    """Write a sheet of photographs with the truth and the masks of the three models.
 
     Returns:
-        path of the sheet, and the number of validation images.
+        (path of the sheet, number of validation images)
     """
     import cv2
     import numpy as np
@@ -140,7 +137,7 @@ def draw(args, runs):
 
 
 def report(args):
-    """Write the page with all runs side by side and return its path."""
+    """Write the page that compares all runs, and return its path."""
     names = ["teacher", *(f"{student}_{seed}" for student in ("student", "distilled") for seed in args.seeds)]
     folders = [os.path.join(args.out, name) for name in names]
     path = os.path.join(args.out, "report.html")
@@ -149,26 +146,21 @@ def report(args):
 
 
 def table(runs, images, seconds):
-    """Return the comparison as text; several seeds as mean and sample standard deviation."""
+    """Return the comparison as text, with means and sample standard deviations over the seeds."""
     import numpy as np
 
-    def spread(values):
-        return f"{np.mean(values):.4f}" + (f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else "")
+    from paddleseg.report.tables import mean_text
 
     head = f"{'model':<26} {'seeds':>5} {'mIoU':>16} {'disc IoU':>16} {'parameters':>11} {'time/run':>9}"
-    lines = [
-        "",
-        f"Synthetic optic discs, {images} validation images, best evaluation of each run",
-        head,
-        "-" * len(head),
-    ]
+    title = f"Synthetic optic discs, {images} validation images, best evaluation of each run"
+    lines = ["", title, head, "-" * len(head)]
     labels = {"teacher": "teacher", "student": "student alone", "distilled": "student distilled"}
     for name, entries in runs.items():
-        miou, disc = (spread([entry[key] for entry in entries]) for key in ("miou", "disc_iou"))
-        took = np.mean([entry["seconds"] for entry in entries])
+        miou, disc = (mean_text([entry[key] for entry in entries]) for key in ("miou", "disc_iou"))
+        duration = np.mean([entry["seconds"] for entry in entries])
         lines.append(
             f"{labels[name]:<26} {len(entries):>5} {miou:>16} {disc:>16} "
-            f"{entries[0]['parameters'] / 1e6:>9.2f} M {took:>7.0f} s"
+            f"{entries[0]['parameters'] / 1e6:>9.2f} M {duration:>7.0f} s"
         )
     means = {name: np.mean([entry["miou"] for entry in entries]) for name, entries in runs.items()}
     gain = means["distilled"] - means["student"]
@@ -176,10 +168,12 @@ def table(runs, images, seconds):
     lines.append(f"The distilled student is {verdict} than the plain one by {abs(gain):.4f} mIoU on average.")
     spreads = [np.std([e["miou"] for e in runs[name]]) for name in ("student", "distilled")]
     if abs(gain) < max(spreads):
-        lines.append("That is less than the seeds differ by, so it may be chance.")
+        lines.append("That is less than the spread over the seeds, so it may be chance.")
     if means["teacher"] <= means["student"]:
-        lines.append("The teacher is NOT better than the plain student: there was little to learn from it.")
-    lines.append(f"All of it took {seconds:.0f} s.")
+        lines.append(
+            "The teacher is NOT better than the plain student, so there was little to learn from it."
+        )
+    lines.append(f"The demonstration took {seconds:.0f} s.")
     return "\n".join(lines)
 
 
