@@ -1,4 +1,4 @@
-"""Every file of a config's data sets, opened and judged; `tools/check_dataset.py` prints what is found."""
+"""A check of every file of a config's data sets, behind `tools/check_dataset.py`."""
 
 import concurrent.futures
 import functools
@@ -19,39 +19,43 @@ from paddleseg.transforms.reading import decode_image, read_bytes, read_mask
 from paddleseg.utils.signature import accepts
 
 SECTIONS = ("train_dataset", "val_dataset")
-MOST_NAMED = 10  # of the values or classes in a line
+MOST_NAMED = 10  # values or classes that one line names
 
 
-class Checked(NamedTuple):
-    """What one image and its mask tell.
+class ClassCounts(NamedTuple):
+    """How often each class occurs in a data set.
 
     Attributes:
-        findings: what is wrong, a line each.
-        digest: SHA-256 of the image file, None if it cannot be read.
-        pixels: how many pixels of the mask are of each class, then how many are ignored; None without a mask.
+        labels: the number of each class, followed by its name if it has one.
+        pixels: int64; the number of pixels of each class, then of ignored pixels.
+        masks: int64; the number of masks that show each class, then of those with ignored pixels.
+        ignored: the mask value that is ignored, which may be the number of a class.
     """
 
-    findings: list
-    digest: Optional[bytes]
-    pixels: Optional[np.ndarray]
+    labels: list
+    pixels: np.ndarray
+    masks: np.ndarray
+    ignored: int
 
 
 class Report(NamedTuple):
-    """What the data sets of a config tell.
+    """The result of a check.
 
     Attributes:
-        findings: what is wrong, a line each, in the order of the lists.
-        pixels: {section: pixels of each class, then those ignored}.
-        images: {section: in how many masks each class shows, then in how many something is ignored}.
-        labels: {section: what each class is called, by its number and its name, if it has one}.
-        ignored: {section: the mask value of what is ignored, which may be a class's number}.
+        findings: a line for each error, in the order of the lists.
+        counts: {section: `ClassCounts`}, without sections that have no readable mask.
     """
 
     findings: list
-    pixels: dict
-    images: dict
-    labels: dict
-    ignored: dict
+    counts: dict
+
+
+class _CheckedPair(NamedTuple):
+    """The result for one image and its mask: errors, SHA-256 of the image, pixels as in `ClassCounts`."""
+
+    findings: list
+    digest: Optional[bytes] = None
+    pixels: Optional[np.ndarray] = None
 
 
 def check_config(cfg, num_threads=4):
@@ -59,15 +63,15 @@ def check_config(cfg, num_threads=4):
 
     Args:
         cfg: with the sections `train_dataset` and `val_dataset`, or one of them.
-        num_threads: how many files are read at once.
+        num_threads: how many files are read at the same time. Default 4.
 
     Raises:
-        UserError: neither section is there, or a data set does not say its files and its classes.
+        UserError: neither section is there, or a data set does not have its files and classes as attributes.
     """
-    findings, pixels, images, labels, ignored, digests = [], {}, {}, {}, {}, {}
     sections = [section for section in SECTIONS if cfg.get(section) is not None]
     if not sections:
         raise UserError(f"{cfg.path}: there is neither train_dataset nor val_dataset to check")
+    findings, counts, digests = [], {}, {}
     for section in sections:
         try:
             dataset = _build(cfg[section], section)
@@ -81,39 +85,34 @@ def check_config(cfg, num_threads=4):
                 f"`file_list` of [image path, mask path or None]"
             )
         checked = _check_all(dataset, pairs, section, num_threads)
-        findings += [f"{section}: {line}" for one in checked for line in one.findings]
-        counts = [one.pixels for one in checked if one.pixels is not None]
-        if counts:
-            pixels[section], images[section] = np.sum(counts, 0), np.sum([c > 0 for c in counts], 0)
-            labels[section] = labelled(class_names(dataset), dataset.num_classes)
-            ignored[section] = ignored_label(dataset)
-        digests[section] = {one.digest: image for (image, _), one in zip(pairs, checked) if one.digest}
-    return Report(findings + _shared(digests), pixels, images, labels, ignored)
+        findings += [f"{section}: {line}" for pair in checked for line in pair.findings]
+        pixels = np.array([pair.pixels for pair in checked if pair.pixels is not None])
+        if len(pixels):
+            labels = labelled(class_names(dataset), dataset.num_classes)
+            counts[section] = ClassCounts(labels, pixels.sum(0), (pixels > 0).sum(0), ignored_label(dataset))
+        digests[section] = {
+            result.digest: image for (image, _), result in zip(pairs, checked) if result.digest
+        }
+    return Report(findings + _in_both_sets(digests), counts)
 
 
 def _build(spec, section):
-    """Build a data set without its transforms, which read nothing."""
+    """Return the data set without its transforms, which a check does not apply."""
     component = manager.DATASETS[spec["type"]]
     spec = {**spec, "transforms": []} if accepts(component, "transforms") else spec
     return build_component(spec, manager.DATASETS, section)
 
 
 def _check_all(dataset, pairs, section, num_threads):
-    check = functools.partial(check_pair, dataset)
+    check = functools.partial(_check_pair, dataset)
     with concurrent.futures.ThreadPoolExecutor(num_threads) as threads:
-        found = threads.map(check, pairs)
-        return list(tqdm(found, total=len(pairs), desc=section, unit="samples", disable=None))
+        results = threads.map(check, pairs)
+        return list(tqdm(results, total=len(pairs), desc=section, unit="samples", disable=None))
 
 
-def check_pair(dataset, pair):
-    """Return what an image and its mask tell, as `Checked`.
-
-    Args:
-        dataset: it has `num_classes`, what `ignored_label` finds, and perhaps `read_label`, as `Dataset` has.
-        pair: [image path, mask path or None].
-    """
+def _check_pair(dataset, pair):
     (image_path, mask_path), findings = pair, []
-    size, digest = None, None
+    size = digest = None
     try:
         content = read_bytes(os.fspath(image_path), "image")
         digest = hashlib.sha256(content).digest()
@@ -121,34 +120,32 @@ def check_pair(dataset, pair):
     except UserError as error:
         findings.append(str(error))
     if mask_path is None:
-        return Checked(findings, digest, None)
+        return _CheckedPair(findings, digest)
     try:
         mask = getattr(dataset, "read_label", os.fspath)(mask_path)
         mask = read_mask(mask) if isinstance(mask, (str, os.PathLike)) else mask
     except UserError as error:
-        return Checked([*findings, str(error)], digest, None)
+        return _CheckedPair([*findings, str(error)], digest)
     if size is not None and mask.shape != size:
         findings.append(
             f"the image {image_path!r} is {size[1]} x {size[0]}, its mask {mask_path!r} "
             f"{mask.shape[1]} x {mask.shape[0]} (width x height)"
         )
-    ignore_index = ignored_label(dataset)
-    wrong, pixels = _count(mask, dataset.num_classes, ignore_index)
+    ignored = ignored_label(dataset)
+    wrong, pixels = _count(mask, dataset.num_classes, ignored)
     if wrong:
         findings.append(
             f"the mask {mask_path!r} holds {', '.join(map(str, wrong[:MOST_NAMED]))}, but masks hold "
-            f"0..{dataset.num_classes - 1}, or {ignore_index} for what is ignored"
+            f"0..{dataset.num_classes - 1}, or {ignored} for pixels to ignore"
         )
-    return Checked(findings, digest, pixels)
+    return _CheckedPair(findings, digest, pixels)
 
 
-def _count(mask, num_classes, ignore_index):
-    """Return the values that are no class, and the pixels of each class and of what is ignored."""
-    values, counts = np.unique(mask, return_counts=True)
-    pixels = np.zeros(num_classes + 1, np.int64)
-    wrong = []
-    for value, count in zip(values.tolist(), counts.tolist()):
-        if value == ignore_index:
+def _count(mask, num_classes, ignored):
+    """Return the values that are no class, and the number of pixels of each class and of ignored pixels."""
+    pixels, wrong = np.zeros(num_classes + 1, np.int64), []
+    for value, count in zip(*(array.tolist() for array in np.unique(mask, return_counts=True))):
+        if value == ignored:
             pixels[-1] += count
         elif 0 <= value < num_classes:
             pixels[value] += count
@@ -157,7 +154,7 @@ def _count(mask, num_classes, ignore_index):
     return wrong, pixels
 
 
-def _shared(digests):
+def _in_both_sets(digests):
     """Return a finding for each image of val that has the same bytes as one of train."""
     train, val = (digests.get(section, {}) for section in SECTIONS)
     return [
@@ -170,24 +167,27 @@ def _shared(digests):
 def table(report):
     """Return the shares of the classes as lines of text."""
     lines = []
-    for section, pixels in report.pixels.items():
-        names = [*(f"class {label}" for label in report.labels[section]), "ignored"]
-        width = max(18, *map(len, names))
+    for section, counts in report.counts.items():
+        names = [*(f"class {label}" for label in counts.labels), "ignored"]
+        width, total = max(18, *map(len, names)), max(counts.pixels.sum(), 1)
         lines.append(f"{section:{width + 2}} {'pixels':>10} {'masks':>8}")
-        for name, count, shown in zip(names, pixels, report.images[section]):
-            lines.append(f"  {name:{width}} {count / max(pixels.sum(), 1):10.4%} {shown:8}")
+        for name, pixels, masks in zip(names, counts.pixels, counts.masks):
+            lines.append(f"  {name:{width}} {pixels / total:10.4%} {masks:8}")
     return lines
 
 
 def notes(report):
-    """Return what may be meant so but is worth a look, lines: classes that no mask of a data set holds.
+    """Return a line for each data set with classes that no mask holds, which may be intended.
 
-    One that is ignored is not expected.
+    A class that is ignored does not count.
     """
     lines = []
-    for section, images in report.images.items():
-        seen = [shown or k == report.ignored[section] for k, shown in enumerate(images)]
-        absent = [label for label, there in zip(report.labels[section], seen) if not there]
+    for section, counts in report.counts.items():
+        absent = [
+            label
+            for number, (label, masks) in enumerate(zip(counts.labels, counts.masks))
+            if not masks and number != counts.ignored
+        ]
         if absent:
             noun = "class" if len(absent) == 1 else "classes"
             more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""

@@ -151,5 +151,5 @@ class Dataset(FileSamples):
             values = sorted(set(label[wrong].tolist()))
             raise UserError(
                 f"the mask {path!r} holds {', '.join(map(str, values[:10]))} (padding included), but masks "
-                f"hold 0..{self.num_classes - 1}, or {self.ignore_index} for what is ignored"
+                f"hold 0..{self.num_classes - 1}, or {self.ignore_index} for pixels to ignore"
             )

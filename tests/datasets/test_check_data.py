@@ -44,9 +44,9 @@ def test_a_clean_set_has_no_findings_and_the_shares_of_its_classes(check, root):
     for split in ("train", "val"):
         counted = collections.Counter(np.concatenate([mask.ravel() for mask in masks(root, split)]).tolist())
         section = f"{split}_dataset"
-        assert report.pixels[section].tolist() == [counted[0], counted[1], counted[255]]
+        assert report.counts[section].pixels.tolist() == [counted[0], counted[1], counted[255]]
         shown = [sum((mask == value).any() for mask in masks(root, split)) for value in (0, 1, 255)]
-        assert report.images[section].tolist() == shown
+        assert report.counts[section].masks.tolist() == shown
 
 
 def plain(root, split, **keys):
@@ -135,7 +135,7 @@ def test_all_damage_is_found_at_once(check, root):
 
 
 def test_one_section_is_enough_and_none_is_refused(check):
-    assert list(check(val_dataset=None).pixels) == ["train_dataset"]
+    assert list(check(val_dataset=None).counts) == ["train_dataset"]
     with pytest.raises(UserError, match="neither train_dataset nor val_dataset"):
         check(train_dataset=None, val_dataset=None)
     with pytest.raises(UserError, match="Digits must have `num_classes` and a `file_list`"):

@@ -50,7 +50,7 @@ def test_a_class_may_say_which_label_is_ignored(root):
     listed = {"num_classes": 1, "train_path": str(root / "train.txt"), "separator": "\t"}
     assert Own(str(root), [], **listed).ignore_index == 1
     assert Own(str(root), [], ignore_index=7, **listed).ignore_index == 7
-    with pytest.raises(UserError, match="holds 255 .* hold 0..0, or 1 for what is ignored"):
+    with pytest.raises(UserError, match="holds 255 .* hold 0..0, or 1 for pixels to ignore"):
         Own(str(root), [], **listed)[0]
 
 
