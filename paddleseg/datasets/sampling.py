@@ -10,7 +10,9 @@ the number of worker processes changes nothing. A sample comes about in three st
 """
 
 import contextlib
+import dataclasses
 import random
+from typing import Optional
 
 import numpy as np
 
@@ -28,6 +30,7 @@ def sample_rng(seed, view, index):
     return np.random.default_rng([seed, view, index, _TRANSFORMS])
 
 
+@dataclasses.dataclass(eq=False)
 class EpochBatches:
     """A batch sampler: the batches of one rank, from iteration `start_iter` to the last.
 
@@ -43,7 +46,7 @@ class EpochBatches:
         rank, nranks: the number of this process, and how many there are. Default 0 and 1.
         start_iter: the first iteration. Default 0.
         shuffle: if false, every epoch has the order of the data set. Default True.
-        name: what messages call the data set.
+        name: the data set in messages. Default "the training set".
         views: K, for a view of epoch mod K; None for a new view in every epoch. Default None.
 
     Yields:
@@ -56,33 +59,25 @@ class EpochBatches:
         UserError: the data set has fewer samples than the ranks need for one batch.
     """
 
-    def __init__(
-        self,
-        num_samples,
-        batch_size,
-        iters,
-        seed,
-        rank=0,
-        nranks=1,
-        start_iter=0,
-        shuffle=True,
-        name="the training set",
-        views=None,
-    ):
-        self.iters_per_epoch, self.num_samples = num_samples // (batch_size * nranks), num_samples
+    num_samples: int
+    batch_size: int
+    iters: int
+    seed: int
+    rank: int = 0
+    nranks: int = 1
+    start_iter: int = 0
+    shuffle: bool = True
+    name: str = "the training set"
+    views: Optional[int] = None
+
+    def __post_init__(self):
+        self.iters_per_epoch = self.num_samples // (self.batch_size * self.nranks)
         if not self.iters_per_epoch:
             raise UserError(
-                f"{name} has {num_samples} samples, fewer than one batch needs: batch_size "
-                f"{batch_size} x {nranks} processes = {batch_size * nranks}; lower batch_size"
+                f"{self.name} has {self.num_samples} samples, fewer than one batch needs: batch_size "
+                f"{self.batch_size} x {self.nranks} processes = {self.batch_size * self.nranks}; "
+                f"lower batch_size"
             )
-        self.batch_size = batch_size
-        self.iters = iters
-        self.seed = seed
-        self.rank = rank
-        self.nranks = nranks
-        self.start_iter = start_iter
-        self.shuffle = shuffle
-        self.views = views
 
     def __len__(self):
         return max(self.iters - self.start_iter, 0)

@@ -1,10 +1,10 @@
 """A synthetic stand-in for the optic-disc set: drawn fundus photographs with exact masks.
 
 Every picture shows an orange retina in a round aperture, vessels that branch out of the optic disc, and
-bright lesions, some as large and as bright as the disc: neither brightness nor size tells which is
-which, only the cup, the outline and the vessels do.
+bright lesions, some as large and as bright as the disc. Neither brightness nor size tells the disc from a
+lesion; only the cup, the outline and the vessels do.
 
-Positions and lengths are fractions of the picture's side unless they are called pixels.
+Positions and lengths are fractions of the picture's side, except those in pixels.
 """
 
 import json
@@ -22,8 +22,7 @@ from paddleseg.errors import UserError
 
 SPLITS = ("train", "val", "test")
 STAMP = "synthetic.json"
-# Raise it whenever a change of the drawing changes the pictures.
-VERSION = 1
+VERSION = 1  # of the pictures; a change that alters them raises it
 
 _README = """\
 SYNTHETIC images: drawn by a program, not photographs of eyes. Nothing medical can be learnt from them.
@@ -37,20 +36,20 @@ test_list.txt. synthetic.json holds the arguments of tools/make_optic_disc.py th
 def make_optic_disc(out, train=267, val=76, test=38, size=256, seed=0):
     """Write the synthetic set in the layout that `OpticDiscSeg` reads.
 
-    The folder appears when it is whole; one that is whole already, with the same arguments, is left as
-    it is. Picture i of a split depends on `size`, `seed`, the split and i only.
+    The folder appears only when it is complete. A complete folder made with the same arguments is left as it
+    is. Picture i of a split depends only on `size`, `seed`, the split and i.
 
     Args:
         out: the folder.
         train, val, test: how many pictures each split has, at least 1.
-        size: pixels a side, at least 64.
+        size: the side of a picture in pixels, at least 64.
         seed: an integer >= 0.
 
     Returns:
-        True if the set was made, False if it was there.
+        True if the set was made, False if it was there already.
 
     Raises:
-        UserError: an argument is out of its range, or `out` exists and holds something else.
+        UserError: an argument is out of its range, or `out` exists and holds other files.
     """
     out = Path(os.path.abspath(out))
     counts = dict(zip(SPLITS, (train, val, test)))
@@ -58,7 +57,7 @@ def make_optic_disc(out, train=267, val=76, test=38, size=256, seed=0):
         if value < least:
             raise UserError(f"{name} must be {least} or more, not {value}")
     stamp = json.dumps({"version": VERSION, **counts, "size": size, "seed": seed})
-    if _is_there(out, stamp):
+    if _is_complete(out, stamp):
         return False
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -66,24 +65,25 @@ def make_optic_disc(out, train=267, val=76, test=38, size=256, seed=0):
     except OSError as error:
         raise UserError(f"cannot write {str(out)!r}: {error}") from error
     try:
-        whole = scratch / "whole"
-        _write(whole, counts, size, seed)
-        (whole / STAMP).write_text(stamp)
-        os.rename(whole, out)
+        complete = scratch / "complete"
+        _write(complete, counts, size, seed)
+        (complete / STAMP).write_text(stamp)
+        os.rename(complete, out)
     finally:
         shutil.rmtree(scratch)
     return True
 
 
-def _is_there(out, stamp):
+def _is_complete(out, stamp):
+    """Tell whether the set is in the folder; raise `UserError` if the folder holds something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    kept = out / STAMP
-    if not kept.is_file():
+    if not (out / STAMP).is_file():
         raise UserError(f"{str(out)!r} exists and is no synthetic set; choose another folder")
-    if kept.read_text() != stamp:
+    found = (out / STAMP).read_text()
+    if found != stamp:
         raise UserError(
-            f"{str(out)!r} was made with {kept.read_text()}, not {stamp}; remove it or choose another folder"
+            f"{str(out)!r} was made with {found}, not {stamp}; remove it or choose another folder"
         )
     return True
 
@@ -102,24 +102,20 @@ def _write(folder, counts, size, seed):
                 picture, annotation = f"JPEGImages/{stem}.jpg", f"Annotations/{stem}.png"
                 quality = int(rng.integers(80, 96))
                 cv2.imwrite(str(folder / picture), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-                _save_mask(folder / annotation, mask)
+                palette_image = Image.fromarray(mask).convert("P")
+                palette_image.putpalette([0, 0, 0, 128, 0, 0])
+                palette_image.save(folder / annotation)
                 lines.append(f"{picture} {annotation}\n")
                 bar.update()
             (folder / f"{split}_list.txt").write_text("".join(lines))
-
-
-def _save_mask(path, mask):
-    image = Image.fromarray(mask).convert("P")
-    image.putpalette([0, 0, 0, 128, 0, 0])
-    image.save(path)
 
 
 def draw(size, rng):
     """Draw one photograph.
 
     Args:
-        size: pixels a side.
-        rng: the `numpy.random.Generator` of every choice.
+        size: the side of the picture in pixels.
+        rng: the `numpy.random.Generator` that every choice is drawn from.
 
     Returns:
         The image (uint8, size x size x 3, RGB) and the mask (uint8, size x size, 1 on the disc).
@@ -143,14 +139,14 @@ def draw(size, rng):
 
 
 def _cloud(size, cells, rng):
-    """Smooth noise of zero mean and unit deviation with about `cells` bumps a side."""
+    """Return smooth noise with mean 0 and deviation 1 and about `cells` bumps along a side."""
     coarse = rng.standard_normal((cells + 2, cells + 2)).astype(np.float32)
     noise = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
     return (noise - noise.mean()) / noise.std()
 
 
 def _blob(x, y, centre, axes, rng, ripple):
-    """A field that is below 1 inside an ellipse whose outline ripples by about `ripple`."""
+    """Return a field that is below 1 inside an ellipse whose outline ripples by about `ripple`."""
     turn = rng.uniform(-0.3, 0.3)
     dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
     across = (dx * np.cos(turn) + dy * np.sin(turn)) / axes[0]
@@ -163,7 +159,7 @@ def _blob(x, y, centre, axes, rng, ripple):
 
 
 def _inside(field, softness):
-    """1 well inside a blob, 0 well outside; `softness` is the width of the edge, in radii."""
+    """Return 1 well inside a blob and 0 well outside; `softness` is the width of the edge in radii."""
     return np.clip((1 - field) / softness + 0.5, 0, 1)[..., np.newaxis]
 
 
@@ -182,7 +178,7 @@ def _retina(x, y, macula, rng):
 
 
 def _away(rng, centre, distance):
-    """A place in the aperture at least `distance` from `centre`."""
+    """Return a place in the aperture at least `distance` from `centre`."""
     while True:
         place = rng.uniform(0.12, 0.88, 2)
         if np.hypot(*(place - 0.5)) < 0.38 and np.hypot(*(place - centre)) > distance:
@@ -228,7 +224,7 @@ def _vessels(image, centre, side, rng):
     size = len(image)
     depth = np.zeros((size, size), np.uint8)
     for upwards in (-1, 1):
-        # Two arcades bend around the macula, which lies opposite `side`; two smaller ones do not.
+        # Two large vessels bend around the macula, which lies opposite `side`; the smaller ones do not.
         for heading, bend, thick in ((-side * 0.9, -1, 1.0), (side * 0.8, 1, 0.75), (-side * 0.1, -1, 0.6)):
             angle = np.arctan2(upwards, heading) + rng.normal(0, 0.2)
             turn = bend * -side * upwards * rng.uniform(0.2, 1.0)
@@ -241,14 +237,14 @@ def _vessels(image, centre, side, rng):
 
 
 def _branch(depth, start, angle, turn, width, length, rng):
-    """Draw one vessel and its branches; `turn` is in radians a unit of length."""
+    """Draw one vessel and its branches; `turn` is in radians per unit of length."""
     size, step = len(depth), 0.012
     place = np.asarray(start, float)
     for travelled in np.arange(0, length, step):
         ahead = place + step * np.array([np.cos(angle), np.sin(angle)])
         pixels = width * size * (1 - 0.75 * travelled / length)
         ends = [tuple(int(c * size * 16) for c in point) for point in (place, ahead)]
-        # Thinner than a pixel is fainter instead.
+        # A vessel thinner than a pixel is drawn one pixel wide and fainter.
         strength = int(255 * min(pixels, 1))
         cv2.line(depth, *ends, strength, max(round(pixels), 1), cv2.LINE_AA, 4)
         place, angle = ahead, angle + turn * step * 2 + rng.normal(0, 0.09)
@@ -269,7 +265,7 @@ def _photograph(image, x, y, rng):
     )
     image = image * light[..., np.newaxis]
     if rng.random() < 0.3:
-        # Stray light that enters beside the lens leaves a crescent at the rim.
+        # Stray light beside the lens leaves a crescent at the rim.
         leak = np.clip((slope - rng.uniform(0.3, 0.38)) * 6, 0, 1)[..., np.newaxis]
         image = _lay(image, np.float32([235, 175, 70]), leak * 0.8)
     rim = rng.uniform(0.46, 0.5)

@@ -152,7 +152,7 @@ def test_script(tmp_path):
     done = run("--size", "64")
     assert done.returncode == 0, done.stderr
     assert "written" in done.stdout
-    assert "already whole" in run("--size", "64").stdout
+    assert "already complete" in run("--size", "64").stdout
     refused = run("--size", "80")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: ")
