@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from published_trees import HEIGHT, TREES, WIDTH, write_mask
+from dataset_trees import HEIGHT, TREES, WIDTH, write_mask
 from refusal import refusal
 
 from paddleseg import transforms as T
