@@ -179,16 +179,14 @@ def cost_table(cfg, options):
     Raises:
         UserError: the model does not run on an input of that shape.
     """
-    model_cfg = cfg.without_weights()
     parallel.set_device(options.device)
     shape = list(options.input_shape or (1, cfg.img_channels, 512, 512))
-    model = SegBuilder(model_cfg).model
+    model = SegBuilder(cfg.without_weights()).model
     try:
         costs = measure(model, shape, options.repeats)
     except ValueError as error:  # Paddle's error for shapes
-        raise UserError(
-            f"{cfg.path}: the model does not run on an input of {shape}: {one_line(error)[:300]}"
-        ) from error
+        reason = one_line(error)[:300]
+        raise UserError(f"{cfg.path}: the model does not run on an input of {shape}: {reason}") from error
     lines = [
         "",
         f"{cfg.path}, input {' x '.join(map(str, shape))} ({paddle.get_device()})",
@@ -196,8 +194,8 @@ def cost_table(cfg, options):
     ]
     total = costs.pop("total")
     for part, cost in [*costs.items(), ("total", total)]:
-        took = "" if cost.seconds is None else f"{1000 * cost.seconds:.1f}"
-        lines.append(f"{part:<14} {cost.parameters:>12,} {cost.flops / 1e9:>10.3f} {took:>10}")
+        ms = "" if cost.seconds is None else f"{1000 * cost.seconds:.1f}"
+        lines.append(f"{part:<14} {cost.parameters:>12,} {cost.flops / 1e9:>10.3f} {ms:>10}")
     if total.uncounted:
         lines.append(f"without the operations of {', '.join(total.uncounted)}, for which there is no formula")
     return lines

@@ -42,12 +42,11 @@ def predict_images(configs, options):
     files = PredictionFiles(options.save_dir, names, colors)
     files.refuse_inputs(images)
     parallel.set_device(options.device)
-    predictors = [Predictor(cfg, path) for cfg, path in zip(configs, weights)]
-    named = dict(zip(names, predictors))
+    predictors = {name: Predictor(cfg, path) for name, cfg, path in zip(names, configs, weights)}
     failed = []
     for image in bar(images, label="predicting"):
         try:
-            _predict(image, named, files, options.save_probabilities)
+            _predict(image, predictors, files, options.save_probabilities)
         except TooManyClassesError:
             raise
         except UserError as error:
@@ -63,14 +62,16 @@ def predict_images(configs, options):
 def _predict(image, predictors, files, with_probabilities):
     """Write the predictions of an `ImageFile` by `Predictor`s, {name: predictor}."""
     photograph, truth = read_photograph(image.path, image.mask)
-    samples = [predictor.prepare(image.path) for predictor in predictors.values()]
+    samples = [predictor.transforms({"img": image.path}) for predictor in predictors.values()]
     masks = []
     for (name, predictor), sample in zip(predictors.items(), samples):
-        logits = predictor.logits(sample, photograph.shape[:2])
+        size, trans_info = photograph.shape[:2], sample["trans_info"]
+        logits = _logits(predictor.model, sample["img"], size, predictor.config, trans_info)
         masks.append(mask_of(logits))
         files.write_mask(image, name, photograph, masks[-1])
         if with_probabilities:
-            files.write_probabilities(image, name, probabilities_of(logits))
+            probabilities = paddle.nn.functional.softmax(logits, axis=1)[0].numpy()
+            files.write_probabilities(image, name, probabilities)
     first = next(iter(predictors.values()))
     files.write_sheet(image, photograph, truth, masks, first.ignore_index)
 
@@ -85,30 +86,13 @@ class Predictor:
 
     def __init__(self, cfg, model_path=None):
         builder = SegBuilder(cfg)
-        dataset = cfg.get("val_dataset", {})
         # Those of the evaluation, so that the masks are the ones that were scored.
         transforms = build_transforms(cfg.deployed_transforms(("val_dataset", "export")))
         refuse_train_only(transforms, f"{cfg.path}: transforms of a prediction")
-        self.prepared = Compose(transforms, img_channels=dataset.get("img_channels", 3))
-        self.ignore_index = dataset.get("ignore_index", 255)
+        self.transforms = Compose(transforms, img_channels=cfg.img_channels)
+        self.ignore_index = cfg.ignore_index
         self.config = builder.eval_config
         self.model = builder.trained_model(model_path, "predict with")
-
-    def prepare(self, path):
-        """Return the sample of an image file, as `Compose` makes it.
-
-        Raises:
-            UserError: it cannot be read or transformed.
-        """
-        return self.prepared({"img": path})
-
-    def logits(self, sample, size):
-        """Return the logits of a sample at `size` (height, width), float32 1 x C x H x W.
-
-        Raises:
-            UserError: the model does not run on it.
-        """
-        return _logits(self.model, sample["img"], size, self.config, sample["trans_info"])
 
 
 def predict(model, image, size, config=WHOLE, trans_info=()):
@@ -116,7 +100,7 @@ def predict(model, image, size, config=WHOLE, trans_info=()):
 
     Args:
         model: in eval mode; maps N x C x H x W to a list of logits, the main one first.
-        image: float32 C x H x W, an array as the transforms give it.
+        image: float32 C x H x W, an array as the transforms return it.
         size: (height, width) of the mask.
         config, trans_info: see `inference.infer`.
 
@@ -131,9 +115,8 @@ def _logits(model, image, size, config, trans_info):
     try:
         return infer(model, images, size, config, trans_info)
     except (ValueError, TypeError, AssertionError, RuntimeError) as error:
-        raise UserError(
-            f"the model does not run on an input of {list(images.shape)}: {one_line(error)[:300]}"
-        ) from error
+        shape, reason = list(images.shape), one_line(error)[:300]
+        raise UserError(f"the model does not run on an input of {shape}: {reason}") from error
 
 
 def mask_of(logits):
@@ -143,15 +126,8 @@ def mask_of(logits):
         TooManyClassesError: there are more classes than a byte can hold.
     """
     if logits.shape[1] > MAX_CLASSES:
-        raise TooManyClassesError(
-            f"the model has {logits.shape[1]} classes, but a mask can hold {MAX_CLASSES}"
-        )
+        raise TooManyClassesError(f"the model has {logits.shape[1]} classes, a mask can hold {MAX_CLASSES}")
     return classes(logits)[0].astype("uint8").numpy()
-
-
-def probabilities_of(logits):
-    """Return the probability of each class, float32 C x H x W, of the logits of one image, 1 x C x H x W."""
-    return paddle.nn.functional.softmax(logits, axis=1)[0].numpy()
 
 
 def read_photograph(path, mask=None):
@@ -175,13 +151,8 @@ def prediction_config(path, opts=None, test_config=None):
     Args:
         path, opts, test_config: see `Config`.
     """
-    return Config(
-        path,
-        opts=opts,
-        sections=("model", "val_dataset", "test_config", "export"),
-        required=("model",),
-        test_config=test_config,
-    )
+    sections = ("model", "val_dataset", "test_config", "export")
+    return Config(path, opts=opts, sections=sections, required=("model",), test_config=test_config)
 
 
 def _names_and_weights(configs, weights):
@@ -210,9 +181,8 @@ def model_names(configs, weights):
     if len(set(names)) == len(names):
         return names
     parts = [os.path.splitext(os.path.abspath(path or ""))[0].split(os.sep) for path in weights]
-    for _ in range(
-        2
-    ):  # removes the common start of all paths, and then, as they are reversed, the common end
+    # Remove the common start of all paths and then, as they are reversed, the common end.
+    for _ in range(2):
         common = len(os.path.commonprefix(parts))
         parts = [own[common:][::-1] for own in parts]
     names = ["_".join([name, *own]) if names.count(name) > 1 else name for name, own in zip(names, parts)]

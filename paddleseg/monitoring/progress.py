@@ -33,7 +33,7 @@ class Progress:
     def _reset(self):
         self._sums = {}
         self._good = paddle.zeros([])
-        self._timed = 0
+        self._count = 0  # of iterations whose time is known
         self._batch_seconds = self._reader_seconds = 0.0
 
     def start_batch(self):
@@ -58,7 +58,7 @@ class Progress:
             value = paddle.where(ok.astype("bool"), value, paddle.zeros_like(value))
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._good = self._good + ok
-        self._timed += 1
+        self._count += 1
         self._batch_seconds += time.perf_counter() - self._started
 
     def state(self):
@@ -74,19 +74,18 @@ class Progress:
             `eta` (seconds) and, if a teacher cache was used, `cache_hits` (0 to 1).
         """
         good = float(self._good)
-        losses = {name: float(v) / good if good else math.nan for name, v in self._sums.items()}
-        batch_cost = self._batch_seconds / self._timed
+        batch_cost = self._batch_seconds / self._count
         figures = {
             "iteration": iteration,
             "epoch": (iteration - 1) // self._iters_per_epoch + 1,
-            "losses": losses,
+            "losses": {name: float(v) / good if good else math.nan for name, v in self._sums.items()},
             "lr": lr,
             "batch_cost": batch_cost,
-            "reader_cost": self._reader_seconds / self._timed,
+            "reader_cost": self._reader_seconds / self._count,
             "ips": self._samples_per_iter / batch_cost,
             "eta": (self._iters - iteration) * batch_cost,
         }
-        hits = None if self._cache_hits is None else self._cache_hits()
+        hits = self._cache_hits and self._cache_hits()
         if hits is not None:
             figures["cache_hits"] = hits
         self._reset()

@@ -83,7 +83,7 @@ def test_a_mask_tells_256_classes_apart_and_no_more(tmp_path, columns):
     tiny.predict(**flags([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out"))
     mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
     assert (mask[0, 0], mask[0, -1], len(np.unique(mask))) == (0, 255, 256)
-    with pytest.raises(UserError, match="has 257 classes, but a mask can hold 256"):
+    with pytest.raises(UserError, match="has 257 classes, a mask can hold 256"):
         tiny.predict(**flags([columns("more", 257)], [tmp_path / "a.png"], tmp_path / "out"))
 
 
