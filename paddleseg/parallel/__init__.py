@@ -1,4 +1,4 @@
-"""Devices and ranks: what the processes of one training do together, and how they are stopped."""
+"""Devices and ranks: joint operations of a training's processes, and how they stop."""
 
 from paddleseg.parallel.ranks import (
     gathered,

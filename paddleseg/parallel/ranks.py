@@ -1,4 +1,4 @@
-"""Devices, ranks, and what the ranks of a job do together."""
+"""Choose the device, seed the generators, and let the ranks of a job compute together."""
 
 import os
 import random
@@ -11,22 +11,22 @@ from paddleseg.errors import UserError
 
 
 def set_device(name):
-    """Choose the device of this process and join the job's other ranks if there are any.
+    """Set the device of this process and connect it with the job's other ranks, if there are any.
 
     Args:
         name: "auto", "gpu" or "cpu"; under `paddle.distributed.launch` each rank takes its own GPU.
 
     Raises:
-        UserError: "gpu" where there is none, or where Paddle was built without.
+        UserError: "gpu" without a GPU, or with a Paddle built without GPU support.
     """
     gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     if name == "gpu" and not gpus:
         cuda = paddle.is_compiled_with_cuda()
         built = "sees none" if cuda else "is the CPU build, see README on GPU wheels"
-        raise UserError(f"--device gpu: Paddle {paddle.__version__} {built}; use --device cpu or auto")
+        raise UserError(f"device gpu: Paddle {paddle.__version__} {built}; use device cpu or auto")
     on_gpu = name == "gpu" or (name == "auto" and gpus > 0)
     if not on_gpu:
-        # The GPU build would choose NCCL even for ranks that compute on the CPU.
+        # Else the GPU build takes NCCL even for ranks that compute on the CPU.
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
     paddle.set_device(f"gpu:{dist.ParallelEnv().device_id}" if on_gpu else "cpu")
     if num_ranks() > 1 and not dist.is_initialized():
@@ -44,15 +44,15 @@ def num_ranks():
 
 
 def on_cpu():
-    """Tell whether this process computes on the CPU, where the host reads a tensor without waiting."""
+    """Tell whether this process computes on the CPU, where reading a tensor does not wait for a device."""
     return paddle.get_device().startswith("cpu")
 
 
 def seed_iteration(seed, iteration):
     """Seed this rank's global generators for an iteration.
 
-    Weights are equal on all ranks; what is drawn inside the model (dropout) must not be. Drawn anew for each
-    iteration it has no state to save, and neither an evaluation nor a resume changes it.
+    Ranks draw different numbers inside the model, such as for dropout. Seeding each iteration leaves no
+    state to save, and neither an evaluation nor a resume changes the numbers.
     """
     seed_everything(int(np.random.SeedSequence([seed, rank(), iteration]).generate_state(1)[0]))
 
@@ -65,13 +65,12 @@ def seed_everything(seed):
 
 
 def parallel_model(model, find_unused_parameters=False):
-    """Return `model` as the step calls it: itself, or under several ranks wrapped to average gradients.
-
-    On GPUs batch norm then sums its statistics over all ranks; that has no CPU kernel.
+    """Return `model` itself, or with several ranks wrapped so that gradients are averaged.
 
     Args:
         model: a layer.
-        find_unused_parameters: whether some parameters get no gradient in some iterations, which costs time.
+        find_unused_parameters: whether some parameters may get no gradient in an iteration; True costs time.
+            Default False.
     """
     if num_ranks() == 1:
         return model
@@ -79,7 +78,7 @@ def parallel_model(model, find_unused_parameters=False):
 
 
 def with_sync_batch_norm(model):
-    """Return `model` with synchronised batch norm where ranks compute on GPUs, else as it is."""
+    """Return `model` with synchronised batch norm if ranks compute on GPUs; it has no CPU kernel."""
     if num_ranks() > 1 and paddle.get_device().startswith("gpu"):
         return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     return model
@@ -93,21 +92,21 @@ def sum_over_ranks(tensor):
 
 
 def least_over_ranks(tensor):
-    """Return the least of a tensor's values over all ranks, element by element."""
+    """Return the minimum of a tensor over all ranks, element by element."""
     if num_ranks() > 1:
         dist.all_reduce(tensor, op=dist.ReduceOp.MIN)
     return tensor
 
 
 def gathered(tensor):
-    """Return the tensors of all ranks stacked, R x its shape."""
+    """Return the tensors of all ranks, stacked: ranks x the tensor's shape."""
     parts = []
     dist.all_gather(parts, tensor.detach())
     return paddle.stack(parts)
 
 
 def most_over_ranks(number):
-    """Return the largest of the ranks' whole numbers, to the host."""
+    """Return the maximum of the ranks' whole numbers, as an int."""
     if num_ranks() == 1:
         return number
     tensor = paddle.to_tensor([number], dtype="int64")

@@ -1,4 +1,4 @@
-"""What a layer holds beside its trained weights: running statistics, queues, frozen parts."""
+"""Read and replace a layer's untrained values: running statistics, queues, frozen weights."""
 
 import contextlib
 
@@ -8,33 +8,33 @@ from paddleseg import parallel
 
 
 def untrained(layer):
-    """Return {key: tensor} of the part of a state dict that no gradient reaches: buffers, frozen parameters.
+    """Return {key: tensor} of the buffers and frozen parameters in a layer's state dict.
 
-    Paddle's batch norm keeps its running statistics as such parameters, not as buffers. And a tensor that
-    `forward` leaves on a layer is a buffer to Paddle, but not one of the state dict.
+    The running statistics of Paddle's batch norm are frozen parameters. Tensors that `forward` sets on a
+    layer are buffers, but not part of the state dict.
     """
     trained = {id(parameter) for parameter in layer.parameters() if not parameter.stop_gradient}
     return {key: value for key, value in layer.state_dict().items() if id(value) not in trained}
 
 
 def memories(layer):
-    """Return the layers in `layer`, itself included, that hold what was seen before instead of statistics.
+    """Return the layers in `layer`, itself included, that store earlier outputs, such as a queue.
 
-    Such a queue has the methods `begin_step()` and `end_step(good)`, by which it undoes a bad step itself
-    instead of being copied in each, and it is of its rank: an average over ranks would say nothing.
+    A memory has the methods `begin_step()` and `end_step(good)` and undoes a bad step itself, so that it need
+    not be copied in each step. Each rank has its own; their average would mean nothing.
     """
-    return [one for one in layer.sublayers(include_self=True) if hasattr(one, "end_step")]
+    return [sublayer for sublayer in layer.sublayers(include_self=True) if hasattr(sublayer, "end_step")]
 
 
 def of_memories(layer):
-    """Return the identities of the tensors that the `memories` in `layer` hold."""
+    """Return the ids of the tensors in the `memories` of `layer`."""
     return {id(tensor) for memory in memories(layer) for tensor in untrained(memory).values()}
 
 
 def averaged_over_ranks(tensors):
-    """Return {key: tensor} with floating-point tensors averaged over the ranks, the others as they are.
+    """Return {key: tensor} with floating-point tensors averaged over the ranks, and the others unchanged.
 
-    Without synchronised batch norm every rank has seen other images; all must evaluate one model.
+    Without synchronised batch norm, ranks have statistics of different images, but must evaluate one model.
     """
     if parallel.num_ranks() == 1:
         return tensors
@@ -48,25 +48,25 @@ def averaged_over_ranks(tensors):
 
 @contextlib.contextmanager
 def holding(layer, values):
-    """Let `layer` hold other values meanwhile.
+    """Give `layer` other values within this context.
 
     Args:
         layer: a `paddle.nn.Layer`.
-        values: {key of its state dict: tensor}; nothing is touched where they are its own.
+        values: {key of its state dict: tensor}; the layer's own tensors are left alone.
     """
     own = layer.state_dict()
-    swapped = {key: value for key, value in values.items() if value is not own[key]}
-    kept = {key: own[key].detach().clone() for key in swapped}
-    overwrite(layer, swapped)
+    new = {key: value for key, value in values.items() if value is not own[key]}
+    old = {key: own[key].detach().clone() for key in new}
+    overwrite(layer, new)
     try:
         yield
     finally:
-        overwrite(layer, kept)
+        overwrite(layer, old)
 
 
 @paddle.no_grad()
 def overwrite(layer, values):
-    """Write {key: tensor or array} into the tensors of `layer`."""
+    """Copy {key: tensor or array} into the tensors of `layer`."""
     own = layer.state_dict()
     for key, value in values.items():
         own[key].set_value(value)

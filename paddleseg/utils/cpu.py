@@ -1,18 +1,18 @@
-"""What this process may use of the machine's processor, as Linux tells it."""
+"""The processor: how many cores this process may use, and whether MKL is slow on it."""
 
 import os
 import platform
 from pathlib import Path
 
-# The process that started this one, noted at once: it may die while Paddle, models and data are loaded.
+# The process that started this one, noted at import: it may die while Paddle, models and data are loaded.
 PARENT = os.getppid()
 
 
 def usable_cores():
-    """Return the number of cores that this process may keep busy, at least 1.
+    """Return the number of cores that this process may use, at least 1.
 
-    Those that it may run on (affinity), and no more than its cgroups grant it time of: a container that is
-    given 2 of 64 cores sees all of them, and with 64 threads it would be stopped most of the time.
+    The process's affinity and its cgroups both limit them. A container with the time of 2 of 64 cores sees
+    all of them; with 64 threads it would be paused most of the time.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -21,19 +21,19 @@ def usable_cores():
 
 
 def local_ranks():
-    """Return how many processes of this training share the machine, as the launcher says, or all."""
+    """Return the number of this training's processes on this machine; if it is unknown, on all machines."""
     return int(os.environ.get("PADDLE_LOCAL_SIZE") or os.environ.get("PADDLE_TRAINERS_NUM") or 1)
 
 
 def granted_cores(cgroup="/proc/self/cgroup", root="/sys/fs/cgroup"):
-    """Return how many cores' time the cgroups of this process grant it, a float; None for no limit.
+    """Return the processor time that this process's cgroups grant, in cores, a float; None for no limit.
 
-    A limit holds for everything below it, so those of all groups up to the root count. Version 2 has them in
-    `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
+    A group's limit also holds for the groups in it, so all groups up to the root count. Version 2 of cgroups
+    states the limit in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
 
     Args:
         cgroup: the file of the process's groups, lines of "number:controllers:path".
-        root: where the groups are mounted; in a container often its own group alone, whatever its path.
+        root: where the groups are mounted. In a container this is often its own group, whatever its path.
     """
     try:
         lines = Path(cgroup).read_text(encoding="utf-8").splitlines()
@@ -50,13 +50,13 @@ def granted_cores(cgroup="/proc/self/cgroup", root="/sys/fs/cgroup"):
 
 
 def _upwards(mount, path):
-    """Return the folders of a group and of all above it, those of them that are mounted."""
+    """Return the folders of a group and of all groups above it, from the root down."""
     names = [name for name in path.split("/") if name]
     return [mount.joinpath(*names[:count]) for count in range(len(names) + 1)]
 
 
 def _granted_by(folder):
-    """Return how many cores' time a group grants; None for no limit, or where the folder is none."""
+    """Return the cores that a group grants; None if it sets no limit or the folder is not a group's."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
@@ -69,19 +69,18 @@ def _granted_by(folder):
 
 
 def slow_in_mkl(cpuinfo="/proc/cpuinfo"):
-    """Return the maker of a processor of which MKL does not use the AVX2 that it has, "" for any other.
+    """Return the maker of a processor whose AVX2 MKL does not use, "" for any other processor.
 
-    MKL looks at the maker, and takes the fast path on Intel's alone.
+    MKL uses AVX2 only where the maker is Intel.
     """
     try:
         with open(cpuinfo, encoding="ascii", errors="replace") as file:
             pairs = [line.split(":", 1) for line in file if ":" in line]
     except OSError:
         return ""
-    told = {}
-    for name, value in pairs:
-        told.setdefault(name.strip(), value.strip())
-    maker = told.get("vendor_id", "GenuineIntel")
-    has_avx2 = "avx2" in told.get("flags", "").split()
+    # Reversed, so that the first core's values are left.
+    values = {name.strip(): value.strip() for name, value in reversed(pairs)}
+    maker = values.get("vendor_id", "GenuineIntel")
+    has_avx2 = "avx2" in values.get("flags", "").split()
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return maker if x86 and has_avx2 and maker != "GenuineIntel" else ""

@@ -1,4 +1,4 @@
-"""The one logger: PaddleSeg's line form, flushed, from rank 0 alone unless it is a warning."""
+"""The logger: lines in PaddleSeg's form, flushed; the other ranks than 0 log only warnings and errors."""
 
 import logging
 import os
@@ -7,17 +7,12 @@ import sys
 logger = logging.getLogger("paddleseg")
 
 
-def _is_first_rank():
-    return int(os.environ.get("PADDLE_TRAINER_ID", "0")) == 0
-
-
-class _FirstRankOnly(logging.Filter):
-    def filter(self, record):
-        return record.levelno >= logging.WARNING or _is_first_rank()
+def _first_rank_only(record):
+    return record.levelno >= logging.WARNING or int(os.environ.get("PADDLE_TRAINER_ID", "0")) == 0
 
 
 class _CurrentStdout(logging.StreamHandler):
-    """Writes to what `sys.stdout` is at that moment, so that a redirected one gets the lines."""
+    """Writes to the current `sys.stdout`, so that a redirection gets the lines."""
 
     def __init__(self):
         logging.Handler.__init__(self)
@@ -27,7 +22,7 @@ class _CurrentStdout(logging.StreamHandler):
         return sys.stdout
 
     def handleError(self, record):
-        # Whoever read the lines may go, as `tee` when it is stopped; a training goes on without.
+        # The reader of the lines may end, such as a stopped `tee`; the training goes on.
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
             super().handleError(record)
 
@@ -35,7 +30,7 @@ class _CurrentStdout(logging.StreamHandler):
 def _set_up():
     handler = _CurrentStdout()
     handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s]\t%(message)s", "%Y-%m-%d %H:%M:%S"))
-    handler.addFilter(_FirstRankOnly())
+    handler.addFilter(_first_rank_only)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

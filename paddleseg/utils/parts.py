@@ -1,4 +1,4 @@
-"""The parts of a training step by name, for who profiles it."""
+"""Name the parts of a training step for the profiler."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ _waiting = False
 
 @contextlib.contextmanager
 def part(name):
-    """Name what is computed in this context, one of `PARTS`; costs nothing unless it is being profiled."""
+    """Name the computations of this context, one of `PARTS`; without a profiler this costs no time."""
     with RecordEvent(name):
         yield
         if _waiting:
@@ -22,7 +22,7 @@ def part(name):
 
 @contextlib.contextmanager
 def timed_apart():
-    """Let each part wait for the device at its end, so that its time is its own on a GPU as well."""
+    """Let each part wait for the device at its end, so that a GPU's work counts for the right part."""
     global _waiting
     _waiting = not paddle.get_device().startswith("cpu")
     try:

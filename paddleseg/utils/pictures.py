@@ -1,4 +1,4 @@
-"""Pictures for people: the colours of classes, masks over photographs, pictures side by side."""
+"""Draw pictures: the colours of classes, masks over photographs, pictures side by side."""
 
 import cv2
 import numpy as np
@@ -11,15 +11,15 @@ CAPTION_HEIGHT = 22
 def palette(custom=None):
     """Return a colour for each of 256 classes, uint8 256 x 3, RGB.
 
-    They are those of PASCAL VOC, whose first is black: a class's bits dealt out to the three channels, the
-    lowest to red, each channel filled from its highest bit.
+    The colours are PASCAL VOC's, the first of which is black. They deal a class's bits out to the three
+    channels, the lowest to red, and fill each channel from its highest bit.
 
     Args:
-        custom: whole numbers 0..255, red, green, blue of class 0, then of class 1 and so on, in place of the
-            first colours.
+        custom: replaces the first colours: red, green and blue of class 0, then of class 1 and so on, whole
+            numbers 0..255. Default None.
 
     Raises:
-        UserError: `custom` is not of that form.
+        UserError: `custom` has another form.
     """
     classes = np.arange(256)
     colors = np.zeros((256, 3), np.uint8)
@@ -37,31 +37,31 @@ def palette(custom=None):
 
 
 VOC = palette()
-# Class 1 in a green that stands out on retinas and skin, where VOC's dark red does not.
+# Class 1 in green, which stands out on retinas and skin; VOC's dark red does not.
 GREEN = palette([0, 0, 0, 60, 220, 80])
 
 
 def class_colors(num_classes, custom=None):
-    """Return the colours in which all pictures show so many classes: `GREEN` for two, else `palette`'s.
+    """Return the colours for all pictures of a number of classes: `GREEN` for two, else `palette`'s.
 
     Args:
-        num_classes: None if it is not known.
-        custom: as `palette` takes it; wins.
+        num_classes: the number, None if it is unknown.
+        custom: as in `palette`; replaces `GREEN` too.
     """
     return GREEN if num_classes == 2 and not custom else palette(custom)
 
 
 def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):
-    """Return the photograph with each class tinted in its colour and outlined; black leaves it as it is.
+    """Return a photograph with each class tinted and outlined in its colour; black classes change nothing.
 
-    An outline has the colour at full brightness, to be seen on dark photographs, too.
+    Outlines have the colour at full brightness, so that they show on dark photographs too.
 
     Args:
         image: uint8 H x W x 3, BGR.
         mask: integer H x W, 0..255.
         colors: uint8 256 x 3, RGB, as `palette` gives them.
-        alpha: share of the colour in the tint, 0 to 1.
-        ignore_index: the value that is left as it is, too; None if all are classes.
+        alpha: share of the colour in the tint, 0 to 1. Default 0.45.
+        ignore_index: another value that changes nothing; None if all values are classes. Default 255.
 
     Returns:
         uint8 H x W x 3, BGR.
@@ -74,7 +74,7 @@ def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):
     inside = tinted[mask]
     shown = image.copy()
     shown[inside] = ((1 - alpha) * shown[inside] + alpha * tints[mask[inside]]).astype(np.uint8)
-    # About as wide, for the eye, on a large photograph as on a small one.
+    # Outlines look about equally wide on large and small photographs.
     reach = max(round(max(mask.shape) / 1000), 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (2 * reach + 1, 2 * reach + 1))
     outline = inside & (cv2.dilate(mask, kernel) != cv2.erode(mask, kernel))
@@ -84,21 +84,21 @@ def overlay(image, mask, colors=VOC, alpha=0.45, ignore_index=255):
 
 
 def sheet(rows, captions, gap=0, caption_scale=1):
-    """Return pictures of equal size as one, a caption above each column.
+    """Return pictures of equal size as one picture with a caption above each column.
 
     Args:
         rows: list of rows, each a list of uint8 H x W x 3 pictures, BGR.
-        captions: one ASCII text for each column; the middle of one that is too long is left out.
-        gap: white pixels between columns and between rows.
-        caption_scale: a whole factor on the size of the captions, for sheets that are shown shrunk.
+        captions: one ASCII text for each column; if it is too long, its middle is left out.
+        gap: white pixels between columns and between rows. Default 0.
+        caption_scale: a whole-number factor for the captions' size, for sheets that are shown smaller.
+            Default 1.
 
     Returns:
         uint8 picture, BGR.
     """
     width = rows[0][0].shape[1]
-    lines = [[_head(caption, width, caption_scale) for caption in captions], *rows]
-    lines = [_joined(line, 1, gap) for line in lines]
-    return np.vstack([lines[0], _joined(lines[1:], 0, gap)])
+    head = [_caption(text, width, caption_scale) for text in captions]
+    return np.vstack([_joined(head, 1, gap), _joined([_joined(row, 1, gap) for row in rows], 0, gap)])
 
 
 def _joined(pictures, axis, gap):
@@ -108,11 +108,11 @@ def _joined(pictures, axis, gap):
     return np.concatenate([pictures[0], *rest], axis)
 
 
-def _head(caption, width, scale):
-    head = np.full((scale * CAPTION_HEIGHT, width, 3), 255, np.uint8)
+def _caption(text, width, scale):
+    picture = np.full((scale * CAPTION_HEIGHT, width, 3), 255, np.uint8)
     style = (cv2.FONT_HERSHEY_SIMPLEX, 0.4 * scale)
-    shown, kept = caption, len(caption)
-    while kept > 2 and cv2.getTextSize(shown, *style, scale)[0][0] > width - 8:
-        kept -= 1
-        shown = f"{caption[: (kept + 1) // 2]}..{caption[len(caption) - kept // 2 :]}"
-    return cv2.putText(head, shown, (4, 15 * scale), *style, (0, 0, 0), scale, cv2.LINE_AA)
+    shown, length = text, len(text)
+    while length > 2 and cv2.getTextSize(shown, *style, scale)[0][0] > width - 8:
+        length -= 1
+        shown = f"{text[: (length + 1) // 2]}..{text[len(text) - length // 2 :]}"
+    return cv2.putText(picture, shown, (4, 15 * scale), *style, (0, 0, 0), scale, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""What a component's constructor takes, and whether a value from a YAML file fits."""
+"""Read the parameters of a component's constructor, and check whether values from YAML fit their types."""
 
 import collections.abc
 import inspect
@@ -7,7 +7,7 @@ import types
 import typing
 
 Sequence = (list, tuple, collections.abc.Sequence)
-# `int | None` is another type than Optional[int], from Python 3.10 to 3.13.
+# From Python 3.10 to 3.13, `int | None` has another type than Optional[int].
 Unions = (typing.Union, getattr(types, "UnionType", typing.Union))
 _NAMES = {
     int: "a whole number",
@@ -16,19 +16,20 @@ _NAMES = {
     bool: "true or false",
     dict: "keys and values",
 }
+_PLURALS = {int: " of whole numbers", float: " of numbers", str: " of texts", dict: " of keys and values"}
 
 
 def parameters(component):
     """Return the parameters of a class or function by name, `self` left out, with resolved annotations.
 
     Returns:
-        dict from name to `inspect.Parameter`; a `**kwargs` is among them under its name.
+        dict from name to `inspect.Parameter`; `**kwargs` is included under its name.
     """
     function = component.__init__ if inspect.isclass(component) else component
     try:
         hints = typing.get_type_hints(function)
     except Exception:
-        hints = {}  # annotations that only a type checker can resolve say nothing here
+        hints = {}  # annotations that only a type checker can resolve are ignored
     signature = inspect.signature(component)
     return {
         name: p.replace(annotation=hints.get(name, inspect.Parameter.empty))
@@ -50,14 +51,14 @@ def expected_type(parameter):
     if isinstance(default, (bool, str)):
         return type(default)
     if isinstance(default, (int, float)):
-        return float  # `coef=1` without annotation says number, not whole number
+        return float  # `coef=1` without annotation may be any number
     if isinstance(default, (list, tuple)):
         return typing.Sequence
     return typing.Any
 
 
 def fits(value, expected):
-    """Tell whether a value as YAML gives it may be passed where `expected` is annotated."""
+    """Tell whether a value from YAML may be passed to a parameter annotated with `expected`."""
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in Unions:
         return any(fits(value, one) for one in arguments)
@@ -72,10 +73,14 @@ def fits(value, expected):
     if expected in (str, bool, dict):
         return isinstance(value, expected)
     if (origin or expected) in Sequence:
-        inner = [a for a in arguments if a is not Ellipsis]
-        same = inner[0] if len(set(inner)) == 1 else typing.Any
-        return isinstance(value, (list, tuple)) and all(fits(v, same) for v in value)
+        return isinstance(value, (list, tuple)) and all(fits(v, _item_type(arguments)) for v in value)
     return True
+
+
+def _item_type(arguments):
+    """Return the type of a sequence's items, `Any` if they may differ."""
+    types_ = {argument for argument in arguments if argument is not Ellipsis}
+    return types_.pop() if len(types_) == 1 else typing.Any
 
 
 def is_weight(value):
@@ -93,12 +98,5 @@ def describe(expected):
     if expected is type(None):
         return "Null"
     if (origin or expected) in Sequence:
-        inner = {a for a in arguments if a is not Ellipsis}
-        plural = {
-            int: " of whole numbers",
-            float: " of numbers",
-            str: " of texts",
-            dict: " of keys and values",
-        }
-        return "a list" + (plural.get(inner.pop(), "") if len(inner) == 1 else "")
+        return "a list" + _PLURALS.get(_item_type(arguments), "")
     return _NAMES.get(expected, getattr(expected, "__name__", str(expected)))

@@ -283,7 +283,7 @@ def test_validation_without_weights_is_refused(tmp_path, root):
 def test_gpu_where_there_is_none_is_refused(tmp_path, root):
     if paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count():
         pytest.skip("there is a GPU")
-    with pytest.raises(UserError, match="--device gpu: Paddle .* use --device cpu or auto"):
+    with pytest.raises(UserError, match="device gpu: Paddle .* use device cpu or auto"):
         train(tmp_path, tiny.config(root), device="gpu")
 
 

@@ -1,3 +1,5 @@
+"""Signals are a request to stop."""
+
 import os
 import signal
 
@@ -12,7 +14,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock to be set; what exits at once says so instead."""
+    """A list whose only item is the time; an immediate exit raises SystemExit instead."""
     now = [100.0]
     monkeypatch.setattr(signals.time, "monotonic", lambda: now[0])
 
@@ -28,7 +30,7 @@ def handlers():
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_a_request_and_repeats_after_the_stop_are_ignored(clock, signum):
+def test_a_signal_is_a_request_and_later_ones_are_ignored(clock, signum):
     with StopRequest() as stop:
         assert stop.signum == 0
         os.kill(os.getpid(), signum)
@@ -36,20 +38,20 @@ def test_a_signal_is_a_request_and_repeats_after_the_stop_are_ignored(clock, sig
     assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
 
 
-def test_without_a_signal_the_handlers_are_put_back():
+def test_without_a_signal_the_former_handlers_come_back():
     before = handlers()
     with StopRequest():
         assert handlers() != before
     assert handlers() == before
 
 
-def test_a_stop_by_another_ranks_signal_counts():
+def test_after_another_ranks_signal_later_ones_are_ignored():
     with pytest.raises(Stopped), StopRequest():
         raise Stopped(signal.SIGTERM)
     assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
 
 
-def test_repeats_are_the_same_signal_and_a_later_one_ends_at_once(clock):
+def test_repeats_count_as_one_signal_and_a_later_one_ends_the_process(clock):
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         for later in (0.2, 0.4, 4.9):
@@ -76,8 +78,10 @@ def test_a_data_worker_ignores_signals(monkeypatch):
     assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
 
 
-def test_a_worker_that_has_only_just_been_forked_stays(clock):
+def test_a_worker_that_was_just_forked_ignores_signals():
     with StopRequest() as stop:
-        stop._pid = -1  # as if this were its child
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.signum == 0
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(stop.signum)
+        assert os.waitpid(child, 0)[1] == 0

@@ -39,7 +39,7 @@ def test_all_mistakes_of_a_config_at_once(train):
 def test_a_gpu_that_is_not_there(train):
     if paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count():
         pytest.skip("there is a GPU")
-    refused(train("--device", "gpu"), "--device gpu", "use --device cpu or auto")
+    refused(train("--device", "gpu"), "device gpu", "use device cpu or auto")
 
 
 def test_evaluation_with_nothing_to_evaluate_on(train):

@@ -1,3 +1,5 @@
+"""Sizes as text, and the memory that is available."""
+
 import pytest
 
 from paddleseg.utils import sizes
@@ -21,7 +23,7 @@ def test_texts_of_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "G", "-1G", "4X", "0", "0.1", "4 G 2"])
 def test_other_texts_are_refused(text):
-    with pytest.raises(ValueError, match=r"is no size such as 800M or 4G"):
+    with pytest.raises(ValueError, match=r"is not a size such as 800M or 4G"):
         parse_size(text)
 
 
