@@ -94,6 +94,14 @@ def write_teacher(folder, section, name="teacher", seed=9):
     return tiny.write_yaml(os.path.join(folder, f"{name}.yml"), dic)
 
 
+def distill(folder, student, teachers, name="run", **options):
+    """Distil a config, a dict, under teachers' configs, paths; return the folder of the run."""
+    config = tiny.write_yaml(os.path.join(folder, f"{name}.yml"), student)
+    run = os.path.join(folder, name)
+    tiny.distill(config, teachers, save_dir=run, **options)
+    return run
+
+
 def logged_losses(folder):
     """Return the losses that a run has logged, a list of {name: number}."""
     with open(os.path.join(folder, "history.jsonl"), encoding="utf-8") as file:

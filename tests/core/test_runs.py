@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+import distilling
 import numpy as np
 import paddle
 import pytest
@@ -38,16 +39,9 @@ def train(tmp_path, dic, name="run", **flags):
 
 def distill(tmp_path, student, teacher, features=(), name="distilled", distill_file=None, **flags):
     """Distil one config into another; return the folder of the run."""
-    folder = str(tmp_path / name)
-    arguments = dict(
-        student_config=tiny.write_yaml(tmp_path / "student.yml", student),
-        teacher_config=[tiny.write_yaml(tmp_path / "teacher.yml", teacher)],
-        distill_config=distill_file or tiny.write_distill_file(tmp_path / "d.py", list(features)),
-        save_dir=folder,
-        **flags,
-    )
-    tiny.distill(**arguments)
-    return folder
+    path = tiny.write_yaml(tmp_path / "teacher.yml", teacher)
+    distill_file = distill_file or tiny.write_distill_file(tmp_path / "d.py", list(features))
+    return distilling.distill(tmp_path, student, path, name, distill_config=distill_file, **flags)
 
 
 @pytest.fixture

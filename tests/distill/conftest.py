@@ -35,15 +35,8 @@ def distill(tmp_path, root, teacher):
     def run(*features, teachers=None, name="run", distill_file=(), options=None, section=None, **changes):
         dic = tiny.config(root, imports=["tiny", "distilling"], **changes)
         dic["distill"] = {"features": list(features), **(section or {})}
-        arguments = {
-            "student_config": tiny.write_yaml(tmp_path / f"{name}.yml", dic),
-            "teacher_config": teachers or [teacher()],
-            "distill_config": tiny.write_distill_file(tmp_path / "d.py", list(distill_file)),
-            "save_dir": str(tmp_path / name),
-            "no_eval": True,
-            **(options or {}),
-        }
-        tiny.distill(**arguments)
-        return arguments["save_dir"]
+        path = tiny.write_distill_file(tmp_path / "d.py", list(distill_file))
+        options = {"distill_config": path, "no_eval": True, **(options or {})}
+        return distilling.distill(tmp_path, dic, teachers or [teacher()], name, **options)
 
     return run

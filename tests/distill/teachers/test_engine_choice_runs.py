@@ -1,6 +1,5 @@
 """Whole distillations under either engine."""
 
-import json
 import os
 import sys
 
@@ -9,6 +8,7 @@ import numpy as np
 import paddle
 import pytest
 import tiny
+from distilling import logged_losses
 from exporting import converts
 
 from paddleseg.distill.teachers import engine_choice
@@ -28,17 +28,9 @@ def distill(tmp_path, root):
     dic["distill"] = {"features": [distilling.feature("body.0", connector="auto")]}
 
     def run(name, **options):
-        folder = str(tmp_path / name)
-        student = tiny.write_yaml(tmp_path / f"{name}.yml", dic)
-        tiny.distill(student, teacher, save_dir=folder, no_eval=True, **options)
-        return folder
+        return distilling.distill(tmp_path, dic, teacher, name, no_eval=True, **options)
 
     return run
-
-
-def losses(folder):
-    with open(os.path.join(folder, "history.jsonl"), encoding="utf-8") as file:
-        return [json.loads(line)["losses"] for line in file]
 
 
 def state(folder, name):
@@ -47,7 +39,8 @@ def state(folder, name):
 
 def test_either_engine_trains_the_same_student(distill, lines):
     ours, theirs = (
-        losses(distill(engine, teacher_engine=engine, iters=20)) for engine in ("paddle", "onnxruntime")
+        logged_losses(distill(engine, teacher_engine=engine, iters=20))
+        for engine in ("paddle", "onnxruntime")
     )
     assert any("teacher: computed by onnxruntime" in line for line in lines)
     assert len(ours) == len(theirs) == 20

@@ -42,13 +42,7 @@ def distill(tmp_path, data):
         config = {**tiny.config(data, model=section, batch_size=2, iters=12), **(dic or {})}
         config["distill"] = {"features": list(features), **config.get("distill", {})}
         config["imports"] = ["tiny", "distilling", "test_teacher_cache"]
-        folder = str(tmp_path / name)
-        paths = [teacher(model, k) for k in range(teachers)]
-        arguments = {
-            "student_config": tiny.write_yaml(tmp_path / f"{name}.yml", config),
-            "teacher_config": paths,
-            "distill_config": tiny.write_distill_file(tmp_path / "d.py", []),
-            "save_dir": folder,
+        options = {
             "allow_random_teacher": True,
             "no_eval": True,
             "save_interval": 4,
@@ -57,8 +51,8 @@ def distill(tmp_path, data):
             "cache_dtype": "float32",
             **flags,
         }
-        tiny.distill(**arguments)
-        return folder
+        paths = [teacher(model, k) for k in range(teachers)]
+        return distilling.distill(tmp_path, config, paths, name, **options)
 
     return run
 
@@ -79,8 +73,7 @@ def computed(monkeypatch):
 
 def losses(folder):
     """Return the losses of each iteration, {name: [number, ...]}."""
-    with open(os.path.join(folder, "history.jsonl"), encoding="utf-8") as file:
-        logged = [line["losses"] for line in map(json.loads, file) if "losses" in line]
+    logged = distilling.logged_losses(folder)
     return {name: [one[name] for one in logged] for name in logged[0]}
 
 
