@@ -18,10 +18,10 @@ from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers import (
     Teacher,
     Teachers,
+    attach_caches,
     check_engine,
     choose_engines,
     only_teaches,
-    teacher_cache,
 )
 from paddleseg.errors import UserError
 from paddleseg.losses.combine import check_loss_count
@@ -56,7 +56,7 @@ def build_step(builder, teacher_cfgs, options):
         recorded(options),
     )
     if options.teacher_cache:
-        teacher_cache.attach(step, builder, plan, options)
+        attach_caches(step, builder, plan, options)
     return step
 
 

@@ -6,7 +6,7 @@ import paddle.nn as nn
 
 from paddleseg.distill.feature_loss import fit_label
 from paddleseg.distill.outputs import at_smallest, counterparts, left_at_head
-from paddleseg.distill.teachers.teacher_cache import stack_with_keys
+from paddleseg.distill.teachers import stack_with_keys
 from paddleseg.graphs.traced import Traced
 from paddleseg.losses.combine import merge_parts, output_list, weighted_losses
 from paddleseg.training.step import Step, TrainedLayer

@@ -40,7 +40,7 @@ def test_a_teacher_cache_that_fills_the_disk(tmp_path, small_disk):
 
     refused = Job(tmp_path, script, [*flags, "refused", *cached, small_disk])
     assert refused.statuses() == [2], refused.log()
-    told = r"error: --teacher_cache .*small: 160 KiB are to be written, and \S+ KiB are free"
+    told = r"error: teacher_cache .*small: 160 KiB are to be written, and \S+ KiB are free"
     assert re.search(told, refused.log())
     assert "[TRAIN]" not in refused.log()
 
@@ -52,13 +52,13 @@ def test_a_teacher_cache_that_fills_the_disk(tmp_path, small_disk):
     assert job.statuses() == [2], job.log()
     assert "Traceback" not in job.log()
     assert re.search(
-        r"error: --teacher_cache: no space is left for .*: it takes 160.3 KiB when full", job.log()
+        r"error: teacher_cache: no space is left for .*: it takes 160.3 KiB when full", job.log()
     )
 
     os.remove(small_disk / "other")
     job = Job(tmp_path, script, [*flags, "run", *cached, small_disk])
     assert job.statuses() == [0], job.log()
-    assert re.search(r"; [1-9]\d* rows are there", job.log())
+    assert re.search(r"; [1-9]\d* rows are stored", job.log())
     assert ends(tmp_path / "run", LAST) == ends(tmp_path / "whole", LAST)
 
 

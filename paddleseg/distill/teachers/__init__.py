@@ -1,5 +1,7 @@
 """Frozen teachers: what they answer, the engines that compute them, and the cache of their outputs."""
 
+from paddleseg.distill.teachers.cache_setup import attach_caches
+from paddleseg.distill.teachers.cached_teacher import stack_with_keys
 from paddleseg.distill.teachers.engine_choice import check_engine, choose_engines
 from paddleseg.distill.teachers.engines import ENGINES, Engine, register_engine
 from paddleseg.distill.teachers.joined_teachers import Teachers
@@ -14,8 +16,10 @@ __all__ = [
     "Teacher",
     "TeacherOnly",
     "Teachers",
+    "attach_caches",
     "check_engine",
     "choose_engines",
     "only_teaches",
     "register_engine",
+    "stack_with_keys",
 ]

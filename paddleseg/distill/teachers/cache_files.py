@@ -1,4 +1,4 @@
-"""Rows of numbers in files that several processes fill at once, none of which is read before it is whole."""
+"""Files of rows of numbers, which several processes fill at once and which return only complete rows."""
 
 import contextlib
 import errno
@@ -13,136 +13,138 @@ import numpy as np
 from paddleseg.errors import UserError, one_line
 from paddleseg.utils.sizes import format_size
 
-ABOUT, INDEX = "cache.json", "index.bin"
-# What a row is of, the CRC-32 of its bytes, the CRC-32 of both and of its number; nothing.
+DESCRIPTION, INDEX = "cache.json", "index.bin"
+# The row's image, the CRC-32 of its bytes, the CRC-32 of these two and the row's number, and padding.
 _RECORD = struct.Struct("<IIII")
 _EMPTY = bytes(_RECORD.size)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quotas
 
 
 class CacheFiles:
-    """A folder with one file for each of several tensors, in which row after row has the same size.
+    """A folder with one file for each of several tensors; all rows of a file have the same size.
 
-    `cache.json` says what they are of; it is written last: where it is, the files have their whole size. They
-    are sparse, memory-mapped for reading, and written by plain calls, which fail on a full disk where a write
-    to mapped memory would kill the process. `index.bin` holds a record of 16 bytes for each row, written
-    after the row's bytes, so that a process may be killed at any moment. The record holds their checksum,
-    since a loss of power may keep the record and lose the bytes, and another process may write the row too.
+    `cache.json` describes the rows. It is written last, so where it exists the files have their full size.
+    The files are sparse and memory-mapped for reading. They are written by plain calls, since these fail on a
+    full disk, where a write to mapped memory would kill the process. `index.bin` holds a record of 16 bytes
+    for each row, written after the row's bytes, so that a process may be killed at any moment. The record
+    holds a checksum of the bytes, since a power failure may save the record and lose the bytes, and since
+    another process may write the same row.
 
     Args:
         folder: its path; it is made if it is missing.
-        about: a dict of plain values that says what the rows are of; the same in all processes.
+        description: a dict of plain values that describes the rows; the same in all processes.
         num_rows: the number of rows.
         layout: {name: (shape of one row, dtype)} of the tensors.
 
     Attributes:
-        row_bytes: size of a row of all tensors together.
+        folder, num_rows: the same.
+        row_bytes: size of one row of all tensors together.
         size: bytes of the folder when it is full.
-        mistaken: how many of the rows that `read` found were of something else.
+        mismatches: how many of the rows looked up by `read` belonged to another image.
 
     Raises:
-        UserError: the folder cannot be made, or holds something else, or damaged files.
+        UserError: the folder cannot be made, or has another description, or its files are damaged.
     """
 
-    def __init__(self, folder, about, num_rows, layout):
+    def __init__(self, folder, description, num_rows, layout):
         self.folder = folder
         self.num_rows = num_rows
-        self._dtypes = {name: np.dtype(dtype).newbyteorder("<") for name, (_, dtype) in layout.items()}
-        self._shapes = {name: tuple(shape) for name, (shape, _) in layout.items()}
-        self._bytes = {n: int(np.prod(s)) * self._dtypes[n].itemsize for n, s in self._shapes.items()}
-        self.row_bytes = sum(self._bytes.values())
+        self._rows = {
+            name: np.dtype((np.dtype(dtype).newbyteorder("<"), tuple(shape)))
+            for name, (shape, dtype) in layout.items()
+        }
+        self.row_bytes = sum(row.itemsize for row in self._rows.values())
         self.size = num_rows * (self.row_bytes + _RECORD.size)
-        self.mistaken = 0
-        # The checksum of a row that was found right once is not computed again.
-        self._checked = np.zeros(num_rows, np.uint32)
-        with self._told_as_users():
-            self._prepare(about)
+        self.mismatches = 0
+        # The check numbers of records whose rows have passed the checksum, which is computed once for each.
+        self._verified = np.zeros(num_rows, np.uint32)
+        with self._user_errors():
+            self._prepare(description)
             self._files = {name: open(self._path(name), "r+b", buffering=0) for name in (*layout, INDEX)}  # noqa: SIM115
             self._maps = {
-                name: np.memmap(self._path(name), self._dtypes[name], "r", shape=(num_rows, *shape))
-                for name, shape in self._shapes.items()
+                name: np.memmap(self._path(name), row.base, "r", shape=(num_rows, *row.shape))
+                for name, row in self._rows.items()
             }
 
     def empty(self, count):
-        """Return an array for `count` rows of each tensor, {name: array}, to read into."""
-        return {name: np.empty((count, *shape), self._dtypes[name]) for name, shape in self._shapes.items()}
+        """Return {name: uninitialised array of `count` rows}, to read into."""
+        return {name: np.empty((count, *row.shape), row.base) for name, row in self._rows.items()}
 
     def filled(self):
-        """Return how many rows there are."""
-        with self._told_as_users():
+        """Return how many rows are stored."""
+        with self._user_errors():
             records = np.fromfile(self._path(INDEX), "<u4").reshape(self.num_rows, -1)
         return int(np.count_nonzero(records.any(axis=1)))
 
-    def read(self, row, of, into):
-        """Copy a row, if it is there, whole, and of what it should be; return whether it is.
+    def read(self, row, image_id, into):
+        """Copy a row if it is stored, undamaged and of this image; return whether it is.
 
         Args:
             row: its number.
-            of: a number below 2**32 that says of which input it is.
+            image_id: a number below 2**32 that identifies the image.
             into: {name: array of the shape of one row}.
         """
-        with self._told_as_users():
+        with self._user_errors():
             record = self._record(row)
-            found, checksum, check, _ = _RECORD.unpack(record)
-            if check != _check(row, found, checksum):
+            stored_id, checksum, check, _ = _RECORD.unpack(record)
+            if check != _check(row, stored_id, checksum):
                 return False
-            if found != of:
-                self.mistaken += 1
+            if stored_id != image_id:
+                self.mismatches += 1
                 return False
             for name, array in into.items():
                 array[...] = self._maps[name][row]
-            if self._checked[row] != check and self._checksum(into) != checksum:
+            if self._verified[row] != check and self._checksum(into) != checksum:
                 return False
-            # Another process may have begun to write the row in between.
+            # Another process may have begun to write the row meanwhile.
             if self._record(row) != record:
                 return False
-        self._checked[row] = check
+        self._verified[row] = check
         return True
 
-    def write(self, row, of, arrays):
-        """Write a row.
+    def write(self, row, image_id, arrays):
+        """Store a row.
 
         Args:
-            row, of: as in `read`.
+            row, image_id: as in `read`.
             arrays: {name: array of the shape of one row}.
 
         Raises:
-            UserError: the disk is full, or fails; the row is not there then.
+            UserError: the disk is full or fails; the row is then not stored.
         """
-        with self._told_as_users():
+        with self._user_errors():
             if self._record(row) != _EMPTY:
                 self._write(INDEX, row * _RECORD.size, _EMPTY)
             for name, array in arrays.items():
-                self._write(name, row * self._bytes[name], np.ascontiguousarray(array).tobytes())
+                self._write(name, row * self._rows[name].itemsize, np.ascontiguousarray(array).tobytes())
             checksum = self._checksum(arrays)
-            record = _RECORD.pack(of, checksum, _check(row, of, checksum), 0)
+            record = _RECORD.pack(image_id, checksum, _check(row, image_id, checksum), 0)
             self._write(INDEX, row * _RECORD.size, record)
 
     def _path(self, name):
         return os.path.join(self.folder, name if name == INDEX else f"{name}.bin")
 
-    def _prepare(self, about):
+    def _prepare(self, description):
         os.makedirs(self.folder, exist_ok=True)
-        path = os.path.join(self.folder, ABOUT)
-        whole = os.path.exists(path)
-        if whole and _read_json(path) != json.loads(json.dumps(about)):
-            raise UserError(
-                f"--teacher_cache: {path} is damaged, or of something else; remove {self.folder}, and it is "
-                f"filled anew"
-            )
-        sizes = {name: self.num_rows * size for name, size in (*self._bytes.items(), (INDEX, _RECORD.size))}
-        for name, size in sizes.items():
-            if not whole:
-                with open(self._path(name), "ab") as file:
+        path = os.path.join(self.folder, DESCRIPTION)
+        complete = os.path.exists(path)
+        if complete and _read_json(path) != json.loads(json.dumps(description)):
+            raise self._unusable(f"{path} is damaged or describes other rows")
+        row_sizes = {**{name: row.itemsize for name, row in self._rows.items()}, INDEX: _RECORD.size}
+        for name, row_size in row_sizes.items():
+            file_path, size = self._path(name), self.num_rows * row_size
+            if not complete:
+                with open(file_path, "ab") as file:
                     file.truncate(size)
-            there = os.path.getsize(self._path(name)) if os.path.isfile(self._path(name)) else None
-            if there != size:
-                told = "is missing" if there is None else f"has {there} bytes instead of {size}"
-                raise UserError(
-                    f"--teacher_cache: {self._path(name)} {told}; remove {self.folder}, and it is filled anew"
-                )
-        if not whole:
-            _write_json(path, about)
+            if not os.path.isfile(file_path):
+                raise self._unusable(f"{file_path} is missing")
+            if os.path.getsize(file_path) != size:
+                raise self._unusable(f"{file_path} has {os.path.getsize(file_path)} bytes instead of {size}")
+        if not complete:
+            _write_json(path, description)
+
+    def _unusable(self, problem):
+        return UserError(f"teacher_cache: {problem}; remove {self.folder}, and a new cache is filled")
 
     def _record(self, row):
         file = self._files[INDEX]
@@ -151,7 +153,7 @@ class CacheFiles:
 
     def _checksum(self, arrays):
         checksum = 0
-        for name in self._shapes:
+        for name in self._rows:
             checksum = zlib.crc32(np.ascontiguousarray(arrays[name]), checksum)
         return checksum
 
@@ -162,28 +164,26 @@ class CacheFiles:
             left = left[file.write(left) :]
 
     @contextlib.contextmanager
-    def _told_as_users(self):
+    def _user_errors(self):
+        """Turn errors of the disk into `UserError`s."""
         try:
             yield
         except OSError as error:
             if error.errno not in _FULL:
                 raise UserError(
-                    f"--teacher_cache: {error.filename or self.folder} cannot be used: {one_line(error)}"
+                    f"teacher_cache: {error.filename or self.folder} cannot be used: {one_line(error)}"
                 ) from error
-            raise UserError(self._full()) from error
-
-    def _full(self):
-        free = shutil.disk_usage(self.folder).free if os.path.isdir(self.folder) else 0
-        return (
-            f"--teacher_cache: no space is left for {self.folder}: it takes {format_size(self.size)} when "
-            f"full ({self.num_rows} rows of {format_size(self.row_bytes)}), and {format_size(free)} are "
-            f"free; what is written stays good. Make room, name a folder on another disk, "
-            f"or lower --cache_views"
-        )
+            free = shutil.disk_usage(self.folder).free if os.path.isdir(self.folder) else 0
+            raise UserError(
+                f"teacher_cache: no space is left for {self.folder}: it takes {format_size(self.size)} when "
+                f"full ({self.num_rows} rows of {format_size(self.row_bytes)}), and {format_size(free)} are "
+                f"free; stored rows stay valid. Make room, name a folder on another disk, or lower "
+                f"cache_views"
+            ) from error
 
 
-def _check(row, of, checksum):
-    return zlib.crc32(struct.pack("<QII", row, of, checksum)) or 1  # 0 is a record that was never written
+def _check(row, image_id, checksum):
+    return zlib.crc32(struct.pack("<QII", row, image_id, checksum)) or 1  # 0 means: never written
 
 
 def _read_json(path):
@@ -195,7 +195,7 @@ def _read_json(path):
 
 
 def _write_json(path, value):
-    # Two processes may do so at once; they write the same.
+    # Two processes may do this at once; both write the same.
     beside = f"{path}.{os.getpid()}"
     with open(beside, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=1)

@@ -1,35 +1,36 @@
-"""A teacher who is asked once for each view of each sample."""
+"""A teacher whose outputs are cached, so that it runs once for each view of each sample."""
 
 import zlib
 
 import numpy as np
 import paddle
 
+from paddleseg.datasets.loading import stack
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 
 class CachedTeacher:
-    """A `Teacher` whose answers at the head's resolution are kept in files, and read from them from then on.
+    """A `Teacher` whose outputs at the head's resolution are stored in files and read from there later.
 
-    A row is a view of a sample, number index * views + view. It serves only the very image that it was
-    computed of, told by its checksum, so that neither a file that was changed nor a transform that draws
-    otherwise than it should can bring another image's answers to the student. If any row of a batch is
-    missing, the teacher is run on the whole batch, as it is without a cache, since its last digits depend on
-    what is computed together. What is returned has gone through the files' dtype in any case, so that a
-    training that is resumed, and reads, comes to the same as one that went through, and computed.
+    A row holds the outputs for one view of one sample; its number is index * views + view. A row serves only
+    the image that it was computed from, which its checksum identifies. So a changed file, or a transform
+    that draws from something else than its seed, never brings the outputs of another image to the student.
+    If any row of a batch is missing, the teacher runs on the whole batch, as without a cache: the last digits
+    depend on which images are computed together. All outputs go through the files' dtype, computed or read,
+    so a resumed training, which reads what the first one computed, ends with the same weights.
 
     Args:
         teacher: the `Teacher`.
-        files: `CacheFiles`, whose tensors are called as `tensor_names` says.
+        files: `CacheFiles` with the tensors that `tensor_names` names.
         views: how many views a sample has.
-        num_logits: how many of the teacher's outputs are kept, from the first.
-        taps: keys of the tensors that are kept.
+        num_logits: how many of the teacher's outputs are cached, from the first.
+        taps: keys of the tensors that are cached.
 
     Attributes:
         model: the teacher's.
         files: the same.
-        hits, asked: rows that were read, of all that were wanted.
+        hits, lookups: how many rows were read, and how many were looked up.
     """
 
     def __init__(self, teacher, files, views, num_logits, taps):
@@ -41,10 +42,10 @@ class CachedTeacher:
         self._taps = list(taps)
         self._names = tensor_names(num_logits, len(self._taps))
         self._warned = False
-        self.hits = self.asked = 0
+        self.hits = self.lookups = 0
 
     def __call__(self, images):
-        """Return what the teacher himself says; see `Teacher`."""
+        """Return what the teacher computes; see `Teacher`."""
         return self._teacher(images)
 
     def upsampled(self, logits, size):
@@ -52,11 +53,11 @@ class CachedTeacher:
         return self._teacher.upsampled(logits, size)
 
     def identity(self):
-        """Return what decides this teacher's answers, cached or not."""
+        """Return what decides the outputs of this teacher; see `Teacher.identity`."""
         return self._teacher.identity()
 
     def run_record(self):
-        """Return what `run.yml` says of this teacher."""
+        """Return what `run.yml` records of this teacher; see `Teacher.run_record`."""
         return self._teacher.run_record()
 
     @paddle.no_grad()
@@ -65,81 +66,127 @@ class CachedTeacher:
 
         Args:
             images: N x 3 x H x W.
-            keys: [view, index, `image_checksum`] of each of the images; None asks the teacher himself.
+            keys: [view, index, `image_checksum`] of each image, on the host. None runs the teacher without
+                the cache.
         """
         if keys is None:
             return self._teacher.at_head(images)
-        answers = self.files.empty(len(keys))
+        outputs = self.files.empty(len(keys))
         rows = [index * self._views + view for view, index, _ in keys]
-        into = [{name: array[i] for name, array in answers.items()} for i in range(len(keys))]
+        into = [{name: array[i] for name, array in outputs.items()} for i in range(len(keys))]
         missing = [i for i, key in enumerate(keys) if not self.files.read(rows[i], key[2], into[i])]
-        self.asked += len(keys)
+        self.lookups += len(keys)
         self.hits += len(keys) - len(missing)
-        if self.files.mistaken and not self._warned:
+        if self.files.mismatches and not self._warned:
             self._warned = True
             logger.warning(
-                f"{self.files.folder}: a row is of another image than this one of its number, and is "
-                f"computed anew; unless image files have changed, a transform draws what no seed decides"
+                f"{self.files.folder}: a stored row belongs to another image and is computed again; "
+                f"unless image files have changed, a transform draws random numbers that no seed decides"
             )
         if missing:
-            self._compute(images, [(i, rows[i], keys[i][2], into[i]) for i in missing])
-        tensors = [paddle.to_tensor(answers[name]).astype("float32") for name in self._names]
+            self._compute(images, [(rows[i], keys[i][2], i, into[i]) for i in missing])
+        tensors = [paddle.to_tensor(outputs[name]).astype("float32") for name in self._names]
         return tensors[: self._num_logits], dict(zip(self._taps, tensors[self._num_logits :]))
 
-    def check(self, answers, keys):
-        """Raise `UserError` where a row is not what the teacher answers now.
+    def check(self, outputs, keys):
+        """Raise `UserError` if a stored row differs from what the teacher gives now.
 
         Args:
-            answers: {name: array N x ...} of the tensors that are kept.
+            outputs: {name: array N x ...} of the cached tensors.
             keys: as in `at_head`.
         """
-        for i, (view, index, of) in enumerate(keys):
-            kept = {name: array[0] for name, array in self.files.empty(1).items()}
-            if not self.files.read(index * self._views + view, of, kept):
+        for i, (view, index, image_id) in enumerate(keys):
+            stored = {name: array[0] for name, array in self.files.empty(1).items()}
+            if not self.files.read(index * self._views + view, image_id, stored):
                 continue
-            for name, row in kept.items():
-                now = answers[name][i]
+            for name, row in stored.items():
+                now = outputs[name][i]
                 if not np.allclose(row, now, rtol=1e-2, atol=1e-2 * np.abs(now).max()):
                     raise UserError(
-                        f"--teacher_cache: {self.files.folder} holds other {name} than the teacher gives "
-                        f"now; was its code changed? Remove the folder, and it is filled anew"
+                        f"teacher_cache: {self.files.folder} holds other {name} than the teacher gives now; "
+                        f"was its code changed? Remove the folder, and a new cache is filled"
                     )
 
     def _compute(self, images, missing):
-        # At full precision under any: what is kept serves later trainings, too.
+        """Compute a batch and store its missing rows, tuples (row, image_id, place in the batch, arrays)."""
+        # In float32 under any precision, since the rows serve later trainings too.
         with paddle.amp.auto_cast(enable=False):
             logits, taps = self._teacher.at_head(images)
-        computed = [*logits[: self._num_logits], *(taps[key] for key in self._taps)]
-        arrays = {name: tensor.numpy() for name, tensor in zip(self._names, computed)}
-        for i, row, of, into in missing:
-            # Another process may have written it meanwhile, with other last digits.
-            if self.files.read(row, of, into):
+        tensors = [*logits[: self._num_logits], *(taps[key] for key in self._taps)]
+        computed = {name: tensor.numpy() for name, tensor in zip(self._names, tensors)}
+        for row, image_id, i, into in missing:
+            # Another process may have stored it meanwhile, with other last digits.
+            if self.files.read(row, image_id, into):
                 continue
-            for name, array in arrays.items():
-                self._round(name, array[i], into[name])
-            self.files.write(row, of, into)
+            for name, array in computed.items():
+                _round(name, array[i], into[name])
+            self.files.write(row, image_id, into)
 
-    def _round(self, name, array, into):
-        if array.shape != into.shape:
-            raise UserError(
-                f"--teacher_cache: {name} of this image is {list(array.shape)}, of the first "
-                f"{list(into.shape)}; images must have one size, as a transform such as RandomPaddingCrop or "
-                f"Resize gives them"
-            )
-        with np.errstate(over="ignore"):
-            into[...] = array
-        if not np.isfinite(into).all() and np.isfinite(array).all():
-            raise UserError(
-                f"--teacher_cache: {name} holds {np.abs(array).max():.4g}, which is no number of "
-                f"{into.dtype}; keep it with --cache_dtype float32"
-            )
+
+def _round(name, array, into):
+    """Copy an array into one of the files' dtype."""
+    if array.shape != into.shape:
+        raise UserError(
+            f"teacher_cache: {name} of this image is {list(array.shape)}, of the first {list(into.shape)}; "
+            f"images must have one size, as a transform such as RandomPaddingCrop or Resize gives them"
+        )
+    with np.errstate(over="ignore"):
+        into[...] = array
+    if not np.isfinite(into).all() and np.isfinite(array).all():
+        raise UserError(
+            f"teacher_cache: {name} holds {np.abs(array).max():.4g}, which {into.dtype} cannot represent; "
+            f"set cache_dtype to float32"
+        )
 
 
 def tensor_names(num_logits, num_taps):
-    """Return what the files of a teacher's tensors are called, the logits first."""
+    """Return the names of a teacher's cached tensors, the logits first."""
     return [*(f"logits_{i}" for i in range(num_logits)), *(f"tap_{i}" for i in range(num_taps))]
 
 
 def image_checksum(image):
     """Return the CRC-32 of an image, an array, and of its shape."""
     return zlib.crc32(np.ascontiguousarray(image), zlib.crc32(repr(image.shape).encode()))
+
+
+def stack_with_keys(samples):
+    """Return samples as `loading.stack` does, with 'keys': [view, index, checksum of the image] of each.
+
+    Args:
+        samples: dicts with 'img' and, as 'key', (view, index).
+    """
+    keys = [[*sample["key"], image_checksum(sample["img"])] for sample in samples]
+    rest = [{name: value for name, value in sample.items() if name != "key"} for sample in samples]
+    return {**stack(rest), "keys": keys}
+
+
+class CacheRecord:
+    """How many outputs the teachers of a process read from their caches.
+
+    Args:
+        teachers: list of `CachedTeacher`.
+        dtype: of the numbers in the cache.
+    """
+
+    def __init__(self, teachers, dtype):
+        self.dtype = dtype
+        self._teachers = teachers
+        self._before = (0, 0)
+
+    def share_of_hits(self):
+        """Return the share, 0 to 1, of lookups since the last call that were read; None without lookups."""
+        hits, lookups = self._sums()
+        new = hits - self._before[0], lookups - self._before[1]
+        self._before = hits, lookups
+        return new[0] / new[1] if new[1] else None
+
+    def log_total(self):
+        """Log the share of the whole run."""
+        hits, lookups = self._sums()
+        if not lookups:
+            return
+        rest = "" if hits == lookups else "; the batches of the others were computed"
+        logger.info(f"teacher cache: {hits} of {lookups} rows ({hits / lookups:.1%}) were read{rest}")
+
+    def _sums(self):
+        return sum(t.hits for t in self._teachers), sum(t.lookups for t in self._teachers)

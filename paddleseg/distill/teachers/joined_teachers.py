@@ -31,22 +31,22 @@ class Teachers:
         self._at = at
 
     @paddle.no_grad()
-    def __call__(self, images, label=None, resting=(), keys=None):
+    def __call__(self, images, label=None, idle=(), keys=None):
         """Return (list of logits, [{name or `Tap`: tensor} of each teacher]), without gradients.
 
         Args:
             images: N x 3 x H x W.
             label: M x H x W, int64, of the first M images; None if there is none.
-            resting: indices of the teachers whose features no loss compares in this iteration. If no loss
+            idle: indices of the teachers whose features no loss compares in this iteration. If no loss
                 compares logits either, these teachers are not run and their dicts are empty.
             keys: as in `CachedTeacher.at_head`.
 
         Returns:
             The list of logits is None if no loss compares logits.
         """
-        resting = resting if self._weighting is None else ()
+        idle = idle if self._weighting is None else ()
         outputs = [
-            ([], {}) if k in resting else teacher.at_head(images, keys)
+            ([], {}) if k in idle else teacher.at_head(images, keys)
             for k, teacher in enumerate(self.teachers)
         ]
         features = [taps for _, taps in outputs]

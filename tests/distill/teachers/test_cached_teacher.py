@@ -35,10 +35,10 @@ def runs(model):
 def cached(tmp_path, model):
     """A function that makes the cached teacher of a process, with one output and one tap."""
 
-    def make(dtype="float32", shape=(2, 6, 5)):
+    def make(dtype="float32", shape=(2, 6, 5), cls=Teacher):
         layout = {"logits_0": (shape, dtype), "tap_0": ((4, 6, 5), dtype)}
         files = CacheFiles(str(tmp_path / dtype), {}, 8, layout)
-        return CachedTeacher(Teacher(model, declared=[(TAP, "here")]), files, 2, 1, [TAP])
+        return CachedTeacher(cls(model, declared=[(TAP, "here")]), files, 2, 1, [TAP])
 
     return make
 
@@ -48,9 +48,9 @@ def keys(*views_and_indices):
     return [[view, index, image_checksum(IMAGES[index])] for view, index in views_and_indices]
 
 
-def answers(teacher, of):
-    images = paddle.to_tensor(IMAGES[[index for _, index, _ in of]])
-    (logits,), taps = teacher.at_head(images, of)
+def outputs(teacher, keys):
+    images = paddle.to_tensor(IMAGES[[index for _, index, _ in keys]])
+    (logits,), taps = teacher.at_head(images, keys)
     assert list(taps) == [TAP]
     return logits.numpy(), taps[TAP].numpy()
 
@@ -58,10 +58,10 @@ def answers(teacher, of):
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_what_is_read_is_what_was_computed_bit_for_bit(cached, model, runs, dtype):
     teacher = cached(dtype)
-    of = keys((0, 2), (1, 0))
-    first = answers(teacher, of)
-    again = answers(teacher, of)
-    others = answers(cached(dtype), of[::-1])
+    some = keys((0, 2), (1, 0))
+    first = outputs(teacher, some)
+    again = outputs(teacher, some)
+    others = outputs(cached(dtype), some[::-1])
     assert runs == [2]
     expected = (
         model(paddle.to_tensor(IMAGES[[2, 0]]))[0].numpy(),
@@ -72,63 +72,62 @@ def test_what_is_read_is_what_was_computed_bit_for_bit(cached, model, runs, dtyp
         np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(one, three[::-1])
         np.testing.assert_array_equal(one, np.asarray(plain).astype(dtype).astype("float32"))
-    assert (teacher.hits, teacher.asked) == (2, 4)
+    assert (teacher.hits, teacher.lookups) == (2, 4)
 
 
 def test_views_are_kept_apart(cached, runs):
     teacher = cached()
-    answers(teacher, keys((0, 1)))
-    answers(teacher, keys((1, 1)))
+    outputs(teacher, keys((0, 1)))
+    outputs(teacher, keys((1, 1)))
     assert len(runs) == 2
     assert teacher.files.filled() == 2
 
 
 def test_what_is_missing_of_a_batch_is_computed_with_the_whole_batch(cached, model, runs):
     teacher = cached()
-    answers(teacher, keys((0, 0), (0, 3)))
-    got = answers(teacher, keys((0, 3), (0, 2), (0, 1)))
+    outputs(teacher, keys((0, 0), (0, 3)))
+    got = outputs(teacher, keys((0, 3), (0, 2), (0, 1)))
     assert runs == [2, 3]
-    assert (teacher.hits, teacher.asked) == (1, 5)
+    assert (teacher.hits, teacher.lookups) == (1, 5)
     expected = model(paddle.to_tensor(IMAGES[[3, 2, 1]]))[0].numpy()
     np.testing.assert_allclose(got[0], expected, rtol=1e-5, atol=1e-6)
-    answers(teacher, keys(*((0, i) for i in range(4))))
+    outputs(teacher, keys(*((0, i) for i in range(4))))
     assert len(runs) == 3
 
 
 def test_another_image_under_the_same_key_is_computed(cached, runs):
     teacher = cached()
-    answers(teacher, keys((0, 0)))
+    outputs(teacher, keys((0, 0)))
     changed = keys((0, 0))
     changed[0][2] = image_checksum(IMAGES[1])
     (logits,), _ = teacher.at_head(paddle.to_tensor(IMAGES[1:2]), changed)
     (expected, _), _ = teacher.at_head(paddle.to_tensor(IMAGES[1:2]))
     np.testing.assert_array_equal(logits.numpy(), expected.numpy())
-    answers(teacher, keys((0, 0)))
+    outputs(teacher, keys((0, 0)))
     assert teacher.hits == 0
 
 
-def test_without_keys_the_teacher_is_asked_and_nothing_kept(cached, model, runs):
+def test_without_keys_the_teacher_runs_and_nothing_is_stored(cached, model, runs):
     teacher = cached()
     images = paddle.to_tensor(IMAGES)
     for logits, _ in (teacher.at_head(images), teacher(images)):
         np.testing.assert_array_equal(logits[0].numpy(), model(images)[0].numpy())
         assert len(logits) == 2
-    assert teacher.files.filled() == teacher.asked == 0
+    assert teacher.files.filled() == teacher.lookups == 0
     assert teacher.model is model
 
 
-def test_another_process_that_was_faster_is_believed(cached, model):
-    teacher, other = cached(), cached()
-    of = keys((0, 0))
-    theirs = {name: array[0] + 1 for name, array in teacher.files.empty(1).items()}
-    at_head = teacher._teacher.at_head
+def test_a_row_that_another_process_stored_meanwhile_is_used(cached):
+    other = cached().files
+    key = keys((0, 0))
+    theirs = {name: np.ones_like(array[0]) for name, array in other.empty(1).items()}
 
-    def slow(images):
-        other.files.write(0, of[0][2], theirs)
-        return at_head(images)
+    class Slow(Teacher):
+        def at_head(self, images, keys=None):
+            other.write(0, key[0][2], theirs)
+            return super().at_head(images)
 
-    teacher._teacher.at_head = slow
-    logits, tap = answers(teacher, of)
+    logits, tap = outputs(cached(cls=Slow), key)
     np.testing.assert_array_equal(logits[0], theirs["logits_0"])
     np.testing.assert_array_equal(tap[0], theirs["tap_0"])
 
@@ -136,20 +135,20 @@ def test_another_process_that_was_faster_is_believed(cached, model):
 def test_numbers_beyond_float16_are_refused(cached, model):
     model.heads[0].bias.set_value(paddle.to_tensor([0.0, 7e4]))
     with pytest.raises(
-        UserError, match=r"logits_0 holds 7e\+04, .* no number of float16; .*--cache_dtype float32"
+        UserError, match=r"logits_0 holds 7e\+04, which float16 cannot represent; set cache_dtype to float32"
     ):
-        answers(cached("float16"), keys((0, 0)))
-    assert answers(cached("float32"), keys((0, 0)))[0].max() > 6e4
+        outputs(cached("float16"), keys((0, 0)))
+    assert outputs(cached("float32"), keys((0, 0)))[0].max() > 6e4
 
 
 def test_an_image_of_another_size_is_refused(cached):
     with pytest.raises(
         UserError, match=r"logits_0 of this image is \[2, 6, 5\], of the first \[2, 6, 4\]; images"
     ):
-        answers(cached(shape=(2, 6, 4)), keys((0, 0)))
+        outputs(cached(shape=(2, 6, 4)), keys((0, 0)))
 
 
-def test_what_is_kept_is_computed_at_full_precision(cached, model, monkeypatch):
+def test_rows_are_computed_at_full_precision(cached, model, monkeypatch):
     enabled = []  # on a CPU nothing is lowered in any case
 
     @contextlib.contextmanager
@@ -161,7 +160,7 @@ def test_what_is_kept_is_computed_at_full_precision(cached, model, monkeypatch):
     seen = []
     model.register_forward_pre_hook(lambda *_: seen.append(list(enabled)))
     monkeypatch.setattr(paddle.amp, "auto_cast", auto_cast)
-    answers(cached(), keys((0, 0)))
+    outputs(cached(), keys((0, 0)))
     assert seen == [[False]]
 
 
@@ -171,7 +170,7 @@ def test_the_checksum_is_of_numbers_and_shape():
     assert image_checksum(IMAGES[0].copy(order="F")) == image_checksum(IMAGES[0])
 
 
-def test_logits_are_kept_at_the_head_and_upsampled_as_the_model_does(tmp_path):
+def test_logits_are_cached_at_the_head_and_upsampled_as_the_model_does(tmp_path):
     paddle.seed(1)
     net = DeepLabV3P(2, ResNet18_vd(output_stride=16), aspp_out_channels=8)
     teacher = Teacher(net)

@@ -4,12 +4,12 @@ import os
 import sys
 
 import distilling
-import numpy as np
 import paddle
 import pytest
 import tiny
 from distilling import logged_losses
 from exporting import converts
+from running import arrays, assert_same
 
 from paddleseg.distill.teachers import engine_choice
 from paddleseg.errors import UserError
@@ -31,10 +31,6 @@ def distill(tmp_path, root):
         return distilling.distill(tmp_path, dic, teacher, name, no_eval=True, **options)
 
     return run
-
-
-def state(folder, name):
-    return tiny.flat_arrays(os.path.join(folder, name, "model.pdparams"))
 
 
 def test_either_engine_trains_the_same_student(distill, lines):
@@ -59,8 +55,7 @@ def test_a_run_that_goes_on_keeps_the_engine_that_was_faster_once(distill, lines
     times.update({engine: 2.0, other: 1.0})
     checkpoint = os.path.join(whole, "iter_2")
     rest = distill("rest", teacher_engine="auto", resume_model=checkpoint)
-    for key, value in state(whole, "iter_4").items():
-        np.testing.assert_array_equal(state(rest, "iter_4")[key], value, err_msg=key)
+    assert_same(arrays(whole, "iter_4"), arrays(rest, "iter_4"))
     message = f"teacher 0: engine: {engine} then, {other} now"
     with pytest.raises(UserError, match=message):
         distill("rest", teacher_engine=other, resume_model=checkpoint)
