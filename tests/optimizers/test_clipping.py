@@ -42,7 +42,7 @@ def test_clips_before_the_decay(kind, custom_cfg, cfg, clip):
 
 
 @pytest.mark.parametrize("cfg", [{**NORM, "clip_norm": 99}, {**GLOBAL, "clip_norm": 99}])
-def test_short_gradients_stay(cfg):
+def test_short_gradients_are_not_changed(cfg):
     expected = trained(SGD())
     for name, weight in trained(SGD(grad_clip_cfg=cfg)).items():
         np.testing.assert_array_equal(weight, expected[name])
@@ -77,7 +77,7 @@ def test_no_gradient_at_all_is_no_division_by_zero():
 
 
 @pytest.mark.parametrize(
-    ("cfg", "told"),
+    ("cfg", "message"),
     [
         ({}, "grad_clip_cfg.name: no None is known; there are 'ClipGradByGlobalNorm', 'ClipGradByNorm', 'Cl"),
         ({"name": "ClipGradByNrm"}, "no 'ClipGradByNrm' is known; did you mean 'ClipGradByNorm'"),
@@ -98,6 +98,6 @@ def test_no_gradient_at_all_is_no_division_by_zero():
         ),
     ],
 )
-def test_what_no_clipping_can_do_is_refused(cfg, told):
-    with pytest.raises(UserError, match=told):
+def test_a_wrong_description_is_refused(cfg, message):
+    with pytest.raises(UserError, match=message):
         Momentum(grad_clip_cfg=cfg)

@@ -68,14 +68,14 @@ def test_three_steps_follow_the_formula(optimizer, expected):
 
 @pytest.mark.parametrize("optimizer", [SGD, Momentum, Adam, AdamW])
 @pytest.mark.parametrize("decay", [0, 1])
-def test_a_whole_number_of_weight_decay_is_a_number(optimizer, decay):
+def test_weight_decay_may_be_a_whole_number(optimizer, decay):
     np.testing.assert_array_equal(
         trained(optimizer(weight_decay=decay)), trained(optimizer(weight_decay=float(decay)))
     )
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Momentum, Adam])
-def test_no_weight_decay_is_none_of_it(optimizer):
+def test_without_weight_decay_nothing_decays(optimizer):
     np.testing.assert_array_equal(trained(optimizer(weight_decay=None)), trained(optimizer(weight_decay=0)))
 
 
@@ -90,21 +90,13 @@ def test_the_rate_follows_a_schedule():
     assert rates == [0.1, 0.0, 0.5]
 
 
-def test_what_is_frozen_is_not_handed_over():
-    layer = paddle.nn.Linear(2, 2)
-    layer.bias.stop_gradient = True
-    assert [p.name for p in SGD()(layer, 0.1)._parameter_list] == [layer.weight.name]
-
-
 def test_one_description_makes_separate_optimizers():
     description = Momentum()
-    first, second = (description(paddle.nn.Linear(1, 1), 0.1) for _ in range(2))
-    assert first is not second
-    assert first._parameter_list[0] is not second._parameter_list[0]
+    np.testing.assert_array_equal(trained(description), trained(description))
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: SGD(momentum=1), "momentum must be 0 or above and below 1, not 1"),
         (lambda: SGD(use_nesterov=True), "use_nesterov needs a momentum above 0"),
@@ -118,5 +110,5 @@ def test_one_description_makes_separate_optimizers():
         (lambda: AdamW(weight_decay=float("inf")), "weight_decay must be 0 or above, not inf"),
     ],
 )
-def test_what_is_out_of_range_is_refused(make, told, capsys):
-    assert refusal(capsys, make) == told
+def test_a_hyperparameter_out_of_range_is_refused(make, message, capsys):
+    assert refusal(capsys, make) == message

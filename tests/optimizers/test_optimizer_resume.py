@@ -19,15 +19,16 @@ SECTION = {
 
 
 def run(kind, steps, save_dir=None, start=0, load=None):
-    """Return the weights after the steps from `start` on; save what they came to, or load first."""
+    """Return the weights after the steps from `start` on; load a checkpoint before or save one after them."""
     net = Net()
-    optimizer = kind(**SECTION)(net, CosineAnnealingDecay(0.1, 6, warmup_iters=3))
+    schedule = CosineAnnealingDecay(0.1, 6, warmup_iters=3)
+    optimizer = kind(**SECTION)(net, schedule)
     snapshot = Snapshot(TrainedLayer(net), optimizer)
     if load:
         snapshot.load(load)
     for step in range(start, start + steps):
         step_of(net, optimizer, step)
-        optimizer._learning_rate.step()
+        schedule.step()
     if save_dir:
         Checkpoints(save_dir).save(steps, snapshot.files(), {})
     return np.concatenate([p.numpy().ravel() for p in net.parameters()])

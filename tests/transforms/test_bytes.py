@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 from transform_samples import ARRAYS, make
 
 from paddleseg import transforms as T
@@ -13,13 +12,6 @@ from paddleseg.transforms.common import declared
 from paddleseg.transforms.reading import read_image, read_mask
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-
-
-@pytest.fixture
-def files(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), ARRAYS["image"])
-    Image.fromarray(ARRAYS["mask"]).save(tmp_path / "a_mask.png")
-    return {"img": str(tmp_path / "a.png"), "label": str(tmp_path / "a_mask.png"), "gt_fields": ["label"]}
 
 
 def plain(files, transforms, seed, normalize=True):

@@ -1,21 +1,12 @@
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from transform_samples import ARRAYS
 
 from paddleseg.errors import UserError
 from paddleseg.transforms import Compose, Normalize, RandomHorizontalFlip, Resize
-
-ARRAYS = np.load(Path(__file__).parents[1] / "golden" / "transforms.npz")
-
-
-@pytest.fixture
-def files(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), ARRAYS["image"])
-    Image.fromarray(ARRAYS["mask"]).save(tmp_path / "a_mask.png")
-    return {"img": str(tmp_path / "a.png"), "label": str(tmp_path / "a_mask.png"), "gt_fields": ["label"]}
 
 
 @pytest.mark.parametrize("given", ["str", "path", "array"])
