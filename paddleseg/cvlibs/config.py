@@ -91,6 +91,8 @@ class Config:
             raise ConfigError(path, problems)
         for *section, key in checker.idle:
             del facts.at(self.dic, section)[key]
+        names = ("num_classes", "ignore_index", "img_channels")
+        self._facts = {name: facts.stated(self.dic, name, sections) for name in names}
         fill_in(self.dic, sections)
 
     @property
@@ -181,7 +183,7 @@ class Config:
 
         Where the config states none, the value is the default (None, 255 and 3), and the place is the file.
         """
-        return self._with_line(facts.stated(self.dic, name))
+        return self._with_line(self._facts[name])
 
     def without_weights(self):
         """Drop `pretrained` from the model and its parts, since shapes do not depend on it; return self."""

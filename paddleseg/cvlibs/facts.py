@@ -34,18 +34,18 @@ class Fact(NamedTuple):
     place: Any
 
 
-def stated(dic, name):
+def stated(dic, name, sections=SECTIONS):
     """Return the `Fact` of "num_classes", "ignore_index" or "img_channels".
 
-    Where the config states none, the value is the default (None, 255 and 3), and the place is ().
+    The first statement in `sections` counts, else the first anywhere; of channels, the backbone's counts
+    before those of the data sets. Without one the value is None, 255 or 3, and the place is ().
     """
-    facts, default = {
-        "num_classes": (class_counts(dic), None),
-        "ignore_index": (ignored_labels(dic), 255),
-        # What the backbone states comes last, and decides.
-        "img_channels": (channel_counts(dic, (*DATA_SECTIONS, "model"))[::-1], 3),
+    find, default = {
+        "num_classes": (class_counts, None),
+        "ignore_index": (ignored_labels, 255),
+        "img_channels": (lambda *of: channel_counts(*of)[::-1], 3),
     }[name]
-    return facts[0] if facts else Fact(default, ())
+    return next(iter([*find(dic, sections), *find(dic, SECTIONS)]), Fact(default, ()))
 
 
 def class_counts(dic, sections=SECTIONS):

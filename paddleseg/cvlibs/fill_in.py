@@ -22,8 +22,7 @@ SUPPLIED = {
 
 def fill_in(dic, sections):
     """Complete the given sections of a checked config in place."""
-    counts = facts.class_counts(dic, sections) or facts.class_counts(dic)
-    num_classes = counts[0].value if counts else None
+    num_classes = facts.stated(dic, "num_classes", sections).value
     for section, registry in facts.COMPONENT_SECTIONS.items():
         spec = dic.get(section) if section in sections else None
         component = facts.component_of(spec, registry)
@@ -40,16 +39,16 @@ def fill_in(dic, sections):
         known = signature.parameters(facts.component_of(spec, manager.LOSSES))
         _write(spec, {key: num_classes for key in SUPPLIED[path[0]] if key in known})
     if "model" in sections:
-        _fill_in_channels(dic)
+        _fill_in_channels(dic, sections)
 
 
-def _fill_in_channels(dic):
+def _fill_in_channels(dic, sections):
     """Write the channels of the images to the backbone."""
-    channels = facts.channel_counts(dic)
+    channels = facts.stated(dic, "img_channels", sections)
     backbone = (dic.get("model") or {}).get("backbone")
     component = facts.component_of(backbone, manager.BACKBONES)
-    if channels and component is not None and "in_channels" in signature.parameters(component):
-        _write(backbone, {"in_channels": channels[0].value})
+    if channels.place and component is not None and "in_channels" in signature.parameters(component):
+        _write(backbone, {"in_channels": channels.value})
 
 
 def _write(spec, values):

@@ -40,7 +40,7 @@ def test_a_model_is_built_once_and_touches_no_data(build):
     assert builder.model.head.aspp.conv_bn_relu._conv.weight.shape[0] == 8
 
 
-def test_data_that_is_not_there_is_refused_when_it_is_asked_for(build, capsys):
+def test_missing_data_is_refused_when_the_data_set_is_used(build, capsys):
     message = refusal(capsys, lambda: build(DEEPLAB).train_dataset)
     assert message.startswith("config.yml:8: train_dataset: ")
     assert "no/such/folder" in message
@@ -56,14 +56,13 @@ def test_a_data_set_is_built_without_a_model(build):
     assert "model" not in vars(builder)
 
 
-def test_what_the_config_leaves_out(build, capsys):
+def test_missing_sections_are_none_or_refused(build, capsys):
     builder = build(USER)
     assert builder.val_dataset is None
     assert builder.distill_loss is None
     for name in ("train_dataset", "lr_scheduler", "loss", "optimizer"):
-        wanted = "lr_scheduler" if name == "lr_scheduler" else name
         message = refusal(capsys, lambda name=name: getattr(builder, name))
-        assert message == f"config.yml: the section '{wanted}' is missing"
+        assert message == f"config.yml: the section '{name}' is missing"
 
 
 def test_the_optimizer_has_the_models_parameters_and_the_schedule(build):
@@ -109,7 +108,7 @@ def test_losses_with_their_coefficients(build):
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "expected"),
     [
         (
             "model: {<<: *deeplab, backbone: {type: ResNet18_vd, output_stride: 4}}",
@@ -137,14 +136,14 @@ def test_losses_with_their_coefficients(build):
         ),
     ],
 )
-def test_a_value_that_a_component_refuses_is_told_with_its_place(build, capsys, section, told):
+def test_a_value_that_a_component_refuses_is_reported_with_its_place(build, capsys, section, expected):
     deeplab = "{type: DeepLabV3P, num_classes: 2, backbone: {type: ResNet18_vd}}"
     section = section.replace("*deeplab", deeplab)
     builder = build(f"imports: [components]\n{section}\n")
     message = refusal(capsys, lambda: getattr(builder, section.split(":")[0]))
-    # Sections of one line: nothing is written in another than the section itself.
+    # Each section is one line, so all of its keys have the line of the section.
     line = 1 + (f"imports: [components]\n{section}").split("\n").index(section.split("\n")[0])
-    assert message.startswith(f"config.yml:{line}: {told}")
+    assert message.startswith(f"config.yml:{line}: {expected}")
     assert "\n" not in message
 
 
@@ -184,18 +183,18 @@ def test_weights_of_another_shape_may_be_left_out(build, capsys, tmp_path):
     weights = {**given.state_dict(), "conv.bias": paddle.full([2], 7.0)}
     paddle.save(weights, str(tmp_path / "user.pdparams"))
     opts = ["model.pretrained=user.pdparams"]
-    assert f"; with {SKIP}: True in the config, model.pretrained " in refusal(
+    assert f"; {SKIP}: True in the config loads model.pretrained without them" in refusal(
         capsys, lambda: build(USER, opts=opts).model
     )
     model = build(USER, opts=[*opts, f"{SKIP}=True"]).model
     assert (model.conv.bias.numpy() == 7).all()
     assert list(model.conv.weight.shape) == [2, 3, 1, 1]
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
         "UserNet keeps its own weight where user.pdparams has another shape: conv.weight [3, 3, 1, 1] "
-        in told
+        in output
     )
-    assert "UserNet: 1 weights loaded" in told
+    assert "UserNet: 1 weights loaded" in output
 
 
 def test_an_architecture_leaves_out_its_classifier(build, capsys, tmp_path):
@@ -212,14 +211,14 @@ def test_an_architecture_leaves_out_its_classifier(build, capsys, tmp_path):
     assert capsys.readouterr().out.count("keeps its own weight") == 2
 
 
-def test_nothing_but_another_shape_may_be_left_out(build, capsys, tmp_path):
+def test_only_weights_of_another_shape_may_be_left_out(build, capsys, tmp_path):
     weights = {"conv.weight": components.UserNet(3).conv.weight}
     paddle.save(weights, str(tmp_path / "user.pdparams"))
     opts = ["model.pretrained=user.pdparams"]
     for more in ([], [f"{SKIP}=True"]):
-        told = refusal(capsys, lambda more=more: build(USER, opts=opts + more).model)
-        assert "missing keys: conv.bias" in told
-        assert SKIP not in told
+        message = refusal(capsys, lambda more=more: build(USER, opts=opts + more).model)
+        assert "missing keys: conv.bias" in message
+        assert SKIP not in message
 
 
 def test_a_model_that_takes_any_key_is_handed_pretrained(build):
@@ -227,14 +226,14 @@ def test_a_model_that_takes_any_key_is_handed_pretrained(build):
     assert model.given == {"pretrained": "a", "depth": 3}
 
 
-def test_a_users_bug_is_no_users_error(build):
+def test_a_bug_of_a_users_component_keeps_its_type(build):
     builder = build("imports: [components]\nmodel: {type: UserNet, num_classes: 2}\n")
     builder.cfg.dic["model"]["unchecked"] = 1
     with pytest.raises(TypeError, match="unchecked"):
         _ = builder.model
 
 
-def test_what_paddle_cannot_build_is_a_users_error(build, capsys):
+def test_what_paddle_refuses_is_a_user_error(build, capsys):
     builder = build(f"imports: [components]\nmodel: {{type: UserNet, num_classes: {2**31}}}\n")
     message = refusal(capsys, lambda: builder.model)
     assert message.startswith("config.yml:2: model: UserNet refuses {'num_classes': 2147483648}: ")

@@ -1,4 +1,4 @@
-"""What is wrong with a config is told before anything is built: each test reads the problems of a text."""
+"""A config is checked before anything is built: each test compares the problems of a text."""
 
 import pytest
 from refusal import refusal
@@ -45,10 +45,10 @@ distill_loss:
 """
 
 
-def test_a_dozen_mistakes_are_told_at_once(write, capsys):
+def test_a_dozen_mistakes_are_reported_at_once(write, capsys):
     write(DOZEN)
     message = refusal(capsys, lambda: Config("config.yml", opts=["model.backbone_indices=03"]))
-    head, *told = message.splitlines()
+    head, *lines = message.splitlines()
     expected = [
         "config.yml:2: iter: unknown key 'iter'; did you mean 'iters'?",
         "config.yml:3: batch_size: must be a whole number above 0, not 0",
@@ -71,9 +71,9 @@ def test_a_dozen_mistakes_are_told_at_once(write, capsys):
         "config.yml:29: distill_loss: the key 'coef' is missing",
         "config.yml:12: train_dataset: 2 classes, but model.num_classes has 3; they must agree (num_classes)",
     ]
-    assert head == f"{len(told)} problems in the config config.yml:"
-    unsaid = [line for line in expected if not any(t.strip().startswith(line) for t in told)]
-    assert (unsaid, len(told)) == ([], len(expected))
+    assert head == f"{len(lines)} problems in the config config.yml:"
+    missing = [line for line in expected if not any(t.strip().startswith(line) for t in lines)]
+    assert (missing, len(lines)) == ([], len(expected))
 
 
 def test_one_problem_is_counted_as_one(write, capsys):
@@ -109,11 +109,11 @@ def test_ignore_index_is_a_whole_number(problems, value):
 
 
 @pytest.mark.parametrize("key", ["ignore_index", "iters", "model", "loss", "val_dataset", "imports"])
-def test_null_is_as_if_unsaid(problems, key):
+def test_null_is_as_if_the_key_were_missing(problems, key):
     assert problems(f"{key}: Null\n") == []
 
 
-def test_required_keys_are_told_when_missing_or_empty(problems):
+def test_required_keys_are_reported_when_missing_or_empty(problems):
     assert problems("batch_size: Null\n", required=("model", "batch_size", "iters")) == [
         "config.yml: the key 'model' is missing",
         "config.yml: the key 'batch_size' is missing",
@@ -122,14 +122,14 @@ def test_required_keys_are_told_when_missing_or_empty(problems):
     assert problems(MODEL, required=("model",)) == []
 
 
-def test_only_the_sections_asked_for_are_checked(problems):
+def test_only_the_given_sections_are_checked(problems):
     text = MODEL + "loss: {types: 5}\noptimizer: {type: Nothing}\n"
     assert problems(text, sections=("model",)) == []
     assert len(problems(text, sections=("model", "optimizer"))) == 1
     assert len(problems(text)) == 3
 
 
-def test_a_misspelt_section_is_told_whatever_is_asked_for(problems):
+def test_a_misspelt_section_is_reported_whichever_sections_are_read(problems):
     (problem,) = problems("modle: {}\n", sections=("model",))
     assert "unknown key 'modle'; did you mean 'model'?" in problem
 
@@ -153,7 +153,7 @@ def test_a_component_must_have_a_type(problems, spec):
     ]
 
 
-def test_an_unknown_type_is_told_with_the_nearest(problems):
+def test_an_unknown_type_is_reported_with_the_nearest(problems):
     assert problems("model: {type: deeplabv3, num_classes: 2}\n") == [
         "config.yml:1: model.type: unknown model 'deeplabv3'; did you mean 'DeepLabV3' or 'DeepLabV3P'?"
     ]
@@ -164,7 +164,7 @@ def test_a_component_of_another_kind_is_no_model(problems):
     assert "unknown model 'ResNet18_vd'" in problem
 
 
-def test_missing_keys_are_told(problems):
+def test_missing_keys_are_reported(problems):
     assert problems("lr_scheduler: {type: PolynomialDecay}\n") == [
         "config.yml:1: lr_scheduler: the key 'learning_rate' of PolynomialDecay is missing"
     ]
@@ -173,7 +173,7 @@ def test_missing_keys_are_told(problems):
     ]
 
 
-def test_a_class_count_that_nobody_says_is_missing(problems):
+def test_a_class_count_that_is_stated_nowhere_is_missing(problems):
     assert problems(HEAD + "model: {type: UserNet}\n") == [
         "config.yml:2: model: the key 'num_classes' of UserNet is missing"
     ]
@@ -190,7 +190,7 @@ def test_a_schedule_that_needs_iters_must_find_them(problems):
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("keys", "expected"),
     [
         ("num_classes: two", "num_classes: must be a whole number, not 'two'"),
         ("num_classes: 0", "num_classes: must be a whole number above 0, not 0"),
@@ -206,14 +206,14 @@ def test_a_schedule_that_needs_iters_must_find_them(problems):
         ("num_classes: 2, pretrained: 5", "pretrained: must be text or Null, not 5"),
     ],
 )
-def test_wrong_types(problems, said, told):
-    (problem,) = problems(f"model: {{type: DeepLabV3P, backbone: {{type: ResNet18_vd}}, {said}}}\n")
-    assert problem.startswith(f"config.yml:1: model.{told}")
+def test_wrong_types(problems, keys, expected):
+    (problem,) = problems(f"model: {{type: DeepLabV3P, backbone: {{type: ResNet18_vd}}, {keys}}}\n")
+    assert problem.startswith(f"config.yml:1: model.{expected}")
 
 
 def test_a_component_has_no_place_where_text_belongs(problems):
-    said = HEAD + "train_dataset: {type: OpticDiscSeg, transforms: [], dataset_root: {type: UserNet}}\n"
-    (problem,) = problems(said)
+    text = HEAD + "train_dataset: {type: OpticDiscSeg, transforms: [], dataset_root: {type: UserNet}}\n"
+    (problem,) = problems(text)
     assert "train_dataset.dataset_root: must be text or Null, not {'type': 'UserNet'}" in problem
 
 
@@ -237,11 +237,11 @@ def test_each_transform_is_checked(problems):
     assert "train_dataset.transforms.2: the key 'type' is missing: it names the transform" in third
 
 
-def test_defaults_speak_for_users_without_annotations(problems):
+def test_without_annotations_defaults_give_the_types(problems):
     text = "model: {type: UnannotatedNet, num_classes: 2, %s}\n"
     assert problems(HEAD + text % "ratio: 1, sizes: [3], name: y, flag: true, anything: [{a: 1}]") == []
-    told = problems(HEAD + text % "ratio: x, sizes: 3, name: 4, flag: 5, other: 6")
-    assert [problem.split("model.")[1] for problem in told] == [
+    found = problems(HEAD + text % "ratio: x, sizes: 3, name: 4, flag: 5, other: 6")
+    assert [problem.split("model.")[1] for problem in found] == [
         "ratio: must be a number, not 'x'",
         "sizes: must be a list, not 3",
         "name: must be text, not 4",
@@ -251,20 +251,20 @@ def test_defaults_speak_for_users_without_annotations(problems):
     ]
 
 
-def test_what_takes_any_key_is_given_any_key_but_text_it_must_be(problems):
+def test_a_component_that_takes_any_key_takes_keys_that_are_text(problems):
     assert problems(HEAD + "model: {type: LooseNet, a: 1, pretrained: x, b: {c: d}}\n") == []
     (problem,) = problems(HEAD + "model: {type: LooseNet, 1: 2}\n")
     assert "model.1: unknown key 1 of LooseNet" in problem
 
 
-def test_pretrained_may_be_said_of_a_model_that_does_not_know_it(problems):
+def test_pretrained_is_accepted_for_a_model_that_does_not_take_it(problems):
     text = HEAD + "model: {type: UserNet, num_classes: 2, pretrained: %s}\n"
     assert problems(text % "some/model.pdparams") == []
     assert problems(text % "Null") == []
     assert problems(text % "[a]") == ["config.yml:2: model.pretrained: must be text or Null, not ['a']"]
 
 
-def test_null_is_fine_where_it_is_the_default(problems):
+def test_null_is_accepted_where_it_is_the_default(problems):
     text = HEAD + "model: {type: HeadedNet, trunk: {type: ResNet18_vd}, head: {type: UserLoss}, limit: %s}\n"
     assert problems(text % "Null") == []
     assert len(problems(text % "x")) == 1
@@ -284,7 +284,7 @@ def test_components_under_any_name_are_checked(problems):
     ]
 
 
-def test_an_unknown_component_where_a_layer_is_due(problems):
+def test_an_unknown_component_where_a_layer_belongs(problems):
     (problem,) = problems(
         HEAD + "model: {type: HeadedNet, trunk: {type: ResNet19_vd}, head: {type: UserLoss}}\n"
     )
@@ -292,7 +292,7 @@ def test_an_unknown_component_where_a_layer_is_due(problems):
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("keys", "expected"),
     [
         (
             "grad_clip_cfg: {name: ClipGradByNorm}",
@@ -304,7 +304,7 @@ def test_an_unknown_component_where_a_layer_is_due(problems):
         ("custom_cfg: {name: a}", "custom_cfg: must be a list of keys and values or Null, not {'name': 'a'}"),
     ],
 )
-def test_clipping_and_groups_are_judged_with_the_config(problems, said, told):
-    (problem,) = problems(f"optimizer: {{type: AdamW, {said}}}\n")
+def test_clipping_and_groups_are_checked_with_the_config(problems, keys, expected):
+    (problem,) = problems(f"optimizer: {{type: AdamW, {keys}}}\n")
     assert problem.startswith("config.yml:1: optimizer")
-    assert told in problem
+    assert expected in problem

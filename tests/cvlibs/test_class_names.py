@@ -12,7 +12,7 @@ def test_each_class_of_a_published_set_has_a_name_of_its_own(name):
     assert len(set(names)) == len(names) == dataset.NUM_CLASSES
 
 
-def test_names_may_be_the_objects_or_its_classes_or_missing():
+def test_names_come_from_the_object_or_its_class_or_are_missing():
     class Named:
         CLASS_NAMES = ("a", "b")
 
@@ -24,7 +24,7 @@ def test_names_may_be_the_objects_or_its_classes_or_missing():
 
 
 @pytest.mark.parametrize("other", ["names.txt", 3, {"a": 1}, [1, 2], [], lambda: ["a"]])
-def test_what_an_own_data_set_calls_so_otherwise_is_no_list_of_names(other):
+def test_an_attribute_of_another_kind_is_no_list_of_names(other):
     class Own:
         class_names = other
 
@@ -33,7 +33,7 @@ def test_what_an_own_data_set_calls_so_otherwise_is_no_list_of_names(other):
     assert class_names(Own()) == ("a", "b")
 
 
-def test_the_section_of_an_own_data_set_names_nothing():
+def test_only_the_section_of_the_built_in_data_set_names_classes():
     assert section_names({"type": "Dataset", "class_names": ["soil", "leaf"]}) == ("soil", "leaf")
     assert section_names({"type": "Own", "class_names": ["soil", "leaf"]}) == ()
     assert section_names({"type": "Dataset"}) == section_names({"type": "Dataset", "class_names": None}) == ()
@@ -41,7 +41,7 @@ def test_the_section_of_an_own_data_set_names_nothing():
 
 
 @pytest.mark.parametrize("given", [5, "abc", [1, 2], {"a": "b"}, [None]])
-def test_what_is_no_list_of_texts_names_nothing(given):
+def test_a_value_that_is_no_list_of_texts_names_nothing(given):
     assert section_names({"type": "Dataset", "class_names": given}) == texts(given) == ()
 
 
@@ -50,7 +50,7 @@ def test_a_class_without_a_name_is_its_number():
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [
         (["road"], "Own: class_names holds 1 name, but num_classes is 2"),
         (["road", ""], "Own: class_names holds '', but a name is one line of text"),
@@ -59,7 +59,7 @@ def test_a_class_without_a_name_is_its_number():
         (["road", "road"], "holds 'road' more than once"),
     ],
 )
-def test_names_that_do_not_fit_the_classes_are_refused(names, told):
-    with pytest.raises(UserError, match=told):
+def test_names_that_do_not_fit_the_classes_are_refused(names, expected):
+    with pytest.raises(UserError, match=expected):
         check_class_names(names, 2, "Own")
     check_class_names(["road", "pole"], 2, "Own")

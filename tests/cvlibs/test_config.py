@@ -4,24 +4,12 @@ import sys
 import pytest
 import yaml
 from refusal import refusal
+from whole_config import FULL
 
 from paddleseg import cvlibs
 from paddleseg.cvlibs import Config
 from paddleseg.cvlibs.config import ConfigError
 from paddleseg.errors import UserError
-
-FULL = """\
-imports: [components]
-iters: 10
-batch_size: 4
-model: {type: UserNet, num_classes: 2}
-train_dataset: {type: UserData, transforms: []}
-val_dataset: {type: UserData, transforms: []}
-optimizer: {type: SGD}
-lr_scheduler: {type: PolynomialDecay, learning_rate: 0.01}
-loss: {types: [{type: CrossEntropyLoss}], coef: [1]}
-distill_loss: {types: [{type: KLLoss}, {type: UserLoss}], coef: [1, 2]}
-"""
 
 
 @pytest.fixture
@@ -58,7 +46,7 @@ def test_a_config_error_is_the_users(write):
     assert len(error.value.problems) == 2
 
 
-def test_flags_override_the_file_and_the_options(write):
+def test_options_override_the_file_and_opts(write):
     cfg = Config(
         write(FULL),
         learning_rate=1e-05,
@@ -75,7 +63,7 @@ def test_flags_override_the_file_and_the_options(write):
     }
 
 
-def test_options_override_the_file(write):
+def test_opts_override_the_file(write):
     cfg = Config(write(FULL), opts=["loss.coef.0=2", "val_dataset=None", "model.width=3", "model.width=5"])
     assert cfg["loss"]["coef"] == [2]
     assert cfg.get("val_dataset") is None
@@ -83,7 +71,7 @@ def test_options_override_the_file(write):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         (
             {"learning_rate": float("nan")},
@@ -93,17 +81,17 @@ def test_options_override_the_file(write):
         ({"batch_size": -1}, "option batch_size: batch_size: must be a whole number above 0, not -1"),
     ],
 )
-def test_a_flag_that_makes_no_sense(problems, flags, told):
-    assert problems(FULL, **flags) == [told]
+def test_an_option_out_of_range_is_refused_by_name(problems, flags, expected):
+    assert problems(FULL, **flags) == [expected]
 
 
-def test_a_flag_that_the_schedule_does_not_take_is_named(problems):
+def test_an_option_that_the_schedule_does_not_take_is_named(problems):
     text = "lr_scheduler: {type: PiecewiseDecay, boundaries: [2], values: [1, 0.1]}\n"
     (problem,) = problems(text, learning_rate=0.1)
     assert problem.startswith("option learning_rate: lr_scheduler.learning_rate: unknown key ")
 
 
-def test_problems_of_options_imports_and_sections_come_together(problems):
+def test_problems_of_opts_imports_and_sections_come_together(problems):
     text = FULL.replace("[components]", "[components, no_such_module]").replace(
         "batch_size: 4", "batch_size: x"
     )
@@ -114,139 +102,6 @@ def test_problems_of_options_imports_and_sections_come_together(problems):
         "config.yml",
         "config.yml",
     ]
-
-
-def test_the_class_count_is_said_once_anywhere(write):
-    said_by_model = Config(write(FULL))
-    said_on_top = Config(write("num_classes: 2\n" + FULL.replace(", num_classes: 2", "")))
-    said_by_data = Config(
-        write(FULL.replace(", num_classes: 2", "").replace("[]}", "[], num_classes: 2}", 1))
-    )
-    for cfg in (said_by_model, said_on_top, said_by_data):
-        assert [cfg[s]["num_classes"] for s in ("model", "train_dataset", "val_dataset")] == [2, 2, 2]
-
-
-def test_the_class_count_of_a_known_data_set_reaches_a_model_read_alone(write):
-    text = (
-        "imports: [components]\nmodel: {type: UserNet}\ntrain_dataset: {type: OpticDiscSeg, transforms: []}\n"
-    )
-    assert Config(write(text), sections=("model",))["model"]["num_classes"] == 2
-
-
-def test_the_ignored_label_is_said_once_anywhere(write):
-    on_top = Config(write("ignore_index: 7\n" + FULL))
-    by_loss = Config(
-        write(FULL.replace("{type: CrossEntropyLoss}", "{type: CrossEntropyLoss, ignore_index: 7}"))
-    )
-    by_data = Config(write(FULL.replace("[]}", "[], ignore_index: 7}", 1)))
-    for cfg in (on_top, by_loss, by_data):
-        assert cfg["train_dataset"]["ignore_index"] == cfg["val_dataset"]["ignore_index"] == 7
-        assert cfg["loss"]["types"][0]["ignore_index"] == 7
-        assert cfg["distill_loss"]["types"] == [{"type": "KLLoss", "ignore_index": 7}, {"type": "UserLoss"}]
-
-
-OF_ITS_CLASS = FULL.replace("UserData, transforms: []}", "IgnoringData, transforms: []}")
-
-
-def test_the_ignored_label_of_a_data_sets_class_is_that_of_all(write):
-    cfg = Config(write(OF_ITS_CLASS))
-    assert cfg["loss"]["types"][0]["ignore_index"] == 0
-    assert cfg["distill_loss"]["types"][0]["ignore_index"] == 0
-    said = OF_ITS_CLASS.replace(
-        "IgnoringData, transforms: []", "IgnoringData, transforms: [], ignore_index: 3"
-    )
-    assert Config(write(said))["loss"]["types"][0]["ignore_index"] == 3
-
-
-def test_what_contradicts_the_ignored_label_of_a_data_sets_class_is_refused(problems):
-    found = problems(
-        OF_ITS_CLASS.replace("{type: CrossEntropyLoss}", "{type: CrossEntropyLoss, ignore_index: 255}")
-    )
-    assert any("loss.types.0.ignore_index: 255 as ignore_index, but train_dataset has 0" in f for f in found)
-
-
-GREY = """\
-imports: [components]
-num_classes: 2
-model: {type: FCN, backbone: {type: MobileNetV2_x0_25}}
-train_dataset: {type: Dataset, dataset_root: ., train_path: x, transforms: [], img_channels: 1}
-val_dataset: {type: Dataset, dataset_root: ., val_path: x, transforms: [], img_channels: 1}
-"""
-
-
-def test_the_backbone_learns_the_channels_of_the_images(write):
-    cfg = Config(write(GREY))
-    assert cfg["model"]["backbone"]["in_channels"] == 1
-    assert cvlibs.SegBuilder(cfg).model.backbone.conv1._conv.weight.shape[1] == 1
-    # Also where only the model is asked for.
-    assert Config(write(GREY), sections=("model",))["model"]["backbone"]["in_channels"] == 1
-
-
-def test_channels_must_agree(problems):
-    told = "they must agree (img_channels)"
-    (problem,) = problems(GREY.replace("x0_25}", "x0_25, in_channels: 3}"))
-    assert problem == (
-        f"config.yml:3: model.backbone.in_channels: 3 channels, but train_dataset.img_channels has 1; {told}"
-    )
-    (problem,) = problems(
-        GREY.replace("val_path: x, transforms: [], img_channels: 1", "val_path: x, transforms: []")
-    )
-    assert problem == f"config.yml:5: val_dataset: 3 channels, but train_dataset.img_channels has 1; {told}"
-
-
-def test_an_ignored_label_that_nobody_says_is_left_to_the_components(write):
-    cfg = Config(write(FULL))
-    assert "ignore_index" not in cfg["train_dataset"]
-    assert cfg["loss"]["types"] == [{"type": "CrossEntropyLoss"}]
-
-
-def test_each_data_set_learns_its_mode_unless_told(write):
-    cfg = Config(write(FULL.replace("val_dataset: {", "val_dataset: {mode: test, ")))
-    assert (cfg["train_dataset"]["mode"], cfg["val_dataset"]["mode"]) == ("train", "test")
-
-
-def test_decay_steps_are_the_iterations_unless_told(write):
-    assert Config(write(FULL))["lr_scheduler"]["decay_steps"] == 10
-    assert Config(write(FULL), iters=3)["lr_scheduler"]["decay_steps"] == 3
-    for said, steps in (("5", 5), ("Null", 10), ("0", 0)):
-        cfg = Config(write(FULL.replace("0.01}", f"0.01, decay_steps: {said}}}")))
-        assert cfg["lr_scheduler"]["decay_steps"] == steps
-
-
-@pytest.mark.parametrize(("said", "steps"), [("", 10), (", warmup_iters: 4", 6), (", warmup_iters: 99", 1)])
-@pytest.mark.parametrize(
-    ("kind", "key"), [("PolynomialDecay", "decay_steps"), ("CosineAnnealingDecay", "T_max")]
-)
-def test_a_schedule_takes_the_iterations_that_its_warm_up_leaves(write, kind, key, said, steps):
-    text = FULL.replace("PolynomialDecay", kind).replace("0.01}", f"0.01{said}}}")
-    section = Config(write(text))["lr_scheduler"]
-    assert section[key] == steps
-    assert len({"decay_steps", "T_max"} & set(section)) == 1
-    assert Config(write(text.replace("0.01", f"0.01, {key}: 5")))["lr_scheduler"][key] == 5
-
-
-def test_a_schedule_of_fixed_steps_takes_none_of_the_iterations(write):
-    schedule = "{type: StepDecay, learning_rate: 0.01, step_size: 3}"
-    text = FULL.replace("{type: PolynomialDecay, learning_rate: 0.01}", schedule)
-    assert Config(write(text))["lr_scheduler"] == {"type": "StepDecay", "learning_rate": 0.01, "step_size": 3}
-
-
-def test_what_takes_any_key_is_told_what_was_said_once(write):
-    text = FULL.replace("UserData", "LooseData").replace("UserNet", "LooseNet")
-    cfg = Config(write("ignore_index: 9\n" + text))
-    assert cfg["val_dataset"] == {
-        "type": "LooseData",
-        "transforms": [],
-        "num_classes": 2,
-        "mode": "val",
-        "ignore_index": 9,
-    }
-
-
-def test_sections_not_asked_for_are_left_alone(write):
-    cfg = Config(write("ignore_index: 9\n" + FULL), sections=("model",))
-    assert cfg["train_dataset"] == {"type": "UserData", "transforms": []}
-    assert cfg["loss"] == {"types": [{"type": "CrossEntropyLoss"}], "coef": [1]}
 
 
 def test_two_configs_of_one_file_share_nothing(write):
@@ -342,6 +197,6 @@ def test_the_tutorials_configs(repository, name, backbone, pretrained):
     )
 
 
-def test_problems_name_the_file_also_where_a_flag_changed_it(write):
+def test_problems_name_the_file_also_where_an_option_changed_it(write):
     with pytest.raises(UserError, match=r"1 problem in the config config\.yml:"):
         Config(write(FULL.replace("UserNet", "UserNit")), iters=2)

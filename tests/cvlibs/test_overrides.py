@@ -69,14 +69,14 @@ def test_numbers_with_commas_are_a_list(text, value):
     assert repr(dic["new"]) == repr(value)
 
 
-def test_an_absent_or_empty_section_begins():
+def test_an_absent_or_empty_section_is_created():
     dic, problems = changed("empty.type=A", "absent.b.c=1")
     assert problems == []
     assert (dic["empty"], dic["absent"]) == ({"type": "A"}, {"b": {"c": 1}})
 
 
 @pytest.mark.parametrize(
-    ("opt", "told"),
+    ("opt", "expected"),
     [
         ("iters", "write it as key.path=value"),
         ("=5", "write it as key.path=value"),
@@ -93,13 +93,13 @@ def test_an_absent_or_empty_section_begins():
         ("iters=&a [*a]", "the value '&a [*a]' is no valid YAML, or gives a key two values"),
     ],
 )
-def test_what_cannot_be_set_is_told_and_changes_nothing(opt, told):
+def test_what_cannot_be_set_is_reported_and_changes_nothing(opt, expected):
     dic, problems = changed(opt)
-    assert problems == [f"option opts: {opt}: {told}"]
+    assert problems == [f"option opts: {opt}: {expected}"]
     assert dic == changed()[0]
 
 
-def test_all_problems_are_told_and_the_rest_is_applied():
+def test_all_problems_are_reported_and_the_rest_is_applied():
     dic, problems = changed("iters", "loss.coef.9=1", "iters=7")
     assert len(problems) == 2
     assert dic["iters"] == 7
@@ -118,14 +118,14 @@ model:
 """
 
 
-def test_a_bad_value_is_placed_at_the_command_line(problems):
+def test_a_bad_value_is_placed_at_the_option(problems):
     assert problems(BASE, opts=["model.num_classes=two", "itres=5"]) == [
         "option opts: model.num_classes: must be a whole number, not 'two'",
         "option opts: itres: unknown key 'itres'; did you mean 'iters'?",
     ]
 
 
-def test_what_the_option_left_alone_keeps_its_place(problems):
+def test_other_keys_keep_their_places(problems):
     found = problems(BASE.replace("num_classes: 2", "num_classes: x"), opts=["model.width=y"])
     assert found == [
         "config.yml:5: model.num_classes: must be a whole number, not 'x'",
@@ -133,7 +133,7 @@ def test_what_the_option_left_alone_keeps_its_place(problems):
     ]
 
 
-def test_a_replaced_section_is_placed_at_the_command_line_throughout(problems):
+def test_a_replaced_section_is_placed_at_the_option_throughout(problems):
     found = problems(BASE, opts=["model={type: UserNet, num_classes: x}"])
     assert found == ["option opts: model.num_classes: must be a whole number, not 'x'"]
 

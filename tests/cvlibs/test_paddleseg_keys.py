@@ -11,7 +11,7 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (
             "learning_rate: {value: 0.01, decay: {type: poly}}\n",
@@ -24,8 +24,8 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
         ("test_config: {print_detail: False}\n", "test_config.print_detail: .*always logged"),
         ("test_config: {precision: fp16}\n", "test_config.precision: .*float32"),
         *(
-            (f"lr_scheduler: {{type: StepDecay, learning_rate: 1, step_size: 2, {said}}}\n", told)
-            for said, told in (
+            (f"lr_scheduler: {{type: StepDecay, learning_rate: 1, step_size: 2, {keys}}}\n", expected)
+            for keys, expected in (
                 ("cycle: True", "lr_scheduler.cycle: .*never restarts"),
                 ("last_epoch: 5", "lr_scheduler.last_epoch: .*resume_model"),
                 ("verbose: True", "lr_scheduler.verbose: .*the log has"),
@@ -61,11 +61,11 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
         ),
     ],
 )
-def test_a_key_that_is_not_acted_on_is_refused_with_the_reason(problems, text, told):
+def test_a_key_without_effect_is_refused_with_the_reason(problems, text, expected):
     (problem,) = problems(text)
     place, _, rest = problem.partition(": ")
     assert place == f"config.yml:{text.count(chr(10))}"
-    key, _, reason = told.partition(": ")
+    key, _, reason = expected.partition(": ")
     assert rest.startswith(f"{key}: PaddleSeg's key '{key.split('.')[-1]}' has no effect here: ")
     assert re.search(reason, rest)
 
@@ -106,7 +106,7 @@ def test_a_component_that_takes_such_a_key_gets_it(write):
     assert given["data_format"] == "NHWC"
 
 
-def test_sections_that_are_not_asked_for_keep_their_keys(write):
+def test_sections_that_are_not_read_keep_their_keys(write):
     text = (
         "to_static_training: False\n" + DATA % ("", "edge: True") + "model: {type: UserNet, num_classes: 2}\n"
     )
@@ -116,14 +116,3 @@ def test_sections_that_are_not_asked_for_keep_their_keys(write):
 @pytest.mark.parametrize(("old", "new"), [("sgd", "SGD"), ("adam", "Adam"), ("AdamW", "AdamW")])
 def test_older_spellings_of_optimizers_are_understood(write, old, new):
     assert Config(write(f"optimizer: {{type: {old}}}\n"))["optimizer"]["type"] == new
-
-
-def test_the_exporters_section_is_checked_and_left_alone(problems, write):
-    text = "export: {transforms: [{type: Resize, target_size: [8, 8]}, {type: Normalize}]}\n"
-    assert problems(text) == []
-    assert len(Config(write(text))["export"]["transforms"]) == 2
-    (problem,) = problems("export: {transforms: [{type: Resiz}]}\n")
-    assert problem.startswith("config.yml:1: export.transforms.0.type: unknown transform 'Resiz'")
-    assert problems("export: 3\n") == ["config.yml:1: export: must hold `transforms`, not 3"]
-    (problem,) = problems("export: {transform: []}\n")
-    assert problem == "config.yml:1: export.transform: unknown key 'transform'; did you mean 'transforms'?"

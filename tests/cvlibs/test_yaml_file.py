@@ -77,7 +77,7 @@ def test_a_base_is_found_from_the_home_folder(write, tmp_path, monkeypatch):
     assert load_config(write("_base_: ~/elsewhere/base.yml\n", "x/config.yml"))[0] == {"a": 1}
 
 
-def test_inherited_false_drops_what_the_base_says_there_alone(write):
+def test_inherited_false_drops_only_that_section_of_the_base(write):
     base = "model: {type: A, keep: 1, inner: {x: 1}}\nother: {type: B, n: 1}\n"
     own = "_base_: base.yml\nmodel: {_inherited_: False, type: C}\nother: {n: 2}\n"
     assert loaded(write, own, base=base) == {"model": {"type": "C"}, "other": {"type": "B", "n": 2}}
@@ -105,13 +105,13 @@ def test_a_base_that_names_itself_is_refused(write, capsys):
     assert message == "_base_ goes in a circle: config.yml -> config.yml"
 
 
-def test_a_circle_of_bases_is_told_whole(write, capsys):
+def test_a_circle_of_bases_is_reported_as_a_whole(write, capsys):
     write("_base_: sub/b.yml\n", "a.yml")
     write("_base_: ../a.yml\n", "sub/b.yml")
     assert refused(capsys, "a.yml") == "_base_ goes in a circle: a.yml -> sub/b.yml -> a.yml"
 
 
-def test_a_missing_base_is_told_with_its_line(write, capsys):
+def test_a_missing_base_is_reported_with_its_line(write, capsys):
     message = refused(capsys, write("iters: 1\n_base_: [none.yml]\n"))
     assert message == "config.yml:2: _base_: there is no file none.yml"
 
@@ -133,7 +133,7 @@ def test_an_empty_base_is_none(write):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("a: 1\nb: 2\na: 3\n", "'a' in lines 1 and 3"),
         ("m:\n  x: {k: 1, k: 2}\n", "'m.x.k' in lines 2 and 2"),
@@ -142,17 +142,17 @@ def test_an_empty_base_is_none(write):
         ("a: 1\nm: {b: 1, b: 2}\na: 2\n", "'a' in lines 1 and 3; 'm.b' in lines 2 and 2"),
     ],
 )
-def test_duplicate_keys_are_refused(write, capsys, text, told):
-    assert refused(capsys, write(text)) == f"config.yml gives a key two values: {told}"
+def test_duplicate_keys_are_refused(write, capsys, text, expected):
+    assert refused(capsys, write(text)) == f"config.yml gives a key two values: {expected}"
 
 
 def test_a_duplicate_key_in_a_base_names_the_base(write, capsys):
     write("m: {b: 1, b: 2}\n", "base.yml")
-    told = "base.yml gives a key two values: 'm.b' in lines 1 and 1"
-    assert refused(capsys, write("_base_: base.yml\n")) == told
+    message = refused(capsys, write("_base_: base.yml\n"))
+    assert message == "base.yml gives a key two values: 'm.b' in lines 1 and 1"
 
 
-def test_a_key_that_says_the_same_again_is_taken(write):
+def test_a_key_that_is_repeated_with_the_same_value_is_accepted(write):
     text = "m: {b: [1, {c: x}], b: [1, {c: 'x'}]}\nn: 1\nn: 1\nbase: &a {x: 1}\no: {<<: *a}\no: {x: 1}\n"
     dic, origins = load_config(write(text))
     assert dic == {"m": {"b": [1, {"c": "x"}]}, "n": 1, "base": {"x": 1}, "o": {"x": 1}}
@@ -164,7 +164,7 @@ def test_another_value_is_a_contradiction(write, capsys, text):
     assert refused(capsys, write(text)).endswith("gives a key two values: 'a' in lines 1 and 2")
 
 
-def test_a_contradiction_within_what_is_said_again_is_told_at_each_place(write, capsys):
+def test_a_contradiction_within_a_repeated_section_is_reported_at_each_place(write, capsys):
     assert refused(capsys, write("m: {b: 1, b: 2}\nm: {b: 1, b: 2}\n")).count("'m.b'") == 2
 
 
@@ -220,7 +220,7 @@ def test_what_only_looks_like_a_value_is_refused(write, capsys, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("a: [1\nb: 2\n", "line 2"),
         ("a: 1\n\tb: 2\n", "line 2"),
@@ -231,10 +231,10 @@ def test_what_only_looks_like_a_value_is_refused(write, capsys, text):
         ("a: &a [*a]\n", "recursion"),
     ],
 )
-def test_no_valid_yaml_is_told_with_its_line(write, capsys, text, told):
+def test_invalid_yaml_is_reported_with_its_line(write, capsys, text, expected):
     message = refused(capsys, write(text))
     assert message.startswith("config.yml is no valid YAML: ")
-    assert told in message
+    assert expected in message
     assert "\n" not in message
 
 
@@ -258,7 +258,7 @@ def merges():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (laughs("x"), "line 7, column .* 100000 values|holds more than 100000 values"),
         (laughs("{k: v}"), "holds more than 100000 values"),
@@ -270,8 +270,8 @@ def merges():
         ("a: '" + "x" * 2**20 + "'", "holds more than 1048576 characters"),
     ],
 )
-def test_a_few_lines_that_mean_far_more_are_refused(write, capsys, text, told):
-    assert re.search(told, refused(capsys, write(text)))
+def test_a_few_lines_that_expand_to_far_more_are_refused(write, capsys, text, expected):
+    assert re.search(expected, refused(capsys, write(text)))
 
 
 def test_a_list_is_no_config(write, capsys):

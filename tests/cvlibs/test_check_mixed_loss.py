@@ -1,4 +1,4 @@
-"""A loss that holds losses: checked, given `ignore_index`, and built as others are."""
+"""A loss that holds losses is checked, completed and built as others are."""
 
 import pytest
 
@@ -18,7 +18,7 @@ loss:
 """
 
 
-def test_its_losses_are_built_and_ignore_what_the_config_ignores(write):
+def test_nested_losses_are_built_with_the_ignored_label_of_the_config(write):
     builder = SegBuilder(Config(write("ignore_index: 7\n" + TEXT)))
     (loss,) = builder.loss["types"]
     assert (type(loss), loss.coef) == (MixedLoss, [0.8, 0.2])
@@ -27,7 +27,7 @@ def test_its_losses_are_built_and_ignore_what_the_config_ignores(write):
     assert (type(inner.losses[0]), inner.losses[0].ignore_index) == (DiceLoss, 7)
 
 
-def test_an_ignore_index_that_one_of_its_losses_has_differently(problems):
+def test_a_nested_loss_with_another_ignored_label_is_refused(problems):
     text = "ignore_index: 7\n" + TEXT.replace("DiceLoss", "DiceLoss, ignore_index: 8")
     assert problems(text) == [
         "config.yml:8: loss.types.0.losses.1.losses.0.ignore_index: 8 as ignore_index, but ignore_index has"
@@ -36,7 +36,7 @@ def test_an_ignore_index_that_one_of_its_losses_has_differently(problems):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         (
             "{type: DiceLoss}",
@@ -76,9 +76,9 @@ def test_an_ignore_index_that_one_of_its_losses_has_differently(problems):
         ),
     ],
 )
-def test_what_is_wrong_within_is_told_with_its_place(problems, old, new, told):
+def test_a_mistake_in_a_nested_loss_is_reported_with_its_place(problems, old, new, expected):
     (problem,) = problems(TEXT.replace(old, new))
-    assert f": loss.types.0.{told}" in problem
+    assert f": loss.types.0.{expected}" in problem
 
 
 def test_a_key_of_paddleseg_that_changes_nothing_is_dropped_within(write):
@@ -106,7 +106,7 @@ def test_a_loss_of_alternatives_takes_each(problems, loss):
 
 
 @pytest.mark.parametrize(
-    ("loss", "told"),
+    ("loss", "expected"),
     [
         (
             "{type: LovaszSoftmaxLoss, classes: some}",
@@ -119,6 +119,6 @@ def test_a_loss_of_alternatives_takes_each(problems, loss):
         ("{type: RMILoss, rmi_pool_way: 3}", "rmi_pool_way: must be 0 or 1 or 2, not 3"),
     ],
 )
-def test_a_loss_of_alternatives_takes_no_other(problems, loss, told):
+def test_a_loss_of_alternatives_takes_no_other(problems, loss, expected):
     (problem,) = problems(f"loss: {{types: [{loss}], coef: [1]}}\n")
-    assert f": loss.types.0.{told}" in problem
+    assert f": loss.types.0.{expected}" in problem
