@@ -88,14 +88,14 @@ def lines(monkeypatch):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Make stdout and stderr one `Terminal`; within the test, since pytest sets them itself before."""
+    """Make `streams` one `Terminal`; within the test, since pytest sets them itself before."""
     screens = pytest.importorskip("screens", reason="pseudo-terminals are POSIX's")
     made = []
 
-    def make(columns=100, screen=screens.Cutting):
+    def make(columns=100, screen=screens.Cutting, streams=("stdout", "stderr")):
         made.append(screens.Terminal(columns, screen))
-        monkeypatch.setattr(sys, "stdout", made[-1])
-        monkeypatch.setattr(sys, "stderr", made[-1])
+        for stream in streams:
+            monkeypatch.setattr(sys, stream, made[-1])
         return made[-1]
 
     yield make

@@ -1,3 +1,5 @@
+"""Scores of small models against counts by NumPy and scikit-learn."""
+
 import numpy as np
 import paddle
 import paddle.nn as nn
@@ -41,6 +43,21 @@ class Linear(nn.Layer):
         return [self.conv(x)]
 
 
+def resized_logits(model, sample, height=None, width=None):
+    """Return the logits of a sample, cut to height x width, at the size of its mask: 1 x C x H x W."""
+    logits = model(paddle.to_tensor(sample["img"][None]))[0][:, :, :height, :width]
+    return F.interpolate(logits, list(sample["label"].shape), mode="bilinear").numpy()
+
+
+def counted(samples, logits):
+    """Return the confusion matrix of samples, and their IoU by class."""
+    matrix = np.zeros((3, 3))
+    for sample, own in zip(samples, logits):
+        kept = sample["label"] != 255
+        np.add.at(matrix, (sample["label"][kept], own.argmax(1)[0][kept]), 1)
+    return matrix, np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_every_pixel_is_counted_once_at_the_masks_own_size(batch_size, num_workers):
@@ -48,15 +65,9 @@ def test_every_pixel_is_counted_once_at_the_masks_own_size(batch_size, num_worke
     model, dataset = Linear(), Ragged()
     model.train()
     result = evaluate(model, dataset, 3, batch_size, num_workers)
-    matrix = np.zeros((3, 3))
-    for sample in (dataset[i] for i in range(len(dataset))):
-        logits = model(paddle.to_tensor(sample["img"][None]))[0]
-        logits = F.interpolate(logits, list(sample["label"].shape), mode="bilinear")
-        predicted = logits.numpy().argmax(1)[0]
-        kept = sample["label"] != 255
-        np.add.at(matrix, (sample["label"][kept], predicted[kept]), 1)
-    union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
-    np.testing.assert_allclose(result.class_iou, np.diag(matrix) / union, rtol=1e-12)
+    samples = [dataset[i] for i in range(5)]
+    matrix, class_iou = counted(samples, [resized_logits(model, sample) for sample in samples])
+    np.testing.assert_allclose(result.class_iou, class_iou, rtol=1e-12)
     assert result.acc == pytest.approx(np.trace(matrix) / matrix.sum())
     assert model.training
 
@@ -89,17 +100,12 @@ def test_padding_is_cut_off_before_anything_is_counted(num_workers):
     paddle.seed(1)
     model, dataset = Linear(), Padded()
     result = evaluate(model, dataset, 3, 3, num_workers)
-    matrix = np.zeros((3, 3))
-    for index, sample in enumerate(dataset[i] for i in range(3)):
-        logits = model(paddle.to_tensor(sample["img"][None]))[0][:, :, : 4 + index % 2, :6]
-        logits = F.interpolate(logits, list(sample["label"].shape), mode="bilinear")
-        kept = sample["label"] != 255
-        np.add.at(matrix, (sample["label"][kept], logits.numpy().argmax(1)[0][kept]), 1)
-    union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
-    np.testing.assert_allclose(result.class_iou, np.diag(matrix) / union, rtol=1e-12)
+    samples = [dataset[i] for i in range(3)]
+    logits = [resized_logits(model, sample, 4 + i % 2, 6) for i, sample in enumerate(samples)]
+    np.testing.assert_allclose(result.class_iou, counted(samples, logits)[1], rtol=1e-12)
 
 
-def test_samples_of_one_history_go_together():
+def test_images_with_equal_changes_of_size_go_together():
     groups = group_by_size([Padded()[i] for i in range(3)])
     assert [group["img"].shape[0] for group in groups] == [2, 1]
     assert [group["trans_info"] for group in groups] == [
@@ -108,7 +114,7 @@ def test_samples_of_one_history_go_together():
     ]
 
 
-def test_what_is_asked_for_is_measured_and_nothing_else():
+def test_auc_and_boundary_iou_are_measured_only_if_wanted():
     paddle.seed(1)
     model, dataset = Linear(), Ragged()
     plain = evaluate(model, dataset, 3)
@@ -120,8 +126,7 @@ def test_what_is_asked_for_is_measured_and_nothing_else():
     assert one.auc_roc == several.auc_roc
     scores, labels = [], []
     for sample in (dataset[i] for i in range(5)):
-        logits = model(paddle.to_tensor(sample["img"][None]))[0]
-        logits = F.interpolate(logits, list(sample["label"].shape), mode="bilinear")
+        logits = paddle.to_tensor(resized_logits(model, sample))
         kept = sample["label"] != 255
         scores.append(F.softmax(logits, axis=1)[0].numpy().transpose(1, 2, 0)[kept])
         labels.append(sample["label"][kept])
@@ -135,7 +140,7 @@ def test_what_is_asked_for_is_measured_and_nothing_else():
     assert name_and_classes.startswith("[EVAL] Class Boundary IoU: \n[0.")
 
 
-def test_the_ignored_label_of_a_data_sets_class_does_not_count():
+def test_the_ignored_label_of_the_class_of_a_data_set_does_not_count():
     class Own:
         IGNORE_INDEX = 7
 
@@ -173,14 +178,13 @@ def test_ranks_share_the_images_without_overlap(samples, nranks):
     seen = sorted(index for rank in ranks for batch in rank for _, index in batch)
     assert seen == list(range(samples))
     assert all(len(list(rank)) == len(rank) for rank in ranks)
-    # When rank 0 is done with its batch k, so are the others with theirs.
     batches = [list(rank) for rank in ranks]
     of_all = [sum(len(batch) for own in batches for batch in own[k : k + 1]) for k in range(len(batches[0]))]
     assert all(rank.sizes_of_all == of_all for rank in ranks)
     assert all(rank.count == len(of_all) for rank in ranks)
 
 
-def test_an_output_that_is_no_map_of_the_classes_is_refused():
+def test_an_output_for_other_classes_is_refused():
     with pytest.raises(UserError, match=r"first output has shape \[1, 2, 8, 8\].*N x 3 x H x W"):
         evaluate(tiny.TinyNet(num_classes=2), Ragged(), 3, 1)
 
@@ -211,7 +215,7 @@ def test_the_batch_size_follows_the_first_image(monkeypatch, size, on_cpu, expec
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("batch_size", [1, 3, None])
-def test_what_is_normalised_on_the_device_scores_the_same(tmp_path, monkeypatch, batch_size, num_workers):
+def test_images_normalised_on_the_device_score_the_same(tmp_path, monkeypatch, batch_size, num_workers):
     root = tiny.write_optic_disc(tmp_path / "data")
     dataset = OpticDiscSeg([Resize([24, 40]), Normalize()], root, "val")
     paddle.seed(0)

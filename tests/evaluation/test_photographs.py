@@ -12,7 +12,6 @@ import pytest
 import tiny
 from PIL import Image
 from predicting import flags, indices, photograph, written
-from refusal import refusal
 
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
@@ -47,7 +46,7 @@ def trained(tmp_path_factory):
     return config, tiny.save_weights(folder / "small.pdparams", model), root
 
 
-def test_the_mask_has_the_size_that_was_asked_for():
+def test_the_mask_has_the_wanted_size():
     mask = predict(Halves(), np.zeros((3, 4, 8), "float32"), (6, 20))
     assert mask.dtype == np.uint8
     expected = np.zeros((6, 20), "uint8")
@@ -55,12 +54,12 @@ def test_the_mask_has_the_size_that_was_asked_for():
     np.testing.assert_array_equal(mask, expected)
 
 
-@pytest.mark.parametrize("told", ["flags", "config"])
+@pytest.mark.parametrize("place", ["flags", "config"])
 @pytest.mark.parametrize("test_config", [{}, SLIDE, FLIPS, {**SLIDE, **FLIPS}], ids=str)
-def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, test_config, told):
+def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, test_config, place):
     config, weights, root = trained
-    opts = [f"test_config.{key}={value}" for key, value in test_config.items()] if told == "config" else []
-    given = test_config if told == "flags" else {}
+    opts = [f"test_config.{key}={value}" for key, value in test_config.items()] if place == "config" else []
+    given = test_config if place == "flags" else {}
     tiny.predict(
         **flags([trained], [os.path.join(root, "val_list.txt")], tmp_path, opts=opts or None, **given)
     )
@@ -78,7 +77,7 @@ def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, 
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_mask_tells_256_classes_apart_and_no_more(tmp_path, columns):
+def test_a_mask_holds_256_classes_at_most(tmp_path, columns):
     photograph(tmp_path / "a.png", 4, 257)
     tiny.predict(**flags([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out"))
     mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
@@ -95,7 +94,7 @@ def test_grey_images_go_to_a_model_of_one_channel(tmp_path, columns):
     assert written(tmp_path / "out") == ["added_prediction/a.png", "pseudo_color_prediction/a.png"]
 
 
-def test_a_photograph_that_lies_on_its_side_is_set_upright_as_in_training(tmp_path, columns):
+def test_a_photograph_on_its_side_is_set_upright_as_in_training(tmp_path, columns):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees to the right
     Image.fromarray(np.zeros((10, 30, 3), "uint8")).save(tmp_path / "a.jpg", exif=exif)
@@ -105,7 +104,7 @@ def test_a_photograph_that_lies_on_its_side_is_set_upright_as_in_training(tmp_pa
     assert cv2.imread(str(tmp_path / "out/added_prediction/a.jpg")).shape == (30, 10, 3)
 
 
-def test_one_model_has_a_sheet_where_there_is_a_truth(tmp_path, trained):
+def test_one_model_has_a_sheet_if_there_is_a_truth(tmp_path, trained):
     root = trained[2]
     tiny.predict(**flags([trained], [os.path.join(root, "val_list.txt")], tmp_path))
     assert written(tmp_path / "sheets") == [f"JPEGImages/val_{i}.png" for i in range(5)]
@@ -121,78 +120,81 @@ def test_one_model_has_a_sheet_where_there_is_a_truth(tmp_path, trained):
         (["a.yml", "a.yml"], ["o/m.pdparams", "o/m.pdparams"], ["a_1", "a_2"]),
     ],
 )
-def test_models_are_called_by_their_configs_and_told_apart_by_their_weights(configs, weights, expected):
+def test_models_have_the_names_of_their_configs_and_if_needed_of_their_weights(configs, weights, expected):
     assert model_names(configs, weights) == expected
 
 
-def test_a_broken_image_is_named_and_passed_over(tmp_path, columns, capsys):
+def test_a_broken_image_is_named_and_skipped(tmp_path, columns, capsys):
     photograph(tmp_path / "photos/a.png")
     photograph(tmp_path / "photos/c.png")
     (tmp_path / "photos/b.jpg").write_bytes(b"no image")
-    told = flags([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     with pytest.raises(UserError) as error:
-        tiny.predict(**told)
+        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
     assert str(error.value) == f"1 of 3 images could not be predicted: {tmp_path / 'photos/b.jpg'}"
     assert f"skipped {tmp_path / 'photos/b.jpg'}: cannot read image" in capsys.readouterr().out
     assert os.listdir(tmp_path / "out/pseudo_color_prediction") == ["a.png", "c.png"]
 
 
-@pytest.mark.parametrize("fault", ["missing", "size", "value"])
-def test_an_image_whose_truth_cannot_be_shown_is_passed_over(tmp_path, columns, capsys, fault):
+@pytest.mark.parametrize("problem", ["missing", "size", "value"])
+def test_an_image_whose_truth_cannot_be_shown_is_skipped(tmp_path, columns, capsys, problem):
     photograph(tmp_path / "a.png")
-    truth = np.zeros((5, 5) if fault == "size" else (12, 16), "uint16")
-    if fault != "missing":
-        cv2.imwrite(str(tmp_path / "mask.png"), truth + 300 if fault == "value" else truth)
+    truth = np.zeros((5, 5) if problem == "size" else (12, 16), "uint16")
+    if problem != "missing":
+        cv2.imwrite(str(tmp_path / "mask.png"), truth + 300 if problem == "value" else truth)
     (tmp_path / "list.txt").write_text("a.png mask.png\n")
     with pytest.raises(UserError, match=r"1 of 1 image could not be predicted"):
         tiny.predict(**flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
-    told = {"missing": "there is no such file", "size": "differ in size", "value": "has class 300"}[fault]
-    assert told in capsys.readouterr().out
+    reason = {"missing": "there is no such file", "size": "differ in size", "value": "has class 300"}[problem]
+    assert reason in capsys.readouterr().out
     assert written(tmp_path / "out") == []
 
 
-class TestRefused:
-    def refused(self, columns, tmp_path, **given):
-        if not (tmp_path / "a.png").exists():
-            photograph(tmp_path / "a.png")
-        with pytest.raises(UserError) as error:
-            tiny.predict(**flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out", **given))
-        return str(error.value)
+def refused(columns, tmp_path, **given):
+    """Return the message with which a prediction of an image is refused."""
+    if not (tmp_path / "a.png").exists():
+        photograph(tmp_path / "a.png")
+    with pytest.raises(UserError) as error:
+        tiny.predict(**flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out", **given))
+    return str(error.value)
 
-    def test_nothing_to_predict(self, columns, tmp_path):
-        told = self.refused(columns, tmp_path, image_path=[str(tmp_path / "gone")])
-        assert told.startswith("there is no image, folder or list")
 
-    def test_no_weights(self, columns, tmp_path):
-        assert "no weights to predict with" in self.refused(columns, tmp_path, model_path=None)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"image_path": ["gone.png"]}, "there is no image, folder or list gone.png"),
+        ({"model_path": None}, "no weights to predict with"),
+        ({"custom_color": [1, 2]}, "custom colours"),
+        ({"scales": [0.5]}, "without aug_eval"),
+    ],
+)
+def test_wrong_options_are_refused(columns, tmp_path, given, message):
+    assert message in refused(columns, tmp_path, **given)
 
-    def test_weights_for_some_configs_only(self, columns, tmp_path):
-        config, _ = columns("two")
-        message = self.refused(columns, tmp_path, config=[config, config])
-        assert message.startswith("model_path has 1 path and there are 2 configs")
 
-    def test_colours_that_are_none(self, columns, tmp_path):
-        assert "custom colours" in self.refused(columns, tmp_path, custom_color=[1, 2])
+def test_weights_for_some_configs_only_are_refused(columns, tmp_path):
+    config, _ = columns("two")
+    message = refused(columns, tmp_path, config=[config, config])
+    assert message.startswith("model_path has 1 path and there are 2 configs")
 
-    def test_a_scale_without_its_switch(self, columns, tmp_path):
-        assert "without aug_eval" in self.refused(columns, tmp_path, scales=[0.5])
 
-    def test_a_transform_that_cannot_be_undone(self, columns, tmp_path):
-        transforms = [{"type": "RandomPaddingCrop", "crop_size": [8, 8]}]
-        model = columns("cropped", transforms=transforms)
-        told = self.refused(columns, tmp_path, config=[model[0]], model_path=[model[1]])
-        assert "RandomPaddingCrop moves the image away" in told
+def test_a_transform_that_cannot_be_undone_is_refused(columns, tmp_path):
+    transforms = [{"type": "RandomPaddingCrop", "crop_size": [8, 8]}]
+    config, weights = columns("cropped", transforms=transforms)
+    message = refused(columns, tmp_path, config=[config], model_path=[weights])
+    assert "RandomPaddingCrop moves the image away" in message
 
-    def test_a_folder_that_cannot_be_made(self, columns, tmp_path):
-        (tmp_path / "out").write_text("a file")
-        assert "cannot be made" in self.refused(columns, tmp_path)
 
-    def test_results_among_the_images(self, columns, tmp_path):
-        photograph(tmp_path / "photos/a.png")
-        told = flags([columns("two")], [tmp_path / "photos"], tmp_path / "photos/out")
-        tiny.predict(**told)
-        with pytest.raises(UserError, match="is where save_dir .* puts its pictures"):
-            tiny.predict(**told)
+def test_a_folder_that_cannot_be_made_is_refused(columns, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    assert "cannot be made" in refused(columns, tmp_path)
+
+
+def test_images_among_the_results_are_refused(columns, tmp_path):
+    photograph(tmp_path / "photos/a.png")
+    arguments = flags([columns("two")], [tmp_path / "photos"], tmp_path / "photos/out")
+    tiny.predict(**arguments)
+    with pytest.raises(UserError, match="is where save_dir .* puts its pictures"):
+        tiny.predict(**arguments)
 
 
 def test_the_command(repository, tmp_path, trained):
@@ -218,8 +220,3 @@ def test_the_command(repository, tmp_path, trained):
     ]
     assert "1 image predicted: masks in out/pseudo_color_prediction" in done.stdout
     assert len(written(tmp_path / "out")) == 3
-
-
-def test_a_mistake_ends_the_command_with_status_2(capsys, tmp_path, columns):
-    told = flags([columns("two")], [tmp_path / "gone.jpg"], tmp_path)
-    assert "gone.jpg" in refusal(capsys, lambda: tiny.predict(**told))

@@ -1,14 +1,10 @@
 """What a terminal shows of a training."""
 
-import io
 import re
-import sys
 
 import pytest
 from running import Scripted, config, train
 
-from paddleseg.core import runs
-from paddleseg.errors import UserError
 from paddleseg.monitoring.terminal import Bar, bar_wanted
 from paddleseg.utils.logger import logger
 
@@ -68,55 +64,47 @@ def test_a_whole_training_leaves_an_untorn_screen(tmp_path, root, terminal):
     assert [line for line in after[:-2] if not whole.match(line)] == []
 
 
-@pytest.mark.parametrize("flags", [{"log_style": "plain"}, {}])
-def test_plain_lines_are_paddlesegs(tmp_path, root, terminal, monkeypatch, flags):
-    screen = terminal()
-    if not flags:
-        monkeypatch.setattr(sys, "stdout", out := io.StringIO())
-        flags = {"log_style": "auto"}
-    train(tmp_path, config(root, iters=2), no_eval=True, **flags)
-    lines = out.getvalue().splitlines() if flags["log_style"] == "auto" else screen.lines()
+@pytest.mark.parametrize(
+    ("style", "streams"), [("plain", ["stdout", "stderr"]), ("auto", ["stderr"]), ("bar", [])]
+)
+def test_without_a_bar_there_are_the_lines_of_paddleseg(tmp_path, root, terminal, lines, style, streams):
+    screen = terminal(streams=streams)
+    train(tmp_path, config(root, iters=2), no_eval=True, log_style=style)
     assert sum("[TRAIN] epoch: 1, iter: " in line for line in lines) == 2
-    assert not any("training: " in line for line in screen.lines())
+    assert sum("log_style bar: stderr is no terminal" in line for line in lines) == (style == "bar")
+    assert screen.lines() == []
 
 
 @pytest.mark.parametrize(
-    ("style", "stdout", "stderr", "wanted"),
+    ("style", "streams", "wanted"),
     [
-        ("auto", True, True, True),
-        ("auto", False, True, False),
-        ("auto", True, False, False),
-        ("bar", False, True, True),
-        ("bar", True, False, False),
-        ("plain", True, True, False),
+        ("auto", ["stdout", "stderr"], True),
+        ("auto", ["stderr"], False),
+        ("auto", ["stdout"], False),
+        ("bar", ["stderr"], True),
+        ("bar", ["stdout"], False),
+        ("plain", ["stdout", "stderr"], False),
     ],
 )
-def test_bars_are_for_terminals(terminal, monkeypatch, style, stdout, stderr, wanted):
-    terminal()
-    for name, is_terminal in (("stdout", stdout), ("stderr", stderr)):
-        if not is_terminal:
-            monkeypatch.setattr(sys, name, io.StringIO())
+def test_bars_are_for_terminals_and_rank_0(terminal, monkeypatch, style, streams, wanted):
+    terminal(streams=streams)
     assert bar_wanted(style) is wanted
-
-
-def test_a_bar_without_a_terminal_is_warned_of_once(tmp_path, root, lines):
-    train(tmp_path, config(root, iters=2), log_style="bar")
-    assert sum("log_style bar: stderr is no terminal" in line for line in lines) == 1
-    assert sum("[TRAIN]" in line for line in lines) == 2
-
-
-def test_other_ranks_show_nothing(terminal, monkeypatch):
-    terminal()
     monkeypatch.setattr("paddleseg.parallel.rank", lambda: 1)
-    assert not bar_wanted("bar")
+    assert not bar_wanted(style)
 
 
-def test_an_error_within_leaves_the_bars_and_the_logger_in_order(tmp_path, root, terminal, monkeypatch):
+def test_an_error_leaves_the_rows_and_the_logger_in_order(terminal):
     screen = terminal()
     handlers = list(logger.handlers)
-    monkeypatch.setattr(runs, "_num_classes", lambda builder: 3)
-    with pytest.raises(UserError, match="must be N x 3"):
-        train(tmp_path, config(root, iters=2), log_style="bar")
+
+    def train_in_vain():
+        with Bar(iters=20) as bar:
+            bar.add_training(FIGURES)
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        train_in_vain()
     print("error")
+    first, second, last = screen.lines()
+    assert (first[:9], second[:11], last) == ("training:", "loss 2.0000", "error")
     assert logger.handlers == handlers
-    assert screen.lines()[-1] == "error"
