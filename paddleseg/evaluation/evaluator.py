@@ -143,20 +143,17 @@ def _check_logits(logits, num_classes):
         )
 
 
-class SharedBatches:
-    """Batches of keys (0, index) for one rank; the ranks take the images in turn, none twice."""
+class SharedBatches(list):
+    """Batches of keys (0, index) for one rank; the ranks take the images in turn, none twice.
+
+    Attributes:
+        count: the number of batches of rank 0; no rank has more.
+        sizes_of_all: for each of these, the number of images in the batches of all ranks together.
+    """
 
     def __init__(self, num_samples, batch_size, rank, nranks):
         starts = range(0, num_samples, batch_size * nranks)
-        # The number of images of all ranks while rank 0 has one batch.
         self.sizes_of_all = [min(starts.step, num_samples - start) for start in starts]
-        # Rank 0 has the most images, so no rank has more batches.
         self.count = len(self.sizes_of_all)
         mine = [(0, i) for i in range(rank, num_samples, nranks)]
-        self._batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
-
-    def __iter__(self):
-        return iter(self._batches)
-
-    def __len__(self):
-        return len(self._batches)
+        super().__init__(mine[i : i + batch_size] for i in range(0, len(mine), batch_size))

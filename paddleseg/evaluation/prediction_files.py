@@ -117,8 +117,7 @@ class PredictionFiles:
         return os.path.join(self._folder, *own, kind)
 
     def _path(self, model, kind, name, noun):
-        several = len(self._models) > 1 and kind != SHEETS
-        self._written[noun] = self._of("*" if several else model, kind)
+        self._written[noun] = self._of("*", kind)
         return os.path.join(self._of(model, kind), *name.split("/"))
 
 

@@ -49,8 +49,10 @@ class Board:
         with contextlib.redirect_stdout(io.StringIO()):
             self._writer = LogWriter(folder, file_name=name or _new_log(folder))
         if name is None and hparams:
-            # In VisualDL's table, a name with a dot would be a path into the value, and show nothing.
-            columns = {key.replace(".", "/"): _number_or_text(value) for key, value in hparams.items()}
+            # In VisualDL's table a name with a dot shows nothing. Of types it has int, float and str only.
+            columns = {
+                k.replace(".", "/"): v if type(v) in (int, float) else str(v) for k, v in hparams.items()
+            }
             self._writer.add_hparams(columns, list(metrics))
 
     def add_training(self, figures):
@@ -112,11 +114,6 @@ def peak_memory():
     if not parallel.on_cpu():
         peaks["gpu_memory_MB"] = paddle.device.cuda.max_memory_allocated() / (1 << 20)
     return peaks
-
-
-def _number_or_text(value):
-    # VisualDL takes these types alone. It takes a bool for an int, and then refuses it.
-    return value if type(value) in (int, float) else str(value)
 
 
 def _old_log(folder, position):

@@ -78,18 +78,15 @@ def read_history(path):
 
 def _entries(path):
     """Return [(number of the line, dict), ...]; figures are not checked."""
+    entries = []
     with open(path, encoding="utf-8", errors="replace") as file:
-        numbered = [(number, _entry(line)) for number, line in enumerate(file, 1)]
-    return [(number, entry) for number, entry in numbered if entry is not None]
-
-
-def _entry(line):
-    try:
-        entry = _finite(json.loads(line))
-    except ValueError:
-        return None
-    known = isinstance(entry, dict) and entry.get("kind") in ("train", "eval")
-    return entry if known and isinstance(entry.get("iteration"), int) else None
+        for number, line in enumerate(file, 1):
+            with contextlib.suppress(ValueError):
+                entry = _finite(json.loads(line))
+                known = isinstance(entry, dict) and entry.get("kind") in ("train", "eval")
+                if known and isinstance(entry.get("iteration"), int):
+                    entries.append((number, entry))
+    return entries
 
 
 def _problem(entry):

@@ -29,28 +29,29 @@ class Bar(ProgressBar):
 
     def __init__(self, iters, start_iter=0, best_miou=None):
         super().__init__("training", iters, start_iter)
+        self._figures = {"ips": 0, "eta": 0, "losses": {}}
         self._best_miou = -1.0 if best_miou is None else best_miou
-        self._figures = None
+        self._show()
 
     def pace(self):
         """Return the images a second and the seconds that are left, 0 where they are not known yet."""
-        return (self._figures["ips"], self._figures["eta"]) if self._figures else (0, 0)
-
-    def texts_below(self):
-        """Return the texts of the row below the bar: the total loss first, its parts last."""
-        texts = [f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else []
-        if self._figures:
-            total, *parts = [f"{name} {value:.4f}" for name, value in self._figures["losses"].items()]
-            texts = [total, f"lr {self._figures['lr']:.3g}", *texts, *parts]
-        return texts
+        return self._figures["ips"], self._figures["eta"]
 
     def add_training(self, figures):
         """Show a `Progress.summary`."""
         self._figures = figures
+        self._show()
         self.draw()
 
     def add_evaluation(self, scores, iteration, ema=False):
         """Show the best mIoU of the model so far; that of its moving average does not count."""
         if not ema:
             self._best_miou = max(self._best_miou, scores.miou)
+            self._show()
             self.draw()
+
+    def _show(self):
+        losses = [f"{name} {value:.4f}" for name, value in self._figures["losses"].items()]
+        best = [f"best mIoU {self._best_miou:.4f}"] if self._best_miou >= 0 else []
+        lr = [f"lr {self._figures['lr']:.3g}"] if losses else []
+        self._below = [*losses[:1], *lr, *best, *losses[1:]]

@@ -57,15 +57,12 @@ class ProgressBar(logging.Handler):
         self._start = self._shown = time.monotonic()
         self._handlers = []  # the logger's own, while this object is in their place
         self._above = None  # another bar
+        self._below = []  # the texts of a second row
 
     def pace(self):
         """Return the images a second and the seconds that are left, 0 where they are not known yet."""
         speed = self._done / max(time.monotonic() - self._start, 1e-9)
         return speed, (self._total - self._done) / speed if speed else 0
-
-    def texts_below(self):
-        """Return the texts of the row below the bar."""
-        return []
 
     def advance(self, count=1):
         """Count images as done; draw or log that if the last time is long enough ago."""
@@ -118,7 +115,7 @@ class ProgressBar(logging.Handler):
         if texts and room >= SHORTEST_BAR:
             block = "█" if "utf" in (sys.stderr.encoding or "").lower() else "#"
             texts.insert(1, (block * int(room * share)).ljust(room))
-        own = [GAP.join(texts), GAP.join(_fitting(self.texts_below(), columns))]
+        own = [GAP.join(texts), GAP.join(_fitting(self._below, columns))]
         return [*(self._above._rows(columns) if self._above else []), *filter(None, own)]
 
 

@@ -177,9 +177,7 @@ def test_ranks_share_the_images_without_overlap(samples, nranks):
     ranks = [SharedBatches(samples, 2, rank, nranks) for rank in range(nranks)]
     seen = sorted(index for rank in ranks for batch in rank for _, index in batch)
     assert seen == list(range(samples))
-    assert all(len(list(rank)) == len(rank) for rank in ranks)
-    batches = [list(rank) for rank in ranks]
-    of_all = [sum(len(batch) for own in batches for batch in own[k : k + 1]) for k in range(len(batches[0]))]
+    of_all = [sum(len(batch) for own in ranks for batch in own[k : k + 1]) for k in range(len(ranks[0]))]
     assert all(rank.sizes_of_all == of_all for rank in ranks)
     assert all(rank.count == len(of_all) for rank in ranks)
 
