@@ -1,14 +1,14 @@
-"""How mistakes are told: in one line."""
+"""Errors that are reported in one line."""
 
 
 class UserError(Exception):
-    """What the user can mend, in one line."""
+    """A mistake that the user can correct."""
 
 
 class ImageError(UserError):
-    """What is wrong with one image, or with the model for it; the others may do."""
+    """One image cannot be used, or not by the model; the others may be fine."""
 
 
 def one_line(error):
-    """Return an error's text in one line of 300 characters at most."""
+    """Return an error's text in one line of at most 300 characters."""
     return " ".join(str(error).split())[:300]

@@ -1,4 +1,4 @@
-"""The photographs that a path means: found, read, and named for their masks."""
+"""Find the photographs that a path names, read them, and name their masks."""
 
 import collections
 import os
@@ -7,24 +7,24 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from colors import COLORED, colored, decoded, is_own
 from errors import ImageError, UserError
+from masks import COLORED, colored, decoded, is_own
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def image_files(path):
-    """Return the images that a path means, each once: itself, those of a folder, or those of a list."""
+    """Return the images that a path names, each once: an image, a folder's images, or a list's."""
     if os.path.isdir(path):
-        found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        images = (file for file in found if file.lower().endswith(SUFFIXES) and os.path.isfile(file))
+        files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        images = (file for file in files if file.lower().endswith(SUFFIXES) and os.path.isfile(file))
         files = without_masks(sorted(images))
     elif path.lower().endswith(".txt") and os.path.isfile(path):
         lines = lines_of(path)
         folder = os.path.dirname(path)
         # A line is an image, whose name may hold spaces, or an image and a mask.
         whole = [os.path.isfile(os.path.join(folder, line)) for line in lines]
-        names = [line if known else line.split()[0] for line, known in zip(lines, whole)]
+        names = [line if is_image else line.split()[0] for line, is_image in zip(lines, whole)]
         paths = [os.path.join(folder, name) for name in names]
         files = list({os.path.abspath(path): path for path in paths}.values())
     else:
@@ -35,54 +35,56 @@ def image_files(path):
 
 
 def lines_of(path):
-    """Return the lines of a list of images, the empty ones left out."""
+    """Return the lines of a list of images, without empty ones."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
-        raise UserError(f"the list {path} is no text in UTF-8") from None
+        raise UserError(f"the list {path} is not UTF-8 text") from None
     if "\0" in text:
-        raise UserError(f"the list {path} holds a null character, which no file's name may")
+        raise UserError(f"the list {path} holds a null character, which no file name can")
     return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def without_masks(files):
-    """Return a folder's images without the masks in it, as predict.py leaves them out; say how many.
+    """Return a folder's images without masks, as predict.py does, and print how many are left out.
 
-    A folder's files are masks if all are PNG with a palette or in grey, the first three hold 64 values at
-    most, and other folders hold other images. What this script has written before is known by its pairs, a
-    NAME.png and its NAME_color.png, wherever they lie.
+    A folder's files are masks if all are PNG with a palette or in grey, the first three hold at most 64
+    values, and other folders hold other images. Masks of this script are recognised anywhere by their pairs,
+    NAME.png and NAME_color.png.
     """
     own = own_masks(files)
     others = [file for file in files if file not in own]
     if not others:
         return files
     if own:
-        print(f"left out, as masks of an earlier run: {len(own)}, such as {min(own)}", file=sys.stderr)
+        print(f"left out {len(own)} masks of an earlier run, such as {min(own)}", file=sys.stderr)
     folders = {}
     for file in others:
         folders.setdefault(os.path.dirname(file), []).append(file)
-    masks = [f for f, inside in folders.items() if all(map(is_flat, inside)) and all(map(is_few, inside[:3]))]
+    masks = [
+        folder
+        for folder, inside in folders.items()
+        if all(map(has_one_channel, inside)) and all(map(has_few_values, inside[:3]))
+    ]
     if len(masks) == len(folders):
         return others
     for folder in masks:
-        told = f"{folder}, with {len(folders[folder])}; to take them for images, name their folder"
-        print(f"left out, as masks: {told}", file=sys.stderr)
+        count = len(folders[folder])
+        print(f"left out {count} masks in {folder}; name {folder} itself to use them", file=sys.stderr)
     return [file for file in others if os.path.dirname(file) not in masks]
 
 
 def own_masks(files):
-    """Return the set of those files that are masks of an earlier run, or their pictures for people."""
+    """Return the set of those files that are masks of an earlier run or their coloured pictures."""
     pictures = {file for file in files if file.endswith(f"{COLORED}.png")}
-    masks = [
-        file for file in files if colored(file) in pictures and is_flat(file) and is_own(file, colored(file))
-    ]
-    return {*masks, *map(colored, masks)}
+    pairs = [(file, colored(file)) for file in files if colored(file) in pictures]
+    return {file for pair in pairs if has_one_channel(pair[0]) and is_own(*pair) for file in pair}
 
 
-def is_flat(file):
-    """Tell whether a file is a PNG with a palette or in grey, as the 26th byte of it says."""
+def has_one_channel(file):
+    """Tell whether a file is a PNG with a palette or in grey, by its 26th byte."""
     if not file.lower().endswith(".png"):
         return False
     try:
@@ -93,25 +95,25 @@ def is_flat(file):
     return head.startswith(b"\x89PNG\r\n\x1a\n") and head[25:] in (b"\x00", b"\x03")
 
 
-def is_few(file):
-    """Tell whether an image holds 64 colours at most; one that cannot be read does not."""
+def has_few_values(file):
+    """Tell whether an image holds at most 64 colours; one that cannot be read does not."""
     image = decoded(file)
     if image is None:
         return False
-    # One number a pixel: rows of them would be sorted ten times as slowly.
+    # One number per pixel: sorting rows of several is ten times slower.
     channels = image.reshape(*image.shape[:2], -1).astype(np.int64)
     return len(np.unique(sum(channels[..., i] << (16 * i) for i in range(channels.shape[2])))) <= 64
 
 
 def read_image(file, channels=3):
-    """Return an image, uint8 H x W x 3 (RGB) or H x W; refuse what cannot be read or is cut off."""
-    if not os.path.isfile(file):  # a pipe would be waited for
+    """Return an image, uint8 H x W x 3 (RGB) or H x W; refuse files that are cut off or cannot be read."""
+    if not os.path.isfile(file):  # opening a pipe would wait for ever
         raise ImageError("there is no such file")
     try:
         content = Path(file).read_bytes()
     except OSError as error:
         raise ImageError(f"it cannot be read: {error.strerror}") from None
-    # OpenCV would fill up a cut-off JPEG with grey.
+    # OpenCV would fill the rest of a cut-off JPEG with grey.
     if not content or is_cut_jpeg(content):
         raise ImageError("it is cut off")
     try:
@@ -120,28 +122,28 @@ def read_image(file, channels=3):
     except cv2.error:  # more pixels than OpenCV takes
         image = None
     if image is None:
-        raise ImageError("it is cut off, or no image that OpenCV reads")
+        raise ImageError("it is cut off, or not an image that OpenCV reads")
     return image if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def is_cut_jpeg(content):
-    """Tell whether a JPEG lacks its end marker; a thumbnail's within the header does not count."""
+    """Tell whether a JPEG lacks its end marker; that of a thumbnail in the header does not count."""
     if not content.startswith(b"\xff\xd8"):
         return False
-    place = 2
-    # Each segment before the picture itself says how long it is.
-    while place + 4 <= len(content) and content[place] == 0xFF:
-        if content[place + 1] == 0xDA:
-            return content.find(b"\xff\xd9", place) < 0
-        filler = content[place + 1] == 0xFF
-        place += 1 if filler else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    start = 2
+    # Each segment before the picture itself states its length.
+    while start + 4 <= len(content) and content[start] == 0xFF:
+        if content[start + 1] == 0xDA:
+            return content.find(b"\xff\xd9", start) < 0
+        filler = content[start + 1] == 0xFF
+        start += 1 if filler else 2 + int.from_bytes(content[start + 2 : start + 4], "big")
     return b"\xff\xd9" not in content
 
 
 def mask_names(files):
-    """Return a name for each image's mask; folders below the common one are kept.
+    """Return a name for each image's mask, with the folders below the nearest common one.
 
-    Where it would be another's, or that of another's picture for people, the image's suffix is in it.
+    Where a mask or its coloured picture would have the name of another's, the image's suffix is included.
     """
     common = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     inner = [os.path.relpath(os.path.abspath(file), common) for file in files]

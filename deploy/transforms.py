@@ -1,4 +1,4 @@
-"""What a photograph goes through before the model: the transforms that a deploy.yaml lists."""
+"""Prepare a photograph for the model with the transforms that a deploy.yaml lists."""
 
 import inspect
 import math
@@ -17,7 +17,7 @@ INTERPOLATIONS = {
 
 
 def steps_of(specs):
-    """Return the functions, image to image, of a deploy.yaml's transforms."""
+    """Return the functions, from image to image, of a deploy.yaml's transforms."""
     if not isinstance(specs, list) or not all(isinstance(spec, dict) and "type" in spec for spec in specs):
         raise UserError(f"the deploy.yaml's transforms must be a list of `type: ...`, not {specs!r}")
     return [step(spec) for spec in specs]
@@ -28,15 +28,15 @@ def step(spec):
     maker = STEPS.get(str(spec["type"]))
     if maker is None:
         raise UserError(
-            f"the transform {spec['type']} is not one that infer.py knows ({', '.join(STEPS)}); give the "
+            f"infer.py does not know the transform {spec['type']}, only {', '.join(STEPS)}; give the "
             f"config an `export: transforms:` section without it and export again"
         )
     given = {key: value for key, value in spec.items() if key != "type"}
     try:
         return maker(**given)
     except (TypeError, ValueError, KeyError) as error:
-        takes = inspect.signature(maker)
-        raise UserError(f"the transform {spec!r} of the deploy.yaml: {error}; it takes {takes}") from None
+        signature = inspect.signature(maker)
+        raise UserError(f"the transform {spec!r} of the deploy.yaml: {error}; it takes {signature}") from None
 
 
 def resize(target_size=(512, 512), interp="LINEAR", keep_ratio=False, size_divisor=None):
@@ -64,7 +64,7 @@ def resize_by_long(long_size):
 def resize_by_short(short_size, max_size=1e10):
     sizes = short_size if isinstance(short_size, list) else [short_size]
     if len(sizes) != 1:
-        raise ValueError("one of several sizes is drawn anew for each image")
+        raise ValueError("several sizes are for training, which draws one for each image")
     lengths("short_size", sizes, 1)
     most = float(max_size)
 
@@ -88,14 +88,14 @@ def limit_long(max_long=None, min_long=None):
 
 
 def lengths(name, values, count):
-    """Return some numbers of pixels; refuse what is none."""
+    """Return `values` if they are `count` numbers of pixels."""
     if len(values) != count or not all(isinstance(value, int) and value > 0 for value in values):
         raise ValueError(f"{name} must be whole numbers above 0, {count} of them, not {values!r}")
     return values
 
 
 def resized_by(factor):
-    """Return a function that resizes an image by `factor(width, height)`, to one pixel a side at least."""
+    """Return a function that resizes an image by `factor(width, height)`, each side to at least one pixel."""
 
     def apply(image):
         sides = image.shape[1::-1]
@@ -109,7 +109,7 @@ def resized_by(factor):
 def normalize(mean=(0.5,), std=(0.5,)):
     mean, std = np.float32(mean), np.float32(std)
     if not (mean.ndim == std.ndim == 1 and {mean.size, std.size} <= {1, 3} and std.all()):
-        raise ValueError("mean and std must be lists of 1 or 3 numbers, and std hold no 0")
+        raise ValueError("mean and std must be lists of 1 or 3 numbers, and std must hold no 0")
     return lambda image: (image / np.float32(255) - mean) / std
 
 
@@ -123,11 +123,11 @@ STEPS = {
 
 
 def prepared(image, steps):
-    """Return what `read_image` gives as what the model takes: transformed, float32 1 x C x H x W."""
+    """Return an image of `read_image` as the model's input: transformed, float32 1 x C x H x W."""
     image = image.astype(np.float32)
     try:
         for apply in steps:
             image = apply(image)
-    except (ValueError, cv2.error) as error:  # as of three means for a grey image
+    except (ValueError, cv2.error) as error:  # such as three means for a grey image
         raise ImageError(f"the deploy.yaml's transforms do not suit it: {one_line(error)}") from None
     return np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)[None], dtype=np.float32)

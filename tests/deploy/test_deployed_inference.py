@@ -1,4 +1,4 @@
-"""deploy/infer.py, which stands without the package: what it prepares, refuses and writes."""
+"""deploy/infer.py, which runs without the package: what it prepares, refuses and writes."""
 
 import os
 import runpy
@@ -25,9 +25,7 @@ def deployed(deployment):
     return deployment("infer")
 
 
-def test_a_broken_image_is_passed_over_and_said(
-    tmp_path, trained, repository, capsys, monkeypatch, deployment
-):
+def test_a_broken_image_is_skipped_and_named(tmp_path, trained, repository, capsys, monkeypatch, deployment):
     _, _, root = trained
     export(trained, tmp_path / "out")
     (tmp_path / "images").mkdir()
@@ -53,11 +51,11 @@ def test_a_broken_image_is_passed_over_and_said(
     ("flag", "value", "told"),
     [
         ("--save_dir", "{file}/masks", "cannot make the folder"),
-        ("--config", "{file}", "file is no deploy.yaml, which export.py writes beside the model"),
+        ("--config", "{file}", "file is not a deploy.yaml as export.py writes it"),
         ("--config", "{file}.yaml", "file.yaml: No such file or directory"),
     ],
 )
-def test_what_a_deployment_refuses(
+def test_paths_that_cannot_be_used_are_refused(
     tmp_path, trained, repository, capsys, monkeypatch, deployment, flag, value, told
 ):
     export(trained, tmp_path / "out")
@@ -87,7 +85,7 @@ def test_probabilities_give_the_classes_of_their_logits_at_any_size(deployed):
     assert set(np.unique(masks)) == set(range(5))
 
 
-def test_probabilities_that_are_0_are_no_trouble(deployed):
+def test_probabilities_may_be_0(deployed):
     # Logits so far apart that float32 holds no such probability; at the graph's size classes are the same.
     logits = 300 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
     likely = np.exp(logits - logits.max(1, keepdims=True))
@@ -119,7 +117,7 @@ def test_nothing_is_written_over_a_photograph_or_another_mask(tmp_path, deployed
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, repository, broken):
+def test_the_reader_of_the_output_may_end_first(tmp_path, trained, repository, broken):
     export(trained, tmp_path / "out")
     (tmp_path / "photos").mkdir()
     shutil.copy(os.path.join(trained[2], "JPEGImages", "val_0.jpg"), tmp_path / "photos" / "a.jpg")
@@ -134,11 +132,11 @@ def test_whoever_reads_may_go_before_anything_is_told(tmp_path, trained, reposit
     command += ["--image_path", tmp_path / "photos", "--save_dir", tmp_path / "masks"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
-    told = process.stderr.read()
+    printed = process.stderr.read()
     process.stderr.close()
     assert process.wait(timeout=120) == 141
-    said = f"passed over {tmp_path / 'photos' / 'b.jpg'}: it is cut off, or no image that OpenCV reads"
-    assert told.splitlines() == ([said] if broken else [])
+    line = f"skipped {tmp_path / 'photos' / 'b.jpg'}: it is cut off, or not an image that OpenCV reads"
+    assert printed.splitlines() == ([line] if broken else [])
     assert sorted(os.listdir(tmp_path / "masks")) == ["a.png", "a_color.png"]
 
 
@@ -195,7 +193,7 @@ def test_an_image_of_another_size_than_the_models_is_refused(deployed):
         deployed.check_size(batch, [1, 3, 48, 32])
 
 
-def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path, deployed, monkeypatch):
+def test_the_first_image_that_can_be_read_warms_up(tmp_path, deployed, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     for name in ("b.png", "c.png"):
         cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 200, "uint8"))
@@ -212,12 +210,12 @@ def test_the_clock_starts_after_the_warm_up_whatever_image_comes_first(tmp_path,
         save_dir=str(tmp_path / "out"),
         warmup=3,
     )
-    with pytest.raises(deployed.UserError, match="1 of 3 images were passed over and have no mask"):
+    with pytest.raises(deployed.UserError, match="1 of 3 images were skipped and have no mask"):
         deployed.infer(given)
     assert runs == [(1, 3, 8, 8)] * 5
 
 
-def test_what_fails_for_one_image_ends_none_of_the_others(tmp_path, deployed, monkeypatch, capsys):
+def test_a_failure_for_one_image_does_not_end_the_others(tmp_path, deployed, monkeypatch, capsys):
     sizes = {"a": (8, 8), "b": (9, 8), "c": (8, 12), "d": (8, 8)}
     for name, size in sizes.items():
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((*size, 3), 200, "uint8"))
@@ -232,12 +230,12 @@ def test_what_fails_for_one_image_ends_none_of_the_others(tmp_path, deployed, mo
 
     monkeypatch.setattr(deployed, "open_model", lambda *_: run)
     given = {"config": deploy, "image_path": str(tmp_path), "save_dir": str(tmp_path / "out"), "warmup": 0}
-    with pytest.raises(deployed.UserError, match="2 of 4 images were passed over and have no mask"):
+    with pytest.raises(deployed.UserError, match="2 of 4 images were skipped and have no mask"):
         deployed.infer(types.SimpleNamespace(**given))
     told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith(f"passed over {tmp_path / 'b.png'}: the model takes -1 x 8 (width x height")
+    assert told[0].startswith(f"skipped {tmp_path / 'b.png'}: the model takes -1 x 8 (width x height")
     refused = "the model does not run on an input of 1 x 3 x 8 x 12: no such size"
-    assert told[1] == f"passed over {tmp_path / 'c.png'}: {refused}"
+    assert told[1] == f"skipped {tmp_path / 'c.png'}: {refused}"
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "d.png", "d_color.png"]
 
 
@@ -253,7 +251,7 @@ def test_pictures_for_people_have_the_colours_of_predict(tmp_path, deployed, num
 def test_classes_that_a_mask_cannot_hold_are_refused(tmp_path, deployed):
     most = np.full((1, 4, 4), 255, "int32")
     assert deployed.mask_of(most, (4, 4), "argmax").max() == 255
-    told = "the model tells {} classes apart, but a mask holds 256"
+    told = "the model has {} classes, but a mask holds 256"
     with pytest.raises(deployed.UserError, match=told.format(257)):
         deployed.mask_of(most + 1, (4, 4), "argmax")
     with pytest.raises(deployed.UserError, match=told.format(300)):
@@ -263,7 +261,7 @@ def test_classes_that_a_mask_cannot_hold_are_refused(tmp_path, deployed):
         deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", dic))
 
 
-def test_weights_must_be_named_but_for_onnx(tmp_path, deployed):
+def test_weights_must_be_named_except_for_onnx(tmp_path, deployed):
     def read(**deploy):
         return deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": deploy}))
 
@@ -273,7 +271,7 @@ def test_weights_must_be_named_but_for_onnx(tmp_path, deployed):
         read(params="p")
     wrong = ({"model": 5}, {"model": "m.onnx", "params": 5}, {"model": "m.onnx", "sha256": ["a"]})
     for deploy in wrong:
-        with pytest.raises(deployed.UserError, match="is no deploy.yaml"):
+        with pytest.raises(deployed.UserError, match="is not a deploy.yaml"):
             read(transforms=[], **deploy)
     assert read(model="model.onnx", transforms=[]) == {"model": "model.onnx", "transforms": []}
 
@@ -286,7 +284,7 @@ def test_weights_must_be_named_but_for_onnx(tmp_path, deployed):
         ("--cpu_threads", "99999", "99999 threads are more than the"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(deployed, monkeypatch, capsys, flag, value, told):
+def test_impossible_numbers_are_refused(deployed, monkeypatch, capsys, flag, value, told):
     monkeypatch.setattr(sys, "argv", ["infer.py", "--config", "c", "--image_path", "i", flag, value])
     with pytest.raises(SystemExit) as stop:
         deployed.main()
@@ -294,7 +292,7 @@ def test_numbers_that_cannot_be_are_refused(deployed, monkeypatch, capsys, flag,
     assert told in capsys.readouterr().err
 
 
-def test_an_interrupt_ends_it_quietly(deployed, monkeypatch, capsys):
+def test_an_interrupt_ends_the_script_quietly(deployed, monkeypatch, capsys):
     def interrupted(args):
         raise KeyboardInterrupt
 

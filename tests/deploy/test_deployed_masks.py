@@ -72,20 +72,20 @@ def test_what_another_has_written_stays(tmp_path, infer, capsys, names):
         cv2.imwrite(str(masks / "a.png"), MASK[0])
     before = {name: (masks / name).read_bytes() for name in names}
     assert infer(folder, masks) == 2
-    assert f"{masks / names[0]} is there and no mask of an earlier run" in capsys.readouterr().err
+    assert f"{masks / names[0]} exists and is not from an earlier run" in capsys.readouterr().err
     assert {name: (masks / name).read_bytes() for name in os.listdir(masks)} == before
 
 
 @pytest.mark.parametrize("classes", [2, 3, 150, 256])
 def test_a_mask_of_any_number_of_classes_is_known_as_its_own(tmp_path, deployment, classes):
-    colors, infer = deployment("colors"), deployment("infer")
+    masks, infer = deployment("masks"), deployment("infer")
     mask = (np.arange(600, dtype="int64").reshape(20, 30) % classes).astype("uint8")
     path = str(tmp_path / "a.png")
     infer.write_mask(path, mask, infer.palette(classes))
-    assert colors.is_own(path, colors.colored(path))
-    assert deployment("photographs").own_masks([path, colors.colored(path)]) == {path, colors.colored(path)}
+    assert masks.is_own(path, masks.colored(path))
+    assert deployment("photographs").own_masks([path, masks.colored(path)]) == {path, masks.colored(path)}
     infer.write_mask(path, mask, infer.palette(classes)[::-1])
-    assert not colors.is_own(path, colors.colored(path))
+    assert not masks.is_own(path, masks.colored(path))
 
 
 def test_a_photograph_is_not_written_over(tmp_path, infer, capsys):
@@ -103,7 +103,7 @@ def test_a_mask_that_cannot_be_written_ends_none_of_the_others(tmp_path, infer, 
     out, err = capsys.readouterr()
     assert "images: 2, masks in" in out
     assert "b.jpg: cannot write " in err
-    assert err.splitlines()[-1] == "error: 1 of 3 images were passed over and have no mask"
+    assert err.splitlines()[-1] == "error: 1 of 3 images were skipped and have no mask"
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "c.png", "c_color.png"]
 
 

@@ -55,7 +55,7 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path, photographs, monkeypatc
     content = {"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n", "null": b"a\0.jpg\n"}
     path.write_bytes(content[fault])
     told = {
-        "encoding": "is no text in UTF-8",
+        "encoding": "is not UTF-8 text",
         "gone": "Permission denied",
         "empty": "there is no image at",
         "null": "holds a null character",
@@ -111,8 +111,6 @@ def test_masks_of_an_earlier_run_are_no_photographs(tmp_path, photographs, deplo
         for name in ("a", "b"):
             infer.write_mask(str(folder / f"{name}.png"), noise[..., 0] % 3, infer.palette(3))
     assert photographs.image_files(str(tmp_path)) == photos
-    assert capsys.readouterr().err == (
-        f"left out, as masks of an earlier run: 8, such as {tmp_path / 'a.png'}\n"
-    )
+    assert capsys.readouterr().err == f"left out 8 masks of an earlier run, such as {tmp_path / 'a.png'}\n"
     # Where there is nothing else, they are what is meant.
     assert len(photographs.image_files(str(tmp_path / "masks"))) == 4

@@ -47,15 +47,15 @@ def test_an_export_knows_which_transforms_are_deployed(transforms):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
-        ([{"type": "RandomDistort"}], "RandomDistort is not one that infer.py knows"),
+        ([{"type": "RandomDistort"}], "infer.py does not know the transform RandomDistort, only"),
         ([{"type": "Resize", "interp": "FOO"}], "'FOO'; it takes .*interp='LINEAR'"),
         ([{"type": "Resize", "size": [8, 8]}], "unexpected keyword argument 'size'; it takes .target_size="),
         ([{"type": "Resize", "target_size": 8}], "of the deploy.yaml: .*; it takes .target_size="),
         ([{"type": "ResizeByLong"}], "'long_size'; it takes .long_size."),
-        ([{"type": "ResizeByShort", "short_size": [8, 9]}], "one of several sizes is drawn anew"),
-        ([{"type": ["Resize"]}], "'Resize'. is not one that infer.py knows"),
+        ([{"type": "ResizeByShort", "short_size": [8, 9]}], "several sizes are for training"),
+        ([{"type": ["Resize"]}], "does not know the transform .'Resize'."),
         ([{"type": "Resize", "target_size": [0, 8]}], "target_size must be whole numbers above 0, 2 of them"),
         ([{"type": "Resize", "target_size": ["a", 8]}], "target_size must be whole numbers above 0"),
         ([{"type": "Resize", "size_divisor": "x"}], "size_divisor must be whole numbers above 0, 1 of them"),
@@ -63,19 +63,19 @@ def test_an_export_knows_which_transforms_are_deployed(transforms):
         ([{"type": "ResizeByLong", "long_size": 0}], "long_size must be whole numbers above 0"),
         ([{"type": "ResizeByShort", "short_size": [None]}], "short_size must be whole numbers above 0"),
         ([{"type": "LimitLong", "max_long": "x"}], "max_long and min_long must be whole numbers above 0"),
-        ([{"type": "Normalize", "std": [0, 1, 1]}], "std hold no 0"),
+        ([{"type": "Normalize", "std": [0, 1, 1]}], "std must hold no 0"),
         ([{"type": "Normalize", "mean": [[0.5]]}], "must be lists of 1 or 3 numbers"),
         ([{"target_size": [8, 8]}], "must be a list of `type: ...`"),
         (["Resize"], "must be a list of `type: ...`"),
         (None, "must be a list of `type: ...`, not None"),
     ],
 )
-def test_transforms_of_a_deployment_that_are_wrong_are_told(transforms, given, told):
-    with pytest.raises(transforms.UserError, match=told):
+def test_wrong_transforms_are_refused(transforms, given, message):
+    with pytest.raises(transforms.UserError, match=message):
         transforms.steps_of(given)
 
 
-def test_transforms_that_do_not_suit_an_image_are_told(transforms):
+def test_transforms_that_do_not_suit_an_image_are_an_error(transforms):
     steps = transforms.steps_of([{"type": "Normalize", "mean": [0.5, 0.5, 0.5]}])
     with pytest.raises(transforms.ImageError, match="do not suit it: operands could not be broadcast"):
         transforms.prepared(np.zeros((8, 9), "uint8"), steps)
