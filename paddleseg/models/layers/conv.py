@@ -10,9 +10,9 @@ import paddle.nn.functional as F
 class ConvBN(nn.Layer):
     """A convolution followed by batch norm: N x in x H x W to N x out x H' x W'.
 
-    The bias that published checkpoints give the convolution is what batch norm takes away again. It is not
-    added to the map, which takes longer than some convolutions do, but only accounted for in the running
-    mean, so that weights, statistics and output come to the same.
+    In published checkpoints the convolution has a bias, which batch norm subtracts again. To add it would
+    take longer than some convolutions. Instead only the running mean takes account of it, so that
+    weights, statistics and output are the same.
 
     Args:
         in_channels, out_channels, kernel_size: as in `paddle.nn.Conv2D`.
@@ -34,23 +34,23 @@ class ConvBN(nn.Layer):
 
 
 def _bias_cancels(conv, norm):
-    """Tell whether batch norm undoes a convolution's bias, and nobody else sees what is between the two."""
+    """Return whether batch norm cancels a convolution's bias, and nothing else sees the map in between."""
     if conv.bias is None or type(conv) is not nn.Conv2D or type(norm) is not nn.BatchNorm2D:
         return False
     if norm._use_global_stats or not (norm.training or not paddle.is_grad_enabled()):
-        return False  # normalised by other figures than this batch's, through which the bias has a gradient
+        return False  # not the statistics of this batch: the bias has a gradient
     seen = any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm))
-    # An export keeps the layers as they are, for those who fuse them.
+    # An export keeps the two layers, for tools that fuse them.
     return not seen and conv._padding_mode == "zeros" and paddle.in_dynamic_mode()
 
 
 def _normalized(x, bias, norm):
     """Return `norm(x + bias)`, N x C x H x W, of a batch norm in training mode, or without gradients."""
-    # Sums of two numbers, too, are lowered to 16 bits at level O2 of mixed precision.
-    with _as_it_is(norm, x):
-        # Running statistics are kept of x + bias, so those of x lie beside.
+    # Level O2 of mixed precision would lower these sums to 16 bits.
+    with _full_precision(norm, x):
+        # The running statistics are those of x + bias; x itself has another mean.
         mean = (norm._mean - bias).detach()
-        # The gradient that reaches the bias is 0; without one, an optimizer would not decay it.
+        # A gradient of 0 for the bias; without a gradient, an optimizer would not decay it.
         shift = norm.bias + 0 * bias
     x = F.batch_norm(
         x,
@@ -63,13 +63,13 @@ def _normalized(x, bias, norm):
         epsilon=norm._epsilon,
     )
     if norm.training:
-        with paddle.no_grad(), _as_it_is(norm, x):
+        with paddle.no_grad(), _full_precision(norm, x):
             paddle.assign(mean + bias, output=norm._mean)
     return x
 
 
-def _as_it_is(norm, x):
-    """Return a context without mixed precision; where the map shows that there is none, entering is saved."""
+def _full_precision(norm, x):
+    """Return a context without mixed precision; an empty one if the map's type shows that there is none."""
     lowered = x.dtype != norm._mean.dtype
     return paddle.amp.auto_cast(enable=False) if lowered else contextlib.nullcontext()
 
@@ -78,7 +78,7 @@ class ConvBNReLU(ConvBN):
     """`ConvBN` followed by ReLU."""
 
     def forward(self, x):
-        # Not by super(), which Paddle 2.6 cannot make a graph of.
+        # Not super(): Paddle 2.6 cannot make a graph of it.
         return F.relu(ConvBN.forward(self, x))
 
 

@@ -1,4 +1,4 @@
-"""Pyramid pooling: the context of a pixel from means over regions of several sizes."""
+"""Pyramid pooling: means over regions of several sizes as the context of a pixel."""
 
 import paddle
 import paddle.nn as nn
@@ -8,7 +8,7 @@ from paddleseg.models.layers.conv import ConvBNReLU
 
 
 class PooledStages(nn.Layer):
-    """One pooled copy of a feature map for each bin size, convolved and brought back to the map's size.
+    """A pooled copy of a feature map for each bin size, convolved and resized to the size of the map.
 
     Args:
         in_channels, inter_channels: channels of the map and of each copy.
@@ -38,7 +38,7 @@ class PPModule(PooledStages):
     """Pyramid pooling module: the map and its pooled copies, concatenated, through a 3x3 convolution.
 
     Zhao et al., "Pyramid Scene Parsing Network", https://arxiv.org/abs/1612.01105. All copies together have
-    as many channels as the map. Maps N x in_channels x H x W to N x out_channels x H x W.
+    as many channels as the map has. Maps N x in_channels x H x W to N x out_channels x H x W.
 
     Args:
         in_channels, out_channels: channels before and after.
@@ -52,12 +52,12 @@ class PPModule(PooledStages):
         self.conv_bn_relu2 = ConvBNReLU(joined, out_channels, 3, padding=1)
 
     def forward(self, x):
-        # Published weights expect the copies from the last bin size to the first.
+        # The order of published weights: from the last bin size to the first.
         return self.conv_bn_relu2(paddle.concat([x, *self.copies(x)[::-1]], axis=1))
 
 
 class PPContextModule(PooledStages):
-    """Simple pyramid pooling module (SPPM): the pooled copies, added up, through a 3x3 convolution.
+    """Simple pyramid pooling module (SPPM): the sum of the pooled copies, through a 3x3 convolution.
 
     Peng et al., "PP-LiteSeg", https://arxiv.org/abs/2204.02681. Maps N x in_channels x H x W to
     N x out_channels x H x W.

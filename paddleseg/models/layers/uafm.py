@@ -1,4 +1,4 @@
-"""Unified attention fusion modules (UAFM): a detailed map and a deep one, joined into one.
+"""Unified attention fusion modules (UAFM), which fuse a detailed map and a deep one.
 
 Peng et al., "PP-LiteSeg: A Superior Real-Time Semantic Segmentation Model",
 https://arxiv.org/abs/2204.02681, section 3.2.
@@ -18,8 +18,8 @@ class UAFM(nn.Layer):
 
     Args:
         x_ch, y_ch, out_ch: channels of the detailed map, of the deep map, and after the fusion.
-        ksize: kernel size of the convolution that gives x as many channels as y has.
-        resize_mode: how y is brought to the size of x, as in `paddle.nn.functional.interpolate`.
+        ksize: kernel size of the convolution from the channels of x to those of y.
+        resize_mode: how y is resized to the size of x, as in `paddle.nn.functional.interpolate`.
     """
 
     block = ConvBNReLU
@@ -31,7 +31,7 @@ class UAFM(nn.Layer):
         self.resize_mode = resize_mode
 
     def fuse(self, x, y):
-        """Return one map of two of the same shape."""
+        """Return the fusion of two maps of the same shape."""
         return x + y
 
     def forward(self, x, y):
@@ -45,7 +45,7 @@ class AttentionUAFM(UAFM):
     total = 1
 
     def statistics(self, x, y):
-        """Return what the weight is computed from, a tensor, of two maps of the same shape."""
+        """Return the tensor from which the weight is computed, of two maps of the same shape."""
         raise NotImplementedError(f"{type(self).__name__} must define statistics()")
 
     def fuse(self, x, y):
