@@ -63,8 +63,8 @@ def build_step(builder, teacher_cfgs, options):
 def check_teacher_weights(teacher_cfgs, options):
     """Raise `UserError` for a teacher without weights, unless the options allow it."""
     for cfg in teacher_cfgs:
-        has_own = only_teaches(manager.MODELS[cfg.model_type])
-        if not (has_own or cfg.pretrained or options.allow_random_teacher):
+        has_weights = only_teaches(manager.MODELS[cfg.model_type])
+        if not (has_weights or cfg.pretrained or options.allow_random_teacher):
             raise UserError(
                 f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the "
                 f"teacher's model.pdparams (in the file or by teacher_opts model.pretrained=PATH), or set "
@@ -112,7 +112,7 @@ def _models_to_step(builder, teacher_cfgs, plan, options):
 
 
 def teacher_model(cfg, student_cfg):
-    """Return the model of a teacher's `Config`; one with `normalized_by` gets the student's normalisation.
+    """Return the model of a teacher's `Config`; one that only teaches gets the student's normalisation.
 
     Raises:
         UserError: the model cannot be built, or it needs a normalisation and the student's config states

@@ -143,7 +143,7 @@ def test_a_named_connector_is_used_even_for_equal_channels():
 
 @manager.CONNECTORS.add_component
 class OneChannel(paddle.nn.Layer):
-    """Gives one channel, whatever the teacher has."""
+    """Gives one channel, however many the teacher has."""
 
     def __init__(self, student_channels: int, teacher_channels: int):
         super().__init__()
