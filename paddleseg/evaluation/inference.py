@@ -1,5 +1,6 @@
 """The logits of images: whole or in windows, at one or several scales, flipped or not."""
 
+import functools
 import itertools
 import math
 
@@ -25,7 +26,9 @@ def infer(model, images, size, config=WHOLE, trans_info=()):
         trans_info: the changes of size by the transforms, as `Compose` lists them. They are undone, the last
             first. Logits that then have another size than `size` are resized bilinearly. Default: none.
     """
-    net = Windows(model, config.crop_size, config.stride) if config.is_slide else _main_logits_of(model)
+    net = _main_logits_of(model)
+    if config.is_slide:
+        net = functools.partial(_in_windows, net, config.crop_size, config.stride)
     logits = _augmented(net, images, config) if config.aug_eval else net(images)
     return _resized(_undone(logits, images.shape[2:], trans_info), size)
 
@@ -35,43 +38,34 @@ def classes(logits):
     return paddle.argmax(logits, axis=1)
 
 
-class Windows:
-    """Applies a model to windows of images, and averages the logits where windows overlap.
+def _in_windows(net, crop_size, stride, images):
+    """Return the logits N x C x H x W of images from windows; where windows overlap, their mean.
 
     The windows of a row are `stride` apart, from the left. The last one ends where the image ends, so it may
     have a larger overlap. Rows likewise. As many windows run at once as together have at most the pixels of
     the images, so that memory is not larger than for whole images.
 
     Args:
-        model: maps N x 3 x h x w to a list of logits, the main one first.
+        net: maps N x 3 x h x w to logits.
         crop_size: (width, height) of a window, which is cut to the size of a smaller image.
         stride: (width, height) from one window to the next, at most `crop_size`.
+        images: N x 3 x H x W.
     """
-
-    def __init__(self, model, crop_size, stride):
-        self._net = _main_logits_of(model)
-        self._crop_size = crop_size
-        self._stride = stride
-
-    def __call__(self, images):
-        """Return logits N x C x H x W of images N x 3 x H x W."""
-        n, _, height, width = images.shape
-        h, w = min(self._crop_size[1], height), min(self._crop_size[0], width)
-        corners = list(
-            itertools.product(_starts(height, h, self._stride[1]), _starts(width, w, self._stride[0]))
-        )
-        together = max(height * width // (h * w), 1)
-        total, count = None, paddle.zeros([1, 1, height, width])
-        for first in range(0, len(corners), together):
-            group = corners[first : first + together]
-            crops = paddle.concat([images[:, :, top : top + h, left : left + w] for top, left in group])
-            logits = _resized(self._net(crops), (h, w))
-            if total is None:
-                total = paddle.zeros([n, logits.shape[1], height, width])
-            for (top, left), part in zip(group, paddle.split(logits, len(group))):
-                total[:, :, top : top + h, left : left + w] += part.astype("float32")
-                count[:, :, top : top + h, left : left + w] += 1
-        return total / count
+    n, _, height, width = images.shape
+    h, w = min(crop_size[1], height), min(crop_size[0], width)
+    corners = list(itertools.product(_starts(height, h, stride[1]), _starts(width, w, stride[0])))
+    together = max(height * width // (h * w), 1)
+    total, count = None, paddle.zeros([1, 1, height, width])
+    for first in range(0, len(corners), together):
+        group = corners[first : first + together]
+        crops = paddle.concat([images[:, :, top : top + h, left : left + w] for top, left in group])
+        logits = _resized(net(crops), (h, w))
+        if total is None:
+            total = paddle.zeros([n, logits.shape[1], height, width])
+        for (top, left), part in zip(group, paddle.split(logits, len(group))):
+            total[:, :, top : top + h, left : left + w] += part.astype("float32")
+            count[:, :, top : top + h, left : left + w] += 1
+    return total / count
 
 
 def _starts(length, window, stride):

@@ -1,5 +1,6 @@
 """The files of a prediction: masks, overlays, probabilities and sheets."""
 
+import io
 import os
 from pathlib import Path
 
@@ -72,10 +73,10 @@ class PredictionFiles:
             photograph: uint8 H x W x 3, BGR.
             mask: uint8 H x W.
         """
-        path = self._path(model, MASKS, image.name + ".png", "masks")
-        indexed = Image.fromarray(mask)
+        indexed, content = Image.fromarray(mask), io.BytesIO()
         indexed.putpalette(self._colors.tobytes())
-        _write(path, indexed.save)
+        indexed.save(content, "PNG")
+        _write(self._path(model, MASKS, image.name + ".png", "masks"), content)
         # In the format of the photograph, if OpenCV can write it.
         known = image.relative.lower().endswith(SUFFIXES)
         path = self._path(model, OVERLAYS, image.relative if known else image.relative + ".png", "overlays")
@@ -83,8 +84,9 @@ class PredictionFiles:
 
     def write_probabilities(self, image, model, probabilities):
         """Write the probabilities of an `ImageFile`, C x H x W: `probabilities` in an .npz file, float16."""
-        path = self._path(model, PROBABILITIES, image.name + ".npz", "probabilities")
-        _write(path, lambda path: np.savez_compressed(path, probabilities=probabilities.astype(np.float16)))
+        content = io.BytesIO()
+        np.savez_compressed(content, probabilities=probabilities.astype(np.float16))
+        _write(self._path(model, PROBABILITIES, image.name + ".npz", "probabilities"), content)
 
     def write_sheet(self, image, photograph, truth, masks, ignore_index):
         """Write photograph, truth and the masks of the models side by side, if there is something to compare.
@@ -138,19 +140,16 @@ def _fitted(picture):
 
 
 def _write_picture(path, picture):
-    def write(path):
-        # `cv2.imwrite` would end the process at a name that is not UTF-8.
-        coded, content = cv2.imencode(os.path.splitext(path)[1], picture)
-        if not coded:
-            raise OSError("OpenCV cannot write it")
-        Path(path).write_bytes(content.tobytes())
-
-    _write(path, write)
+    # `cv2.imwrite` would end the process at a name that is not UTF-8.
+    encoded, content = cv2.imencode(os.path.splitext(path)[1], picture)
+    if not encoded:
+        raise UserError(f"cannot write {path}: OpenCV cannot encode it")
+    _write(path, io.BytesIO(content))
 
 
-def _write(path, write):
+def _write(path, content):
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        write(path)
+        Path(path).write_bytes(content.getbuffer())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error

@@ -11,6 +11,7 @@ import paddle
 
 from paddleseg import parallel
 from paddleseg.cvlibs.class_names import labelled, texts
+from paddleseg.monitoring.history import errors_logged
 from paddleseg.utils.logger import logger
 
 try:
@@ -79,8 +80,9 @@ class Board:
 
     def position(self):
         """Flush; return the log's name and size and the names of its classes, for JSON."""
-        self._unless_full(self._writer.flush)
         path = self._writer.file_name
+        with errors_logged(path):
+            self._writer.flush()
         size = os.path.getsize(path)
         return {"file": os.path.basename(path), "bytes": size, "class_names": list(self._class_names)}
 
@@ -88,13 +90,8 @@ class Board:
         return self
 
     def __exit__(self, *error):
-        self._unless_full(self._writer.close)
-
-    def _unless_full(self, write):
-        try:
-            write()
-        except OSError as error:
-            logger.warning(f"{self._writer.file_name} cannot be written: {error}; the curves have a gap")
+        with errors_logged(self._writer.file_name):
+            self._writer.close()
 
     def _by_class(self, name, values):
         labels = labelled(self._class_names, len(values))

@@ -24,7 +24,7 @@ class History:
         self._path = os.path.join(save_dir, HISTORY_FILE)
         if not os.path.exists(self._path):
             return
-        with self._errors_logged():
+        with errors_logged(self._path):
             entries = [entry for _, entry in _entries(self._path) if entry["iteration"] <= start_iter]
             with open(self._path + ".part", "w", encoding="utf-8") as file:
                 file.writelines(json.dumps(entry) + "\n" for entry in entries)
@@ -43,15 +43,17 @@ class History:
         self._append({**entry, "ema": True} if ema else entry)
 
     def _append(self, entry):
-        with self._errors_logged(), open(self._path, "a", encoding="utf-8") as file:
+        with errors_logged(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(entry)) + "\n")
 
-    @contextlib.contextmanager
-    def _errors_logged(self):
-        try:
-            yield
-        except OSError as error:
-            logger.warning(f"{self._path} cannot be written: {error}; the history has a gap")
+
+@contextlib.contextmanager
+def errors_logged(path):
+    """Log an error of the disk as a warning, since a training must not end for a file of figures."""
+    try:
+        yield
+    except OSError as error:
+        logger.warning(f"{path} cannot be written: {error}; figures are missing there")
 
 
 def read_history(path):

@@ -13,7 +13,7 @@ from paddleseg.utils.logger import logger
 _DATA = ("train_dataset", "unlabeled_dataset", "val_dataset", "test_config.")
 
 
-class Record:
+class Record(contextlib.ExitStack):
     """Hands on each figure of a run as it becomes known.
 
     Args:
@@ -25,20 +25,17 @@ class Record:
     """
 
     def __init__(self, progress, bar=None, history=None, board=None, pictures=None):
+        super().__init__()
         self._progress = progress
         self._bar = bar
         self._board = board
         self._pictures = pictures
         self._receivers = [receiver for receiver in (bar, history, board) if receiver is not None]
-        self._open = contextlib.ExitStack()
 
     def __enter__(self):
         for shown in filter(None, (self._board, self._bar)):
-            self._open.enter_context(shown)
+            self.enter_context(shown)
         return self
-
-    def __exit__(self, *error):
-        self._open.__exit__(*error)
 
     def advance(self):
         """Count an iteration as done."""
