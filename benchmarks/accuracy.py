@@ -1,10 +1,10 @@
-"""How much of the gap between teacher and student each distillation method recovers, over several seeds:
+"""The share of the gap between teacher and student that each method closes, over several seeds:
 
 python benchmarks/accuracy.py --plan benchmarks/plans/camvid.yml --data data/camvid --out output/accuracy
 
-A plan names the teacher's and the student's config and, for each method, what it adds to the student's. Every
-run is a process of its own by the toolkit's own commands, with equal iterations, batches and seeds. What is
-finished is not run again, so that an interrupted benchmark goes on by the same command.
+A plan names the configs of teacher and student and, for each method, what it adds to the student's. Every run
+is a process of its own by the toolkit's commands, with equal iterations, batches and seeds. A finished run is
+not repeated, so the same command continues an interrupted benchmark.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
 from paddleseg.commands import process, runtime  # noqa: E402
-from paddleseg.errors import UserError, suggestion  # noqa: E402
+from paddleseg.errors import UserError, one_line, suggestion  # noqa: E402
 
 PLAIN = "student alone"
 PLAN_KEYS = ("teacher", "student", "seeds", "methods")
@@ -62,7 +62,7 @@ def read_plan(path):
         with open(path, encoding="utf-8") as file:
             plan = yaml.safe_load(file)
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"the plan {path} cannot be read: {' '.join(str(error).split())}") from None
+        raise UserError(f"the plan {path} cannot be read: {one_line(error)}") from None
     missing = [key for key in PLAN_KEYS if key not in (plan if isinstance(plan, dict) else {})]
     if missing:
         raise UserError(f"the plan {path} lacks {', '.join(missing)}")
@@ -70,14 +70,12 @@ def read_plan(path):
         raise UserError(f"the plan {path}: methods lack {PLAIN!r}, with which all others are compared")
     folder = os.path.dirname(os.path.abspath(path))
     if len({slug(method) for method in plan["methods"]}) < len(plan["methods"]):
-        raise UserError(
-            f"the plan {path}: two methods differ in signs alone, so that their folders would be one"
-        )
+        raise UserError(f"the plan {path}: two methods would share a folder, since only signs differ in them")
     return {**plan, **{role: os.path.join(folder, plan[role]) for role in ("teacher", "student")}}
 
 
 def chosen(names, methods):
-    """Return the methods of these names, all for None, the plain student always among them."""
+    """Return the methods with these names and the plain student, or all methods for None."""
     for name in names or []:
         if name not in methods:
             raise UserError(f"--only: the plan has no method {name!r}; {suggestion(name, methods)}")
@@ -85,7 +83,7 @@ def chosen(names, methods):
 
 
 class Benchmark:
-    """The runs of a plan below one folder; each leaves a `result.json` when it is finished.
+    """The runs of a plan below one folder; a finished run leaves a `result.json`.
 
     Args:
         plan: as `read_plan` returns it.
@@ -99,17 +97,17 @@ class Benchmark:
         os.makedirs(os.path.join(args.out, "configs"), exist_ok=True)
 
     def run(self, methods, seeds):
-        """Train what is not there yet: the teacher, then every method with every seed."""
+        """Train what is missing: the teacher, then every method with every seed."""
         if self.teacher is None:
             self.teacher = self._finished(*self._teacher_run())["weights"]
         with concurrent.futures.ThreadPoolExecutor(self.args.jobs) as pool:
-            # All methods of a seed first: a stopped benchmark then compares like with like.
+            # All methods of a seed come first, so that an interrupted benchmark compares equal seeds.
             runs = [(method, seed, self._student(method, seed)) for seed in seeds for method in methods]
             for done in [pool.submit(self._finished, *run) for run in runs]:
                 done.result()
 
     def results(self):
-        """Return the finished runs of the plan as it is now, a list of dicts in its order."""
+        """Return the results of the plan's finished runs, a list of dicts in the order of the plan."""
         given = self.args.teacher_weights
         found = [_given_teacher(given) if given else self._result(*self._teacher_run())]
         for method in self.plan["methods"]:
@@ -147,12 +145,12 @@ class Benchmark:
         return [*flags, "--opts", f"train_dataset.dataset_root={data}", f"val_dataset.dataset_root={data}"]
 
     def _finished(self, method, seed, command):
-        """Return the result of a run, after training it unless it is there already."""
+        """Return the result of a run, trained if there is none."""
         result = self._result(method, seed, command)
         if result is not None:
             return result
         folder, mark = self._folder(method, seed), self._fingerprint(command)
-        self._make_room(folder, mark)
+        make_room(folder, mark)
         started = time.time()
         score = self._train(command, folder, once=method != "teacher")
         result = {"method": method, "seed": seed, **score, "seconds": time.time() - started}
@@ -162,7 +160,7 @@ class Benchmark:
         return result
 
     def _result(self, method, seed, command):
-        """Return the result that a run has left, or None if there is none of this command and its files."""
+        """Return the result of a run with this command and these files, None if there is none."""
         path = os.path.join(self._folder(method, seed), "result.json")
         if not os.path.isfile(path):
             return None
@@ -173,41 +171,28 @@ class Benchmark:
     def _folder(self, method, seed):
         return os.path.join(self.args.out, f"{slug(method)}_seed{seed}")
 
-    @staticmethod
-    def _make_room(folder, mark):
-        """Keep what an interrupted run of the same mark has left, which goes on from there; else empty."""
-        path = os.path.join(folder, "fingerprint")
-        if os.path.isfile(path):
-            with open(path, encoding="utf-8") as file:
-                if file.read() == mark:
-                    return
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(mark)
-
     def _train(self, command, folder, once):
-        """Run a training and return its scores; a student is evaluated `once`, at its end, all alike."""
+        """Run a training and return its scores; `once` evaluates it only at its end, as every student."""
         command = [sys.executable, *command, "--save_dir", folder]
         command += ["--save_interval", "1000000" if once else "200", "--keep_checkpoint_max", "2"]
         log = os.path.join(folder, "train.log")
+        environment = {**os.environ, **self._threads()}
         with open(log, "a", encoding="utf-8") as file:
-            environment = {**os.environ, **self._threads()}
-            status = subprocess.run(
+            done = subprocess.run(
                 command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False
-            ).returncode
-        if status:
-            raise UserError(f"a run ended with status {status}; see the end of {log}")
+            )
+        if done.returncode:
+            raise UserError(f"a run ended with status {done.returncode}; see the end of {log}")
         return scores(os.path.join(folder, "best_model"))
 
     def _threads(self):
-        """Return the environment that shares the cores among runs at the same time."""
+        """Return the environment that divides the cores among simultaneous runs."""
         if self.args.jobs == 1:
             return {}
         return {"OMP_NUM_THREADS": str(max(1, runtime.usable_cores() // self.args.jobs))}
 
     def _fingerprint(self, command):
-        """Return a hash of what a run depends on: its command, its configs with their bases, its teacher."""
+        """Return a hash of the command, the configs with their bases, and the teacher's weights."""
         from paddleseg.cvlibs.yaml_file import load_config
 
         configs = [argument for argument in command if argument.endswith(".yml")]
@@ -219,8 +204,21 @@ class Benchmark:
         return digest.hexdigest()[:16]
 
 
+def make_room(folder, mark):
+    """Empty the folder of a run, unless an interrupted run with the same mark can continue in it."""
+    path = os.path.join(folder, "fingerprint")
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == mark:
+                return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(mark)
+
+
 def scores(folder):
-    """Return what a table shows of a `best_model` folder: its scores, parameters and weights."""
+    """Return the scores, the number of parameters and the weights of a `best_model` folder, a dict."""
     from paddleseg.evaluation.cost import parameter_count
     from paddleseg.weights.load import read_weights
 
@@ -236,7 +234,7 @@ def scores(folder):
 
 
 def _given_teacher(weights):
-    """Return the result of a teacher that was trained elsewhere, None where its scores are not beside it."""
+    """Return the result of a teacher that was trained elsewhere, None without its scores beside it."""
     folder = os.path.dirname(weights)
     if not os.path.isfile(os.path.join(folder, "state.json")):
         return None
@@ -244,7 +242,7 @@ def _given_teacher(weights):
 
 
 def slug(name):
-    """Return a method's name as a name for files."""
+    """Return a name for files, from the name of a method."""
     return re.sub(r"\W+", "_", name).strip("_")
 
 

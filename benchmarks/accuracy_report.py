@@ -16,7 +16,7 @@ def write(folder, results, plain):
     Args:
         folder: an existing one.
         results: list of {'method', 'seed', 'miou', 'class_iou', 'parameters', 'seconds', ...}.
-        plain: the method that all others are compared with.
+        plain: the name of the method that all others are compared with.
     """
     names = ("method", "seed", "miou", "parameters", "seconds")
     with open(os.path.join(folder, "results.csv"), "w", encoding="utf-8", newline="") as file:
@@ -59,7 +59,7 @@ def table(results, plain):
 
 
 def plot(path, scores, plain):
-    """Draw every run as a dot and each method's mean as a line, a row a method."""
+    """Draw a row for each method: every run as a dot, and their mean as a line."""
     import matplotlib
 
     matplotlib.use("Agg")

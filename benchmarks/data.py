@@ -1,14 +1,13 @@
-"""Images per second of the loader, each image decoded every time, or kept in memory or on disk:
+"""Images per second of the loader, with each image decoded every time, or cached in memory or on disk:
 
 python benchmarks/data.py [--chain resize crop scale] [--workers 0 1 2] [--data FOLDER] [--json FILE]
 
-Without --data the photographs are drawn here. "plain" is the chain that PaddleSeg's amounts to, in float32
-from the file to the normalised image; all others are the toolkit's, whose samples are the same to the last
-bit, which is checked first. A turn reads every image once and makes tensors of the batches; what is kept was
-written before.
+Without --data the photographs are drawn here. "plain" is equivalent to PaddleSeg's chain, in float32 from
+the file to the normalised image. All others are the toolkit's; it is first checked that their samples are the
+same to the last bit. The caches are full before the first turn, which, as all others, reads every image once
+and makes tensors of the batches.
 """
 
-import argparse
 import contextlib
 import itertools
 import os
@@ -22,29 +21,24 @@ import timing  # noqa: E402
 
 from paddleseg.commands import flags, process, runtime  # noqa: E402
 
-SIDE = 512  # of what the model is given
+SIDE = 512  # pixels of a side of the model's input
 PLAIN, NONE = "plain", "none"
+CHAINS = ("resize", "crop", "scale")
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = timing.described_parser(__doc__)
     parser.add_argument("--data", metavar="FOLDER", help="images to read; default: drawn ones")
     parser.add_argument("--images", type=flags.positive, default=32, help="how many (default: %(default)s)")
-    parser.add_argument(
-        "--size",
-        type=flags.positive,
-        default=1024,
-        help="pixels a side of a drawn one (default: %(default)s)",
-    )
-    parser.add_argument("--chain", nargs="+", choices=CHAINS, default=list(CHAINS), help="default: all")
+    parser.add_argument("--size", type=flags.positive, default=1024, help="of drawn ones (default: 1024)")
+    parser.add_argument("--chain", nargs="+", choices=CHAINS, default=CHAINS, help="default: all")
     parser.add_argument("--workers", nargs="+", type=flags.count, default=[0, 1, 2], help="(default: 0 1 2)")
     parser.add_argument("--batch", type=flags.positive, default=4, help="(default: %(default)s)")
     timing.add_timing_flags(parser, repeats=7)
     args = parser.parse_args()
     runtime.prepare()
-    figures, told = {}, []
+    figures, table = {}, []
     with tempfile.TemporaryDirectory() as folder:
         pairs = files(args, folder)
         for chain in args.chain:
@@ -53,45 +47,26 @@ def main():
             for workers in args.workers:
                 turns = {name: turn(dataset, workers, args) for name, dataset in datasets.items()}
                 seconds = timing.interleaved(turns, args.repeats, args.warmup)
-                figures.update(
-                    {f"{chain}, {workers} workers, {name}": all_ for name, all_ in seconds.items()}
-                )
-                told += rows(chain, workers, seconds, args)
+                name = f"{chain}, {workers} workers"
+                figures.update({f"{name}, {variant}": all_ for variant, all_ in seconds.items()})
+                table += rows(chain, workers, seconds, args)
     head = ["transforms", "workers", "images", "images/s (quartiles)", "times none", "times plain"]
-    print(f"\n{timing.machine(args.clock)}\n\n{timing.markdown(head, told)}", flush=True)
+    print(f"\n{timing.machine(args.clock)}\n\n{timing.markdown(head, table)}", flush=True)
     timing.write_json(args.json, {**timing.machine(args.clock), **vars(args)}, figures)
 
 
-def resize():
+def transforms(chain):
+    """Return the list of transforms of a chain."""
     from paddleseg import transforms as T
 
-    return [T.Resize([SIDE, SIDE]), T.RandomHorizontalFlip(), T.Normalize(MEAN, STD)]
-
-
-def crop():
-    from paddleseg import transforms as T
-
-    return [T.RandomPaddingCrop([SIDE, SIDE]), T.RandomHorizontalFlip(), T.Normalize(MEAN, STD)]
-
-
-def scale():
-    from paddleseg import transforms as T
-
-    return [
-        T.ResizeStepScaling(0.5, 2.0, 0.25),
-        T.RandomPaddingCrop([SIDE, SIDE]),
-        T.RandomHorizontalFlip(),
-        T.RandomDistort(0.4, 0.5, 0.4, 0.5, 0.4, 0.5),
-        T.Normalize(MEAN, STD),
-    ]
-
-
-CHAINS = {"resize": resize, "crop": crop, "scale": scale}
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    sizes = {"resize": [T.Resize([SIDE, SIDE])], "crop": [T.RandomPaddingCrop([SIDE, SIDE])]}
+    sizes["scale"] = [T.ResizeStepScaling(0.5, 2.0, 0.25), *sizes["crop"]]
+    colors = [T.RandomDistort(0.4, 0.5, 0.4, 0.5, 0.4, 0.5)] if chain == "scale" else []
+    return [*sizes[chain], T.RandomHorizontalFlip(), *colors, T.Normalize(MEAN, STD)]
 
 
 def files(args, folder):
-    """Return [image, mask] paths; those that are drawn are JPEGs beside PNGs of two classes."""
+    """Return [image, mask] paths: of `--data`, else of drawn JPEGs, whose PNGs have two classes."""
     import cv2
     import numpy as np
 
@@ -114,7 +89,7 @@ def files(args, folder):
 
 
 def variants(pairs, chain, folder):
-    """Return {name: data set}."""
+    """Return {name of the variant: data set}."""
     from paddleseg.datasets import Dataset
     from paddleseg.datasets.image_cache import cache_images
 
@@ -128,7 +103,7 @@ def variants(pairs, chain, folder):
 
     datasets = {}
     for name, cls in ((PLAIN, Plain), (NONE, Listed), ("ram", Listed), ("disk", Listed)):
-        datasets[name] = cls(os.path.dirname(pairs[0][1]), CHAINS[chain](), 2, train_path="")
+        datasets[name] = cls(os.path.dirname(pairs[0][1]), transforms(chain), 2, train_path="")
         if name in ("ram", "disk"):
             cache_images({"train_dataset": datasets[name]}, name, 2**33, folder)
     return datasets
@@ -150,7 +125,7 @@ def plain_sample(image, mask, transforms, rng):
 
 
 def check_same(datasets):
-    """Fill what is kept, and stop if a variant gives other samples."""
+    """Fill the caches, and stop if a variant gives other samples."""
     from paddleseg.datasets import SeededSamples
 
     for index in range(len(datasets[NONE])):
@@ -162,7 +137,7 @@ def check_same(datasets):
 
 
 def turn(dataset, workers, args):
-    """Return what reads all images once, in batches, and returns the seconds."""
+    """Return a function that reads all images once, in batches, and returns the seconds."""
     from paddleseg.datasets import EpochBatches, SeededSamples
     from paddleseg.datasets.loading import load_batches, stack
 
@@ -170,7 +145,7 @@ def turn(dataset, workers, args):
     epochs = itertools.count()
 
     def read():
-        # One batch more, after which time starts: workers have begun by then.
+        # The time starts after one extra batch, when the workers are running.
         start = next(epochs) * (len(dataset) // args.batch)
         iters = start + len(dataset) // args.batch + 1
         keys = EpochBatches(len(dataset), args.batch, iters, 0, start_iter=start)
@@ -189,15 +164,9 @@ def rows(chain, workers, seconds, args):
     count = args.images // args.batch * args.batch
     speeds = {name: [count / second for second in all_] for name, all_ in seconds.items()}
     return [
-        [
-            chain,
-            workers,
-            name,
-            timing.figure(speeds[name], 1),
-            f"{timing.ratio(speeds, name, NONE):.2f}",
-            f"{timing.ratio(speeds, name, PLAIN):.2f}",
-        ]
-        for name in speeds
+        [chain, workers, name, timing.figure(values, 1)]
+        + [f"{timing.ratio(speeds, name, base):.2f}" for base in (NONE, PLAIN)]
+        for name, values in speeds.items()
     ]
 
 

@@ -1,12 +1,11 @@
-"""Images per second of an evaluation, the toolkit's and a plain one:
+"""Images per second of the toolkit's evaluation and of a plain one:
 
 python benchmarks/eval.py [--size 512 256 128] [--classes 2 19] [--model deeplab liteseg] [--json FILE]
 
-"plain" is the loop that PaddleSeg's evaluation amounts to: one image at a time, read when it is due, its
-logits upsampled and reduced to classes, the areas of each class counted by comparisons and read by the host
-three times an image. All see the same images by the same model, and their counts are compared. Each is a
-process of its own, so that "plain, default" has the environment that Paddle finds unless somebody tunes it;
-"plain, tuned" has the one that the toolkit's commands set.
+"plain" is equivalent to PaddleSeg's evaluation: it reads one image at a time, upsamples its logits, takes the
+classes, counts the pixels of each class by comparisons, and reads the counts three times an image. All
+variants run the same model on the same images, and their counts are compared. Each is a process of its own:
+"plain, default" in Paddle's default environment, "plain, tuned" in the one that the toolkit's commands set.
 """
 
 import argparse
@@ -29,9 +28,7 @@ DEFAULT, TUNED, OURS = "plain, default", "plain, tuned", "toolkit"
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = timing.described_parser(__doc__)
     parser.add_argument("--size", nargs="+", type=flags.positive, default=[512, 256, 128])
     parser.add_argument("--classes", nargs="+", type=flags.positive, default=[2, 19])
     parser.add_argument("--model", nargs="+", choices=("deeplab", "liteseg"), default=["deeplab", "liteseg"])
@@ -59,26 +56,26 @@ def main():
 
 
 def measure(model, size, classes, args):
-    """Return {variant: [seconds of each turn]}, after comparing what the variants count."""
+    """Return {variant: [seconds of each turn]}, after a comparison of the variants' counts."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
         case = {"model": model, "size": size, "classes": classes, "images": args.images}
         case.update(workers=args.workers, folder=folder, clock=args.clock)
-        ways = {}
-        for name in (DEFAULT, TUNED, OURS):
-            ways[name] = end.enter_context(contextlib.closing(started(name, case)))
-        counted = {name: way.turn()["matrix"] for name, way in ways.items()}
+        workers = {
+            name: end.enter_context(contextlib.closing(start(name, case))) for name in (DEFAULT, TUNED, OURS)
+        }
+        counted = {name: worker.turn()["matrix"] for name, worker in workers.items()}
         total = sum(map(sum, counted[TUNED]))
         for name, matrix in counted.items():
-            # Another order of additions may turn ties of the logits.
+            # Another order of additions may decide ties between logits differently.
             differing = sum(abs(a - b) for r, o in zip(matrix, counted[TUNED]) for a, b in zip(r, o))
             if differing > 1e-4 * total:
-                raise SystemExit(f"{name!r} counts {differing} of {total} pixels otherwise than {TUNED!r}")
-            print(f"{model} {size} {classes}: {name!r} counts {differing} of {total} pixels otherwise")
-        turns = {name: lambda way=way: way.turn()["seconds"] for name, way in ways.items()}
+                raise SystemExit(f"{name!r} counts {differing} of {total} pixels differently from {TUNED!r}")
+            print(f"{model} {size} {classes}: {name!r} counts {differing} of {total} pixels differently")
+        turns = {name: lambda worker=worker: worker.turn()["seconds"] for name, worker in workers.items()}
         return timing.interleaved(turns, args.repeats, max(args.warmup - 1, 0))
 
 
-def started(variant, case):
+def start(variant, case):
     """Return the `Worker` of a variant."""
     environment = {key: value for key, value in os.environ.items() if key not in SETTINGS}
     if variant == DEFAULT:
@@ -88,7 +85,7 @@ def started(variant, case):
 
 
 def serve(variant, model, size, classes, images, workers, folder, clock):
-    """Let each turn be an evaluation, which answers its counts as well."""
+    """Evaluate once a turn, and answer with the counts, too."""
     turns = Turns(clock)
     runtime.prepare()
     import numpy as np
@@ -115,7 +112,7 @@ def serve(variant, model, size, classes, images, workers, folder, clock):
 
 
 def build(model, classes):
-    """Return a model with random weights, and logits that are no ties."""
+    """Return a model with random weights."""
     from paddleseg.models import DeepLabV3P, PPLiteSeg
     from paddleseg.models.backbones import STDC1, ResNet18_vd
 
@@ -141,10 +138,9 @@ def photographs(size, classes, count, folder):
         mask[:4] = 255
         if not os.path.exists(names[1]):
             for name, array in zip(names, (image, mask.astype(np.uint8))):
-                ending = os.path.splitext(name)[1]
-                beside = f"{name}.{os.getpid()}{ending}"
-                cv2.imwrite(beside, array)
-                os.replace(beside, name)
+                part = f"{name}.{os.getpid()}{os.path.splitext(name)[1]}"  # all variants write at once
+                cv2.imwrite(part, array)
+                os.replace(part, name)
         lines.append(" ".join(names))
     path = os.path.join(folder, f"list.{os.getpid()}.txt")
     with open(path, "w", encoding="utf-8") as file:
@@ -153,7 +149,7 @@ def photographs(size, classes, count, folder):
 
 
 def plain(network, dataset, classes):
-    """Return the pixels of each class that are true, predicted and both, int64 3 x classes."""
+    """Return how many pixels of each class are true, predicted, and both, int64 3 x classes."""
     import numpy as np
     import paddle
     import paddle.nn.functional as F
@@ -172,18 +168,17 @@ def plain(network, dataset, classes):
 
 
 def areas(pred, label, classes):
-    """Return the pixels of each class that are true, that are predicted, and that are both."""
+    """Return how many pixels of each class are true, predicted, and both, three tensors."""
     import paddle
 
-    kept = label != 255
-    found = {"true": [], "predicted": [], "both": []}
+    counted = label != 255
+    pixels = ([], [], [])
     for c in range(classes):
-        is_true = paddle.logical_and(label == c, kept)
-        is_predicted = paddle.logical_and(pred == c, kept)
-        both = paddle.logical_and(is_true, is_predicted)
-        for key, one in (("true", is_true), ("predicted", is_predicted), ("both", both)):
-            found[key].append(paddle.sum(paddle.cast(one, "int64")))
-    return [paddle.stack(one) for one in found.values()]
+        is_true = paddle.logical_and(label == c, counted)
+        is_predicted = paddle.logical_and(pred == c, counted)
+        for sums, where in zip(pixels, (is_true, is_predicted, paddle.logical_and(is_true, is_predicted))):
+            sums.append(paddle.sum(paddle.cast(where, "int64")))
+    return [paddle.stack(sums) for sums in pixels]
 
 
 if __name__ == "__main__":

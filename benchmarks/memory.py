@@ -1,12 +1,11 @@
-"""The most memory that a process of each way to distil needs, one after the other:
+"""The peak of memory of each way to distil, one process after the other:
 
 python benchmarks/memory.py [--steps 6] [--torch_python PYTHON] [--json FILE]
 
-The ways are those of step.py. Told is the most resident memory (VmHWM) after the imports, when models and
-data are ready, and after the last step; over the first few it may still grow.
+The ways are those of step.py. The table has the peak of resident memory (VmHWM) after the imports, when
+models and data are ready, and after the last step; over the first few steps it may still grow.
 """
 
-import argparse
 import contextlib
 import os
 import sys
@@ -34,9 +33,7 @@ STAGES = ("imported", "prepared", "trained")
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = timing.described_parser(__doc__)
     add_case_flags(parser)
     parser.add_argument("--steps", type=flags.positive, default=6, help="of each way (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
@@ -54,10 +51,10 @@ def main():
 
 
 def peak(variant, case, steps):
-    """Return {stage: most resident bytes so far} of a process that makes some steps."""
+    """Return {stage: peak of resident bytes} of a process that makes some steps."""
     with contextlib.closing(start(variant, case)) as worker:
         last = [worker.turn() for _ in range(steps)][-1]
-        return {**worker.about["memory"], "trained": last["peak"]}
+        return {**worker.preparations["memory"], "trained": last["peak"]}
 
 
 def table(peaks):
@@ -65,9 +62,9 @@ def table(peaks):
     base = peaks.get("plain_default")
     head = ["peak of memory, MiB", *STAGES, *([f"of {PLAIN}"] if base else [])]
     rows = []
-    for key, told in peaks.items():
-        share = [f"{told['trained'] / base['trained']:.2f}"] if base else []
-        rows.append([variant_name(key), *(f"{told[stage] / 2**20:.0f}" for stage in STAGES), *share])
+    for key, stages in peaks.items():
+        share = [f"{stages['trained'] / base['trained']:.2f}"] if base else []
+        rows.append([variant_name(key), *(f"{stages[stage] / 2**20:.0f}" for stage in STAGES), *share])
     return timing.markdown(head, rows)
 
 

@@ -1,13 +1,12 @@
-"""One distillation step by several ways, timed in turns:
+"""The seconds of one distillation step in several ways, which take turns:
 
 python benchmarks/step.py [--torch_python PYTHON] [--sweep] [--json FILE]
 
 Teacher and student are the quick start's (DeepLabV3P, ResNet50_vd and ResNet18_vd, output stride 8). Each way
-is a process of its own: the plain loop that PaddleSeg's distillation amounts to, in Paddle's default
+is a process of its own: a plain loop that is equivalent to PaddleSeg's distillation, in Paddle's default
 environment and in a tuned one; the toolkit's own command with various flags; and an equal model in PyTorch.
 """
 
-import argparse
 import contextlib
 import os
 import sys
@@ -33,17 +32,13 @@ from paddleseg.commands import process  # noqa: E402
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = timing.described_parser(__doc__)
     add_case_flags(parser)
-    parser.add_argument(
-        "--sweep", action="store_true", help="also with twice the batch, twice the size, and fewer threads"
-    )
+    parser.add_argument("--sweep", action="store_true", help="also twice the batch and size, fewer threads")
     timing.add_timing_flags(parser)
     args = parser.parse_args()
     figures = {}
-    for case in swept(args) if args.sweep else [first_case(args)]:
+    for case in swept(args) if args.sweep else swept(args)[:1]:
         name = case_name(*case)
         figures[name] = measure(case, args)
         print(f"{name}\n\n{table(figures[name])}\n", flush=True)
@@ -51,14 +46,9 @@ def main():
     timing.write_json(args.json, {**timing.machine(args.clock), "case": name}, seconds, all_cases=figures)
 
 
-def first_case(args):
-    """Return (size, batch, threads) as the flags say."""
-    return args.size, args.batch, args.threads
-
-
 def swept(args):
-    """Return what --sweep compares: the flags' case, and how it grows with each of its numbers."""
-    size, batch, threads = first_case(args)
+    """Return the (size, batch, threads) of --sweep: those of the flags, and with one number changed."""
+    size, batch, threads = args.size, args.batch, args.threads
     cases = [(size, batch, threads), (size, 2 * batch, threads), (2 * size, batch, threads)]
     return [*cases, *((size, batch, fewer) for fewer in range(1, threads))]
 
@@ -71,22 +61,19 @@ def measure(case, args):
         turns = {}
         for key, variant in chosen(args, environment_flags(args)).items():
             worker = end.enter_context(contextlib.closing(start(variant, case)))
-            # Together, their preparations would need more memory than their steps, and delay one another.
+            # The preparations need more memory than the steps, so they run one after the other.
             worker.turn()
             turns[key] = lambda worker=worker: worker.turn()["seconds"]
         return timing.interleaved(turns, args.repeats, args.warmup)
 
 
 def table(seconds):
-    """Return a Markdown table: seconds, and their shares of the plain loop's and of PyTorch's."""
+    """Return a Markdown table: seconds, and their ratios to those of the plain loop and of PyTorch."""
     bases = [key for key in BASES if key in seconds]
     head = ["one step", "seconds, median (quartiles)", *(f"of {variant_name(key)}" for key in bases)]
     rows = [
-        [
-            variant_name(key),
-            timing.figure(values),
-            *(f"{timing.ratio(seconds, key, base):.3f}" for base in bases),
-        ]
+        [variant_name(key), timing.figure(values)]
+        + [f"{timing.ratio(seconds, key, base):.3f}" for base in bases]
         for key, values in seconds.items()
     ]
     return timing.markdown(head, rows)

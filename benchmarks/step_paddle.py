@@ -1,4 +1,4 @@
-"""A process that makes one distillation step in Paddle whenever it is asked; `step.py` starts it.
+"""A process that makes a distillation step in Paddle each time it is asked; `step.py` starts it.
 
 python benchmarks/step_paddle.py plain|ours FOLDER BATCH CLOCK [flags of slim/distill/distill_train.py]
 """
@@ -29,10 +29,10 @@ def main():
 
 
 def plain(folder, batch, turns):
-    """Make the steps of the plain loop, which is what PaddleSeg's distillation amounts to.
+    """Make the steps of the plain loop, which is equivalent to PaddleSeg's distillation.
 
-    The teacher is in eval mode, but with its graph; the losses are at full resolution; the host reads five
-    losses at every step. The batch is always the same, read beforehand.
+    The teacher is in eval mode, but records its graph; the losses are at full resolution; the host reads five
+    losses at every step. Every step has the same batch, which is read before.
     """
     runtime.prepare()
     import paddle
@@ -70,7 +70,7 @@ def plain(folder, batch, turns):
 
 
 def ours(folder, batch, turns, flags):
-    """Run the toolkit's own command on the same configs, and let each of its updates be a turn."""
+    """Run the toolkit's own command on the same configs; each of its updates is a turn."""
     runtime.prepare()
     from paddleseg.training import fitting
 

@@ -1,9 +1,9 @@
-"""What all variants of a distillation step have in common, written to a folder once:
+"""Write the files that all variants of a distillation step share to a folder:
 
 python benchmarks/step_setup.py FOLDER --size 128 --batch 4
 
-The configs of the quick start with drawn images of this size, a teacher whose running statistics suit
-the images, and the same weights and images as an archive for those who do without Paddle.
+These are the configs of the quick start with drawn images of this size, a teacher whose running statistics
+fit the images, and an archive of the weights and images for a process without Paddle.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main():
 
 
 def set_up(folder, size, batch):
-    """Write everything."""
+    """Write all files."""
     import paddle
 
     from paddleseg.cvlibs import SegBuilder
@@ -41,7 +41,7 @@ def set_up(folder, size, batch):
     paddle.set_device("cpu")
     paddle.seed(0)
     data = os.path.join(folder, "data")
-    # An epoch is one step, so that a cache is full after the first.
+    # An epoch is one step, so a cache is full after the first step.
     make_optic_disc(data, train=batch, val=1, test=1, size=size)
     write_configs(folder, data, size)
     student_cfg, teacher_cfg = configs(folder, batch, weights=False)
@@ -68,7 +68,7 @@ def write_configs(folder, data, size):
 
 
 def configs(folder, batch, weights=True):
-    """Return the checked `Config`s of student and teacher, the latter without its weights if so asked."""
+    """Return the checked `Config`s of student and teacher, the teacher's without weights unless `weights`."""
     from paddleseg.cvlibs import Config
 
     without = [] if weights else ["model.pretrained=Null"]
@@ -89,27 +89,27 @@ def first_batch(builder):
 
 
 def fit_statistics(model, images):
-    """Take the running statistics half way to those of the images.
+    """Set the running statistics to the mean of their first values and those of the images.
 
-    With the first ones, the logits of 50 random layers would grow without bounds; with the images' alone, a
-    branch of one pixel an image, of which there are few, would magnify what two frameworks round differently.
+    With the first values, the logits of 50 random layers grow without bounds. With those of the images, a
+    branch with one pixel an image has few values, and magnifies differences in rounding between frameworks.
     """
     import paddle
 
     layers = [layer for layer in model.sublayers() if isinstance(layer, paddle.nn.BatchNorm2D)]
-    kept = [layer._momentum for layer in layers]
+    momenta = [layer._momentum for layer in layers]
     for layer in layers:
         layer._momentum = 0.5
     model.train()
     with paddle.no_grad():
         model(images)
     model.eval()
-    for layer, momentum in zip(layers, kept):
+    for layer, momentum in zip(layers, momenta):
         layer._momentum = momentum
 
 
 def write_arrays(path, student, teacher, images, labels):
-    """Write both models' weights, a batch, and the logits that the models give for it in eval mode."""
+    """Write the weights of both models, a batch, and the models' logits for it in eval mode."""
     import numpy as np
     import paddle
 

@@ -1,8 +1,9 @@
-"""A process that makes one distillation step in eager PyTorch whenever it is asked; `step.py` starts it.
+"""A process that makes a distillation step in eager PyTorch each time it is asked; `step.py` starts it.
 
 python benchmarks/step_torch.py FOLDER CLOCK THREADS contiguous|channels_last
 
-Needs PyTorch and NumPy, no Paddle. Weights are the Paddle models', and so must be what the models say.
+It needs PyTorch and NumPy, but no Paddle. The models have the weights of those in Paddle, and must
+give the same logits.
 """
 
 import os
@@ -57,7 +58,7 @@ def main():
 
 
 def check(role, ours, theirs):
-    """Raise `RuntimeError` unless both say the same of the images, relative to their largest logit."""
+    """Raise `RuntimeError` if logits differ by more than `TOLERANCE` of the largest logit."""
     difference = abs(ours - theirs).max() / abs(theirs).max()
     print(f"{role}: logits differ from Paddle's by {difference:.1e} of the largest", file=sys.stderr)
     if not difference < TOLERANCE:

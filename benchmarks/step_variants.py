@@ -13,7 +13,7 @@ from paddleseg.errors import UserError
 from paddleseg.utils.cpu import usable_cores
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# What decides how fast Paddle computes; a way gets none of it from who runs the benchmark.
+# The settings of Paddle's speed; no way inherits them from the shell that runs the benchmark.
 SETTINGS = ("MKL_DEBUG_CPU_TYPE", "OMP_NUM_THREADS", "PADDLESEG_TUNE", "PYTHONPATH")
 
 
@@ -24,9 +24,9 @@ class Variant:
     Attributes:
         name: in the table.
         role: "plain", "ours" or "torch".
-        flags: of the toolkit's command, or the memory format.
-        tuned: whether Paddle's settings are the toolkit's, or Paddle's own.
-        environment: pairs of variables and values that it has beside.
+        flags: of the toolkit's command; for PyTorch, the memory format.
+        tuned: whether Paddle has the toolkit's settings instead of its own.
+        environment: further pairs of variables and values.
     """
 
     name: str
@@ -51,9 +51,9 @@ VARIANTS = {
     "torch": Variant("PyTorch, contiguous", "torch", ("contiguous",)),
     "torch_last": Variant("PyTorch, channels_last", "torch", ("channels_last",)),
 }
-# Those that the others are told in shares of.
+# The variants that all others are compared with in the table.
 BASES = ("plain_default", "torch", "torch_last")
-# At the end of the key of a variant that --try adds.
+# The end of the key and the name of a variant that --try adds.
 TRIED = " with --try"
 
 
@@ -77,7 +77,7 @@ class Case:
 
 
 def add_case_flags(parser):
-    """Add the flags that say what is computed, and by which ways."""
+    """Add the flags for the case and for the ways to compare."""
     parser.add_argument(
         "--size", type=flags.positive, default=128, help="pixels a side, from 64 (default: 128)"
     )
@@ -98,7 +98,7 @@ def add_case_flags(parser):
         dest="tried",
         default=[],
         metavar="NAME=VALUE",
-        help="compare the toolkit's ways once more with these in their environment, all together",
+        help="also compare the toolkit's ways with all of these in their environment",
     )
 
 
@@ -115,10 +115,12 @@ def environment_flags(args):
 
 
 def chosen(args, tried=()):
-    """Return {key: `Variant`} of what is compared; the toolkit's ways twice if there is something to try."""
-    wanted = {key: VARIANTS[key] for key in VARIANTS if key in (args.only or VARIANTS)}
-    if args.torch_python is None:
-        wanted = {key: variant for key, variant in wanted.items() if variant.role != "torch"}
+    """Return {key: `Variant`} of the ways to compare, and of the toolkit's with `tried` if there is any."""
+    wanted = {
+        key: variant
+        for key, variant in VARIANTS.items()
+        if key in (args.only or VARIANTS) and (args.torch_python or variant.role != "torch")
+    }
     more = {
         key + TRIED: dataclasses.replace(variant, environment=tried)
         for key, variant in wanted.items()
@@ -128,28 +130,28 @@ def chosen(args, tried=()):
 
 
 def variant_name(key):
-    """Return what a variant of `chosen` is called in a table."""
-    base = key[: -len(TRIED)] if key.endswith(TRIED) else key
-    return VARIANTS[base].name + key[len(base) :]
+    """Return the name of a variant of `chosen` in a table."""
+    base, tried, _ = key.partition(TRIED)
+    return VARIANTS[base].name + tried
 
 
 def case_name(size, batch, threads):
-    """Return what a case is called."""
+    """Return the name of a case."""
     return f"{size} x {size}, batch {batch}, {threads} thread(s)"
 
 
 def set_up(case):
-    """Write what all ways share to the case's folder."""
+    """Write the files that all ways share to the case's folder."""
     command = [sys.executable, os.path.join(HERE, "step_setup.py"), case.folder]
     command += ["--size", str(case.size), "--batch", str(case.batch)]
     subprocess.run(command, check=True, env=environment(case, Variant("", "")), stdout=subprocess.DEVNULL)
 
 
 def environment(case, variant):
-    """Return the environment of a variant's process: of Paddle's settings at most the number of threads."""
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    """Return the environment of a variant's process; of Paddle's settings it has only the threads."""
+    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     settings = {"OMP_NUM_THREADS": str(case.threads)} if variant.tuned else {"PADDLESEG_TUNE": "0"}
-    return {**kept, **settings, **dict(variant.environment)}
+    return {**inherited, **settings, **dict(variant.environment)}
 
 
 def start(variant, case):

@@ -1,8 +1,9 @@
-"""What the benchmarks of speed share: variants that take turns, their medians, a Markdown table.
+"""What the benchmarks of speed share: flags, variants that take turns, medians and Markdown tables.
 
-Needs only the standard library, so that it can be imported before any setting of Paddle is made.
+Imports only the standard library: PyTorch's process has no Paddle, and Paddle's settings precede its import.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -15,19 +16,20 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 VERSIONS_OF = ("paddlepaddle", "paddlepaddle-gpu", "onnxruntime", "torch")
 
 
+def described_parser(text):
+    """Return an `ArgumentParser` that prints a script's docstring as it is."""
+    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
 def add_timing_flags(parser, repeats=9):
-    """Add the flags that `interleaved` and `write_json` are told by."""
-    parser.add_argument(
-        "--repeats", type=int, default=repeats, help="turns of each variant (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--warmup", type=int, default=2, help="turns that are not counted (default: %(default)s)"
-    )
+    """Add the flags for `interleaved` and `write_json`."""
+    parser.add_argument("--repeats", type=int, default=repeats, help="turns of each (default: %(default)s)")
+    parser.add_argument("--warmup", type=int, default=2, help="uncounted turns (default: %(default)s)")
     parser.add_argument(
         "--clock",
         choices=tuple(CLOCKS),
         default="wall",
-        help="cpu counts the processor time of all threads, which other processes disturb less; compare on "
+        help="cpu counts the processor time of all threads, which other processes disturb less; use it with "
         "one thread only (default: wall)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
@@ -37,8 +39,8 @@ def timed(call, clock="wall"):
     """Return the seconds that `call()` takes.
 
     Args:
-        call: takes nothing; must wait for the device before it returns.
-        clock: "wall", or "cpu" for the processor time of this process, all threads added.
+        call: takes no arguments, and returns only when the device has finished.
+        clock: "wall", or "cpu" for the processor time of all threads of this process.
     """
     now = CLOCKS[clock]
     started = now()
@@ -47,23 +49,23 @@ def timed(call, clock="wall"):
 
 
 def interleaved(variants, repeats, warmup=2):
-    """Let variants take turns, and return the seconds of each: {name: [seconds, one a turn]}.
+    """Let variants take turns, and return {name: [seconds of each turn]}.
 
-    What slows the machine for a while then slows all of them, and ratios stay what they are. Every second
-    round goes backwards, so that nobody always follows the same neighbour.
+    Whatever slows the machine for a while then slows all variants, and ratios stay right. Every second round
+    goes backwards, so that no variant always follows the same other one.
 
     Args:
         variants: {name: function that does the work once and returns its seconds}, such as
             `functools.partial(timed, call)`.
-        repeats: turns that count.
-        warmup: turns before them that do not.
+        repeats: counted turns.
+        warmup: uncounted turns before these.
     """
     seconds = {name: [] for name in variants}
     for turn in range(-warmup, repeats):
         for name in list(variants)[:: -1 if turn % 2 else 1]:
-            taken = variants[name]()
+            duration = variants[name]()
             if turn >= 0:
-                seconds[name].append(taken)
+                seconds[name].append(duration)
     return seconds
 
 
@@ -80,8 +82,8 @@ def ratio(seconds, name, base):
 
 def figure(values, digits=3):
     """Return a list of numbers as "median (low to high)", the quartiles in brackets."""
-    told = summary(values)
-    return f"{told['median']:.{digits}f} ({told['low']:.{digits}f} to {told['high']:.{digits}f})"
+    median, low, high = (f"{summary(values)[key]:.{digits}f}" for key in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
 
 
 def markdown(head, rows):
@@ -96,9 +98,9 @@ def markdown(head, rows):
 
 
 def machine(clock="wall"):
-    """Return what the figures depend on: {'processor', 'cores', 'python', versions of packages, ...}."""
+    """Return what figures depend on: {'processor', 'cores', 'python', versions of packages, ...}."""
     affinity = getattr(os, "sched_getaffinity", None)
-    about = {
+    facts = {
         "processor": processor(),
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "python": platform.python_version(),
@@ -106,8 +108,8 @@ def machine(clock="wall"):
     }
     for name in VERSIONS_OF:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            about[name] = metadata.version(name)
-    return about
+            facts[name] = metadata.version(name)
+    return facts
 
 
 def processor(cpuinfo="/proc/cpuinfo"):
@@ -125,13 +127,13 @@ def write_json(path, about, seconds, **more):
 
     Args:
         path: of the file; None writes nothing.
-        about: what they depend on, such as `machine()` and the flags.
+        about: what the figures depend on, such as `machine()` and the flags.
         seconds: as `interleaved` returns it.
         more: further entries.
     """
     if path is None:
         return
-    told = {name: {**summary(values), "all": values} for name, values in seconds.items()}
+    figures = {name: {**summary(values), "all": values} for name, values in seconds.items()}
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"about": about, "seconds": told, **more}, file, indent=1)
+        json.dump({"about": about, "seconds": figures, **more}, file, indent=1)
         file.write("\n")

@@ -1,4 +1,4 @@
-"""DeepLabV3P on ResNet_vd in PyTorch, for comparison alone: the toolkit's layers, by the same names."""
+"""DeepLabV3P on ResNet_vd in PyTorch, for comparison: the toolkit's layers, with the same names."""
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +59,7 @@ class Block(nn.Module):
 
 
 class ResNet_vd(nn.Module):
-    """ResNet-D at an output stride of 8 with a multi-grid of 1, 2, 4: maps to its first and last stage's."""
+    """ResNet-D at an output stride of 8 with a multi-grid of 1, 2, 4; returns the first and last map."""
 
     def __init__(self, layers):
         super().__init__()
@@ -107,7 +107,7 @@ class ASPP(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The ASPP's map joined with the low-level one."""
+    """Joins the ASPP's map with the low-level map."""
 
     def __init__(self, num_classes, low_channels, channels):
         super().__init__()
@@ -140,10 +140,10 @@ class DeepLabV3P(nn.Module):
 
 
 def load_paddle(model, arrays):
-    """Copy all weights of a Paddle model, {name: array}, which must be exactly this one's.
+    """Copy all weights of the same model in Paddle, {name: array}.
 
     Raises:
-        RuntimeError: a name or a shape is missing or too many.
+        RuntimeError: a name is missing or unknown, or a shape differs.
     """
     renamed = {"._mean": ".running_mean", "._variance": ".running_var"}
     state = {}

@@ -1,7 +1,7 @@
-"""Processes that are kept alive and asked turn by turn, so that what takes turns can differ in environment.
+"""Processes that work turn by turn, so that variants in different environments can take turns.
 
-`Worker` is the end that asks, `Turns` the end that works: a line on stdin asks for a turn, a line of JSON
-answers it. Whatever else the working process prints goes to a file, which is told if the process dies.
+`Worker` is the side that asks, `Turns` the side that works: a line on stdin asks for a turn, and a line of
+JSON answers. Everything else that the working process prints goes to a file, which is shown if it dies.
 """
 
 import json
@@ -15,34 +15,37 @@ from timing import CLOCKS
 
 
 class Worker:
-    """A process that works whenever it is asked.
+    """A process that works when it is asked.
 
     Args:
         command: list of the program and its arguments.
-        environment: dict, all of it.
+        environment: the whole environment, a dict.
+
+    Attributes:
+        preparations: {'memory': {stage: peak in bytes}, 'seconds'}, None before the first turn.
     """
 
     def __init__(self, command, environment):
         self._command = command
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  it lives as long as the process
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  it lives as long as the process
         self._process = subprocess.Popen(
             command,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._output,
             text=True,
         )
-        self.about = None
+        self.preparations = None
 
     def turn(self):
         """Let the process work once; return {'seconds', 'peak' of resident memory in bytes, ...}.
 
         Raises:
-            RuntimeError: the process has ended; what it said last is told.
+            RuntimeError: the process has ended; the message holds its last lines.
         """
-        if self.about is None:
-            self.about = self._read()
+        if self.preparations is None:
+            self.preparations = self._read()
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         return self._read()
@@ -51,20 +54,20 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             status = self._process.wait()
-            self._said.seek(0)
-            said = "".join(self._said.readlines()[-20:])
-            raise RuntimeError(f"{' '.join(self._command)} ended with status {status}:\n{said}")
+            self._output.seek(0)
+            last = "".join(self._output.readlines()[-20:])
+            raise RuntimeError(f"{' '.join(self._command)} ended with status {status}:\n{last}")
         return json.loads(line)
 
     def close(self):
         """End the process."""
         self._process.kill()
         self._process.communicate()
-        self._said.close()
+        self._output.close()
 
 
 class Turns:
-    """The working end; from when it is made, all that the process prints goes to stderr.
+    """The side that works. Once it is made, everything that the process prints goes to stderr.
 
     Args:
         clock: as in `timing.timed`.
@@ -79,39 +82,39 @@ class Turns:
         self._ready = False
 
     def note(self, stage):
-        """Note the peak of memory at the end of a stage of the preparations."""
+        """Record the peak of memory at the end of a stage of the preparations."""
         self._memory[stage] = peak_memory()
 
-    def take(self, call, tell=lambda result: {}):
-        """Wait until asked, call, answer with the seconds, and return what the call returned.
+    def take(self, call, more=lambda result: {}):
+        """Wait for a request, call, answer with the seconds, and return the call's result.
 
         Args:
-            call: takes nothing.
-            tell: `tell(result) -> dict` of what the answer says beside, of what the call returned.
+            call: takes no arguments.
+            more: `more(result) -> dict` of further entries of the answer.
 
         Raises:
-            SystemExit: nobody asks any more.
+            SystemExit: there are no more requests.
         """
         if not self._ready:
             self.note("prepared")
-            self._say({"memory": self._memory, "preparations": time.perf_counter() - self._started})
+            self._answer({"memory": self._memory, "seconds": time.perf_counter() - self._started})
             self._ready = True
         if not sys.stdin.readline():
             raise SystemExit(0)
         started = self._now()
         result = call()
         seconds = self._now() - started
-        self._say({"seconds": seconds, "peak": peak_memory(), **tell(result)})
+        self._answer({"seconds": seconds, "peak": peak_memory(), **more(result)})
         return result
 
-    def _say(self, answer):
+    def _answer(self, answer):
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()
 
 
 def peak_memory(status="/proc/self/status"):
-    """Return the most resident memory, in bytes, that this process has had so far; None where unknown."""
-    # Not getrusage's: a new process inherits that of the one that started it.
+    """Return the peak of this process's resident memory in bytes, None where it is unknown."""
+    # A new process inherits the peak that `getrusage` returns from the one that started it.
     try:
         with open(status, encoding="ascii") as file:
             return next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM"))

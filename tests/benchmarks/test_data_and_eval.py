@@ -28,7 +28,7 @@ def test_variants_of_the_loader_give_the_same_samples(benchmark, tmp_path, monke
     args = argparse.Namespace(data=None, images=4, size=64, batch=2, clock="wall")
     datasets = data.variants(data.files(args, str(tmp_path)), chain, str(tmp_path / "cache"))
     data.check_same(datasets)
-    assert datasets["ram"].image_cache._store.filled() == 4
+    assert datasets["ram"].image_cache.store.filled() == 4
     seconds = {name: [data.turn(dataset, 0, args)()] for name, dataset in datasets.items()}
     assert all(taken > 0 for (taken,) in seconds.values())
     assert [row[2] for row in data.rows(chain, 0, seconds, args)] == ["plain", "none", "ram", "disk"]

@@ -36,9 +36,9 @@ def test_a_process_works_when_it_is_asked_and_its_own_words_do_not_disturb():
     asked = worker("t.note('imported')\nwhile True:\n    t.take(lambda: print('noise'))")
     answers = [asked.turn() for _ in range(2)]
     asked.close()
-    assert set(asked.about["memory"]) == {"imported", "prepared"}
+    assert set(asked.preparations["memory"]) == {"imported", "prepared"}
     assert all(answer["seconds"] >= 0 for answer in answers)
-    assert answers[1]["peak"] >= asked.about["memory"]["imported"] > 0
+    assert answers[1]["peak"] >= asked.preparations["memory"]["imported"] > 0
 
 
 def test_a_process_that_dies_is_told_with_its_last_words():
