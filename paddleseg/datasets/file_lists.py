@@ -1,5 +1,6 @@
 """Checks of the files that data sets list, without opening any of them."""
 
+import functools
 import os
 
 from paddleseg.errors import UserError
@@ -56,19 +57,15 @@ def missing_files(pairs):
 
     Each folder is listed once: to look for every file by itself takes minutes on a network.
     """
-    files = {}
+    files_in = functools.lru_cache(maxsize=None)(_files_in)
 
-    def is_there(path):
+    def exists(path):
         folder, name = os.path.split(os.fspath(path))
-        if folder not in files:
-            files[folder] = _files_in(folder or ".")
         # On some file systems a file has more than one spelling of its name.
-        return name in files[folder] or os.path.isfile(path)
+        return name in files_in(folder or ".") or os.path.isfile(path)
 
-    missing = []
-    for pair in pairs:
-        missing += [path for path in pair if path is not None and not is_there(path)][:1]
-    return missing
+    missing = ([path for path in pair if path is not None and not exists(path)] for pair in pairs)
+    return [paths[0] for paths in missing if paths]
 
 
 def _files_in(folder):

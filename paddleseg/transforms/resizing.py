@@ -31,6 +31,12 @@ def _resize(owner, data, size, interp="LINEAR"):
     )
 
 
+def _resize_side(owner, data, side, length):
+    """Resize the long side (`max`) or the short side (`min`) to `length`, and the other in proportion."""
+    size = size_of(data["img"])
+    return _resize(owner, data, F.scale_size(size, length / side(size)))
+
+
 @manager.TRANSFORMS.add_component
 class Resize:
     """Resize to a fixed size.
@@ -96,8 +102,7 @@ class ResizeByLong:
         self.long_size = long_size
 
     def __call__(self, data, rng=None):
-        size = size_of(data["img"])
-        return _resize(self, data, F.scale_size(size, self.long_size / max(size)))
+        return _resize_side(self, data, max, self.long_size)
 
 
 @manager.TRANSFORMS.add_component
@@ -131,7 +136,7 @@ class ResizeByShort:
             short = self.short_sizes[F.as_rng(rng).integers(len(self.short_sizes))]
         if short / min(size) * max(size) > self.max_size:
             short = int(self.max_size / max(size) * min(size))
-        return _resize(self, data, F.scale_size(size, short / min(size)))
+        return _resize_side(self, data, min, short)
 
 
 @manager.TRANSFORMS.add_component
@@ -157,13 +162,12 @@ class LimitLong:
         self.min_long = min_long
 
     def __call__(self, data, rng=None):
-        size = size_of(data["img"])
-        long = max(size)
+        long = max(size_of(data["img"]))
         if self.max_long is not None:
             long = min(long, self.max_long)
         if self.min_long is not None:
             long = max(long, self.min_long)
-        return _resize(self, data, F.scale_size(size, long / max(size)))
+        return _resize_side(self, data, max, long)
 
 
 @manager.TRANSFORMS.add_component
@@ -184,9 +188,8 @@ class ResizeRangeScaling:
         self.max_value = max_value
 
     def __call__(self, data, rng=None):
-        size = size_of(data["img"])
         long = int(F.as_rng(rng).uniform(self.min_value, self.max_value) + 0.5)
-        return _resize(self, data, F.scale_size(size, long / max(size)))
+        return _resize_side(self, data, max, long)
 
 
 @manager.TRANSFORMS.add_component

@@ -120,10 +120,10 @@ DAMAGE = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_each_kind_of_damage_is_one_finding(check, root, kind):
-    damage, told = DAMAGE[kind]
+    damage, message = DAMAGE[kind]
     damage(root)
     (finding,) = check().findings
-    assert re.search(told, finding), finding
+    assert re.search(message, finding), finding
 
 
 def test_all_damage_is_found_at_once(check, root):
@@ -134,7 +134,7 @@ def test_all_damage_is_found_at_once(check, root):
     assert [line.split(":")[0] for line in report.findings[:4]] == ["train_dataset"] * 3 + ["val_dataset"]
 
 
-def test_one_section_is_enough_and_none_is_refused(check):
+def test_one_section_can_be_checked_and_none_is_refused(check):
     assert list(check(val_dataset=None).counts) == ["train_dataset"]
     with pytest.raises(UserError, match="neither train_dataset nor val_dataset"):
         check(train_dataset=None, val_dataset=None)
@@ -142,7 +142,7 @@ def test_one_section_is_enough_and_none_is_refused(check):
         check(train_dataset={"type": "Digits"}, imports=["tiny", "tutorial_model"], val_dataset=None)
 
 
-def test_the_tool_tells_a_note_and_exits_with_0(root, repository, tmp_path):
+def test_the_tool_prints_a_note_and_exits_with_0(root, repository, tmp_path):
     config = {"train_dataset": plain(root, "train", num_classes=3)}
     path = tiny.write_yaml(tmp_path / "c.yml", config)
     command = [sys.executable, str(repository / "tools/check_dataset.py"), "--config", path]
@@ -151,7 +151,7 @@ def test_the_tool_tells_a_note_and_exits_with_0(root, repository, tmp_path):
     assert done.stdout.splitlines()[-2:] == ["note: train_dataset: no mask holds class 2", "0 findings"]
 
 
-def test_the_tool_exits_as_it_says(check, root, command, tmp_path):
+def test_the_tool_exits_with_1_for_findings_and_2_for_errors(check, root, command, tmp_path):
     check()
     arguments = "tools/check_dataset.py", "--config", tmp_path / "c.yml"
     assert command(*arguments) == (0, "")

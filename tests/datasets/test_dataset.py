@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.class_names import class_names
 from paddleseg.datasets import Dataset
 from paddleseg.errors import UserError
@@ -32,11 +31,7 @@ def make(root, mode="train", transforms=(), **changes):
     return Dataset(str(root), list(transforms), mode=mode, **arguments)
 
 
-def test_registered():
-    assert manager.DATASETS["Dataset"] is Dataset
-
-
-def test_names_with_spaces_and_blank_lines(root):
+def test_names_may_hold_spaces_and_lists_blank_lines(root):
     data = make(root)
     assert len(data) == 2
     assert data.file_list[1] == [str(root / "b c.png"), str(root / "b c_mask.png")]
@@ -61,7 +56,7 @@ def test_a_config_may_name_the_classes(root):
         make(root, class_names=["soil"])
 
 
-def test_train_transforms_the_mask_too(root):
+def test_the_mode_train_transforms_masks_too(root):
     sample = make(root, transforms=[Resize([3, 2]), RandomHorizontalFlip(1)])[1]
     assert sample["img"].shape == (3, 2, 3)
     assert sample["img"].dtype == np.float32
@@ -69,21 +64,21 @@ def test_train_transforms_the_mask_too(root):
     assert sample["trans_info"] == [("resize", (4, 6))]
 
 
-def test_val_keeps_the_masks_size(root):
+def test_the_mode_val_keeps_the_size_of_masks(root):
     sample = make(root, "val", [Resize([3, 2])])[1]
     assert sample["img"].shape == (3, 2, 3)
     assert sample["label"].tolist() == [[255, 1, 1, 1, 1, 1]] * 4
 
 
 @pytest.mark.parametrize("mode", ["val", "test"])
-def test_what_cannot_be_undone_is_refused_where_masks_stay_as_they_are(root, mode):
+def test_transforms_that_cannot_be_undone_are_refused_in_evaluations(root, mode):
     with pytest.raises(
         UserError, match=f"^Dataset in mode '{mode}': RandomHorizontalFlip moves the image away"
     ):
         make(root, mode, [Resize([3, 2]), RandomHorizontalFlip()])
 
 
-def test_test_needs_no_masks(root):
+def test_the_mode_test_needs_no_masks(root):
     data = make(root, "test", [Resize([3, 2])])
     assert data.file_list[0] == [str(root / "a.png"), None]
     assert "label" not in data[0]
@@ -98,7 +93,7 @@ def test_sample_depends_on_the_generator_alone(root):
     np.testing.assert_array_equal(first, again)
 
 
-def test_iteration_ends(root):
+def test_a_data_set_can_be_iterated_over(root):
     assert len(list(make(root))) == 2
 
 
@@ -111,7 +106,7 @@ def test_bad_lines_are_named(root):
         make(root)
 
 
-def test_values_that_are_no_class_are_named(root):
+def test_mask_values_that_are_no_class_are_named(root):
     Image.fromarray(np.array([[0, 7, 1, 255, 3, 7]] * 4, np.uint8)).save(root / "a_mask.png")
     with pytest.raises(UserError, match=r"a_mask\.png' holds 3, 7 .*0\.\.1, or 255"):
         make(root)[0]

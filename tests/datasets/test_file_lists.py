@@ -31,7 +31,7 @@ def listed(tmp_path):
     return listed
 
 
-def test_what_lacks_a_file_is_found(listed, tmp_path):
+def test_missing_files_are_found(listed, tmp_path):
     data = listed(
         "a.jpg a.png", "link.jpg", "b.jpg b.png", "gone/c.jpg", "folder.jpg", "dangling.jpg", "a\0b"
     )
@@ -39,7 +39,7 @@ def test_what_lacks_a_file_is_found(listed, tmp_path):
     assert missing_files(data.file_list) == [str(tmp_path / name) for name in names]
 
 
-def test_names_without_a_folder(listed, tmp_path, monkeypatch):
+def test_names_without_a_folder_are_relative_to_the_working_directory(listed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed()
     assert missing_files([["a.jpg", "./a.png"], ["b.jpg", "b.png"]]) == ["b.png"]
@@ -54,7 +54,7 @@ def test_missing_files_end_a_run_unless_they_are_accepted(listed):
         check_file_lists(None, data, max_bad_samples=5)
 
 
-def test_images_in_both_sets_are_told(listed, capsys, tmp_path):
+def test_images_in_both_sets_are_logged(listed, capsys, tmp_path):
     train, val = listed("a.jpg a.png", "b.jpg"), listed("c.jpg", "./x/../b.jpg")
     assert shared_images(train.file_list, val.file_list) == [str(tmp_path / "./x/../b.jpg")]
     (tmp_path / "x").mkdir()
@@ -65,7 +65,7 @@ def test_images_in_both_sets_are_told(listed, capsys, tmp_path):
 
 
 @pytest.mark.parametrize("file_list", [None, [], [1], ["ab"], [["a.jpg", 3]], {"a": 1}, [["a", "b", "c"]]])
-def test_a_data_set_of_another_form_is_left_alone(file_list):
+def test_a_data_set_without_a_list_of_pairs_is_not_checked(file_list):
     data = Listed(file_list=file_list)
     assert pairs_of(data) == pairs_of(object()) == []
     check_file_lists(data, data)

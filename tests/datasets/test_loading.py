@@ -107,17 +107,17 @@ def read_all(num_workers, max_bad, *damaged):
 
 def test_replacements_are_the_same_with_any_number_of_workers(capsys):
     alone = read_all(0, 2, 3, 7)
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert [len(label) for _, label in alone] == [2, 2, 2, 2]
     assert not {3, 7} & {index for _, label in alone for index in label}
-    assert (told.count("'3 dé"), told.count("'7 dé")) == (1, 1)
+    assert (output.count("'3 dé"), output.count("'7 dé")) == (1, 1)
     for num_workers in (1, 3):
         assert read_all(num_workers, 2, 3, 7) == alone
         assert capsys.readouterr().out.count("another sample takes its place") == 2
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_damage_beyond_the_limit_arrives_whole(num_workers, capsys):
+def test_the_error_of_too_much_damage_arrives_whole(num_workers, capsys):
     with pytest.raises(UserError, match="'7 dé.*more samples than max_bad_samples 1 cannot be read$"):
         read_all(num_workers, 1, 3, 7)
     assert capsys.readouterr().out.count("'3 dé") == 1
@@ -127,7 +127,7 @@ MEAN, STD = np.float32([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
 
 
 def two_sources(root, **more):
-    """Samples of bytes, and of floats, as their paddings are whole numbers or not."""
+    """Samples of bytes and samples of floats: their padding is a whole number or not."""
     path = str(root / "list.txt")
     chains = [
         [RandomPaddingCrop([60, 60], im_padding_value=value), Normalize(MEAN.tolist(), STD.tolist())]
@@ -161,15 +161,15 @@ class Joined:
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_the_device_normalises_to_the_same_bits(tmp_path, num_workers):
-    """Bytes alone, floats alone, both, and beside a sample that is finished already."""
+    """Bytes, floats, both together, and both beside a sample that is normalised already."""
     write_list(tmp_path)
-    left = two_sources(tmp_path, defer_normalize=True)
-    whole = two_sources(tmp_path)
-    assert left[0][0, 0]["img"].dtype == left[0][0, 0]["label"].dtype == np.uint8
-    assert left[1][0, 0]["img"].dtype == np.float32
+    deferred = two_sources(tmp_path, defer_normalize=True)
+    normalized = two_sources(tmp_path)
+    assert deferred[0][0, 0]["img"].dtype == deferred[0][0, 0]["label"].dtype == np.uint8
+    assert deferred[1][0, 0]["img"].dtype == np.float32
     keys = [[(0, 0), (0, 1)], [(1, 0), (1, 1)], [(0, 0), (1, 1)], [(0, 1), (2, 0), (1, 1)]]
-    got = load_batches(Joined(*left, whole[0]), keys, num_workers, stack)
-    expected = load_batches(Joined(*whole, whole[0]), keys, 0, stack)
+    got = load_batches(Joined(*deferred, normalized[0]), keys, num_workers, stack)
+    expected = load_batches(Joined(*normalized, normalized[0]), keys, 0, stack)
     for one, other in zip(got, expected):
         assert set(one) == set(other) == {"img", "label"}
         for key in one:
@@ -177,7 +177,7 @@ def test_the_device_normalises_to_the_same_bits(tmp_path, num_workers):
             assert one[key].numpy().tobytes() == other[key].numpy().tobytes()
 
 
-def test_a_users_data_set_is_never_left_unfinished(tmp_path):
+def test_a_users_data_set_never_defers_normalize(tmp_path):
     class Own(Dataset):
         def sample(self, index, rng=None):
             return super().sample(index, rng)

@@ -32,7 +32,7 @@ def test_without_unlabelled_images_nothing_changes():
     assert (samples[key]["img"] == SeededSamples(LABELED, 3)[key]["img"]).all()
 
 
-def test_the_labelled_part_is_that_of_training_with_as_many_labelled_alone():
+def test_the_labelled_samples_are_those_of_a_training_without_unlabelled_ones():
     batches, samples = mixed(LABELED, UNLABELED, 6, 4, iters=9, seed=3)
     alone = list(EpochBatches(8, 2, 9, 3))
     for keys, expected in zip(batches, alone):
@@ -54,7 +54,7 @@ def test_every_unlabelled_image_comes_once_an_epoch_in_an_order_of_its_own():
     assert first != list(np.random.default_rng([3, 0]).permutation(21)[:20])
 
 
-def test_what_is_drawn_differs_between_the_two_sets():
+def test_the_two_sets_have_different_random_numbers():
     _, samples = mixed(LABELED, Drawn(8, labeled=False), 2, 1, iters=1, seed=3)
     assert (samples[0, 5]["img"] != samples[0, 13]["img"]).all()
     assert (samples[0, 13]["img"] == samples[0, 13]["img"]).all()
@@ -71,10 +71,12 @@ def test_ranks_share_what_one_rank_sees_and_resuming_needs_no_replay():
 
 
 def test_each_of_the_two_sets_has_its_own_views():
-    anew, again = (list(mixed(LABELED, UNLABELED, 6, 4, iters=21, seed=3, views=k)[0]) for k in (None, 3))
-    for keys, expected in zip(again, anew):
+    endless, repeated = (
+        list(mixed(LABELED, UNLABELED, 6, 4, iters=21, seed=3, views=k)[0]) for k in (None, 3)
+    )
+    for keys, expected in zip(repeated, endless):
         assert keys == [(epoch % 3, index) for epoch, index in expected]
-    assert {view for keys in again for view, index in keys if index < 8} == {0, 1, 2}
+    assert {view for keys in repeated for view, index in keys if index < 8} == {0, 1, 2}
 
 
 def test_the_parts_of_an_iteration_are_mixed_alike():
@@ -85,18 +87,18 @@ def test_the_parts_of_an_iteration_are_mixed_alike():
     assert sorted(keys) == sorted(whole)
 
 
-def test_unlabelled_images_alone():
+def test_a_batch_may_hold_unlabelled_images_alone():
     batches, samples = mixed(LABELED, UNLABELED, 3, 3, iters=2, seed=1)
     assert batches.iters_per_epoch == 7
     assert set(samples[next(iter(batches))[0]]) == {"img"}
 
 
 @pytest.mark.parametrize(
-    ("counts", "told"),
+    ("counts", "message"),
     [((3, 30), "the training set has 3 samples"), ((8, 3), "the unlabeled_dataset has 3 samples")],
 )
-def test_too_few_of_a_kind_are_refused(counts, told):
-    with pytest.raises(UserError, match=told):
+def test_too_few_of_a_kind_are_refused(counts, message):
+    with pytest.raises(UserError, match=message):
         mixed(Drawn(counts[0]), Drawn(counts[1], labeled=False), 8, 4, iters=1, seed=0)
 
 
@@ -111,7 +113,7 @@ def test_unlabelled_samples_may_have_any_form(form):
     assert (got["img"] == 2).all()
 
 
-def test_files_follow_one_another():
+def test_the_files_of_the_sources_follow_one_another():
     with_files, more = Drawn(2), Drawn(3, labeled=False)
     with_files.file_list, more.file_list = [["a", "b"], ["c", "d"]], [["e", None], ["f", None], ["g", None]]
     batches, samples = mixed(with_files, more, 2, 1, iters=1, seed=0)
@@ -130,7 +132,7 @@ class Damaged(Drawn):
         return super().sample(index, rng)
 
 
-def test_a_damaged_sample_gives_way_to_one_of_its_own_kind(capsys):
+def test_a_damaged_sample_is_replaced_by_one_of_the_same_source(capsys):
     _, samples = mixed(Damaged(3), Damaged(5, labeled=False), 4, 2, iters=2, seed=3)
     replaced = ReplacedSamples(samples, 3, max_bad=6)
     assert (replaced[0, 0]["img"] == samples[0, 2]["img"]).all()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddleseg.cvlibs import manager
 from paddleseg.datasets import OpticDiscSeg, optic_disc_seg
 from paddleseg.errors import UserError
 
@@ -28,13 +27,13 @@ def archive(lists=("train", "val", "test")):
 
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
-    """A function that makes a server give some bytes as the published archive; and counts the requests."""
+    """A function that serves some bytes as the published archive, and returns the list of the requests."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    asked = []
+    requests = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requests.append(self.path)
             super().do_GET()
 
         def log_message(self, *args):
@@ -53,36 +52,31 @@ def serve(tmp_path, monkeypatch):
             monkeypatch.setattr(
                 optic_disc_seg, "URL", f"http://127.0.0.1:{server.server_port}/optic_disc_seg.zip"
             )
-            return asked
+            return requests
 
         yield start
 
 
-def test_registered():
-    assert manager.DATASETS["OpticDiscSeg"] is OpticDiscSeg
-    assert OpticDiscSeg.NUM_CLASSES == 2
-
-
 def test_download_once_then_read(serve, tmp_path):
-    asked = serve(archive())
+    requests = serve(archive())
     root = tmp_path / "data" / "discs"
     for mode in ("train", "val", "test"):
         data = OpticDiscSeg([], str(root), mode=mode, download=True)
         assert data[0]["img"].shape == (3, 4, 5)
         assert (data[0]["label"] == 1).all()
-    assert (data.num_classes, data.ignore_index) == (2, 255)
-    assert len(asked) == 1
+    assert (data.num_classes, OpticDiscSeg.NUM_CLASSES, data.ignore_index) == (2, 2, 255)
+    assert len(requests) == 1
     assert {path.name for path in root.parent.iterdir()} <= {"discs", "discs.lock"}
 
 
-def test_default_root(tmp_path, monkeypatch):
+def test_the_default_root_is_below_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with zipfile.ZipFile(io.BytesIO(archive())) as file:
         file.extractall(tmp_path / "data")
     assert len(OpticDiscSeg([])) == 1
 
 
-def test_missing_without_download(tmp_path):
+def test_a_missing_set_is_not_downloaded_by_default(tmp_path):
     for root in (tmp_path / "gone", tmp_path):
         with pytest.raises(UserError, match=f"{root}.*make_optic_disc.py --out {root}` .*download is False"):
             OpticDiscSeg([], str(root))
@@ -101,16 +95,16 @@ def test_failed_download_leaves_no_folder(serve, tmp_path, content, why):
 
 
 def test_incomplete_folder_is_not_replaced(serve, tmp_path):
-    asked = serve(archive())
+    requests = serve(archive())
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"train_list\.txt"):
         OpticDiscSeg([], str(tmp_path / "data"), download=True)
-    assert not asked
+    assert not requests
 
 
-def test_several_at_once_fetch_once(serve, tmp_path):
-    asked, got = serve(archive()), []
+def test_several_at_once_download_once(serve, tmp_path):
+    requests, got = serve(archive()), []
     make = functools.partial(OpticDiscSeg, [], str(tmp_path / "discs"), download=True)
     threads = [threading.Thread(target=lambda: got.append(len(make()))) for _ in range(3)]
     for thread in threads:
@@ -118,4 +112,4 @@ def test_several_at_once_fetch_once(serve, tmp_path):
     for thread in threads:
         thread.join()
     assert got == [1, 1, 1]
-    assert len(asked) == 1
+    assert len(requests) == 1

@@ -112,20 +112,20 @@ def test_pascal_voc_takes_the_augmented_masks_for_the_augmented_list(whole):
 
 @pytest.mark.parametrize("name", ["Cityscapes", "ADE20K"])
 @pytest.mark.parametrize("ignore_index", [254, -1])
-def test_what_is_no_class_becomes_the_ignored_index(whole, name, ignore_index):
+def test_ids_without_a_class_become_the_ignored_index(whole, name, ignore_index):
     first = make(name, whole(name), ignore_index=ignore_index)[0]["label"]
     assert first.ravel()[0] == ignore_index
     assert 255 not in first
 
 
-def test_padding_is_ignored_and_no_class(whole):
+def test_padded_pixels_are_ignored(whole):
     """The masks' own numbers must be turned into classes before 255 comes in."""
     data = make("ADE20K", whole("ADE20K"), transforms=[T.Padding([WIDTH, HEIGHT + 2])])
     assert (data[0]["label"][HEIGHT:] == 255).all()
 
 
 @pytest.mark.parametrize(("name", "value"), [("Cityscapes", 34), ("ADE20K", 151)])
-def test_numbers_that_are_no_id_are_named(tmp_path, name, value):
+def test_mask_values_that_are_no_id_are_named(tmp_path, name, value):
     data = make(name, TREES[name](tmp_path))
     mask = data.file_list[0][1]
     write_mask(Path(mask), [0, value])
@@ -134,7 +134,7 @@ def test_numbers_that_are_no_id_are_named(tmp_path, name, value):
 
 
 @each_set
-def test_a_set_that_is_not_there_says_where_to_get_it_and_its_layout(tmp_path, name):
+def test_the_error_of_a_missing_set_says_where_to_get_it_and_its_layout(tmp_path, name):
     for root in (None, tmp_path / "gone", tmp_path):
         with pytest.raises(
             UserError, match=f"^{name}: .*it is not downloaded: get it from http.*lay it out"
@@ -159,14 +159,14 @@ def test_a_set_that_is_not_there_says_where_to_get_it_and_its_layout(tmp_path, n
         ("CamVid", "val", "val_list.txt"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path, name, mode, missing):
+def test_a_missing_file_or_folder_is_named(tmp_path, name, mode, missing):
     path = TREES[name](tmp_path) / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(UserError, match=f"^{name}: .*{Path(missing).name}.*; it is not downloaded"):
         make(name, tmp_path, mode)
 
 
-def test_pascal_voc_without_its_augmented_part(tmp_path):
+def test_pascal_voc_needs_its_augmented_part_for_trainaug_alone(tmp_path):
     root = TREES["PascalVOC"](tmp_path)
     shutil.rmtree(root / "VOC2012" / "SegmentationClassAug")
     (root / "VOC2012" / "ImageSets" / "Segmentation" / "aug.txt").unlink()

@@ -10,7 +10,7 @@ from paddleseg.errors import SampleError, UserError
 
 
 class Own:
-    """A user's data set, whose transforms draw from the global generators."""
+    """A user's data set; its transforms draw from the global generators."""
 
     def __init__(self, make=lambda img, label: {"img": img, "label": label}):
         self.make = make
@@ -23,7 +23,9 @@ class Own:
         return self.make(noise + index, np.full((2, 2), index % 2, np.uint8))
 
 
-class OfOurs(Own):
+class WithGenerator(Own):
+    """A data set whose samples are drawn from the generator that they get."""
+
     def sample(self, index, rng):
         return {"img": np.full((3, 2, 2), rng.random()), "label": np.full((2, 2), index, np.uint8)}
 
@@ -53,7 +55,7 @@ def test_resuming_needs_no_replay():
     assert len(EpochBatches(10, 4, iters=3, seed=2, start_iter=5)) == 0
 
 
-def test_unshuffled_order():
+def test_without_shuffling_every_epoch_has_the_order_of_the_data_set():
     assert list(EpochBatches(4, 2, iters=3, seed=0, shuffle=False)) == [
         [(0, 0), (0, 1)],
         [(0, 2), (0, 3)],
@@ -61,17 +63,17 @@ def test_unshuffled_order():
     ]
 
 
-def test_views_come_round_and_the_order_does_not():
-    anew, again = (list(EpochBatches(10, 3, iters=15, seed=5, views=views)) for views in (None, 2))
-    for i, (keys, expected) in enumerate(zip(again, anew)):
+def test_views_repeat_and_the_order_does_not():
+    endless, repeated = (list(EpochBatches(10, 3, iters=15, seed=5, views=views)) for views in (None, 2))
+    for i, (keys, expected) in enumerate(zip(repeated, endless)):
         assert [index for _, index in keys] == [index for _, index in expected]
         assert {view for view, _ in keys} == {i // 3 % 2}
     assert [view for view, _ in list(EpochBatches(4, 4, iters=3, seed=0, views=1))[2]] == [0] * 4
     rest = EpochBatches(10, 3, iters=15, seed=5, start_iter=8, views=2)
-    assert list(rest) == again[8:]
+    assert list(rest) == repeated[8:]
 
 
-def test_too_few_samples():
+def test_fewer_samples_than_a_batch_are_refused():
     EpochBatches(8, 4, iters=1, seed=0, nranks=2)
     with pytest.raises(UserError, match="7 samples.*batch_size 4 x 2 processes = 8"):
         EpochBatches(7, 4, iters=1, seed=0, nranks=2)
@@ -87,7 +89,7 @@ def test_every_key_has_its_own_stream():
 
 
 def test_samples_draw_from_their_generator():
-    got = SeededSamples(OfOurs(), 7)[2, 3]
+    got = SeededSamples(WithGenerator(), 7)[2, 3]
     np.testing.assert_array_equal(got["img"], np.full((3, 2, 2), np.float32(sample_rng(7, 2, 3).random())))
     assert got["img"].dtype == np.float32
     assert got["label"].dtype == np.int64
@@ -139,8 +141,8 @@ def test_a_number_may_be_the_label():
 
 @pytest.mark.parametrize("shape", [(2,), (2, 2, 2), (1, 1, 2, 2)])
 def test_a_label_that_is_no_mask_is_refused(shape):
-    told = "the label of a sample of Own must be H x W, one class for each pixel, not of the shape"
-    with pytest.raises(UserError, match=f"^{told} .{', '.join(map(str, shape))}.$"):
+    message = "the label of a sample of Own must be H x W, one class for each pixel, not of the shape"
+    with pytest.raises(UserError, match=f"^{message} .{', '.join(map(str, shape))}.$"):
         SeededSamples(Own(lambda img, label: {"img": img, "label": np.zeros(shape, int)}), 0)[0, 1]
 
 
@@ -157,7 +159,7 @@ def test_other_samples_are_refused(make, message):
         SeededSamples(Own(make), 0)[0, 0]
 
 
-@pytest.mark.parametrize("kind", [Own, OfOurs])
+@pytest.mark.parametrize("kind", [Own, WithGenerator])
 def test_workers_change_nothing(kind):
     paddle.set_device("cpu")
     runs = []
@@ -175,7 +177,7 @@ def test_workers_change_nothing(kind):
         np.testing.assert_array_equal(label, other_label)
 
 
-class Damaged(OfOurs):
+class Damaged(WithGenerator):
     """Some of its samples cannot be read, and one is wrong in another way."""
 
     def __init__(self, *damaged, wrong=None):
@@ -196,21 +198,21 @@ def replaced(*damaged, max_bad, seed=0, wrong=None):
 
 
 def test_without_damage_nothing_changes():
-    samples = SeededSamples(OfOurs(), 0)
+    samples = SeededSamples(WithGenerator(), 0)
     for key in ((0, 3), (5, 9)):
         got, expected = replaced(max_bad=4)[key], samples[key]
         assert all(np.array_equal(got[name], expected[name]) for name in expected)
 
 
-def test_what_takes_the_place_of_a_damaged_sample_is_a_function_of_the_key(capsys):
-    healthy = SeededSamples(OfOurs(), 0)
+def test_the_replacement_of_a_damaged_sample_is_a_function_of_its_key(capsys):
+    healthy = SeededSamples(WithGenerator(), 0)
     chosen = {}
     for epoch in range(6):
         sample = replaced(1, 4, 5, max_bad=3)[epoch, 4]
         chosen[epoch] = int(sample["label"][0, 0])
-        # It is the very sample of that index and epoch.
+        # It is the sample of that index and epoch.
         np.testing.assert_array_equal(sample["img"], healthy[epoch, chosen[epoch]]["img"])
-        # Neither what was asked before nor what else is damaged, but not drawn, matters.
+        # Neither the samples read before nor other damaged samples that are not drawn matter.
         others = replaced(4, max_bad=9)
         for index in (7, 1, 4):
             others[epoch, index]
@@ -222,7 +224,7 @@ def test_what_takes_the_place_of_a_damaged_sample_is_a_function_of_the_key(capsy
     capsys.readouterr()
 
 
-def test_a_sample_says_its_own_key():
+def test_a_sample_has_the_key_of_what_was_read():
     samples = ReplacedSamples(SeededSamples(Damaged(4), 0), 0, 1, with_keys=True)
     assert samples[1, 3]["key"] == (1, 3)
     view, index = samples[1, 4]["key"]
@@ -236,13 +238,13 @@ def test_each_damaged_sample_is_named_once_and_counted_once(capsys):
     for epoch in range(3):
         for index in range(10):
             assert samples[epoch, index]["label"].shape == (2, 2)
-    told = capsys.readouterr().out
-    assert told.count("2.jpg") == told.count("8.jpg") == 1
-    assert "(1 of max_bad_samples 2)" in told
-    assert "(2 of max_bad_samples 2)" in told
+    output = capsys.readouterr().out
+    assert output.count("2.jpg") == output.count("8.jpg") == 1
+    assert "(1 of max_bad_samples 2)" in output
+    assert "(2 of max_bad_samples 2)" in output
 
 
-def test_more_damage_than_is_accepted_ends_it():
+def test_more_damage_than_is_accepted_is_an_error():
     with pytest.raises(UserError, match=r"cannot read image '3\.jpg' \(max_bad_samples N would replace"):
         replaced(3, max_bad=0)[0, 3]
     samples = replaced(3, 6, max_bad=1)
@@ -256,6 +258,6 @@ def test_more_damage_than_is_accepted_ends_it():
         replaced(*range(10), max_bad=10)[0, 0]
 
 
-def test_what_is_wrong_in_another_way_is_never_skipped():
+def test_an_error_that_is_no_sample_error_is_never_skipped():
     with pytest.raises(UserError, match=r"^the mask '3\.png' holds 7$"):
         replaced(max_bad=9, wrong=3)[0, 3]

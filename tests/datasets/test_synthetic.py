@@ -74,7 +74,7 @@ def test_layout_is_what_optic_disc_seg_reads(tmp_path):
     assert [path.name for path in folder.parent.iterdir()] == ["set"]
 
 
-def test_deterministic_and_independent_of_the_count(tmp_path):
+def test_a_picture_depends_on_the_seed_and_its_number_alone(tmp_path):
     synthetic.make_optic_disc(tmp_path / "a", **SMALL)
     synthetic.make_optic_disc(tmp_path / "b", **SMALL)
     synthetic.make_optic_disc(tmp_path / "more", **{**SMALL, "train": 5})
@@ -87,7 +87,7 @@ def test_deterministic_and_independent_of_the_count(tmp_path):
     assert all(more[name] == a[name] != seed[name] for name in pictures)
 
 
-def test_whole_set_is_left_alone(tmp_path):
+def test_a_complete_set_is_not_written_again(tmp_path):
     synthetic.make_optic_disc(tmp_path / "set", **SMALL)
     (tmp_path / "set" / "train_list.txt").write_text("mine")
     assert not synthetic.make_optic_disc(tmp_path / "set", **SMALL)
@@ -96,7 +96,7 @@ def test_whole_set_is_left_alone(tmp_path):
         synthetic.make_optic_disc(tmp_path / "set", **{**SMALL, "train": 4})
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_not_touched(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="is no synthetic set"):
@@ -126,27 +126,16 @@ def test_bad_arguments_are_named(tmp_path, change):
         synthetic.make_optic_disc(tmp_path / "set", **{**SMALL, **change})
 
 
-def test_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         synthetic.make_optic_disc(tmp_path / "file" / "set", **SMALL)
 
 
-def test_script(tmp_path):
+def test_the_script_writes_the_set_once_and_refuses_other_arguments(tmp_path):
     def run(*flags):
-        command = [
-            sys.executable,
-            str(SCRIPT),
-            "--out",
-            "set",
-            "--train",
-            "1",
-            "--val",
-            "1",
-            "--test",
-            "1",
-            *flags,
-        ]
+        arguments = ["--out", "set", "--train", "1", "--val", "1", "--test", "1", *flags]
+        command = [sys.executable, str(SCRIPT), *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     done = run("--size", "64")

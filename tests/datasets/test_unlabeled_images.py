@@ -40,7 +40,7 @@ def test_transforms_apply_without_a_mask(folder):
     np.testing.assert_allclose(normal, (plain / 255 - 0.5) / 0.5, rtol=1e-5)
 
 
-def test_what_holds_no_image_is_refused(folder, tmp_path):
+def test_a_folder_or_list_without_images_is_refused(folder, tmp_path):
     with pytest.raises(UserError, match="'nowhere' is not a folder"):
         UnlabeledImages("nowhere", [])
     (tmp_path / "empty").mkdir()
@@ -50,7 +50,7 @@ def test_what_holds_no_image_is_refused(folder, tmp_path):
         UnlabeledImages(str(folder), [], image_list="none.txt")
 
 
-def test_a_list_with_or_without_masks_does_as_well(folder):
+def test_a_list_of_a_data_set_may_have_lines_without_a_mask(folder):
     path = folder / "list.txt"
     path.write_text("a.PNG b.png\nb.jpg\n", encoding="utf-8")
     dataset = Dataset(str(folder), [], 2, mode="test", test_path=str(path))

@@ -60,7 +60,7 @@ def test_parameters_without_a_gradient_are_left_out(custom_cfg):
     np.testing.assert_allclose(net.head.weight.numpy(), moved, rtol=1e-6)
 
 
-def test_a_parameter_that_is_not_to_be_clipped():
+def test_a_parameter_may_be_left_out_of_the_clipping():
     net = Net()
     net.head.bias.need_clip = False
     trained_net = trained(SGD(grad_clip_cfg=GLOBAL), net)

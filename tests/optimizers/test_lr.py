@@ -59,7 +59,7 @@ def test_a_decay_to_the_first_rate_is_constant(rate, power, steps):
     assert rates(schedule, steps + 3) == pytest.approx([rate] * (steps + 3), abs=1e-12)
 
 
-def test_defaults():
+def test_polynomial_decay_ends_at_1e_4_by_default():
     assert rates(PolynomialDecay(0.2, decay_steps=2), 3) == pytest.approx([0.2, 0.10005, 0.0001])
 
 

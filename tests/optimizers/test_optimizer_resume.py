@@ -36,7 +36,7 @@ def run(kind, steps, save_dir=None, start=0, load=None):
 
 @pytest.mark.parametrize("kind", [Momentum, Adam, AdamW])
 @pytest.mark.parametrize("after", [2, 4])
-def test_resumes_exactly(tmp_path, kind, after):
+def test_a_resumed_optimizer_takes_the_same_steps(tmp_path, kind, after):
     whole = run(kind, 7)
     run(kind, after, str(tmp_path))
     paddle.nn.Linear(1, 1)  # Paddle's internal names count on, so they differ in another process too.

@@ -7,7 +7,7 @@ from paddleseg.errors import UserError
 from paddleseg.transforms import functional as F
 
 
-def test_distort_changes_nothing_when_told_so():
+def test_distort_without_probability_or_range_changes_nothing():
     off = {f"{name}_prob": 0 for name in ("brightness", "contrast", "saturation", "hue", "sharpness")}
     data = T.RandomDistort(**off)(sample())
     assert data["img"].dtype == np.float32
@@ -18,7 +18,7 @@ def test_distort_changes_nothing_when_told_so():
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "hue", "sharpness"])
-def test_distort_each_change_has_its_own_chance(name):
+def test_each_change_of_distort_has_its_own_probability(name):
     chances = {f"{n}_prob": 0 for n in ("brightness", "contrast", "saturation", "hue", "sharpness")}
     transform = T.RandomDistort(**{**chances, f"{name}_prob": 1})
     data = transform(sample(), np.random.default_rng(2))
@@ -51,7 +51,7 @@ def test_normalize_needs_fitting_channels():
 
 @pytest.mark.parametrize("prob", [0.1, 0.7, 1.0])
 @pytest.mark.parametrize("make", [T.RandomBlur, T.RandomNoise])
-def test_blur_and_noise_come_as_often_as_told(make, prob):
+def test_blur_and_noise_have_their_probability(make, prob):
     small = sample(ARRAYS["image"][:12, :12], ARRAYS["mask"][:12, :12])
     rng, count = np.random.default_rng(0), 400
     changed = sum(not np.array_equal(make(prob)({**small}, rng)["img"], small["img"]) for _ in range(count))
@@ -98,7 +98,7 @@ def test_noise_is_normal_with_a_uniform_deviation():
     assert abs(np.mean(shapes) - 3) < 0.05
 
 
-def test_noise_stays_in_range_and_leaves_its_argument():
+def test_noise_stays_in_range_and_does_not_change_its_argument():
     for value in (0, 255):
         image = np.full((9, 9, 3), value, np.uint8)
         data = T.RandomNoise(1, 100)(sample(image, image[..., 0]), np.random.default_rng(1))

@@ -19,7 +19,7 @@ def test_sides_beyond_what_opencv_warps_to_are_refused(side):
 
 
 @pytest.mark.parametrize("factor", [1e308, float("inf"), float("nan")])
-def test_endless_factors_are_refused(factor):
+def test_infinite_factors_are_refused(factor):
     with pytest.raises(UserError, match="ascending order, up to 32767"):
         ResizeStepScaling(0.5, factor)
     with pytest.raises(UserError, match=r"contrast_range must lie in 0\.\.32767"):
@@ -32,7 +32,7 @@ def test_endless_factors_are_refused(factor):
 
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1, float("nan"), float("inf")])
 @pytest.mark.parametrize("transform", [RandomPaddingCrop, Padding])
-def test_paddings_that_no_pixel_can_have_are_refused(transform, value):
+def test_padding_values_that_do_not_fit_32_bits_are_refused(transform, value):
     for name in ("im_padding_value", "label_padding_value"):
         with pytest.raises(UserError, match=f"{name} must be a number of 32 bits"):
             transform([32, 32], **{name: value})

@@ -35,7 +35,7 @@ def test_no_transforms_only_reads(files):
     np.testing.assert_array_equal(got["img"], ARRAYS["image"].transpose(2, 0, 1))
 
 
-def test_grey_images(files):
+def test_grey_images_have_one_channel(files):
     got = Compose([Resize([8, 6])], img_channels=1)(files)
     assert got["img"].shape == (1, 6, 8)
     with pytest.raises(UserError, match="img_channels is 3"):

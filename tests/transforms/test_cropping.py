@@ -60,7 +60,7 @@ def test_center_crop_reaches_every_size_and_place_alike():
     left, top, width, height = corners_and_sizes(T.RandomCenterCrop([0.6, 0.5]), 12, 100, 600).T
     assert (width.min(), width.max(), height.min(), height.max()) == (60, 100, 6, 12)
     assert uniform_distance(width + np.linspace(-0.5, 0.5, 600), 59.5, 100.5) < 1.95
-    # What goes is as likely to go from the left as from the right, and from the top as from the bottom.
+    # As much is cut on the left as on the right, and at the top as at the bottom.
     for offset, gone in ((left, 100 - width), (top, 12 - height)):
         assert ((offset >= 0) & (offset <= gone)).all()
         some = gone > 0
@@ -68,7 +68,7 @@ def test_center_crop_reaches_every_size_and_place_alike():
         assert (offset[some] == gone[some]).any()
 
 
-def test_center_crop_of_one_side_only():
+def test_center_crop_may_cut_one_side_alone():
     left, top, width, height = corners_and_sizes(T.RandomCenterCrop([1, 0.9]), 10, 8, 60).T
     assert set(left) == {0}
     assert set(width) == {8}
@@ -77,7 +77,7 @@ def test_center_crop_of_one_side_only():
     assert set(top) == {0, 1}
 
 
-def test_center_crop_leaves_something():
+def test_center_crop_leaves_at_least_one_pixel():
     assert corners_and_sizes(T.RandomCenterCrop([0, 0]), 3, 4, 60)[:, 2:].min() == 1
 
 
@@ -111,7 +111,7 @@ def test_scale_aspect_area_is_uniform_where_every_shape_fits():
     assert uniform_distance((width * height / 200**2).clip(0.2, 1), 0.2, 1) < 1.95
 
 
-def test_scale_aspect_switched_off_or_without_a_shape_that_fits():
+def test_scale_aspect_leaves_an_image_whole_if_it_is_off_or_no_shape_fits():
     for transform in (T.RandomScaleAspect(0), T.RandomScaleAspect(0.5, 0), T.RandomScaleAspect(1, 0.1)):
         data = transform(coordinates(2, 50), np.random.default_rng(0))
         np.testing.assert_array_equal(data["img"], coordinates(2, 50)["img"])

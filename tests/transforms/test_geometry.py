@@ -16,7 +16,7 @@ from paddleseg.transforms import functional as F
         (T.RandomVerticalFlip(0.7), (0, 2)),
     ],
 )
-def test_flips_mirror_image_and_mask_as_often_as_told(transform, corner):
+def test_flips_mirror_image_and_mask_with_their_probability(transform, corner):
     rng, count = np.random.default_rng(0), 400
     flipped = 0
     for _ in range(count):

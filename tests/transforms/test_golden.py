@@ -1,4 +1,4 @@
-"""Every transform against the figures and the signatures of the released PaddleSeg 2.8.0."""
+"""Every transform against results and signatures of the released PaddleSeg 2.8.0."""
 
 import inspect
 
@@ -18,9 +18,9 @@ CASES = golden_cases("transforms.json")
 RANDOM_CASES = golden_cases("random_transforms.json")
 RANDOM_ARRAYS = np.load(GOLDEN / "random_transforms.npz")
 SIGNATURES = golden_cases("signatures.json")["transforms"]
-# They change what no mask shows.
+# They change no mask.
 OF_COLOUR = {"Normalize", "RandomBlur", "RandomDistort", "RandomNoise"}
-UNDONE = {name for name in NAMES if "Resize" in name} | {
+UNDOABLE = {name for name in NAMES if "Resize" in name} | {
     "LimitLong",
     "Padding",
     "PaddingByAspectRatio",
@@ -38,7 +38,7 @@ def assert_images_agree(got, expected):
 
 
 @pytest.mark.parametrize("case", CASES, ids=identify)
-def test_figures(case):
+def test_results_are_paddlesegs(case):
     got = make(case["type"], **case["params"])(sample(), np.random.default_rng(0))
     label = ARRAYS[f"{case['index']}_label"]
     assert_images_agree(got["img"], ARRAYS[f"{case['index']}_img"])
@@ -55,7 +55,7 @@ def test_figures(case):
 
 
 @pytest.mark.parametrize("case", RANDOM_CASES, ids=lambda case: f"{identify(case)}-{case['draws']}")
-def test_figures_at_the_bounds_of_what_is_drawn(case):
+def test_results_at_the_bounds_of_the_random_draws_are_paddlesegs(case):
     got = make(case["type"], **case["params"])(sample(), Extreme(case["draws"]))
     assert_images_agree(got["img"], RANDOM_ARRAYS[f"{case['index']}_img"])
     np.testing.assert_array_equal(got["label"], RANDOM_ARRAYS[f"{case['index']}_label"])
@@ -63,13 +63,13 @@ def test_figures_at_the_bounds_of_what_is_drawn(case):
 
 @pytest.mark.parametrize("side", [3, 5, 7, 9])
 @pytest.mark.parametrize("kind", ["gaussian", "median", "blur"])
-def test_figures_of_the_blurs(kind, side):
+def test_blurs_are_paddlesegs(kind, side):
     expected = RANDOM_ARRAYS[f"blur_{kind}_{side}"]
     assert_images_agree(F.blur(ARRAYS["image"], kind, side), expected)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_parameters(name):
+def test_parameters_are_paddlesegs_in_name_order_and_default(name):
     """The same names, in the same order, with the same defaults."""
     component = T.Compose if name == "Compose" else manager.TRANSFORMS[name]
     got = {}
@@ -85,7 +85,7 @@ def test_every_transform_is_compared():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_same_generator_same_result(name):
+def test_the_same_generator_gives_the_same_result(name):
     transform = make(name)
     first = transform(sample(), np.random.default_rng(11))
     second = transform(sample(), np.random.default_rng(11))
@@ -94,7 +94,7 @@ def test_same_generator_same_result(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_COLOUR])
-def test_what_is_drawn_into_the_image_comes_out_where_the_mask_does(name):
+def test_shapes_in_the_image_stay_where_they_are_in_the_mask(name):
     """Also at odd sizes, where halves must be rounded alike."""
     params = {"target_size": [140, 130]} if name == "Padding" else {}
     if "im_padding_value" in SIGNATURES[name]:
@@ -129,10 +129,10 @@ def test_masks_widen_for_an_ignored_index_that_is_no_byte(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_label_that_stays_behind(name):
+def test_a_label_outside_gt_fields_is_refused_by_transforms_that_cannot_be_undone(name):
     """An evaluation keeps its masks: what `trans_info` cannot undo has no place there."""
     data = {**sample(), "gt_fields": []}
-    if name in OF_COLOUR | UNDONE:
+    if name in OF_COLOUR | UNDOABLE:
         np.testing.assert_array_equal(make(name)(data)["label"], ARRAYS["mask"])
     else:
         with pytest.raises(UserError, match=f"gt_fields: {name} moves the image away from its mask"):

@@ -26,7 +26,7 @@ def test_padding_lies_below_and_on_the_right():
     assert data["trans_info"] == [("padding", (4, 5))]
 
 
-def test_padding_of_nothing():
+def test_an_image_of_the_target_size_is_not_padded():
     data = T.Padding([5, 4])(coordinates(4, 5))
     assert inside(data, (0, 0), (5, 4))
     assert data["trans_info"] == [("padding", (4, 5))]
@@ -40,7 +40,7 @@ def test_padding_keeps_halves_in_floating_images():
 
 
 @pytest.mark.parametrize("size", [[4, 9], [9, 3]])
-def test_what_is_larger_than_its_padding_is_refused(size):
+def test_an_image_larger_than_the_target_size_is_refused(size):
     with pytest.raises(UserError, match=f"image of 5 x 4 does not fit target_size {size[0]} x {size[1]}"):
         T.Padding(size)(coordinates(4, 5))
 

@@ -27,7 +27,7 @@ def test_read_mask_gives_the_indices_of_a_palette(tmp_path):
     np.testing.assert_array_equal(got, indices)
 
 
-def test_read_mask_of_16_bits_and_of_1(tmp_path):
+def test_read_mask_reads_16_bits_and_1_bit(tmp_path):
     wide = np.array([[0, 300], [65535, 2]], np.uint16)
     Image.fromarray(wide).save(tmp_path / "wide.png")
     np.testing.assert_array_equal(read_mask(tmp_path / "wide.png"), wide)
@@ -123,7 +123,7 @@ def png(width, height):
     "content", [b"", png(2**31 - 1, 2**31 - 1), png(100_000, 100_000), png(0, 5), png(9, 9)]
 )
 @pytest.mark.parametrize("read", [read_image, read_mask])
-def test_sizes_that_are_lies_and_empty_files_are_named(tmp_path, read, content):
+def test_files_with_a_wrong_size_or_no_content_are_named(tmp_path, read, content):
     path = tmp_path / "odd.png"
     path.write_bytes(content)
     with pytest.raises(SampleError, match=r"cannot read (image|mask) .*odd\.png") as caught:
@@ -132,7 +132,7 @@ def test_sizes_that_are_lies_and_empty_files_are_named(tmp_path, read, content):
 
 
 @pytest.mark.parametrize("read", [read_image, read_mask])
-def test_what_is_no_file_is_named(tmp_path, read):
+def test_a_path_that_is_no_plain_file_is_named(tmp_path, read):
     for path in (tmp_path, "/dev/zero"):
         with pytest.raises(SampleError, match="it is no plain file"):
             read(path)

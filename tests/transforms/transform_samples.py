@@ -1,4 +1,4 @@
-"""What the tests of the transforms share: samples whose masks tell where they came from."""
+"""Samples for the tests of the transforms, with pixels that show where they came from."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from paddleseg.cvlibs import manager
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ARRAYS = np.load(GOLDEN / "transforms.npz")
-# What a transform cannot do without.
+# Arguments without a default.
 NEEDED = {
     "ResizeByLong": {"long_size": 30},
     "ResizeByShort": {"short_size": [30, 20, 25]},
@@ -37,7 +37,7 @@ def sample(image=None, mask=None):
 
 
 def coordinates(height, width):
-    """An image whose pixels tell where they came from, and a mask that says the same."""
+    """An image whose pixels hold their coordinates x and y and the sum, and a mask with the sum."""
     y, x = np.mgrid[:height, :width].astype(np.uint8)
     return sample(np.dstack([x, y, x + y]), x + y)
 
@@ -51,7 +51,7 @@ def drawn(height=90, width=120):
 
 
 def misplaced(data, band=3):
-    """The share of pixels, edges of `band` pixels aside, where image and mask of `drawn` disagree."""
+    """The share of pixels where image and mask of `drawn` disagree, without edges of `band` pixels."""
     image, mask = data["img"], data["label"]
     kernel = np.ones((band, band), np.uint8)
     inner = cv2.dilate(mask, kernel) == cv2.erode(mask, kernel)

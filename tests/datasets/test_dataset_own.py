@@ -43,7 +43,7 @@ def build(folder, text):
     return SegBuilder(Config(str(folder / "config.yml"))).train_dataset
 
 
-def test_a_config_without_code(folder, blocks):
+def test_a_config_needs_no_code(folder, blocks):
     data = build(folder, blocks["yaml"][0])
     assert (len(data), data.num_classes, data.mode) == (3, 3, "train")
     for i, sample in enumerate(data):
@@ -51,7 +51,7 @@ def test_a_config_without_code(folder, blocks):
         assert set(np.unique(sample["label"])) == {i, 255}
 
 
-def test_a_class_of_ten_lines(folder, blocks):
+def test_a_data_set_takes_a_class_of_ten_lines(folder, blocks):
     (code,) = blocks["python"]
     assert len([line for line in code.splitlines() if line.strip()]) == 10
     (folder / "leaves.py").write_text(code)

@@ -1,4 +1,4 @@
-"""Images stay bytes as long as transforms allow; that must not change a bit of what comes out."""
+"""Images stay bytes as long as the transforms allow; the results are the same to the last bit."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def plain(files, transforms, seed, normalize=True):
-    """What PaddleSeg's chain amounts to: float32 from the first step to the last."""
+    """Return what PaddleSeg's `Compose` returns: it has float32 from the first step to the last."""
     rng = np.random.default_rng(seed)
     image = cv2.cvtColor(read_image(files["img"]).astype(np.float32), cv2.COLOR_BGR2RGB)
     data = {"img": image, "label": read_mask(files["label"]), "gt_fields": ["label"], "trans_info": []}
@@ -28,7 +28,7 @@ def plain(files, transforms, seed, normalize=True):
 
 
 CHAINS = [
-    # Not those that other tests have registered.
+    # Other tests register transforms, too.
     *([name] for name in manager.TRANSFORMS if manager.TRANSFORMS[name].__module__.startswith("paddleseg.")),
     ["RandomPaddingCrop", "RandomHorizontalFlip", "RandomVerticalFlip"],
     ["RandomHorizontalFlip", "RandomDistort", "RandomNoise", "RandomBlur"],
@@ -62,15 +62,17 @@ def test_bytes_survive_flips_and_crops(files):
         compose.apply_leading(compose.read(files, ""), ""), "", np.random.default_rng(0)
     )
     assert data["img"].dtype == np.uint8
-    left = compose.defer_normalize(dict(data))
-    assert left["img"].shape == (20, 20, 3)
-    np.testing.assert_array_equal(left["normalize"], np.float32([MEAN, STD]))
+    deferred = compose.defer_normalize(dict(data))
+    assert deferred["img"].shape == (20, 20, 3)
+    np.testing.assert_array_equal(deferred["normalize"], np.float32([MEAN, STD]))
     got = compose.finish(dict(data))["img"]
-    image = (left["img"].astype(np.float32) / np.float32(255) - left["normalize"][0]) / left["normalize"][1]
+    image = (deferred["img"].astype(np.float32) / np.float32(255) - deferred["normalize"][0]) / deferred[
+        "normalize"
+    ][1]
     assert got.tobytes() == image.transpose(2, 0, 1).tobytes()
 
 
-def test_grey_images(files):
+def test_grey_images_have_one_channel(files):
     compose = Compose([T.RandomHorizontalFlip(), T.Normalize()], img_channels=1)
     got = compose(files, np.random.default_rng(1))["img"]
     grey = np.stack([read_image(files["img"], 1)] * 2)
@@ -79,7 +81,7 @@ def test_grey_images(files):
     assert got.shape == (1, *ARRAYS["image"].shape[:2])
 
 
-def test_an_own_transform_is_given_what_it_may_change(files):
+def test_a_users_transform_gets_arrays_that_it_may_change(files):
     class Own:
         def __call__(self, data):
             assert data["img"].dtype == np.float32
@@ -97,7 +99,7 @@ def test_an_own_transform_is_given_what_it_may_change(files):
     assert not (data["label"] == 1).all()
 
 
-def test_what_a_class_declares_is_not_said_of_one_with_another_call():
+def test_a_derived_class_with_its_own_call_does_not_inherit_what_a_class_declares():
     class Derived(T.RandomHorizontalFlip):
         pass
 
@@ -126,5 +128,5 @@ def test_what_a_class_declares_is_not_said_of_one_with_another_call():
         ([lambda data: data, T.Resize([8, 8])], 0),
     ],
 )
-def test_transforms_that_lead(transforms, leading):
+def test_the_leading_transforms_are_those_before_the_first_random_one(transforms, leading):
     assert Compose(transforms).leading == transforms[:leading]
