@@ -1,4 +1,4 @@
-"""Terminals to look at: a real pseudo-terminal, and what stands on the screen behind it."""
+"""Terminals for tests: a pseudo-terminal, and a screen that shows what is written to it."""
 
 import fcntl
 import io
@@ -9,7 +9,7 @@ import termios
 
 import pyte
 
-LINES = 60  # more than any test writes; all are looked at each time
+LINES = 60  # more than any test writes
 
 
 class Terminal(io.StringIO):
@@ -39,7 +39,7 @@ class Terminal(io.StringIO):
         fcntl.ioctl(self._side, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
 
     def write(self, text):
-        self._screen.feed(text.replace("\n", "\r\n"))  # as the terminal's driver does
+        self._screen.feed(text.replace("\n", "\r\n"))  # as the driver of a terminal does
         return len(text)
 
     def lines(self):

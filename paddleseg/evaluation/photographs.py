@@ -1,5 +1,6 @@
 """The prediction of photographs by the models of one or several configs."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -44,14 +45,15 @@ def predict_images(configs, options):
     parallel.set_device(options.device)
     predictors = {name: Predictor(cfg, path) for name, cfg, path in zip(names, configs, weights)}
     failed = []
-    for image in bar(images, label="predicting"):
-        try:
-            _predict(image, predictors, files, options.save_probabilities)
-        except TooManyClassesError:
-            raise
-        except UserError as error:
-            failed.append(image.path)
-            logger.warning(f"skipped {image.path}: {error}")
+    with contextlib.closing(bar(images, label="predicting")) as shown:
+        for image in shown:
+            try:
+                _predict(image, predictors, files, options.save_probabilities)
+            except TooManyClassesError:
+                raise
+            except UserError as error:
+                failed.append(image.path)
+                logger.warning(f"skipped {image.path}: {error}")
     logger.info(f"{counted(len(images) - len(failed), 'image')} predicted: {files.summary()}")
     if failed:
         raise UserError(

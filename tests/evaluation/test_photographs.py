@@ -17,6 +17,7 @@ from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
 from paddleseg.evaluation import evaluator as evaluation
 from paddleseg.evaluation.photographs import model_names, predict
+from paddleseg.utils.logger import logger
 
 SLIDE = {"is_slide": True, "crop_size": [24, 16], "stride": [16, 16]}
 FLIPS = {"aug_eval": True, "scales": [0.75, 1.25], "flip_horizontal": True, "flip_vertical": True}
@@ -77,13 +78,16 @@ def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, 
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_mask_holds_256_classes_at_most(tmp_path, columns):
+def test_a_mask_holds_256_classes_at_most(tmp_path, columns, terminal):
+    terminal()
+    handlers = list(logger.handlers)
     photograph(tmp_path / "a.png", 4, 257)
     tiny.predict(**flags([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out"))
     mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
     assert (mask[0, 0], mask[0, -1], len(np.unique(mask))) == (0, 255, 256)
     with pytest.raises(UserError, match="has 257 classes, a mask can hold 256"):
         tiny.predict(**flags([columns("more", 257)], [tmp_path / "a.png"], tmp_path / "out"))
+    assert logger.handlers == handlers  # so the bar is closed, and what is printed now is below it
 
 
 def test_grey_images_go_to_a_model_of_one_channel(tmp_path, columns):
