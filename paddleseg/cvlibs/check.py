@@ -24,8 +24,8 @@ class Checker:
 
     Attributes:
         problems: one line for each mistake, with its place.
-        idle: key paths of PaddleSeg's that ask for what is done anyway. No component takes them, so they must
-            be dropped.
+        idle: list of (dict, key) of PaddleSeg's keys that ask for what is done anyway. They must be dropped,
+            since no component takes them.
     """
 
     def __init__(self, dic, where, as_teacher=False):
@@ -40,9 +40,7 @@ class Checker:
         rules.top_level(self, sections, required)
         if "distill" in sections:  # without it an unlabeled_dataset still has a share of each batch
             rules.unlabeled_share(self)
-        counts = facts.class_counts(self.dic, sections)
-        counts += facts.class_counts_of_losses(self.dic, sections)
-        self._agree("num_classes", counts, "classes")
+        self._agree("num_classes", facts.class_counts(self.dic, sections, of_losses=True), "classes")
         self._agree("ignore_index", facts.ignored_labels(self.dic, sections), "as ignore_index")
         self._agree("img_channels", facts.channel_counts(self.dic, sections), "channels")
 
@@ -51,31 +49,26 @@ class Checker:
         key = ".".join(str(part) for part in path)
         self.problems.append(": ".join(part for part in (self._where(path), key, problem) if part))
 
-    def unknown(self, path, value, known, paddlesegs=(), owner=""):
+    def unknown(self, spec, key, path, known, paddlesegs=(), owner=""):
         """Note a key that nothing takes.
 
         Args:
-            path: its key path.
-            value: its value.
+            spec, key, path: the dict, the key, and the key's path.
             known: the keys that there are.
             paddlesegs: the table of `paddleseg_keys` to look it up in.
             owner: what does not have the key, such as " of ResNet18_vd".
         """
-        key = path[-1]
         if key not in paddlesegs:
             self.add(path, f"unknown key {key!r}{owner}; {suggestion(key, known)}")
-        elif value in paddlesegs[key].idle:
-            self.idle.append(path)
+        elif spec[key] in paddlesegs[key].idle:
+            self.idle.append((spec, key))
         else:
             self.add(path, f"PaddleSeg's key {key!r} has no effect here: {paddlesegs[key].reason}")
 
     def supplied(self, section):
         """Return the parameters that a section's component is given where the section does not state them."""
         counted = "num_classes" in self.dic or facts.class_counts(self.dic, facts.COMPONENT_SECTIONS)
-        unknown = [
-            *(STEPS if self.dic.get("iters") is None else ()),
-            *(() if counted else SUPPLIED_TO_LOSSES),
-        ]
+        unknown = (() if counted else SUPPLIED_TO_LOSSES) + (STEPS if self.dic.get("iters") is None else ())
         return [name for name in SUPPLIED.get(section, ()) if name not in unknown]
 
     def component(self, spec, registry, path, supplied=()):
@@ -113,8 +106,7 @@ class Checker:
             return
         registry = self._registry(parameter, value)
         if registry is not None and parameter.name in LISTS:
-            item = rules.component(registry, supplied=())
-            rules.list_of(item, parameter.name)(self, value, path)
+            rules.list_of(rules.component(registry, ()), parameter.name)(self, value, path)
         elif registry is not None:
             self.component(value, registry, path)
         elif not signature.fits(value, signature.expected_type(parameter)):
@@ -131,9 +123,8 @@ class Checker:
         """Check the keys of a `{type: ..., key: value, ...}` against the constructor of its component."""
         before, owner = len(self.problems), f" of {spec['type']}"
         if getattr(component, "teacher_only", False) and not self._as_teacher:
-            self.add(
-                (*path, "type"), f"{spec['type']} can only be a teacher: name this config as teacher_config"
-            )
+            problem = "can only be a teacher: name this config as teacher_config"
+            self.add((*path, "type"), f"{spec['type']} {problem}")
         parameters = signature.parameters(component)
         known = {n: p for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -143,7 +134,7 @@ class Checker:
             elif key == "pretrained" and key in supplied:
                 rules.PATH(self, value, (*path, key))
             elif key != "type" and not (takes_any and isinstance(key, str)):
-                self.unknown((*path, key), value, known, paddleseg_keys.OF_COMPONENTS, owner)
+                self.unknown(spec, key, (*path, key), known, paddleseg_keys.OF_COMPONENTS, owner)
         for name, parameter in known.items():
             if parameter.default is inspect.Parameter.empty and name not in (*spec, *supplied, "type"):
                 self.add(path, f"the key {name!r}{owner} is missing")

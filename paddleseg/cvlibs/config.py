@@ -89,8 +89,8 @@ class Config:
         problems += checker.problems
         if problems:
             raise ConfigError(path, problems)
-        for *section, key in checker.idle:
-            del facts.at(self.dic, section)[key]
+        for spec, key in checker.idle:
+            del spec[key]
         names = ("num_classes", "ignore_index", "img_channels")
         self._facts = {name: facts.stated(self.dic, name, sections) for name in names}
         fill_in(self.dic, sections)
@@ -244,7 +244,7 @@ class Config:
         for module in BUILT_IN:
             importlib.import_module(module)
         modules, place = self.dic.get("imports") or [], self._where(("imports",))
-        if not isinstance(modules, list) or not all(_is_module_name(module) for module in modules):
+        if not isinstance(modules, list) or not all(map(_is_module_name, modules)):
             remedy = "must be a list of module names, such as [my_package.my_module]"
             return [f"{place}: imports: {remedy}, not {modules!r}"]
         # A base's modules lie beside that base.

@@ -48,15 +48,11 @@ def stated(dic, name, sections=SECTIONS):
     return next(iter([*find(dic, sections), *find(dic, SECTIONS)]), Fact(default, ()))
 
 
-def class_counts(dic, sections=SECTIONS):
-    """Return the `Fact`s of the number of classes: at the top, of the model and of the data sets."""
+def class_counts(dic, sections=SECTIONS, of_losses=False):
+    """Return the `Fact`s of the number of classes: at the top, of model and data sets, perhaps of losses."""
     model = [(("model",), dic.get("model"), None)] if "model" in sections else []
-    return _numbers("num_classes", [((), dic, None), *model, *_data(dic, sections, "NUM_CLASSES")])
-
-
-def class_counts_of_losses(dic, sections):
-    """Return the `Fact`s of the number of classes that losses state."""
-    return _numbers("num_classes", [(path, spec, None) for path, spec in losses(dic, sections)])
+    more = [(*loss, None) for loss in losses(dic, sections)] if of_losses else []
+    return _numbers("num_classes", [((), dic, None), *model, *_data(dic, sections, "NUM_CLASSES"), *more])
 
 
 def ignored_labels(dic, sections=SECTIONS):
@@ -164,13 +160,6 @@ def ignoring_components(dic, sections=SECTIONS):
         component = component_of(spec, registry)
         if component is not None and signature.accepts(component, "ignore_index"):
             yield path, spec
-
-
-def at(dic, path):
-    """Return what stands at a key path of a config."""
-    for key in path:
-        dic = dic[key]
-    return dic
 
 
 def component_of(spec, registry):

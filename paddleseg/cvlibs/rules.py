@@ -41,30 +41,32 @@ def list_of(rule, noun, at_least=0):
     return check
 
 
-def section(keys, holds, needed=(), paddlesegs=()):
-    """Return the rule that a value is a dict of known keys, which also returns whether it was kept.
+def section(keys, holds, needed=(), paddlesegs=(), then=None):
+    """Return the rule that a value is a dict of known keys.
 
     Args:
         keys: dict from key to the rule of its value.
         holds: what it holds, for the message on something else.
         needed: keys that must have a value.
-        paddlesegs: the table of `paddleseg_keys` that says which of PaddleSeg's keys are refused.
+        paddlesegs: the table of `paddleseg_keys` with the refused keys of PaddleSeg.
+        then: a rule for the whole dict once every key is right.
     """
 
     def check(checker, spec, path):
         before = len(checker.problems)
         if not isinstance(spec, dict):
             checker.add(path, f"must hold {holds}, not {spec!r}")
-            return False
+            return
         for key, value in spec.items():
             if key not in keys:
-                checker.unknown((*path, key), value, keys, paddlesegs)
+                checker.unknown(spec, key, (*path, key), keys, paddlesegs)
             elif value is not None or key not in needed:
                 keys[key](checker, value, (*path, key))
         for key in needed:
             if spec.get(key) is None:
                 checker.add(path, f"the key {key!r} is missing")
-        return len(checker.problems) == before
+        if then is not None and len(checker.problems) == before:
+            then(checker, spec, path)
 
     return check
 
@@ -88,10 +90,9 @@ WHOLE = plain("a whole number", lambda value: fits(value, int))
 WEIGHT = plain("a number of 0 or above", signature.is_weight)
 SHARE = plain("a number above 0 and up to 1", lambda value: fits(value, float) and 0 < value <= 1)
 BOOL = plain("true or false", lambda value: isinstance(value, bool))
+TRANSFORMS = list_of(component(manager.TRANSFORMS, ()), "transforms")
 PATH = plain("text or Null", lambda value: value is None or isinstance(value, str))
 NAME = plain("a name", lambda value: isinstance(value, str) and value != "")
-AT = ("full", "head")  # where `distill_loss` compares logits
-WEIGHTINGS = ("mean", "confidence")
 
 
 def _loss(checker, spec, path):
@@ -100,10 +101,8 @@ def _loss(checker, spec, path):
     for place, loss in facts.with_nested(spec, path):
         against = getattr(facts.component_of(loss, manager.LOSSES), "against", None)
         if against not in (None, facts.LOSS_SECTIONS[path[0]]):
-            problem = (
-                f"{loss['type']} compares the student with the {against}, so it has no place in {path[0]}"
-            )
-            checker.add((*place, "type"), problem)
+            problem = f"compares the student with the {against}, so it has no place in {path[0]}"
+            checker.add((*place, "type"), f"{loss['type']} {problem}")
 
 
 LOSSES = {"types": list_of(_loss, "at least one loss", 1), "coef": list_of(WEIGHT, "at least one number", 1)}
@@ -115,27 +114,16 @@ def _losses(**more):
     def rule(checker, spec, path):
         keys(checker, spec, path)
         types, coef = (spec.get(key) if isinstance(spec, dict) else None for key in LOSSES)
-        lists = isinstance(types, list) and isinstance(coef, list) and types and coef
-        if lists and len(types) not in (1, len(coef)):
+        lists = isinstance(types, list) and isinstance(coef, list)
+        if lists and types and coef and len(types) not in (1, len(coef)):
             problem = f"{len(coef)} coef for {len(types)} types; there must be one for each"
             checker.add((*path, "coef"), problem)
 
     return rule
 
 
-EVALUATION = section(
-    {
-        key: lambda checker, value, path, parameter=parameter: checker.value(value, parameter, path)
-        for key, parameter in signature.parameters(EvalConfig).items()
-    },
-    "keys such as aug_eval and is_slide",
-    paddlesegs=paddleseg_keys.OF_TEST_CONFIG,
-)
-
-
-def _test_config(checker, spec, path):
-    if EVALUATION(checker, spec, path):
-        checker.ask(EvalConfig, spec, path)
+def _option(checker, value, path):
+    checker.value(value, signature.parameters(EvalConfig)[path[-1]], path)
 
 
 PLACES = ("output_of", "input_of", "attr")
@@ -175,17 +163,7 @@ def _connector(checker, spec, path):
         checker.add(path, f"must be none, auto, or a `type` and its keys, not {spec!r}")
 
 
-SCHEDULE = {
-    "start_iter": INDEX,
-    "warmup_iters": INDEX,
-    "end_iter": optional(INDEX),
-    "end_factor": WEIGHT,
-}
-
-
-def _schedule(checker, spec, path):
-    if not section(SCHEDULE, ", ".join(SCHEDULE))(checker, spec, path):
-        return
+def _end_of_schedule(checker, spec, path):
     start, end = spec.get("start_iter", 0), spec.get("end_iter")
     if end is not None and end <= start:
         checker.add((*path, "end_iter"), f"must be above start_iter, {start}, not {end}")
@@ -193,19 +171,20 @@ def _schedule(checker, spec, path):
         checker.add((*path, "end_factor"), "has no effect without end_iter")
 
 
+SCHEDULE = {"start_iter": INDEX, "warmup_iters": INDEX, "end_iter": optional(INDEX), "end_factor": WEIGHT}
 FEATURE = {
     "student": _tap,
     "loss": _feature_loss,
     "teacher": optional(_tap),
     "weight": WEIGHT,
     "connector": _connector,
-    "schedule": optional(_schedule),
+    "schedule": optional(section(SCHEDULE, ", ".join(SCHEDULE), then=_end_of_schedule)),
     "teacher_index": INDEX,
 }
 _FEATURE = section(FEATURE, "`student`, `teacher` and `loss`", needed=("student", "loss"))
 DISTILL = {
     "features": optional(list_of(_FEATURE, "features")),
-    "teacher_weighting": either(*WEIGHTINGS),
+    "teacher_weighting": either("mean", "confidence"),
     "unlabeled_share": SHARE,
 }
 TOP_LEVEL = {
@@ -219,12 +198,15 @@ TOP_LEVEL = {
 SECTIONS = {
     **{name: component(registry) for name, registry in facts.COMPONENT_SECTIONS.items()},
     "loss": _losses(),
-    "distill_loss": _losses(at=either(*AT)),
+    "distill_loss": _losses(at=either("full", "head")),
     "distill": section(DISTILL, "keys such as `features`"),
-    "test_config": _test_config,
-    "export": section(
-        {"transforms": list_of(component(manager.TRANSFORMS, ()), "transforms")}, "`transforms`"
+    "test_config": section(
+        dict.fromkeys(signature.parameters(EvalConfig), _option),
+        "keys such as aug_eval and is_slide",
+        paddlesegs=paddleseg_keys.OF_TEST_CONFIG,
+        then=lambda checker, spec, path: checker.ask(EvalConfig, spec, path),
     ),
+    "export": section({"transforms": TRANSFORMS}, "`transforms`"),
 }
 
 

@@ -114,10 +114,7 @@ def test_losses_with_their_coefficients(build):
             "model: {<<: *deeplab, backbone: {type: ResNet18_vd, output_stride: 4}}",
             "model.backbone: output_stride must be 8, 16 or 32, not 4",
         ),
-        (
-            "model: {<<: *deeplab, backbone_indices: [0, 4]}",
-            "model: backbone_indices must be two of the backbone's 4 stages, from 0 to 3, not [0, 4]",
-        ),
+        ("model: {<<: *deeplab, backbone_indices: [0, 4]}", "model: backbone_indices must be two of the"),
         (
             "loss: {types: [{type: CrossEntropyLoss}, {type: CrossEntropyLoss, weight: [-1]}], coef: [1, 1]}",
             "loss.types.1: weight must hold numbers that are 0 or more, not [-1]",
@@ -126,10 +123,7 @@ def test_losses_with_their_coefficients(build):
             "optimizer: {type: SGD, momentum: 2}\nmodel: {type: UserNet, num_classes: 2}",
             "optimizer: momentum must be 0 or above and below 1, not 2",
         ),
-        (
-            "lr_scheduler: {type: PolynomialDecay, learning_rate: 0.1}",
-            "lr_scheduler: decay_steps is missing, and there is no `iters` to take it from",
-        ),
+        ("lr_scheduler: {type: PolynomialDecay, learning_rate: 0.1}", "lr_scheduler: decay_steps is"),
         (
             "train_dataset: {type: OpticDiscSeg, transforms: [{type: Normalize, std: [0, 1, 1]}]}",
             "train_dataset.transforms.0: ",

@@ -38,42 +38,18 @@ def test_a_nested_loss_with_another_ignored_label_is_refused(problems):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        (
-            "{type: DiceLoss}",
-            "{type: DiceLos}",
-            "losses.1.losses.0.type: unknown loss 'DiceLos'; did you mean",
-        ),
-        (
-            "{type: DiceLoss}",
-            "DiceLoss",
-            "losses.1.losses.0: must hold a `type` and its keys, not 'DiceLoss'",
-        ),
-        (
-            "DiceLoss",
-            "DiceLoss, smoth: 1",
-            "losses.1.losses.0.smoth: unknown key 'smoth' of DiceLoss; did you",
-        ),
-        (
-            "DiceLoss",
-            "KLLoss",
-            "losses.1.losses.0.type: KLLoss compares the student with the teacher, so it has",
-        ),
+        ("{type: DiceLoss}", "{type: DiceLos}", "losses.1.losses.0.type: unknown loss 'DiceLos'; did you"),
+        ("{type: DiceLoss}", "DiceLoss", "losses.1.losses.0: must hold a `type` and its keys, not"),
+        ("DiceLoss", "DiceLoss, smoth: 1", "losses.1.losses.0.smoth: unknown key 'smoth' of DiceLoss; did"),
+        ("DiceLoss", "KLLoss", "losses.1.losses.0.type: KLLoss compares the student with the teacher, so"),
         ("[{type: DiceLoss}, {type: UserLoss}]", "5", "losses.1.losses: must be a list of losses, not 5"),
         ("[1, 2]", "[1]", "losses.1: coef must hold a number for each of 2 losses, not [1]"),
         ("[1, 2]", "[1, -2]", "losses.1: each coef must be a number of 0 or above, not -2"),
         ("[1, 2]", "[1, .inf]", "losses.1: each coef must be a number of 0 or above, not inf"),
-        (
-            "losses: [{type: DiceLoss}, {type: UserLoss}]",
-            "losses: []",
-            "losses.1: losses must hold at least one",
-        ),
+        ("losses: [{type: DiceLoss}, {type: UserLoss}]", "losses: []", "losses.1: losses must hold at"),
         (", coef: [1, 2]", "", "losses.1: the key 'coef' of MixedLoss is missing"),
         ("coef: [1, 2]", "coef: [a, 2]", "losses.1.coef: must be a list of numbers, not ['a', 2]"),
-        (
-            "top_k_percent_pixels: 0.3",
-            "data_format: NHWC",
-            "losses.0.data_format: PaddleSeg's key 'data_format'",
-        ),
+        ("top_k_percent_pixels: 0.3", "data_format: NHWC", "losses.0.data_format: PaddleSeg's key"),
     ],
 )
 def test_a_mistake_in_a_nested_loss_is_reported_with_its_place(problems, old, new, expected):
@@ -108,14 +84,8 @@ def test_a_loss_of_alternatives_takes_each(problems, loss):
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (
-            "{type: LovaszSoftmaxLoss, classes: some}",
-            "classes: must be 'present' or 'all' or a list of whole nu",
-        ),
-        (
-            "{type: BCELoss, pos_weight: auto}",
-            "pos_weight: must be a number or 'dynamic' or Null, not 'auto'",
-        ),
+        ("{type: LovaszSoftmaxLoss, classes: some}", "classes: must be 'present' or 'all' or a list of"),
+        ("{type: BCELoss, pos_weight: auto}", "pos_weight: must be a number or 'dynamic' or Null, not"),
         ("{type: RMILoss, rmi_pool_way: 3}", "rmi_pool_way: must be 0 or 1 or 2, not 3"),
     ],
 )

@@ -49,45 +49,17 @@ def test_where_logits_are_compared(write, more, at):
         ("teacher_index: -1", "teacher_index", "must be a whole number of 0 or above, not -1"),
         ("connector: yes", "connector", "must be none, auto, or a `type` and its keys, not True"),
         ("connector: {kernel_size: 3}", "connector", "the key 'type' is missing: it names the connector"),
-        (
-            "connector: {type: ConvBN}",
-            "connector.type",
-            "unknown connector 'ConvBN'; there are 'ConvBNConnector', 'ConvConnector', ",
-        ),
-        (
-            "connector: {type: MLPConnector, hidden: 3}",
-            "connector.hidden",
-            "unknown key 'hidden' of MLPConnector; there are 'hidden_channels', ",
-        ),
+        ("connector: {type: ConvBN}", "connector.type", "unknown connector 'ConvBN'; there are"),
+        ("connector: {type: MLPConnector, hidden: 3}", "connector.hidden", "unknown key 'hidden' of"),
         ("schedule: 5", "schedule", "must hold start_iter, warmup_iters, end_iter, end_factor, not 5"),
         ("schedule: {start: 5}", "schedule.start", "unknown key 'start'; did you mean 'start_iter'?"),
         ("schedule: {start_iter: 1.5}", "schedule.start_iter", "must be a whole number of 0 or above"),
         ("schedule: {warmup_iters: null}", "schedule.warmup_iters", "must be a whole number of 0 or above"),
-        (
-            "schedule: {start_iter: 5, end_iter: 5}",
-            "schedule.end_iter",
-            "must be above start_iter, 5, not 5",
-        ),
-        (
-            "schedule: {end_iter: 5, end_factor: -1}",
-            "schedule.end_factor",
-            "must be a number of 0 or above, not -1",
-        ),
-        (
-            "schedule: {end_iter: 5, end_factor: .nan}",
-            "schedule.end_factor",
-            "must be a number of 0 or above, not nan",
-        ),
-        (
-            "schedule: {end_iter: 5, end_factor: null}",
-            "schedule.end_factor",
-            "must be a number of 0 or above, not None",
-        ),
-        (
-            "schedule: {end_factor: 0.1}",
-            "schedule.end_factor",
-            "has no effect without end_iter",
-        ),
+        ("schedule: {start_iter: 5, end_iter: 5}", "schedule.end_iter", "must be above start_iter, 5, not 5"),
+        ("schedule: {end_iter: 5, end_factor: -1}", "schedule.end_factor", "must be a number of 0 or"),
+        ("schedule: {end_iter: 5, end_factor: .nan}", "schedule.end_factor", "must be a number of 0 or"),
+        ("schedule: {end_iter: 5, end_factor: null}", "schedule.end_factor", "must be a number of 0 or"),
+        ("schedule: {end_factor: 0.1}", "schedule.end_factor", "has no effect without end_iter"),
     ],
 )
 def test_a_wrong_key_of_a_feature(problems, keys, path, expected):
@@ -103,11 +75,7 @@ def test_a_wrong_key_of_a_feature(problems, keys, path, expected):
         ("L2Loss", "loss", "must hold a `type` and its keys, not 'L2Loss'"),
         ("{type: KLLoss, temperatur: 2}", "loss.temperatur", "unknown key 'temperatur' of KLLoss; did you"),
         ("{type: KLLoss, temperature: hot}", "loss.temperature", "must be a number, not 'hot'"),
-        (
-            "{type: RKDLoss, epsilon: 1}",
-            "loss.epsilon",
-            "unknown key 'epsilon' of RKDLoss; did you mean 'eps'",
-        ),
+        ("{type: RKDLoss, epsilon: 1}", "loss.epsilon", "unknown key 'epsilon' of RKDLoss; did you mean"),
         ("{type: CrossEntropyLoss}", "loss.type", "CrossEntropyLoss compares logits with the label, not two"),
         ("{type: DMLLoss}", "loss.type", "DMLLoss of PaddleSlim takes logarithms of raw features"),
     ],
@@ -137,32 +105,14 @@ def test_a_wrong_tap(problems, tap, expected):
     ("text", "expected"),
     [
         ("distill: 3", "config.yml:4: distill: must hold keys such as `features`, not 3"),
-        (
-            "distill: {feature: []}",
-            "config.yml:4: distill.feature: unknown key 'feature'; did you mean 'feat",
-        ),
-        (
-            "distill_loss: {types: [{type: KLLoss}], coef: [1], at: heads}",
-            "config.yml:4: distill_loss.at: must be full or head, not 'heads'",
-        ),
-        (
-            "distill_loss: {types: [{type: KLLoss}], coef: [1], at: [head]}",
-            "must be full or head, not ['head",
-        ),
-        (
-            "loss: {types: [{type: CrossEntropyLoss}], coef: [1], at: head}",
-            "loss.at: unknown key 'at'; there",
-        ),
+        ("distill: {feature: []}", "config.yml:4: distill.feature: unknown key 'feature'; did you mean"),
+        ("distill_loss: {types: [{type: KLLoss}], coef: [1], at: heads}", "config.yml:4: distill_loss.at:"),
+        ("distill_loss: {types: [{type: KLLoss}], coef: [1], at: [head]}", "must be full or head, not"),
+        ("loss: {types: [{type: CrossEntropyLoss}], coef: [1], at: head}", "loss.at: unknown key 'at';"),
         ("distill: {features: {}}", "config.yml:4: distill.features: must be a list of features, not {}"),
         ("distill: {features: [x]}", "config.yml:4: distill.features.0: must hold `student`, `teacher` and"),
-        (
-            "distill: {teacher_weighting: max}",
-            "config.yml:4: distill.teacher_weighting: must be mean or confidence, not 'max'",
-        ),
-        (
-            "distill: {unlabeled_share: 0.5}",
-            "distill.unlabeled_share: has no effect without unlabeled_dataset",
-        ),
+        ("distill: {teacher_weighting: max}", "config.yml:4: distill.teacher_weighting: must be mean or"),
+        ("distill: {unlabeled_share: 0.5}", "distill.unlabeled_share: has no effect without"),
         ("distill: {unlabeled_share: 0}", "distill.unlabeled_share: must be a number above 0 and up to 1"),
     ],
 )
