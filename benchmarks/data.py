@@ -55,11 +55,11 @@ def main():
     timing.write_json(args.json, {**timing.machine(args.clock), **vars(args)}, figures)
 
 
-def transforms(chain):
-    """Return the list of transforms of a chain."""
+def transforms(chain, side):
+    """Return the list of transforms of a chain, for images of `side` pixels."""
     from paddleseg import transforms as T
 
-    sizes = {"resize": [T.Resize([SIDE, SIDE])], "crop": [T.RandomPaddingCrop([SIDE, SIDE])]}
+    sizes = {"resize": [T.Resize([side, side])], "crop": [T.RandomPaddingCrop([side, side])]}
     sizes["scale"] = [T.ResizeStepScaling(0.5, 2.0, 0.25), *sizes["crop"]]
     colors = [T.RandomDistort(0.4, 0.5, 0.4, 0.5, 0.4, 0.5)] if chain == "scale" else []
     return [*sizes[chain], T.RandomHorizontalFlip(), *colors, T.Normalize(MEAN, STD)]
@@ -88,7 +88,7 @@ def files(args, folder):
     return pairs
 
 
-def variants(pairs, chain, folder):
+def variants(pairs, chain, folder, side=SIDE):
     """Return {name of the variant: data set}."""
     from paddleseg.datasets import Dataset
     from paddleseg.datasets.image_cache import cache_images
@@ -103,7 +103,7 @@ def variants(pairs, chain, folder):
 
     datasets = {}
     for name, cls in ((PLAIN, Plain), (NONE, Listed), ("ram", Listed), ("disk", Listed)):
-        datasets[name] = cls(os.path.dirname(pairs[0][1]), transforms(chain), 2, train_path="")
+        datasets[name] = cls(os.path.dirname(pairs[0][1]), transforms(chain, side), 2, train_path="")
         if name in ("ram", "disk"):
             cache_images({"train_dataset": datasets[name]}, name, 2**33, folder)
     return datasets

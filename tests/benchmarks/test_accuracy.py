@@ -6,20 +6,14 @@ import os
 import subprocess
 import sys
 
+import accuracy
+import accuracy_report
 import numpy as np
 import pytest
 import tiny
 import yaml
 
-BENCHMARKS = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "benchmarks"
-)
-sys.path.insert(0, BENCHMARKS)
-
-import accuracy  # noqa: E402
-import accuracy_report  # noqa: E402
-
-from paddleseg.errors import UserError  # noqa: E402
+from paddleseg.errors import UserError
 
 PLAIN = accuracy.PLAIN
 
@@ -63,7 +57,7 @@ def test_an_unknown_method_is_refused_with_the_nearest():
         accuracy.chosen(["KLoss"], {PLAIN: {}, "KLLoss": {}})
 
 
-def test_a_plan_runs_once_and_is_then_only_reported(tmp_path):
+def test_a_plan_runs_once_and_is_then_only_reported(tmp_path, benchmarks):
     root = tiny.write_optic_disc(tmp_path / "data")
     for role, width in (("teacher", 8), ("student", 4)):
         model = {"type": "TinyNet", "num_classes": 2, "width": width}
@@ -78,7 +72,7 @@ def test_a_plan_runs_once_and_is_then_only_reported(tmp_path):
     }
     (tmp_path / "plan.yml").write_text(yaml.safe_dump(plan), encoding="utf-8")
 
-    command = [sys.executable, os.path.join(BENCHMARKS, "accuracy.py"), "--plan", "plan.yml", "--data", root]
+    command = [sys.executable, os.path.join(benchmarks, "accuracy.py"), "--plan", "plan.yml", "--data", root]
     command += ["--out", "out", "--device", "cpu"]
     environment = {
         **os.environ,
@@ -98,7 +92,7 @@ def test_a_plan_runs_once_and_is_then_only_reported(tmp_path):
     assert "seed 0: mIoU" not in second
     assert second in first
     with open(tmp_path / "out" / "KL_3_seed0" / "result.json", encoding="utf-8") as file:
-        kept = json.load(file)
-    assert 0 < kept["miou"] <= 1
-    assert kept["parameters"] == 3 * 4 * 9 + 4 + 2 * 4 + 4 * 2 + 2
-    assert np.mean(kept["class_iou"]) == pytest.approx(kept["miou"])
+        stored = json.load(file)
+    assert 0 < stored["miou"] <= 1
+    assert stored["parameters"] == 3 * 4 * 9 + 4 + 2 * 4 + 4 * 2 + 2
+    assert np.mean(stored["class_iou"]) == pytest.approx(stored["miou"])

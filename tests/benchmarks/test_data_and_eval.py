@@ -1,9 +1,10 @@
-"""What the benchmarks of the loader and of the evaluation compare does the same work."""
+"""The variants that the benchmarks of the loader and of the evaluation compare do the same work."""
 
 import argparse
-import importlib
 import sys
 
+import data
+import eval as evaluation
 import numpy as np
 import paddle
 import pytest
@@ -13,37 +14,27 @@ from paddleseg.evaluation.evaluator import evaluate
 from paddleseg.transforms import Normalize
 
 
-@pytest.fixture
-def benchmark(repository, monkeypatch):
-    """Import a benchmark by its name."""
-    monkeypatch.setattr(sys, "path", [str(repository / "benchmarks"), *sys.path])
-    return importlib.import_module
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="--cache_images works on Linux alone")
 @pytest.mark.parametrize("chain", ["resize", "crop", "scale"])
-def test_variants_of_the_loader_give_the_same_samples(benchmark, tmp_path, monkeypatch, chain):
-    data = benchmark("data")
-    monkeypatch.setattr(data, "SIDE", 48)
+def test_variants_of_the_loader_give_the_same_samples(tmp_path, chain):
     args = argparse.Namespace(data=None, images=4, size=64, batch=2, clock="wall")
-    datasets = data.variants(data.files(args, str(tmp_path)), chain, str(tmp_path / "cache"))
+    datasets = data.variants(data.files(args, str(tmp_path)), chain, str(tmp_path / "cache"), side=48)
     data.check_same(datasets)
     assert datasets["ram"].image_cache.store.filled() == 4
     seconds = {name: [data.turn(dataset, 0, args)()] for name, dataset in datasets.items()}
-    assert all(taken > 0 for (taken,) in seconds.values())
+    assert all(duration > 0 for (duration,) in seconds.values())
     assert [row[2] for row in data.rows(chain, 0, seconds, args)] == ["plain", "none", "ram", "disk"]
     datasets["disk"] = datasets["disk"].__class__(str(tmp_path), [Normalize()], 2, train_path="")
     with pytest.raises(SystemExit, match="'disk' gives another sample 0 than 'plain'"):
         data.check_same(datasets)
 
 
-def test_the_plain_evaluation_counts_what_ours_does(benchmark, tmp_path):
-    plain = benchmark("eval")
-    dataset = plain.photographs(64, 3, 5, str(tmp_path))
+def test_the_plain_evaluation_counts_as_the_toolkits(tmp_path):
+    dataset = evaluation.photographs(64, 3, 5, str(tmp_path))
     paddle.seed(3)
     model = tiny.TinyNet(num_classes=3)
     model.eval()
-    true, predicted, both = plain.plain(model, dataset, 3)
+    true, predicted, both = evaluation.plain(model, dataset, 3)
     scores = evaluate(model, dataset, 3)
     assert true.sum() == predicted.sum() == 5 * 60 * 64
     np.testing.assert_array_equal(scores.class_iou, both / (true + predicted - both))

@@ -1,21 +1,15 @@
-"""Which ways a distillation step is timed by, and how their processes are asked; no time is asserted."""
+"""The ways in which a distillation step is timed, and their processes; no time is asserted."""
 
 import argparse
 import os
 import sys
 
 import pytest
+import step
+import step_variants as variants
+import turns
 
-BENCHMARKS = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "benchmarks"
-)
-sys.path.insert(0, BENCHMARKS)
-
-import step  # noqa: E402
-import step_variants as variants  # noqa: E402
-import turns  # noqa: E402
-
-from paddleseg.errors import UserError  # noqa: E402
+from paddleseg.errors import UserError
 
 
 def flags(*arguments):
@@ -24,31 +18,36 @@ def flags(*arguments):
     return parser.parse_args(arguments)
 
 
-def worker(code):
-    """Start a process that runs `code` with `Turns` in reach."""
-    return turns.Worker(
-        [sys.executable, "-c", f"from turns import Turns\nt = Turns()\n{code}"],
-        {**os.environ, "PYTHONPATH": BENCHMARKS},
-    )
+@pytest.fixture
+def worker(benchmarks):
+    """A function that starts a process which makes a `Turns` t and runs `code`."""
+    started = []
+
+    def start(code):
+        command = [sys.executable, "-c", f"from turns import Turns\nt = Turns()\n{code}"]
+        started.append(turns.Worker(command, {**os.environ, "PYTHONPATH": benchmarks}))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
 
 
-def test_a_process_works_when_it_is_asked_and_its_own_words_do_not_disturb():
+def test_a_process_works_when_it_is_asked_and_its_own_output_does_not_disturb(worker):
     asked = worker("t.note('imported')\nwhile True:\n    t.take(lambda: print('noise'))")
     answers = [asked.turn() for _ in range(2)]
-    asked.close()
     assert set(asked.preparations["memory"]) == {"imported", "prepared"}
     assert all(answer["seconds"] >= 0 for answer in answers)
     assert answers[1]["peak"] >= asked.preparations["memory"]["imported"] > 0
 
 
-def test_a_process_that_dies_is_told_with_its_last_words():
+def test_the_error_of_a_process_that_dies_holds_its_last_output(worker):
     asked = worker("raise SystemExit('no such model')")
     with pytest.raises(RuntimeError, match=r"status 1:\nno such model"):
         asked.turn()
-    asked.close()
 
 
-def test_memory_is_unknown_without_the_kernels_word(tmp_path):
+def test_memory_is_unknown_unless_the_kernel_states_it(tmp_path):
     path = tmp_path / "status"
     path.write_text("Name:\tpython\nVmHWM:\t    2048 kB\n")
     assert turns.peak_memory(path) == 2048 * 1024
@@ -57,7 +56,7 @@ def test_memory_is_unknown_without_the_kernels_word(tmp_path):
     assert turns.peak_memory(tmp_path / "none") is None
 
 
-def test_a_way_gets_no_setting_of_who_measures(monkeypatch):
+def test_a_way_inherits_no_setting_of_the_shell(monkeypatch):
     for name in ("MKL_DEBUG_CPU_TYPE", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "9")
     case = variants.Case("folder", 128, 4, threads=3)
@@ -70,13 +69,13 @@ def test_a_way_gets_no_setting_of_who_measures(monkeypatch):
     assert not any("MKL_DEBUG_CPU_TYPE" in environment for environment in (default, tuned))
 
 
-def test_without_pytorch_only_paddles_ways_are_left():
+def test_without_pytorch_only_the_ways_of_paddle_remain():
     args = flags("--only", "plain", "torch")
     args.torch_python = None
     assert list(variants.chosen(args)) == ["plain"]
 
 
-def test_what_is_tried_stands_beside_the_toolkits_ways_as_they_are():
+def test_the_toolkits_ways_are_compared_with_and_without_what_is_tried():
     args = flags("--only", "plain", "ours", "--try", "A=1", "B=x=y")
     tried = variants.environment_flags(args)
     assert tried == (("A", "1"), ("B", "x=y"))
@@ -97,7 +96,7 @@ def test_a_sweep_changes_one_number_at_a_time():
     assert step.swept(args) == [(128, 4, 2), (128, 8, 2), (256, 4, 2), (128, 4, 1)]
 
 
-def test_the_table_tells_shares_of_the_plain_loop_and_of_pytorch():
-    told = step.table({"plain_default": [8.0, 8.0], "ours": [2.0, 2.0], "torch": [4.0, 4.0]})
-    assert told.splitlines()[0].endswith("| of plain loop, Paddle's defaults | of PyTorch, contiguous |")
-    assert told.splitlines()[3].endswith("| 2.000 (2.000 to 2.000) | 0.250 | 0.500 |")
+def test_the_table_has_ratios_to_the_plain_loop_and_to_pytorch():
+    lines = step.table({"plain_default": [8.0, 8.0], "ours": [2.0, 2.0], "torch": [4.0, 4.0]}).splitlines()
+    assert lines[0].endswith("| of plain loop, Paddle's defaults | of PyTorch, contiguous |")
+    assert lines[3].endswith("| 2.000 (2.000 to 2.000) | 0.250 | 0.500 |")

@@ -2,20 +2,12 @@
 
 import functools
 import json
-import os
-import sys
 
 import pytest
-
-BENCHMARKS = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "benchmarks"
-)
-sys.path.insert(0, BENCHMARKS)
-
-import timing  # noqa: E402
+import timing
 
 
-def test_variants_take_turns_back_and_forth_and_the_warmup_is_not_counted():
+def test_variants_take_turns_back_and_forth_and_warmup_turns_are_not_counted():
     turns = []
 
     def work(name):
@@ -51,11 +43,11 @@ def test_seconds_are_counted_around_the_call(monkeypatch, clock):
 def test_the_file_holds_every_turn(tmp_path):
     path = tmp_path / "figures.json"
     timing.write_json(str(path), {"cores": 2}, {"ours": [1.0, 3.0]}, sizes=[128])
-    told = json.loads(path.read_text())
-    assert told["about"] == {"cores": 2}
-    assert told["sizes"] == [128]
-    assert told["seconds"]["ours"]["median"] == 2.0
-    assert told["seconds"]["ours"]["all"] == [1.0, 3.0]
+    figures = json.loads(path.read_text())
+    assert figures["about"] == {"cores": 2}
+    assert figures["sizes"] == [128]
+    assert figures["seconds"]["ours"]["median"] == 2.0
+    assert figures["seconds"]["ours"]["all"] == [1.0, 3.0]
 
 
 def test_no_file_is_written_unless_asked_for(tmp_path, monkeypatch):
