@@ -128,7 +128,7 @@ class DistillStep(Step):
 
         Args:
             batch: {"img": float32 N x C x H x W, "label": int64 M x H x W of the first M <= N images (absent
-                where M is 0), "iteration": int, from 1, "keys": as in `CachedTeacher.at_head`, or absent}.
+                where M is 0), "iteration": int, from 1, "keys": as in `Teacher.at_head`, or absent}.
         """
         batch = dict(batch)
         keys = batch.pop("keys", None)

@@ -1,11 +1,11 @@
 """Frozen teachers: what they answer, the engines that compute them, and the cache of their outputs."""
 
 from paddleseg.distill.teachers.cache_setup import attach_caches
-from paddleseg.distill.teachers.cached_teacher import stack_with_keys
 from paddleseg.distill.teachers.engine_choice import check_engine, choose_engines
 from paddleseg.distill.teachers.engines import ENGINES, Engine, register_engine
 from paddleseg.distill.teachers.joined_teachers import Teachers
 from paddleseg.distill.teachers.onnx_engine import OnnxEngine
+from paddleseg.distill.teachers.output_cache import stack_with_keys
 from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.distill.teachers.teacher_only import TeacherOnly, only_teaches
 

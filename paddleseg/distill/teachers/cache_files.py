@@ -38,6 +38,7 @@ class CacheFiles:
 
     Attributes:
         folder, num_rows: the same.
+        names: of the tensors, in the order of `layout`.
         row_bytes: size of one row of all tensors together.
         size: bytes of the folder when it is full.
         mismatches: how many of the rows looked up by `read` belonged to another image.
@@ -49,6 +50,7 @@ class CacheFiles:
     def __init__(self, folder, description, num_rows, layout):
         self.folder = folder
         self.num_rows = num_rows
+        self.names = list(layout)
         self._rows = {
             name: np.dtype((np.dtype(dtype).newbyteorder("<"), tuple(shape)))
             for name, (shape, dtype) in layout.items()
@@ -60,7 +62,7 @@ class CacheFiles:
         self._verified = np.zeros(num_rows, np.uint32)
         with self._user_errors():
             self._prepare(description)
-            self._files = {name: open(self._path(name), "r+b", buffering=0) for name in (*layout, INDEX)}  # noqa: SIM115
+            self._files = {name: open(self._path(name), "r+b", buffering=0) for name in (*self.names, INDEX)}  # noqa: SIM115
             self._maps = {
                 name: np.memmap(self._path(name), row.base, "r", shape=(num_rows, *row.shape))
                 for name, row in self._rows.items()
@@ -153,7 +155,7 @@ class CacheFiles:
 
     def _checksum(self, arrays):
         checksum = 0
-        for name in self._rows:
+        for name in self.names:
             checksum = zlib.crc32(np.ascontiguousarray(arrays[name]), checksum)
         return checksum
 

@@ -9,7 +9,6 @@ import paddle
 from paddleseg.checkpoints.resume import flattened
 from paddleseg.cvlibs.class_names import NAMING
 from paddleseg.datasets.file_lists import pairs_of
-from paddleseg.distill.teachers.cached_teacher import tensor_names
 from paddleseg.errors import UserError
 
 _WITHOUT_EFFECT = ("dataset_root", "train_path", "val_path", "test_path", "image_list")
@@ -58,7 +57,8 @@ def describe_tensors(teacher, images, num_logits, taps):
     Args:
         teacher: a `Teacher`.
         images: N x 3 x H x W.
-        num_logits, taps: as in `CachedTeacher`.
+        num_logits: how many of its outputs are cached, from the first.
+        taps: keys of the tensors that are cached.
 
     Returns:
         (that dict, {name: float32 array N x ... for the images}).
@@ -80,7 +80,7 @@ def describe_tensors(teacher, images, num_logits, taps):
                 f"teacher_cache: the teacher's {meaning} depends on which images are in a batch together, so "
                 f"it cannot be cached for each; leave it out of distill.features, or train without a cache"
             )
-    names = tensor_names(num_logits, len(taps))
+    names = [*(f"logits_{i}" for i in range(num_logits)), *(f"tap_{i}" for i in range(len(taps)))]
     described = [{"is": meaning, "shape": list(one.shape[1:])} for meaning, one in zip(meanings, outputs)]
     return dict(zip(names, described)), dict(zip(names, outputs))
 

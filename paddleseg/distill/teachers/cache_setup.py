@@ -12,7 +12,7 @@ from paddleseg.datasets.mixing import mixed
 from paddleseg.datasets.sampling import ReplacedSamples
 from paddleseg.distill.teachers.cache_files import CacheFiles
 from paddleseg.distill.teachers.cache_identity import data_identity, describe_tensors, teacher_identity
-from paddleseg.distill.teachers.cached_teacher import CachedTeacher, CacheRecord, stack_with_keys
+from paddleseg.distill.teachers.output_cache import CacheRecord, OutputCache, stack_with_keys
 from paddleseg.errors import UserError, counted
 from paddleseg.utils.logger import logger
 from paddleseg.utils.sizes import format_size
@@ -27,7 +27,7 @@ def attach_caches(step, builder, plan, options):
     """Let the teachers of a step cache their outputs, each in a folder of its own below `teacher_cache`.
 
     Args:
-        step: a `DistillStep`; its teachers are replaced, and its `cache` is set.
+        step: a `DistillStep`; its `cache` is set, and that of its teachers.
         builder: the student's `SegBuilder`.
         plan: the `Plan`.
         options: `DistillOptions`.
@@ -49,21 +49,19 @@ def attach_caches(step, builder, plan, options):
         "dtype": options.cache_dtype,
     }
     num_logits = 0 if builder.distill_loss is None else len(builder.distill_loss["types"])
-    cached = []
+    caches = []
     for k, teacher in enumerate(step.teachers):
         taps = list(dict.fromkeys(f.teacher for f in plan.features if f.teacher_index == k))
         if num_logits or taps:
             own = {**description, "teacher": teacher_identity(teacher, taps, distill_file_digest)}
-            step.teachers[k] = _cached(
-                teacher, own, batch, num_logits, taps, len(samples), options.teacher_cache
-            )
-            cached.append(step.teachers[k])
-    if not cached:
+            teacher.cache = _cache(teacher, own, batch, num_logits, taps, len(samples), options.teacher_cache)
+            caches.append(teacher.cache)
+    if not caches:
         return  # no loss compares anything of a teacher
-    step.cache = CacheRecord(cached, options.cache_dtype)
+    step.cache = CacheRecord(caches, options.cache_dtype)
     iters = builder.cfg.iters
     per_iteration = builder.cfg.batch_size * options.accumulate_steps * parallel.num_ranks()
-    _check_space(options.teacher_cache, [teacher.files for teacher in cached], iters * per_iteration)
+    _check_space(options.teacher_cache, [cache.files for cache in caches], iters * per_iteration)
     if iters <= options.cache_views * batches.iters_per_epoch:
         remedy = "; a lower cache_views would use it in this one" if options.cache_views > 1 else ""
         logger.warning(
@@ -111,8 +109,8 @@ def _first_batch(builder, samples, options):
     return stack_with_keys(images)
 
 
-def _cached(teacher, description, batch, num_logits, taps, num_samples, parent):
-    """Return a `CachedTeacher`; the name of its folder is a hash of the rows' description."""
+def _cache(teacher, description, batch, num_logits, taps, num_samples, parent):
+    """Return an `OutputCache`; the name of its folder is a hash of the rows' description."""
     tensors, outputs = describe_tensors(teacher, paddle.to_tensor(batch["img"]), num_logits, taps)
     description = {**description, "tensors": tensors}
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
@@ -123,9 +121,9 @@ def _cached(teacher, description, batch, num_logits, taps, num_samples, parent):
         f"teacher cache {files.folder}: {format_size(files.size)} when full, {files.num_rows} rows "
         f"({_views(views)}) of {format_size(files.row_bytes)} in {dtype}; {files.filled()} rows are stored"
     )
-    cached = CachedTeacher(teacher, files, views, num_logits, taps)
-    cached.check(outputs, batch["keys"])
-    return cached
+    cache = OutputCache(files, views, taps)
+    cache.check(outputs, batch["keys"])
+    return cache
 
 
 def _check_space(folder, all_files, most_rows):

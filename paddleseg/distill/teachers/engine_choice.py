@@ -71,13 +71,11 @@ def _use(name, teacher, images, role, problem):
         refusal = _wrong_device(kind) or kind.why_not(teacher)
         if refusal:
             raise UserError(refusal)
-        engine, difference = _build(kind, teacher, images)
-        if not difference <= AGREEMENT:
-            raise UserError(_disagreement(difference))
+        engine, agreement = _build(kind, teacher, images)
     except UserError as error:
         raise UserError(f"{problem}: {error}") from error
     teacher.engine = engine
-    logger.info(f"{role}: computed by {name} ({_in_words(difference)})")
+    logger.info(f"{role}: computed by {name} ({agreement})")
 
 
 def _use_fastest(teacher, images, passes, role):
@@ -107,15 +105,13 @@ def _timed_candidate(kind, teacher, images):
     An engine that fails or disagrees is None, and its duration is that of Paddle.
     """
     try:
-        engine, difference = _build(kind, teacher, images)
-        seconds = _seconds_in_turns(teacher.engine, engine, images)
+        engine, agreement = _build(kind, teacher, images)
     except UserError as error:
         return None, _AS_SLOW, f"{kind.name}: {error}"
-    if not difference <= AGREEMENT:
-        return None, _AS_SLOW, f"{kind.name}: {_disagreement(difference)}"
+    seconds = _seconds_in_turns(teacher.engine, engine, images)
     note = (
         f"{seconds[1]:.3f} s under {kind.name} and {seconds[0]:.3f} s under {PADDLE} for a batch of "
-        f"{' x '.join(map(str, images.shape))}, {_in_words(difference)}"
+        f"{' x '.join(map(str, images.shape))}, {agreement}"
     )
     return engine, int(_AS_SLOW * seconds[1] / seconds[0]), note
 
@@ -138,10 +134,18 @@ def _why_not_worthwhile(teacher, images, passes):
 
 
 def _build(kind, teacher, images):
-    """Return (an engine of a teacher, its difference from Paddle)."""
+    """Return (an engine of a teacher, its difference from Paddle in words).
+
+    Raises:
+        UserError: the engine cannot be built, fails, or disagrees with Paddle.
+    """
     reference = Reference(teacher.engine, images)
     engine = kind.build(teacher, reference)
-    return engine, reference.difference(engine)
+    difference = reference.difference(engine)
+    in_words = f"largest relative difference {difference:.1e}"
+    if not difference <= AGREEMENT:
+        raise UserError(f"{in_words} from {PADDLE}, more than {AGREEMENT:.0e}")
+    return engine, in_words
 
 
 class Reference:
@@ -222,11 +226,3 @@ def seconds_of(engine, images):
 @paddle.no_grad()
 def _run(engine, images):
     return engine(images)
-
-
-def _in_words(difference):
-    return f"largest relative difference {difference:.1e}"
-
-
-def _disagreement(difference):
-    return f"{_in_words(difference)} from {PADDLE}, more than {AGREEMENT:.0e}"

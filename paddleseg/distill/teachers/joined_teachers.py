@@ -39,7 +39,7 @@ class Teachers:
             label: M x H x W, int64, of the first M images; None if there is none.
             idle: indices of the teachers whose features no loss compares in this iteration. If no loss
                 compares logits either, these teachers are not run and their dicts are empty.
-            keys: as in `CachedTeacher.at_head`.
+            keys: as in `Teacher.at_head`.
 
         Returns:
             The list of logits is None if no loss compares logits.

@@ -26,6 +26,7 @@ class Teacher:
         model: the same.
         taps: its `Taps`.
         engine: the `Engine` that computes its outputs, Paddle's until another one is set.
+        cache: the `OutputCache` of its outputs; None unless one is set.
         computes_itself: whether its model is a `TeacherOnly`, for which no engine is chosen.
     """
 
@@ -37,6 +38,7 @@ class Teacher:
             parameter.stop_gradient = True
         self.taps = Taps(model, "teacher", adaptor_class, declared)
         self.engine = PaddleEngine(model, self.taps)
+        self.cache = None
         self.computes_itself = only_teaches(model)
 
     def __call__(self, images):
@@ -64,9 +66,11 @@ class Teacher:
 
         Args:
             images: N x 3 x H x W.
-            keys: as in `CachedTeacher.at_head`; unused, since nothing is cached here.
+            keys: as in `OutputCache`, to use the cache if there is one; None never uses it. Default None.
         """
-        return self.engine(images)
+        if self.cache is None or keys is None:
+            return self.engine(images)
+        return self.cache(images, keys, self.engine)
 
     @paddle.no_grad()
     def upsampled(self, logits, size):

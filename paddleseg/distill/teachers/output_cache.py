@@ -1,4 +1,4 @@
-"""A teacher whose outputs are cached, so that it runs once for each view of each sample."""
+"""The cache of a teacher's outputs: with it a teacher runs once for each view of each sample."""
 
 import zlib
 
@@ -10,8 +10,8 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 
-class CachedTeacher:
-    """A `Teacher` whose outputs at the head's resolution are stored in files and read from there later.
+class OutputCache:
+    """The outputs of a teacher at the head's resolution, stored in files and read from there later.
 
     A row holds the outputs for one view of one sample; its number is index * views + view. A row serves only
     the image that it was computed from, which its checksum identifies. So a changed file, or a transform
@@ -21,56 +21,31 @@ class CachedTeacher:
     so a resumed training, which reads what the first one computed, ends with the same weights.
 
     Args:
-        teacher: the `Teacher`.
-        files: `CacheFiles` with the tensors that `tensor_names` names.
+        files: `CacheFiles` with the logits that are cached, followed by the taps.
         views: how many views a sample has.
-        num_logits: how many of the teacher's outputs are cached, from the first.
         taps: keys of the tensors that are cached.
 
     Attributes:
-        model: the teacher's.
         files: the same.
         hits, lookups: how many rows were read, and how many were looked up.
     """
 
-    def __init__(self, teacher, files, views, num_logits, taps):
-        self._teacher = teacher
-        self.model = teacher.model
+    def __init__(self, files, views, taps):
         self.files = files
         self._views = views
-        self._num_logits = num_logits
         self._taps = list(taps)
-        self._names = tensor_names(num_logits, len(self._taps))
+        self._num_logits = len(files.names) - len(self._taps)
         self._warned = False
         self.hits = self.lookups = 0
 
-    def __call__(self, images):
-        """Return what the teacher computes; see `Teacher`."""
-        return self._teacher(images)
-
-    def upsampled(self, logits, size):
-        """Return the logits at the size of the images; see `Teacher.upsampled`."""
-        return self._teacher.upsampled(logits, size)
-
-    def identity(self):
-        """Return what decides the outputs of this teacher; see `Teacher.identity`."""
-        return self._teacher.identity()
-
-    def run_record(self):
-        """Return what `run.yml` records of this teacher; see `Teacher.run_record`."""
-        return self._teacher.run_record()
-
-    @paddle.no_grad()
-    def at_head(self, images, keys=None):
+    def __call__(self, images, keys, compute):
         """Return (list of logits at the head's resolution, {name or `Tap`: tensor}), float32.
 
         Args:
             images: N x 3 x H x W.
-            keys: [view, index, `image_checksum`] of each image, on the host. None runs the teacher without
-                the cache.
+            keys: [view, index, `image_checksum`] of each image, on the host.
+            compute: the teacher's engine, for batches with a missing row.
         """
-        if keys is None:
-            return self._teacher.at_head(images)
         outputs = self.files.empty(len(keys))
         rows = [index * self._views + view for view, index, _ in keys]
         into = [{name: array[i] for name, array in outputs.items()} for i in range(len(keys))]
@@ -84,8 +59,11 @@ class CachedTeacher:
                 f"unless image files have changed, a transform draws random numbers that no seed decides"
             )
         if missing:
-            self._compute(images, [(rows[i], keys[i][2], i, into[i]) for i in missing])
-        tensors = [paddle.to_tensor(outputs[name]).astype("float32") for name in self._names]
+            computed = self._computed(images, compute)
+            for i in missing:
+                arrays = {name: array[i] for name, array in computed.items()}
+                self._store(rows[i], keys[i][2], arrays, into[i])
+        tensors = [paddle.to_tensor(array).astype("float32") for array in outputs.values()]
         return tensors[: self._num_logits], dict(zip(self._taps, tensors[self._num_logits :]))
 
     def check(self, outputs, keys):
@@ -93,7 +71,7 @@ class CachedTeacher:
 
         Args:
             outputs: {name: array N x ...} of the cached tensors.
-            keys: as in `at_head`.
+            keys: as in `__call__`.
         """
         for i, (view, index, image_id) in enumerate(keys):
             stored = {name: array[0] for name, array in self.files.empty(1).items()}
@@ -107,20 +85,21 @@ class CachedTeacher:
                         f"was its code changed? Remove the folder, and a new cache is filled"
                     )
 
-    def _compute(self, images, missing):
-        """Compute a batch and store its missing rows, tuples (row, image_id, place in the batch, arrays)."""
-        # In float32 under any precision, since the rows serve later trainings too.
+    def _computed(self, images, compute):
+        """Return {name: array N x ...} of what is cached, in float32 under any precision of the training."""
         with paddle.amp.auto_cast(enable=False):
-            logits, taps = self._teacher.at_head(images)
+            logits, taps = compute(images)
         tensors = [*logits[: self._num_logits], *(taps[key] for key in self._taps)]
-        computed = {name: tensor.numpy() for name, tensor in zip(self._names, tensors)}
-        for row, image_id, i, into in missing:
-            # Another process may have stored it meanwhile, with other last digits.
-            if self.files.read(row, image_id, into):
-                continue
-            for name, array in computed.items():
-                _round(name, array[i], into[name])
-            self.files.write(row, image_id, into)
+        return {name: tensor.numpy() for name, tensor in zip(self.files.names, tensors)}
+
+    def _store(self, row, image_id, arrays, into):
+        """Store a row in the files' dtype, and leave it in `into`."""
+        # Another process may have stored it meanwhile, with other last digits.
+        if self.files.read(row, image_id, into):
+            return
+        for name, array in arrays.items():
+            _round(name, array, into[name])
+        self.files.write(row, image_id, into)
 
 
 def _round(name, array, into):
@@ -137,11 +116,6 @@ def _round(name, array, into):
             f"teacher_cache: {name} holds {np.abs(array).max():.4g}, which {into.dtype} cannot represent; "
             f"set cache_dtype to float32"
         )
-
-
-def tensor_names(num_logits, num_taps):
-    """Return the names of a teacher's cached tensors, the logits first."""
-    return [*(f"logits_{i}" for i in range(num_logits)), *(f"tap_{i}" for i in range(num_taps))]
 
 
 def image_checksum(image):
@@ -164,21 +138,20 @@ class CacheRecord:
     """How many outputs the teachers of a process read from their caches.
 
     Args:
-        teachers: list of `CachedTeacher`.
-        dtype: of the numbers in the cache.
+        caches: the `OutputCache`s of the teachers.
+        dtype: of the numbers in the caches.
     """
 
-    def __init__(self, teachers, dtype):
+    def __init__(self, caches, dtype):
         self.dtype = dtype
-        self._teachers = teachers
+        self._caches = caches
         self._before = (0, 0)
 
     def share_of_hits(self):
         """Return the share, 0 to 1, of lookups since the last call that were read; None without lookups."""
-        hits, lookups = self._sums()
-        new = hits - self._before[0], lookups - self._before[1]
-        self._before = hits, lookups
-        return new[0] / new[1] if new[1] else None
+        before, self._before = self._before, self._sums()
+        hits, lookups = (now - then for now, then in zip(self._before, before))
+        return hits / lookups if lookups else None
 
     def log_total(self):
         """Log the share of the whole run."""
@@ -189,4 +162,4 @@ class CacheRecord:
         logger.info(f"teacher cache: {hits} of {lookups} rows ({hits / lookups:.1%}) were read{rest}")
 
     def _sums(self):
-        return sum(t.hits for t in self._teachers), sum(t.lookups for t in self._teachers)
+        return sum(cache.hits for cache in self._caches), sum(cache.lookups for cache in self._caches)

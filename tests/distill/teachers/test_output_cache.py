@@ -8,7 +8,7 @@ import tiny
 from paddleseg.distill.taps import Tap
 from paddleseg.distill.teachers import Teacher
 from paddleseg.distill.teachers.cache_files import CacheFiles
-from paddleseg.distill.teachers.cached_teacher import CachedTeacher, image_checksum
+from paddleseg.distill.teachers.output_cache import OutputCache, image_checksum
 from paddleseg.errors import UserError
 from paddleseg.models import DeepLabV3P
 from paddleseg.models.backbones import ResNet18_vd
@@ -35,10 +35,12 @@ def runs(model):
 def cached(tmp_path, model):
     """A function that makes the cached teacher of a process, with one output and one tap."""
 
-    def make(dtype="float32", shape=(2, 6, 5), cls=Teacher):
+    def make(dtype="float32", shape=(2, 6, 5)):
         layout = {"logits_0": (shape, dtype), "tap_0": ((4, 6, 5), dtype)}
         files = CacheFiles(str(tmp_path / dtype), {}, 8, layout)
-        return CachedTeacher(cls(model, declared=[(TAP, "here")]), files, 2, 1, [TAP])
+        teacher = Teacher(model, declared=[(TAP, "here")])
+        teacher.cache = OutputCache(files, 2, [TAP])
+        return teacher
 
     return make
 
@@ -72,7 +74,7 @@ def test_what_is_read_is_what_was_computed_bit_for_bit(cached, model, runs, dtyp
         np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(one, three[::-1])
         np.testing.assert_array_equal(one, np.asarray(plain).astype(dtype).astype("float32"))
-    assert (teacher.hits, teacher.lookups) == (2, 4)
+    assert (teacher.cache.hits, teacher.cache.lookups) == (2, 4)
 
 
 def test_views_are_kept_apart(cached, runs):
@@ -80,7 +82,7 @@ def test_views_are_kept_apart(cached, runs):
     outputs(teacher, keys((0, 1)))
     outputs(teacher, keys((1, 1)))
     assert len(runs) == 2
-    assert teacher.files.filled() == 2
+    assert teacher.cache.files.filled() == 2
 
 
 def test_what_is_missing_of_a_batch_is_computed_with_the_whole_batch(cached, model, runs):
@@ -88,7 +90,7 @@ def test_what_is_missing_of_a_batch_is_computed_with_the_whole_batch(cached, mod
     outputs(teacher, keys((0, 0), (0, 3)))
     got = outputs(teacher, keys((0, 3), (0, 2), (0, 1)))
     assert runs == [2, 3]
-    assert (teacher.hits, teacher.lookups) == (1, 5)
+    assert (teacher.cache.hits, teacher.cache.lookups) == (1, 5)
     expected = model(paddle.to_tensor(IMAGES[[3, 2, 1]]))[0].numpy()
     np.testing.assert_allclose(got[0], expected, rtol=1e-5, atol=1e-6)
     outputs(teacher, keys(*((0, i) for i in range(4))))
@@ -104,7 +106,7 @@ def test_another_image_under_the_same_key_is_computed(cached, runs):
     (expected, _), _ = teacher.at_head(paddle.to_tensor(IMAGES[1:2]))
     np.testing.assert_array_equal(logits.numpy(), expected.numpy())
     outputs(teacher, keys((0, 0)))
-    assert teacher.hits == 0
+    assert teacher.cache.hits == 0
 
 
 def test_without_keys_the_teacher_runs_and_nothing_is_stored(cached, model, runs):
@@ -113,21 +115,23 @@ def test_without_keys_the_teacher_runs_and_nothing_is_stored(cached, model, runs
     for logits, _ in (teacher.at_head(images), teacher(images)):
         np.testing.assert_array_equal(logits[0].numpy(), model(images)[0].numpy())
         assert len(logits) == 2
-    assert teacher.files.filled() == teacher.lookups == 0
-    assert teacher.model is model
+    assert teacher.cache.files.filled() == teacher.cache.lookups == 0
 
 
 def test_a_row_that_another_process_stored_meanwhile_is_used(cached):
-    other = cached().files
+    other = cached().cache.files
     key = keys((0, 0))
     theirs = {name: np.ones_like(array[0]) for name, array in other.empty(1).items()}
 
-    class Slow(Teacher):
-        def at_head(self, images, keys=None):
-            other.write(0, key[0][2], theirs)
-            return super().at_head(images)
+    teacher = cached()
+    compute = teacher.engine
 
-    logits, tap = outputs(cached(cls=Slow), key)
+    def slow(images):
+        other.write(0, key[0][2], theirs)
+        return compute(images)
+
+    teacher.engine = slow
+    logits, tap = outputs(teacher, key)
     np.testing.assert_array_equal(logits[0], theirs["logits_0"])
     np.testing.assert_array_equal(tap[0], theirs["tap_0"])
 
@@ -177,11 +181,10 @@ def test_logits_are_cached_at_the_head_and_upsampled_as_the_model_does(tmp_path)
     images = paddle.to_tensor(np.random.default_rng(0).standard_normal((1, 3, 37, 50)).astype("float32"))
     shape = teacher.at_head(images)[0][0].shape[1:]
     assert shape[1:] == [10, 13]
-    cached = CachedTeacher(
-        teacher, CacheFiles(str(tmp_path / "c"), {}, 1, {"logits_0": (shape, "f4")}), 1, 1, []
-    )
+    files = CacheFiles(str(tmp_path / "c"), {}, 1, {"logits_0": (shape, "f4")})
+    teacher.cache = OutputCache(files, 1, [])
     for _ in range(2):
-        logits, _ = cached.at_head(images, [[0, 0, 5]])
-        (whole,) = cached.upsampled(logits, images.shape[2:])
+        logits, _ = teacher.at_head(images, [[0, 0, 5]])
+        (whole,) = teacher.upsampled(logits, images.shape[2:])
         np.testing.assert_array_equal(whole.numpy(), net(images)[0].numpy())
-    assert cached.hits == 1
+    assert teacher.cache.hits == 1

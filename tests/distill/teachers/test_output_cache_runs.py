@@ -13,7 +13,7 @@ from exporting import converts
 from running import arrays, assert_same
 
 from paddleseg.cvlibs import manager
-from paddleseg.distill.teachers.cached_teacher import CachedTeacher
+from paddleseg.distill.teachers.output_cache import OutputCache
 from paddleseg.errors import UserError
 
 
@@ -122,17 +122,17 @@ def image(data):
 def test_a_sample_in_place_of_a_damaged_one_does_not_spoil_the_cache(distill, tmp_path, image, stored):
     content = image.read_bytes()
     seen = []
-    at_head = CachedTeacher.at_head
+    cached = OutputCache.__call__
 
-    def checking(self, images, keys=None):
-        logits, taps = at_head(self, images, keys)
-        expected, _ = self(images)
+    def checking(self, images, keys, compute):
+        logits, taps = cached(self, images, keys, compute)
+        expected, _ = compute(images)
         np.testing.assert_allclose(logits[0].numpy(), expected[0].numpy(), rtol=1e-5, atol=1e-5)
         seen.extend(index for _, index, _ in keys)
         return logits, taps
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CachedTeacher, "at_head", checking)
+        patch.setattr(OutputCache, "__call__", checking)
         image.write_bytes(b"damaged")
         distill("damaged", cache="cache", max_bad_samples=1)
         assert 3 not in seen
