@@ -2,8 +2,6 @@ import collections
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -142,11 +140,10 @@ def test_one_section_can_be_checked_and_none_is_refused(check):
         check(train_dataset={"type": "Digits"}, imports=["tiny", "tutorial_model"], val_dataset=None)
 
 
-def test_the_tool_prints_a_note_and_exits_with_0(root, repository, tmp_path):
+def test_the_tool_prints_a_note_and_exits_with_0(root, repository, tmp_path, run_python):
     config = {"train_dataset": plain(root, "train", num_classes=3)}
     path = tiny.write_yaml(tmp_path / "c.yml", config)
-    command = [sys.executable, str(repository / "tools/check_dataset.py"), "--config", path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_python(repository / "tools/check_dataset.py", "--config", path)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-2:] == ["note: train_dataset: no mask holds class 2", "0 findings"]
 

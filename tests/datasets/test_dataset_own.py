@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from dataset_trees import HEIGHT, WIDTH, write_image, write_list, write_mask
 
 from paddleseg.cvlibs import Config, SegBuilder
 
@@ -19,22 +19,15 @@ def blocks(repository):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working directory with data/leaves: three pairs of 40 x 50 pixels, listed and by folder."""
+    """A working directory with data/leaves: three pairs of 8 x 6 pixels, listed and by folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    rng = np.random.default_rng(0)
     root = tmp_path / "data" / "leaves"
-    for name in ("photos", "masks", "train"):
-        (root / name).mkdir(parents=True)
-    lines = []
     for i in range(3):
-        image, mask = rng.integers(0, 256, (40, 50, 3), np.uint8), np.full((40, 50), i, np.uint8)
-        for path in (f"photos/{i}.jpg", f"train/{i}.jpg"):
-            Image.fromarray(image).save(root / path)
-        for path in (f"masks/{i}.png", f"train/{i}.png"):
-            Image.fromarray(mask).save(root / path)
-        lines.append(f"photos/{i}.jpg masks/{i}.png")
-    (root / "train.txt").write_text("\n".join(lines))
+        for image, mask in ((f"photos/{i}.jpg", f"masks/{i}.png"), (f"train/{i}.jpg", f"train/{i}.png")):
+            write_image(root / image, i)
+            write_mask(root / mask, [i])
+    write_list(root / "train.txt", [f"photos/{i}.jpg masks/{i}.png" for i in range(3)])
     return tmp_path
 
 
@@ -61,6 +54,6 @@ def test_a_data_set_takes_a_class_of_ten_lines(folder, blocks):
         sys.modules.pop("leaves", None)
     assert (len(data), data.num_classes, data.mode) == (3, 3, "train")
     for i, sample in enumerate(data):
-        assert sample["img"].shape == (3, 32, 40)
+        assert sample["img"].shape == (3, 32, round(WIDTH * 32 / HEIGHT))
         assert (sample["label"] == i).all()
-        assert sample["trans_info"] == [("resize", (40, 50))]
+        assert sample["trans_info"] == [("resize", (HEIGHT, WIDTH))]

@@ -1,7 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 
 import cv2
@@ -298,19 +297,10 @@ if sys.argv[2] != "exit":
 
 
 @pytest.mark.parametrize("way", ["exit", "SIGTERM", "SIGKILL"])
-def test_memory_is_gone_with_the_process(tmp_path, way):
+def test_memory_is_gone_with_the_process(tmp_path, way, run_python):
     root = tiny.write_optic_disc(tmp_path / "data")
     before = set(os.listdir("/dev/shm"))
-    command = [sys.executable, "-W", "ignore", "-c", ENDED, root, way]
-    path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), os.path.dirname(tiny.__file__)])
-    ended = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    ended = run_python("-c", ENDED, root, way)
     assert "\nTrue\n" in ended.stdout, ended.stderr
     # Killed, Paddle leaves some of the batches that its workers hand over.
     assert [name for name in set(os.listdir("/dev/shm")) - before if not name.startswith("paddle_")] == []

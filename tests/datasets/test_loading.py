@@ -1,4 +1,3 @@
-import subprocess
 import sys
 import threading
 
@@ -76,9 +75,8 @@ print("over", flush=True)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Paddle has workers on Linux alone")
 @pytest.mark.parametrize("way", ["close", "exit"])
-def test_a_worker_outlives_sigterm_and_is_ended_even_if_it_is_stuck(way):
-    command = [sys.executable, "-W", "ignore", "-c", STUCK, way]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def test_a_worker_outlives_sigterm_and_is_ended_even_if_it_is_stuck(way, run_python):
+    ended = run_python("-c", STUCK, way, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "over\n"), ended.stderr
 
 
@@ -239,7 +237,6 @@ raise SystemExit(3)
 """
 
 
-def test_a_reading_thread_does_not_keep_the_process():
-    command = [sys.executable, "-W", "ignore", "-c", UNREAD]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def test_a_reading_thread_does_not_keep_the_process_alive(run_python):
+    ended = run_python("-c", UNREAD, timeout=60)
     assert ended.returncode == 3, ended.stderr

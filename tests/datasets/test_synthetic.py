@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +7,6 @@ from paddleseg.datasets import OpticDiscSeg, synthetic
 from paddleseg.errors import UserError
 from paddleseg.transforms.reading import read_mask
 
-SCRIPT = Path(__file__).parents[2] / "tools" / "make_optic_disc.py"
 SMALL = {"train": 3, "val": 2, "test": 1, "size": 64}
 
 
@@ -132,11 +127,10 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         synthetic.make_optic_disc(tmp_path / "file" / "set", **SMALL)
 
 
-def test_the_script_writes_the_set_once_and_refuses_other_arguments(tmp_path):
+def test_the_script_writes_the_set_once_and_refuses_other_arguments(tmp_path, repository, run_python):
     def run(*flags):
-        arguments = ["--out", "set", "--train", "1", "--val", "1", "--test", "1", *flags]
-        command = [sys.executable, str(SCRIPT), *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        few = "--out", "set", "--train", 1, "--val", 1, "--test", 1
+        return run_python(repository / "tools/make_optic_disc.py", *few, *flags, cwd=tmp_path)
 
     done = run("--size", "64")
     assert done.returncode == 0, done.stderr

@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
+from transform_samples import PHOTO
 
 from paddleseg.transforms import functional as F
 
 RNG = np.random.default_rng(3)
-PHOTO = np.asarray(
-    Image.fromarray(RNG.integers(0, 256, (6, 7, 3), dtype=np.uint8)).resize((42, 36), Image.BICUBIC)
-)
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.4])

@@ -6,14 +6,12 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from transform_samples import PHOTO
 
 from paddleseg.errors import SampleError
 from paddleseg.transforms.reading import read_image, read_mask
 
 RNG = np.random.default_rng(3)
-PHOTO = np.asarray(
-    Image.fromarray(RNG.integers(0, 256, (6, 7, 3), dtype=np.uint8)).resize((42, 36), Image.BICUBIC)
-)
 
 
 def test_read_mask_gives_the_indices_of_a_palette(tmp_path):

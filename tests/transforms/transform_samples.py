@@ -5,11 +5,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from paddleseg.cvlibs import manager
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ARRAYS = np.load(GOLDEN / "transforms.npz")
+PHOTO = np.asarray(
+    Image.fromarray(np.random.default_rng(3).integers(0, 256, (6, 7, 3), dtype=np.uint8)).resize(
+        (42, 36), Image.BICUBIC
+    )
+)
 # Arguments without a default.
 NEEDED = {
     "ResizeByLong": {"long_size": 30},
