@@ -149,6 +149,11 @@ class Config:
         return first
 
     @property
+    def compares_logits(self):
+        """Whether there is a `distill_loss` between the logits of student and teachers."""
+        return self.get("distill_loss") is not None
+
+    @property
     def logits_at(self):
         """Where `distill_loss` compares logits: "full", at the size of the images, or "head"."""
         return self.get("distill_loss", {}).get("at", "full")

@@ -57,13 +57,13 @@ def _check_weighting(cfg, num_teachers):
     place = cfg.place("distill", "teacher_weighting")
     if num_teachers == 1:
         raise UserError(f"{place}: confidence weighs several teachers against each other, and there is one")
-    if not cfg.get("distill_loss"):
+    if not cfg.compares_logits:
         raise UserError(f"{place}: confidence weighs logits, and without distill_loss no logits are compared")
 
 
 def _check_use(cfg, features, num_teachers):
     """Raise `UserError` where there is no loss at all, or a teacher that no loss uses."""
-    if cfg.get("distill_loss"):
+    if cfg.compares_logits:
         return
     if not features and cfg.unlabeled_per_batch == cfg.batch_size:
         raise UserError(

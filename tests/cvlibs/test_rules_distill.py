@@ -35,8 +35,10 @@ distill:
 @pytest.mark.parametrize(("more", "at"), [("", "full"), (", at: full", "full"), (", at: head", "head")])
 def test_where_logits_are_compared(write, more, at):
     text = HEAD + f"distill_loss: {{types: [{{type: KLLoss}}], coef: [1]{more}}}\n"
-    assert Config(write(text)).logits_at == at
-    assert Config(write(HEAD + "distill_loss: Null\n")).logits_at == Config(write(HEAD)).logits_at == "full"
+    cfg = Config(write(text))
+    assert (cfg.compares_logits, cfg.logits_at) == (True, at)
+    for without in (Config(write(HEAD + "distill_loss: Null\n")), Config(write(HEAD))):
+        assert (without.compares_logits, without.logits_at) == (False, "full")
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_features_of_different_channels_without_a_connector(distill):
 def test_a_loss_that_needs_labels_and_gets_none(distill):
     changes = {"unlabeled_dataset": UNLABELED, "distill": {"unlabeled_share": 1}}
     features = {**changes["distill"], "features": [distilling.feature(loss=LABELS_NEEDED)]}
-    told = "MemoryLoss needs labels, and with unlabeled_share 1 none reach it"
+    told = "MemoryLoss needs labels, and with unlabeled_share 1 there are none"
     result = distill(changes={**changes, "distill": features})
     refused(result, "student.yml:", f"distill.features.0.loss.type: {told}")
     result = distill(changes={**changes, "distill_loss": {"types": [LABELS_NEEDED], "coef": [1]}})
@@ -176,7 +176,7 @@ def test_labels_that_are_no_maps(distill):
             {"teacher_weighting": "confidence"},
             "confidence weighs several teachers against each other, and there is one",
         ),
-        ({"unlabeled_share": 0.5}, "distill.unlabeled_share: there is no unlabeled_dataset"),
+        ({"unlabeled_share": 0.5}, "distill.unlabeled_share: has no effect without unlabeled_dataset"),
         ({"feature": []}, "distill.feature: unknown key 'feature'; did you mean 'features'?"),
     ],
 )

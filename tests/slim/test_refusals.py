@@ -54,7 +54,7 @@ def test_evaluation_with_nothing_to_evaluate_on(train):
         (["--save_interval", "0"], "--save_interval: must be a whole number above 0, not 0"),
         (["--device", "tpu"], "invalid choice"),
         (["--no_such_flag"], "unrecognized arguments: --no_such_flag"),
-        (["--opts", "iters"], "--opts iters: write it as key.path=value"),
+        (["--opts", "iters"], "option opts: iters: write it as key.path=value"),
         (["--resume_model", "nowhere"], "there is no state.json; name an iter_N folder of a run"),
     ],
 )
