@@ -1,4 +1,4 @@
-"""A model whose masks are known, photographs, and the flags of predict.py."""
+"""A model whose masks are known, photographs, and a way to predict them."""
 
 import os
 
@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import paddle
 import paddle.nn as nn
+import tiny
 from PIL import Image
 
 from paddleseg.cvlibs import manager
@@ -27,16 +28,11 @@ class Columns(nn.Layer):
         return [logits.reshape([1, self.num_classes, 1, -1]).expand([1, -1, x.shape[2], -1])]
 
 
-def flags(models, images, save_dir, **given):
-    """Return what `tiny.predict` takes for models, (config, weights, ...) each, and images."""
+def predict_with(models, images, save_dir, **given):
+    """Predict images with models, (config, weights, ...) each; `given` are other arguments of `tiny.predict`."""
     configs, weights, *_ = zip(*models)
-    return {
-        "config": list(configs),
-        "model_path": list(weights),
-        "image_path": [str(path) for path in images],
-        "save_dir": str(save_dir),
-        **given,
-    }
+    arguments = {"config": configs, "model_path": weights, "image_path": [str(path) for path in images]}
+    tiny.predict(**{**arguments, "save_dir": str(save_dir), **given})
 
 
 def indices(path):
@@ -46,8 +42,8 @@ def indices(path):
 
 
 def written(folder):
-    found = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
-    return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
+    paths = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+    return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in paths)
 
 
 def photograph(path, height=12, width=16, **options):

@@ -52,8 +52,8 @@ def test_ignored_pixels_do_not_count(ignored):
     if ignored == 255:
         assert measured(logits, label) == pytest.approx(reference(logits, label), abs=1e-4)
     else:  # then there is no class 0, and its area is left out
-        kept = label != 0
-        expected = [roc_auc_score(label[kept] == c, odds(logits, c)[kept]) for c in (1, 2)]
+        valid = label != 0
+        expected = [roc_auc_score(label[valid] == c, odds(logits, c)[valid]) for c in (1, 2)]
         assert measured(logits, label, 0) == pytest.approx(np.mean(expected), abs=1e-4)
 
 
@@ -71,7 +71,7 @@ def test_ties_count_half():
 
 
 @pytest.mark.parametrize(("higher", "area"), [(1, 1.0), (0, 0.0)])
-def test_a_perfect_ranking_is_exact_however_sure_it_is(higher, area):
+def test_a_perfect_ranking_is_exact_for_any_logits(higher, area):
     label = np.random.default_rng(0).integers(0, 2, (1, 8, 8))
     logits = np.zeros((1, 2, 8, 8), "float32")
     logits[0, higher] = 500 * label[0]
@@ -79,7 +79,7 @@ def test_a_perfect_ranking_is_exact_however_sure_it_is(higher, area):
     assert measured(logits, label) == area
 
 
-def test_an_area_that_nothing_defines_is_nan():
+def test_an_undefined_area_is_nan():
     logits, label = drawn(2)
     for one in (np.zeros_like(label), np.full_like(label, 255)):
         assert np.isnan(measured(logits, one))

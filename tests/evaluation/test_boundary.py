@@ -49,7 +49,7 @@ def test_an_absent_class_and_ignored_pixels_have_no_boundary():
     assert areas.tolist() == [[0, 0], [76, 76], [0, 0]]  # the image's border is a contour
 
 
-def test_the_boundary_tells_what_the_whole_mask_hides():
+def test_the_boundary_shows_what_the_whole_mask_hides():
     rows, columns = np.mgrid[:200, :200]
     disc = [(np.hypot(rows - 100, columns - 100) < radius)[None].astype(int) for radius in (80, 83)]
     inside, union = boundary_areas(*map(paddle.to_tensor, disc), 2).numpy()[1]

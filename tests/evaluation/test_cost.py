@@ -97,7 +97,7 @@ def convolution():
     ],
     ids=["list", "nested", "dict", "holder", "called"],
 )
-def test_the_time_of_layers_that_another_holds_is_its_time(monkeypatch, heads, run):
+def test_a_container_has_the_time_of_its_layers(monkeypatch, heads, run):
     class Holding(Parts):
         def __init__(self):
             super().__init__()
@@ -132,7 +132,7 @@ def test_every_layer_of_pp_liteseg_has_a_formula():
     assert cost.measure(model, [1, 3, 64, 64], repeats=0)["total"].uncounted == ()
 
 
-def test_the_mode_is_put_back_and_no_hook_is_left():
+def test_the_mode_is_restored_and_no_hook_remains():
     model = Parts()
     model.train()
     cost.measure(model, [1, 3, 8, 8], repeats=1)

@@ -53,8 +53,8 @@ def counted(samples, logits):
     """Return the confusion matrix of samples, and their IoU by class."""
     matrix = np.zeros((3, 3))
     for sample, own in zip(samples, logits):
-        kept = sample["label"] != 255
-        np.add.at(matrix, (sample["label"][kept], own.argmax(1)[0][kept]), 1)
+        valid = sample["label"] != 255
+        np.add.at(matrix, (sample["label"][valid], own.argmax(1)[0][valid]), 1)
     return matrix, np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
 
 
@@ -127,9 +127,9 @@ def test_auc_and_boundary_iou_are_measured_only_if_wanted():
     scores, labels = [], []
     for sample in (dataset[i] for i in range(5)):
         logits = paddle.to_tensor(resized_logits(model, sample))
-        kept = sample["label"] != 255
-        scores.append(F.softmax(logits, axis=1)[0].numpy().transpose(1, 2, 0)[kept])
-        labels.append(sample["label"][kept])
+        valid = sample["label"] != 255
+        scores.append(F.softmax(logits, axis=1)[0].numpy().transpose(1, 2, 0)[valid])
+        labels.append(sample["label"][valid])
     scores = np.concatenate(scores).astype("float64")
     scores /= scores.sum(1, keepdims=True)  # scikit-learn wants it exact
     expected = roc_auc_score(np.concatenate(labels), scores, multi_class="ovr")

@@ -138,12 +138,12 @@ def test_coarse_logits_and_padding_go_together(config):
     assert np.corrcoef(got.ravel(), expected.ravel())[0, 1] > 0.5
 
 
-def test_a_change_of_size_that_is_not_known_is_refused(net):
+def test_an_unknown_change_of_size_is_refused(net):
     with pytest.raises(UserError, match=r"trans_info has 'rotate'.*'resize' and 'padding'"):
         infer(net, paddle.ones([1, 3, 8, 8]), (8, 8), trans_info=[("rotate", (8, 8))])
 
 
-def test_an_output_that_is_no_map_is_refused():
+def test_an_output_without_height_and_width_is_refused():
     class Flat(nn.Layer):
         def forward(self, x):
             return [x.mean(axis=[2, 3])]
@@ -162,6 +162,6 @@ def test_prediction_infers_as_evaluation_does(net):
     assert (mask != predict(net, picture[0], (41, 55), trans_info=trans_info)).any()
 
 
-def test_nothing_is_left_for_the_gradient(net):
+def test_logits_have_no_gradient(net):
     assert infer(net, paddle.ones([1, 3, 8, 8]), (8, 8)).stop_gradient
     assert infer(net, paddle.ones([1, 3, 8, 8]), (8, 8), slide(4, 4, 4, 4)).stop_gradient

@@ -67,8 +67,8 @@ CASES = {
 def by_sklearn():
     given = {}
     for name, (pred, label, classes) in CASES.items():
-        kept = label != 255
-        given[name] = {"truth": label[kept].tolist(), "pred": pred[kept].tolist(), "classes": classes}
+        valid = label != 255
+        given[name] = {"truth": label[valid].tolist(), "pred": pred[valid].tolist(), "classes": classes}
     run = subprocess.run(
         [sys.executable, "-c", SKLEARN], input=json.dumps(given), capture_output=True, text=True, check=True
     )
@@ -80,14 +80,14 @@ def matrix_of(pred, label, classes, ignore_index=255):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_equals_scikit_learn(name, by_sklearn):
+def test_scores_equal_those_of_scikit_learn(name, by_sklearn):
     matrix = matrix_of(*CASES[name])
     assert matrix.dtype == paddle.int64
     expected = dict(by_sklearn[name])
     np.testing.assert_array_equal(matrix.numpy(), expected.pop("matrix"))
-    found = scores(matrix)
+    result = scores(matrix)
     for key, value in expected.items():
-        np.testing.assert_allclose(getattr(found, key), value, rtol=1e-12, atol=1e-15, err_msg=key)
+        np.testing.assert_allclose(getattr(result, key), value, rtol=1e-12, atol=1e-15, err_msg=key)
 
 
 def test_rows_are_truth_and_columns_prediction():
@@ -99,16 +99,16 @@ def test_rows_are_truth_and_columns_prediction():
 def test_any_label_can_be_the_ignored_one(ignore_index):
     pred, label, classes = random_case(6, 3)
     label[label == 255] = ignore_index
-    kept = label != ignore_index
-    expected = np.bincount(label[kept] * 3 + pred[kept], minlength=9).reshape(3, 3)
+    valid = label != ignore_index
+    expected = np.bincount(label[valid] * 3 + pred[valid], minlength=9).reshape(3, 3)
     np.testing.assert_array_equal(matrix_of(pred, label, classes, ignore_index).numpy(), expected)
 
 
 @pytest.mark.parametrize(("pred_dtype", "label_dtype"), [("int32", "int64"), ("int64", "uint8")])
-def test_other_integers(pred_dtype, label_dtype):
+def test_other_integer_types_give_the_same_matrix(pred_dtype, label_dtype):
     pred, label, classes = random_case(7, 3)
-    found = matrix_of(pred.astype(pred_dtype), label.astype(label_dtype), classes)
-    np.testing.assert_array_equal(found.numpy(), matrix_of(pred, label, classes).numpy())
+    matrix = matrix_of(pred.astype(pred_dtype), label.astype(label_dtype), classes)
+    np.testing.assert_array_equal(matrix.numpy(), matrix_of(pred, label, classes).numpy())
 
 
 def test_matrices_of_batches_add_up():
@@ -121,20 +121,20 @@ def test_all_ignored_scores_zero_without_a_warning():
     matrix = matrix_of(np.ones((1, 3, 3), "int64"), np.full((1, 3, 3), 255), 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = scores(matrix)
-    assert (found.miou, found.acc, found.kappa, found.mdice) == (0, 0, 0, 0)
-    for values in (found.class_iou, found.class_precision, found.class_recall, found.class_dice):
+        result = scores(matrix)
+    assert (result.miou, result.acc, result.kappa, result.mdice) == (0, 0, 0, 0)
+    for values in (result.class_iou, result.class_precision, result.class_recall, result.class_dice):
         np.testing.assert_array_equal(values, [0, 0, 0])
 
 
 def test_large_counts_are_exact():
-    found = scores(np.array([[3 * 10**9, 10**9], [0, 0]]))
-    np.testing.assert_allclose(found.acc, 0.75, rtol=1e-15)
-    np.testing.assert_allclose(found.class_iou, [0.75, 0], rtol=1e-15)
-    assert found.kappa == 0
+    result = scores(np.array([[3 * 10**9, 10**9], [0, 0]]))
+    np.testing.assert_allclose(result.acc, 0.75, rtol=1e-15)
+    np.testing.assert_allclose(result.class_iou, [0.75, 0], rtol=1e-15)
+    assert result.kappa == 0
 
 
-def test_shapes_that_differ():
+def test_different_shapes_are_refused():
     with pytest.raises(UserError, match=r"prediction \[1, 2, 2\] and label \[1, 1, 2, 2\] differ in shape"):
         matrix_of(np.zeros((1, 2, 2), "int64"), np.zeros((1, 1, 2, 2), "int64"), 2)
 
@@ -143,12 +143,12 @@ def test_shapes_that_differ():
 @pytest.mark.parametrize(
     ("pred", "label", "what"), [(0, 3, "label"), (2, 7, "label"), (0, -1, "label"), (3, 0, "prediction")]
 )
-def test_classes_out_of_range(pred, label, what):
+def test_classes_out_of_range_are_refused(pred, label, what):
     with pytest.raises(UserError, match=rf"a {what} lies outside the 3 classes, .* \(255\) is wrong"):
         matrix_of(np.array([[0, pred]]), np.array([[0, label]]), 3)
 
 
-def test_log_lines():
+def test_log_lines_are_those_of_paddleseg():
     lines = scores(np.array([[8, 2], [1, 9]])).log_lines(images=76)
     assert lines == [
         "[EVAL] #Images: 76 mIoU: 0.7386 Acc: 0.8500 Kappa: 0.7000 Dice: 0.8496",

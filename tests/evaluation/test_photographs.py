@@ -11,7 +11,7 @@ import paddle.nn as nn
 import pytest
 import tiny
 from PIL import Image
-from predicting import flags, indices, photograph, written
+from predicting import indices, photograph, predict_with, written
 
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError
@@ -61,9 +61,7 @@ def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, 
     config, weights, root = trained
     opts = [f"test_config.{key}={value}" for key, value in test_config.items()] if place == "config" else []
     given = test_config if place == "flags" else {}
-    tiny.predict(
-        **flags([trained], [os.path.join(root, "val_list.txt")], tmp_path, opts=opts or None, **given)
-    )
+    predict_with([trained], [os.path.join(root, "val_list.txt")], tmp_path, opts=opts or None, **given)
 
     counted, count = [], evaluation.confusion_matrix
     monkeypatch.setattr(evaluation, "confusion_matrix", lambda *a: counted.extend(a[0].numpy()) or count(*a))
@@ -74,27 +72,25 @@ def test_masks_are_those_that_evaluation_counts(tmp_path, trained, monkeypatch, 
     assert set(np.unique(counted)) == {0, 1}
     for (path, _), expected in zip(builder.val_dataset.file_list, counted):
         stem = os.path.splitext(os.path.basename(path))[0]
-        found = indices(tmp_path / "pseudo_color_prediction" / "JPEGImages" / f"{stem}.png")
-        np.testing.assert_array_equal(found, expected)
+        mask = indices(tmp_path / "pseudo_color_prediction" / "JPEGImages" / f"{stem}.png")
+        np.testing.assert_array_equal(mask, expected)
 
 
 def test_a_mask_holds_256_classes_at_most(tmp_path, columns, terminal):
     terminal()
     handlers = list(logger.handlers)
     photograph(tmp_path / "a.png", 4, 257)
-    tiny.predict(**flags([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out"))
+    predict_with([columns("most", 256)], [tmp_path / "a.png"], tmp_path / "out")
     mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
     assert (mask[0, 0], mask[0, -1], len(np.unique(mask))) == (0, 255, 256)
     with pytest.raises(UserError, match="has 257 classes, a mask can hold 256"):
-        tiny.predict(**flags([columns("more", 257)], [tmp_path / "a.png"], tmp_path / "out"))
+        predict_with([columns("more", 257)], [tmp_path / "a.png"], tmp_path / "out")
     assert logger.handlers == handlers  # so the bar is closed, and what is printed now is below it
 
 
 def test_grey_images_go_to_a_model_of_one_channel(tmp_path, columns):
     photograph(tmp_path / "a.png")
-    tiny.predict(
-        **flags([columns("grey", channels=1, img_channels=1)], [tmp_path / "a.png"], tmp_path / "out")
-    )
+    predict_with([columns("grey", channels=1, img_channels=1)], [tmp_path / "a.png"], tmp_path / "out")
     assert written(tmp_path / "out") == ["added_prediction/a.png", "pseudo_color_prediction/a.png"]
 
 
@@ -102,7 +98,7 @@ def test_a_photograph_on_its_side_is_set_upright_as_in_training(tmp_path, column
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees to the right
     Image.fromarray(np.zeros((10, 30, 3), "uint8")).save(tmp_path / "a.jpg", exif=exif)
-    tiny.predict(**flags([columns("two")], [tmp_path / "a.jpg"], tmp_path / "out"))
+    predict_with([columns("two")], [tmp_path / "a.jpg"], tmp_path / "out")
     mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
     np.testing.assert_array_equal(mask, np.tile(np.repeat([0, 1], 5), (30, 1)))
     assert cv2.imread(str(tmp_path / "out/added_prediction/a.jpg")).shape == (30, 10, 3)
@@ -110,7 +106,7 @@ def test_a_photograph_on_its_side_is_set_upright_as_in_training(tmp_path, column
 
 def test_one_model_has_a_sheet_if_there_is_a_truth(tmp_path, trained):
     root = trained[2]
-    tiny.predict(**flags([trained], [os.path.join(root, "val_list.txt")], tmp_path))
+    predict_with([trained], [os.path.join(root, "val_list.txt")], tmp_path)
     assert written(tmp_path / "sheets") == [f"JPEGImages/val_{i}.png" for i in range(5)]
 
 
@@ -133,7 +129,7 @@ def test_a_broken_image_is_named_and_skipped(tmp_path, columns, capsys):
     photograph(tmp_path / "photos/c.png")
     (tmp_path / "photos/b.jpg").write_bytes(b"no image")
     with pytest.raises(UserError) as error:
-        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+        predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     assert str(error.value) == f"1 of 3 images could not be predicted: {tmp_path / 'photos/b.jpg'}"
     assert f"skipped {tmp_path / 'photos/b.jpg'}: cannot read image" in capsys.readouterr().out
     assert os.listdir(tmp_path / "out/pseudo_color_prediction") == ["a.png", "c.png"]
@@ -147,7 +143,7 @@ def test_an_image_whose_truth_cannot_be_shown_is_skipped(tmp_path, columns, caps
         cv2.imwrite(str(tmp_path / "mask.png"), truth + 300 if problem == "value" else truth)
     (tmp_path / "list.txt").write_text("a.png mask.png\n")
     with pytest.raises(UserError, match=r"1 of 1 image could not be predicted"):
-        tiny.predict(**flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
+        predict_with([columns("two")], [tmp_path / "list.txt"], tmp_path / "out")
     reason = {"missing": "there is no such file", "size": "differ in size", "value": "has class 300"}[problem]
     assert reason in capsys.readouterr().out
     assert written(tmp_path / "out") == []
@@ -158,7 +154,7 @@ def refused(columns, tmp_path, **given):
     if not (tmp_path / "a.png").exists():
         photograph(tmp_path / "a.png")
     with pytest.raises(UserError) as error:
-        tiny.predict(**flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out", **given))
+        predict_with([columns("two")], [tmp_path / "a.png"], tmp_path / "out", **given)
     return str(error.value)
 
 
@@ -195,14 +191,12 @@ def test_a_folder_that_cannot_be_made_is_refused(columns, tmp_path):
 
 def test_images_among_the_results_are_refused(columns, tmp_path):
     photograph(tmp_path / "photos/a.png")
-    arguments = flags([columns("two")], [tmp_path / "photos"], tmp_path / "photos/out")
-    tiny.predict(**arguments)
+    predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "photos/out")
     with pytest.raises(UserError, match="is where save_dir .* puts its pictures"):
-        tiny.predict(**arguments)
+        predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "photos/out")
 
 
-def test_the_command(repository, tmp_path, trained):
-    """A broken image ends it with status 2, one line at the end, after the others are done."""
+def test_the_command_skips_a_broken_image_and_ends_with_status_2(repository, tmp_path, trained):
     config, weights, root = trained
     (tmp_path / "broken.png").write_bytes(b"")
     command = [sys.executable, str(repository / "predict.py"), "--config", config, "--model_path", weights]

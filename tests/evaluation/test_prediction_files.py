@@ -2,8 +2,7 @@
 
 import cv2
 import numpy as np
-import tiny
-from predicting import flags, indices, photograph, written
+from predicting import indices, photograph, predict_with, written
 
 from paddleseg.utils.pictures import CAPTION_HEIGHT, VOC
 
@@ -13,7 +12,7 @@ def test_one_model_writes_masks_and_overlays_under_the_names_of_the_images(tmp_p
     photograph(tmp_path / "photos/sub/a.png", 9, 8)
     photograph(tmp_path / "photos/sub/a.jpg", 9, 8)
     model = columns("four", 4)
-    tiny.predict(**flags([model], [tmp_path / "photos"], tmp_path / "out"))
+    predict_with([model], [tmp_path / "photos"], tmp_path / "out")
     assert written(tmp_path / "out") == [
         "added_prediction/a.png",
         "added_prediction/sub/a.jpg",
@@ -35,7 +34,7 @@ def test_one_model_writes_masks_and_overlays_under_the_names_of_the_images(tmp_p
 
 def test_the_second_of_two_classes_is_green(tmp_path, columns):
     photograph(tmp_path / "a.png")
-    tiny.predict(**flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out"))
+    predict_with([columns("two")], [tmp_path / "a.png"], tmp_path / "out")
     mask = cv2.imread(str(tmp_path / "out/pseudo_color_prediction/a.png"))
     assert mask[0, -1].tolist() == [80, 220, 60]
 
@@ -43,15 +42,13 @@ def test_the_second_of_two_classes_is_green(tmp_path, columns):
 def test_an_overlay_of_an_unknown_format_is_a_png(tmp_path, columns):
     photograph(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "frame")
-    tiny.predict(**flags([columns("two")], [tmp_path / "frame"], tmp_path / "out"))
+    predict_with([columns("two")], [tmp_path / "frame"], tmp_path / "out")
     assert written(tmp_path / "out") == ["added_prediction/frame.png", "pseudo_color_prediction/frame.png"]
 
 
 def test_colours_may_be_chosen(tmp_path, columns):
     photograph(tmp_path / "a.png")
-    tiny.predict(
-        **flags([columns("two")], [tmp_path / "a.png"], tmp_path / "out", custom_color=[9, 8, 7, 250, 0, 1])
-    )
+    predict_with([columns("two")], [tmp_path / "a.png"], tmp_path / "out", custom_color=[9, 8, 7, 250, 0, 1])
     mask = cv2.imread(str(tmp_path / "out/pseudo_color_prediction/a.png"))
     assert mask[0, 0].tolist() == [7, 8, 9]
     assert mask[0, -1].tolist() == [1, 0, 250]
@@ -59,15 +56,13 @@ def test_colours_may_be_chosen(tmp_path, columns):
 
 def test_probabilities_are_those_of_the_logits(tmp_path, columns):
     photograph(tmp_path / "a.png")
-    tiny.predict(
-        **flags([columns("three", 3)], [tmp_path / "a.png"], tmp_path / "out", save_probabilities=True)
-    )
-    found = np.load(tmp_path / "out/probabilities/a.npz")["probabilities"]
+    predict_with([columns("three", 3)], [tmp_path / "a.png"], tmp_path / "out", save_probabilities=True)
+    stored = np.load(tmp_path / "out/probabilities/a.npz")["probabilities"]
     mask = indices(tmp_path / "out/pseudo_color_prediction/a.png")
     high = np.exp(9) / (np.exp(9) + 2)
     expected = np.where(np.arange(3)[:, None, None] == mask, high, (1 - high) / 2)
-    assert (found.shape, found.dtype) == ((3, 12, 16), np.float16)
-    np.testing.assert_allclose(found, expected, atol=5e-4)
+    assert (stored.shape, stored.dtype) == ((3, 12, 16), np.float16)
+    np.testing.assert_allclose(stored, expected, atol=5e-4)
 
 
 def test_several_models_are_side_by_side_with_the_truth_if_there_is_one(tmp_path, columns):
@@ -78,7 +73,7 @@ def test_several_models_are_side_by_side_with_the_truth_if_there_is_one(tmp_path
     cv2.imwrite(str(tmp_path / "a_mask.png"), truth)
     (tmp_path / "list.txt").write_text("a.png a_mask.png\nb.png\n")
     models = [columns("two"), columns("four", 4)]
-    tiny.predict(**flags(models, [tmp_path / "list.txt"], tmp_path / "out"))
+    predict_with(models, [tmp_path / "list.txt"], tmp_path / "out")
     kinds = ["added_prediction", "pseudo_color_prediction"]
     assert written(tmp_path / "out") == [
         *(f"four/{kind}/{i}.png" for kind in kinds for i in "ab"),
@@ -101,6 +96,6 @@ def test_several_models_are_side_by_side_with_the_truth_if_there_is_one(tmp_path
 
 def test_a_large_photograph_is_shrunk_on_its_sheet_only(tmp_path, columns):
     photograph(tmp_path / "a.png", 250, 1000)
-    tiny.predict(**flags([columns("two"), columns("four", 4)], [tmp_path / "a.png"], tmp_path / "out"))
+    predict_with([columns("two"), columns("four", 4)], [tmp_path / "a.png"], tmp_path / "out")
     assert cv2.imread(str(tmp_path / "out/sheets/a.png")).shape == (120 + CAPTION_HEIGHT, 3 * 480 + 2 * 6, 3)
     assert indices(tmp_path / "out/two/pseudo_color_prediction/a.png").shape == (250, 1000)

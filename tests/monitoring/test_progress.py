@@ -9,7 +9,7 @@ import pytest
 from paddleseg.monitoring.progress import Progress, clock
 
 
-def test_a_line_has_the_means_since_the_last_one_in_paddlesegs_form():
+def test_a_line_has_the_means_since_the_last_line_in_paddlesegs_form():
     progress = Progress(iters=1000, iters_per_epoch=66, samples_per_iter=8)
     for value in (9.0, 1.0, 3.0):
         if value == 1.0:
@@ -41,11 +41,11 @@ def test_epochs_count_from_one(epoch, iteration):
     assert progress.summary(iteration, 0.1)["epoch"] == epoch
 
 
-def test_clock():
+def test_the_clock_shows_hours_minutes_and_seconds():
     assert [clock(s) for s in (0, 59.9, 3661, 360000)] == ["00:00:00", "00:00:59", "01:01:01", "100:00:00"]
 
 
-def test_sums_go_on_to_the_bit_and_without_what_was_not_applied():
+def test_sums_continue_exactly_and_without_steps_that_were_not_applied():
     values = [0.1, 0.7, float("nan"), 0.2]
     flags = [1.0, 1.0, 0.0, 1.0]
 

@@ -5,8 +5,7 @@ import os
 import cv2
 import numpy as np
 import pytest
-import tiny
-from predicting import Columns, flags, photograph, written
+from predicting import Columns, photograph, predict_with, written
 
 from paddleseg.errors import UserError
 from paddleseg.evaluation.photographs import predict
@@ -26,7 +25,7 @@ def test_an_image_that_the_model_refuses_is_skipped(tmp_path, columns, capsys, m
 
     monkeypatch.setattr(Columns, "forward", narrow)
     with pytest.raises(UserError, match=r"^1 of 3 images could not be predicted: .*b\.png$"):
-        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+        predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     log = capsys.readouterr().out
     assert "b.png: the model does not run on an input of [1, 3, 12, 5]: too narrow" in log
     assert written(tmp_path / "out" / MASKS) == ["a.png", "c.png"]
@@ -45,7 +44,7 @@ def test_an_image_whose_result_cannot_be_written_is_skipped(tmp_path, columns, c
         photograph(tmp_path / f"photos/{name}.png")
     (tmp_path / "out" / OVERLAYS / "b.png").mkdir(parents=True)
     with pytest.raises(UserError, match=r"^1 of 3 images could not be predicted: .*b\.png$"):
-        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+        predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     assert f"b.png: cannot write {tmp_path / 'out' / OVERLAYS / 'b.png'}" in capsys.readouterr().out
     assert written(tmp_path / "out" / OVERLAYS) == ["a.png", "c.png"]
 
@@ -57,7 +56,7 @@ def test_an_image_whose_name_is_not_utf_8_is_predicted(tmp_path, columns):
         os.rename(tmp_path / "photos/a.jpg", os.fsencode(tmp_path) + b"/photos/caf\xe9.jpg")
     except OSError:
         pytest.skip("this file system has no such names")
-    tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+    predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     assert [os.fsencode(name) for name in os.listdir(tmp_path / "out" / MASKS)] == [b"caf\xe9.png"]
     assert [os.fsencode(name) for name in os.listdir(tmp_path / "out" / OVERLAYS)] == [b"caf\xe9.jpg"]
 
@@ -71,7 +70,7 @@ def test_truth_in_the_folder_of_the_results_is_not_overwritten(tmp_path, columns
     before = truth.read_bytes()
     (tmp_path / "list.txt").write_text(f"a.png out/{MASKS}/a.png\n", encoding="utf-8")
     with pytest.raises(UserError, match="a.png is where save_dir .* puts its pictures"):
-        tiny.predict(**flags([columns("two")], [tmp_path / "list.txt"], tmp_path / "out"))
+        predict_with([columns("two")], [tmp_path / "list.txt"], tmp_path / "out")
     assert truth.read_bytes() == before
 
 
@@ -79,14 +78,14 @@ def test_a_link_to_the_folder_of_the_results_is_followed(tmp_path, columns):
     photograph(tmp_path / "out" / OVERLAYS / "a.png")
     (tmp_path / "photos").symlink_to(tmp_path / "out" / OVERLAYS, target_is_directory=True)
     with pytest.raises(UserError, match="is where save_dir"):
-        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+        predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     assert written(tmp_path / "out") == [f"{OVERLAYS}/a.png"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
-def test_a_pipe_is_not_waited_for(tmp_path, columns, capsys):
+def test_a_named_pipe_is_skipped_at_once(tmp_path, columns, capsys):
     photograph(tmp_path / "photos/a.png")
     os.mkfifo(tmp_path / "photos/b.png")
     with pytest.raises(UserError, match=r"^1 of 2 images could not be predicted: .*b\.png$"):
-        tiny.predict(**flags([columns("two")], [tmp_path / "photos"], tmp_path / "out"))
+        predict_with([columns("two")], [tmp_path / "photos"], tmp_path / "out")
     assert written(tmp_path / "out" / MASKS) == ["a.png"]
