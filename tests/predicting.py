@@ -29,7 +29,7 @@ class Columns(nn.Layer):
 
 
 def predict_with(models, images, save_dir, **given):
-    """Predict images with models, (config, weights, ...) each; `given` are other arguments of `tiny.predict`."""
+    """Predict images with models, (config, weights, ...) each; `given` is for `tiny.predict`."""
     configs, weights, *_ = zip(*models)
     arguments = {"config": configs, "model_path": weights, "image_path": [str(path) for path in images]}
     tiny.predict(**{**arguments, "save_dir": str(save_dir), **given})
