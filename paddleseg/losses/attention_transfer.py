@@ -1,9 +1,9 @@
 """Attention transfer: where in the image a layer is active."""
 
 import paddle
-import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_maps, check_positive
 from paddleseg.losses.common import full_precision, mean_over, unit
 from paddleseg.losses.labels import valid_mask
@@ -64,25 +64,18 @@ def _highest(magnitudes, active):
 
 
 @manager.LOSSES.add_component
-class ATLoss(nn.Layer):
+class ATLoss(MaskedLoss):
     """Attention transfer between two feature maps; see `attention_transfer_loss`.
 
     Args:
         p: the power of the activations, above 0; a higher one looks at the highest activations. Default 2.0.
-        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 
     Raises:
         UserError: p is not positive.
     """
 
-    against = "teacher"
+    function = staticmethod(attention_transfer_loss)
 
     def __init__(self, p: float = 2.0, ignore_index: int = 255):
-        super().__init__()
         check_positive("p", p)
-        self.p = p
-        self.ignore_index = ignore_index
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
-        return attention_transfer_loss(student, teacher, label, self.ignore_index, self.p)
+        super().__init__(p=p, ignore_index=ignore_index)

@@ -7,6 +7,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import DistillationLoss
 from paddleseg.losses.checks import check_alike, check_channels, check_maps
 from paddleseg.losses.common import full_precision, unit, widen
 
@@ -87,7 +88,7 @@ class CBAM(nn.Layer):
 
 
 @manager.LOSSES.add_component
-class AttnFDLoss(nn.Layer):
+class AttnFDLoss(DistillationLoss):
     """Attention-guided feature distillation; see `attnfd_loss`.
 
     The student's feature is refined by a `CBAM` that is trained with the student, the teacher's by
@@ -95,14 +96,11 @@ class AttnFDLoss(nn.Layer):
     norm follows the student's attention, so that no connector is needed; the published code always has it.
     The loss takes no label, since attention looks at the image as a whole.
 
-    Args:
-        student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
-
     Raises:
         UserError: the channels are not known.
     """
 
-    against = "teacher"
+    function = staticmethod(attnfd_loss)
 
     def __init__(self, student_channels: Optional[int] = None, teacher_channels: Optional[int] = None):
         super().__init__()
@@ -121,4 +119,4 @@ class AttnFDLoss(nn.Layer):
         refined = self.align(self.attention(widen(student)))
         with paddle.no_grad():
             target = plain_attention(widen(teacher))
-        return attnfd_loss(refined, target)
+        return self.compute(refined, target)

@@ -3,11 +3,11 @@
 from typing import Literal, Optional, Union
 
 import paddle
-import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_label, check_not_negative
 from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.labels import valid_and_one_hot
@@ -85,7 +85,7 @@ def _check_weights(weight, pos_weight):
 
 
 @manager.LOSSES.add_component
-class BCELoss(nn.Layer):
+class BCELoss(TaskLoss):
     """Binary cross entropy of each channel; see `bce_loss`.
 
     A config's model has a channel for each class and its masks are N x H x W; a single channel, or targets of
@@ -94,13 +94,12 @@ class BCELoss(nn.Layer):
     Args:
         weight: "dynamic" balances positive and negative targets of the batch; None for 1. Default None.
         pos_weight: the weight of positive targets, 0 or above, or "dynamic"; None for 1. Default None.
-        ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
         UserError: a weight has another value.
     """
 
-    against = "label"
+    function = staticmethod(bce_loss)
 
     def __init__(
         self,
@@ -108,12 +107,5 @@ class BCELoss(nn.Layer):
         pos_weight: Optional[Union[float, Literal["dynamic"]]] = None,
         ignore_index: int = 255,
     ):
-        super().__init__()
         _check_weights(weight, pos_weight)
-        self.weight = weight
-        self.pos_weight = pos_weight
-        self.ignore_index = ignore_index
-
-    def forward(self, logits, label):
-        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64) or N x C x ...."""
-        return bce_loss(logits, label, self.weight, self.pos_weight, self.ignore_index)
+        super().__init__(weight=weight, pos_weight=pos_weight, ignore_index=ignore_index)

@@ -1,8 +1,7 @@
 """Channel-wise distillation: where in the image each channel is active."""
 
-import paddle.nn as nn
-
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_alike, check_positive
 from paddleseg.losses.common import full_precision, kl_divergence, mean_over
 from paddleseg.losses.labels import valid_mask
@@ -56,7 +55,7 @@ def channelwise_loss(student, teacher, temperature=4.0, label=None, ignore_index
 
 
 @manager.LOSSES.add_component
-class SegChannelwiseLoss(nn.Layer):
+class SegChannelwiseLoss(MaskedLoss):
     """Channel-wise distillation of features or logits, as in its paper; see `channelwise_loss`.
 
     PaddleSeg's loss of this name takes the softmax over the width only, without a temperature.
@@ -64,20 +63,13 @@ class SegChannelwiseLoss(nn.Layer):
     Args:
         temperature: T > 0, by which both inputs are divided; a higher one takes more positions into account.
             Default 4.0, the paper's.
-        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 
     Raises:
         UserError: the temperature is not positive.
     """
 
-    against = "teacher"
+    function = staticmethod(channelwise_loss)
 
     def __init__(self, temperature: float = 4.0, ignore_index: int = 255):
-        super().__init__()
         check_positive("temperature", temperature)
-        self.ignore_index = ignore_index
-        self.temperature = temperature
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of two tensors N x C x H x W or N x [C x] L, and a label N x H' x W'."""
-        return channelwise_loss(student, teacher, self.temperature, label, self.ignore_index)
+        super().__init__(ignore_index=ignore_index, temperature=temperature)

@@ -1,9 +1,9 @@
 """Cross-image relational distillation within a batch: how alike the pixels of two images are."""
 
 import paddle
-import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_maps, check_positive
 from paddleseg.losses.common import full_precision, kl_divergence, mean_over, unit
 from paddleseg.losses.labels import valid_mask
@@ -56,25 +56,18 @@ def cirkd_mini_batch_loss(student, teacher, label=None, ignore_index=255, temper
 
 
 @manager.LOSSES.add_component
-class CIRKDMiniBatchLoss(nn.Layer):
+class CIRKDMiniBatchLoss(MaskedLoss):
     """Similarities between the pixels of the images of a batch; see `cirkd_mini_batch_loss`.
 
     Args:
         temperature: T > 0, by which the similarities are divided. Default 0.1, the published one.
-        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 
     Raises:
         UserError: the temperature is not positive.
     """
 
-    against = "teacher"
+    function = staticmethod(cirkd_mini_batch_loss)
 
     def __init__(self, temperature: float = 0.1, ignore_index: int = 255):
-        super().__init__()
         check_positive("temperature", temperature)
-        self.temperature = temperature
-        self.ignore_index = ignore_index
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
-        return cirkd_mini_batch_loss(student, teacher, label, self.ignore_index, self.temperature)
+        super().__init__(temperature=temperature, ignore_index=ignore_index)

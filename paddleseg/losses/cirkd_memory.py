@@ -6,6 +6,7 @@ import paddle
 import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import (
     check_alike,
     check_channels,
@@ -67,7 +68,7 @@ def _similarity(features, memory, temperature):
 
 
 @manager.LOSSES.add_component
-class CIRKDMemoryLoss(nn.Layer):
+class CIRKDMemoryLoss(MaskedLoss):
     """Similarities to pixels and regions of earlier batches; see `cirkd_memory_loss`.
 
         loss = pixel_weight * (loss to the pixel memory) + region_weight * (loss to the region memory)
@@ -86,9 +87,6 @@ class CIRKDMemoryLoss(nn.Layer):
     428 MB for 19 classes and 256 channels.
 
     Args:
-        num_classes: the number of classes.
-        student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
-        ignore_index: the label of pixels that are left out. Default 255.
         pixel_weight, region_weight: 0 or above. Default 0.1 each.
         pixel_memory_size, region_memory_size: vectors of each class in the queues. Default 20000 and 2000.
         pixel_contrast_size, region_contrast_size: vectors of all classes together that a step compares with.
@@ -100,8 +98,8 @@ class CIRKDMemoryLoss(nn.Layer):
         UserError: the channels are not known, or a hyperparameter is out of its range.
     """
 
-    against = "teacher"
     needs_label = True
+    function = staticmethod(cirkd_memory_loss)
 
     def __init__(
         self,
@@ -118,7 +116,7 @@ class CIRKDMemoryLoss(nn.Layer):
         temperature: float = 0.1,
         kd_temperature: float = 1.0,
     ):
-        super().__init__()
+        super().__init__(ignore_index=ignore_index, temperature=temperature, kd_temperature=kd_temperature)
         check_channels(self, student_channels=student_channels, teacher_channels=teacher_channels)
         counts = {
             "num_classes": num_classes,
@@ -134,11 +132,9 @@ class CIRKDMemoryLoss(nn.Layer):
         check_positive("temperature", temperature)
         check_positive("kd_temperature", kd_temperature)
         self.num_classes = num_classes
-        self.ignore_index = ignore_index
         self.pixel_weight, self.region_weight = pixel_weight, region_weight
         self.pixel_sample = pixel_contrast_size // num_classes + 1
         self.region_sample = region_contrast_size // num_classes + 1
-        self.temperature, self.kd_temperature = temperature, kd_temperature
         self.projection = nn.Sequential(
             nn.Conv2D(student_channels, teacher_channels, 1, bias_attr=False),
             nn.BatchNorm2D(teacher_channels),
@@ -161,15 +157,7 @@ class CIRKDMemoryLoss(nn.Layer):
             (self.pixels, self.pixel_sample, self.pixel_weight),
             (self.regions, self.region_sample, self.region_weight),
         ):
-            loss = loss + weight * cirkd_memory_loss(
-                projected,
-                teacher,
-                queue.sample(count),
-                label,
-                self.ignore_index,
-                self.temperature,
-                self.kd_temperature,
-            )
+            loss = loss + weight * self.compute(projected, teacher, queue.sample(count), label=label)
         return loss
 
     @paddle.no_grad()

@@ -3,11 +3,11 @@
 from typing import Optional, Sequence
 
 import paddle
-import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_class_weight, check_label, class_weight
 from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.labels import outside_classes
@@ -89,7 +89,7 @@ def _check_top_k(top_k_percent_pixels):
 
 
 @manager.LOSSES.add_component
-class CrossEntropyLoss(nn.Layer):
+class CrossEntropyLoss(TaskLoss):
     """Cross entropy, averaged over the pixels that are not ignored; see `cross_entropy_loss`.
 
     Args:
@@ -104,7 +104,7 @@ class CrossEntropyLoss(nn.Layer):
         UserError: a weight is negative or not finite, or the fraction out of its range.
     """
 
-    against = "label"
+    function = staticmethod(cross_entropy_loss)
 
     def __init__(
         self,
@@ -113,15 +113,10 @@ class CrossEntropyLoss(nn.Layer):
         top_k_percent_pixels: float = 1.0,
         avg_non_ignore: bool = True,
     ):
-        super().__init__()
         _check_top_k(top_k_percent_pixels)
-        self.ignore_index = ignore_index
-        self.top_k_percent_pixels = top_k_percent_pixels
-        self.avg_non_ignore = avg_non_ignore
-        self.register_buffer("weight", class_weight(weight), persistable=False)
-
-    def forward(self, logits, label):
-        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
-        return cross_entropy_loss(
-            logits, label, self.weight, self.ignore_index, self.top_k_percent_pixels, self.avg_non_ignore
+        super().__init__(
+            weight=class_weight(weight),
+            ignore_index=ignore_index,
+            top_k_percent_pixels=top_k_percent_pixels,
+            avg_non_ignore=avg_non_ignore,
         )

@@ -3,10 +3,10 @@
 from typing import Optional, Sequence
 
 import paddle
-import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_class_weight, check_label, check_not_negative, class_weight
 from paddleseg.losses.common import full_precision
 from paddleseg.losses.labels import valid_and_one_hot
@@ -56,12 +56,11 @@ def dice_loss(logits, label, weight=None, ignore_index=255, smooth=1.0):
 
 
 @manager.LOSSES.add_component
-class DiceLoss(nn.Layer):
+class DiceLoss(TaskLoss):
     """One minus the Dice coefficient of each class; see `dice_loss`.
 
     Args:
         weight: one number for each class, not negative; None for equal weights. Default None.
-        ignore_index: the label of pixels that are left out. Default 255.
         smooth: added to dividend and divisor, 0 or above; above 0, a class that is absent from a sample costs
             little if little of it is predicted. Default 1.0.
 
@@ -69,17 +68,10 @@ class DiceLoss(nn.Layer):
         UserError: a weight or `smooth` is negative or not finite.
     """
 
-    against = "label"
+    function = staticmethod(dice_loss)
 
     def __init__(
         self, weight: Optional[Sequence[float]] = None, ignore_index: int = 255, smooth: float = 1.0
     ):
-        super().__init__()
         check_not_negative("smooth", smooth)
-        self.ignore_index = ignore_index
-        self.smooth = smooth
-        self.register_buffer("weight", class_weight(weight), persistable=False)
-
-    def forward(self, logits, label):
-        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
-        return dice_loss(logits, label, self.weight, self.ignore_index, self.smooth)
+        super().__init__(weight=class_weight(weight), ignore_index=ignore_index, smooth=smooth)

@@ -1,9 +1,9 @@
 """DIST: correlation with the teacher, within each pixel and within each class."""
 
 import paddle
-import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_alike, check_not_negative, check_positive
 from paddleseg.losses.common import full_precision, log_softmax, mean_over
 from paddleseg.losses.labels import valid_mask
@@ -87,31 +87,22 @@ def _check(beta, gamma, temperature):
 
 
 @manager.LOSSES.add_component
-class DISTLoss(nn.Layer):
+class DISTLoss(MaskedLoss):
     """Correlation of the class probabilities of student and teacher; see `dist_loss`.
 
     Args:
         beta: weight of the rows (relation between the classes of a pixel), 0 or above. Default 1.0.
         gamma: weight of the columns (relation between the pixels of a class), 0 or above. Default 1.0.
         temperature: T > 0, by which both logits are divided. Default 1.0.
-        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 
     Raises:
         UserError: a weight is negative, or the temperature not positive.
     """
 
-    against = "teacher"
+    function = staticmethod(dist_loss)
 
     def __init__(
         self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0, ignore_index: int = 255
     ):
-        super().__init__()
         _check(beta, gamma, temperature)
-        self.beta = beta
-        self.gamma = gamma
-        self.temperature = temperature
-        self.ignore_index = ignore_index
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of logits N x C x ... and, to mask pixels, a label N x ... (int64)."""
-        return dist_loss(student, teacher, label, self.ignore_index, self.beta, self.gamma, self.temperature)
+        super().__init__(beta=beta, gamma=gamma, temperature=temperature, ignore_index=ignore_index)

@@ -1,8 +1,7 @@
 """FitNets: the squared difference of the features."""
 
-import paddle.nn as nn
-
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_alike
 from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.labels import valid_mask
@@ -37,19 +36,10 @@ def fitnet_loss(student, teacher, label=None, ignore_index=255):
 
 
 @manager.LOSSES.add_component
-class FitNetLoss(nn.Layer):
-    """Mean squared error between two feature maps; see `fitnet_loss`.
+class FitNetLoss(MaskedLoss):
+    """Mean squared error between two feature maps; see `fitnet_loss`."""
 
-    Args:
-        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
-    """
-
-    against = "teacher"
+    function = staticmethod(fitnet_loss)
 
     def __init__(self, ignore_index: int = 255):
-        super().__init__()
-        self.ignore_index = ignore_index
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of two tensors N x C x ... and, to mask pixels, a label N x ...."""
-        return fitnet_loss(student, teacher, label, self.ignore_index)
+        super().__init__(ignore_index=ignore_index)

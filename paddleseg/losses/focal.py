@@ -3,11 +3,11 @@
 from typing import Optional
 
 import paddle
-import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.binary_cross_entropy import binary_targets
 from paddleseg.losses.checks import check_label, check_not_negative, check_num_classes
 from paddleseg.losses.common import full_precision, mean_over
@@ -82,7 +82,7 @@ def _check_alpha_of_two(alpha):
 
 
 @manager.LOSSES.add_component
-class FocalLoss(nn.Layer):
+class FocalLoss(TaskLoss):
     """Focal loss with a sigmoid for each channel; see `focal_loss`.
 
     A config's model has a channel for each class and its masks are N x H x W; a single channel, or targets of
@@ -92,29 +92,21 @@ class FocalLoss(nn.Layer):
         alpha: the weight of positive targets, 0 to 1. Default 0.25.
         gamma: how strongly easy targets are weighted down, 0 or above; 0 is a binary cross entropy weighted
             by alpha. Default 2.0.
-        ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
         UserError: alpha or gamma is out of its range.
     """
 
-    against = "label"
+    function = staticmethod(focal_loss)
 
     def __init__(self, alpha: float = 0.25, gamma: float = 2.0, ignore_index: int = 255):
-        super().__init__()
         _check_alpha_of_two(alpha)
         check_not_negative("gamma", gamma)
-        self.alpha = alpha
-        self.gamma = gamma
-        self.ignore_index = ignore_index
-
-    def forward(self, logits, label):
-        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
-        return focal_loss(logits, label, self.alpha, self.gamma, self.ignore_index)
+        super().__init__(alpha=alpha, gamma=gamma, ignore_index=ignore_index)
 
 
 @manager.LOSSES.add_component
-class MultiClassFocalLoss(nn.Layer):
+class MultiClassFocalLoss(TaskLoss):
     """Focal loss with a softmax over the classes; see `multi_class_focal_loss`.
 
     Args:
@@ -123,13 +115,12 @@ class MultiClassFocalLoss(nn.Layer):
         alpha: a factor of the whole, 0 or above. Default 1.0.
         gamma: how strongly easy pixels are weighted down, 0 or above; 0 is alpha times the cross entropy.
             Default 2.0.
-        ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
         UserError: alpha or gamma is negative or not finite.
     """
 
-    against = "label"
+    function = staticmethod(multi_class_focal_loss)
 
     def __init__(
         self,
@@ -138,15 +129,12 @@ class MultiClassFocalLoss(nn.Layer):
         gamma: float = 2.0,
         ignore_index: int = 255,
     ):
-        super().__init__()
         check_not_negative("alpha", alpha)
         check_not_negative("gamma", gamma)
+        super().__init__(alpha=alpha, gamma=gamma, ignore_index=ignore_index)
         self.num_class = num_class
-        self.alpha = alpha
-        self.gamma = gamma
-        self.ignore_index = ignore_index
 
     def forward(self, logits, label):
         """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
         check_num_classes("num_class", self.num_class, logits)
-        return multi_class_focal_loss(logits, label, self.alpha, self.gamma, self.ignore_index)
+        return self.compute(logits, label)

@@ -1,9 +1,9 @@
 """Intra-class feature variation distillation: how similar each pixel is to the mean of its class."""
 
 import paddle
-import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_count, check_maps, require_label
 from paddleseg.losses.common import full_precision, mean_over, unit
 from paddleseg.losses.labels import class_means, class_members, resize_label_like
@@ -55,26 +55,16 @@ def _variation(features, members):
 
 
 @manager.LOSSES.add_component
-class IFVDLoss(nn.Layer):
+class IFVDLoss(MaskedLoss):
     """Similarity of each pixel's feature to the mean of its class; see `ifvd_loss`.
-
-    Args:
-        num_classes: the number of classes.
-        ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
         UserError: `num_classes` is below 1.
     """
 
-    against = "teacher"
     needs_label = True
+    function = staticmethod(ifvd_loss)
 
     def __init__(self, num_classes: int, ignore_index: int = 255):
-        super().__init__()
         check_count("num_classes", num_classes)
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
-        return ifvd_loss(student, teacher, label, self.num_classes, self.ignore_index)
+        super().__init__(num_classes=num_classes, ignore_index=ignore_index)

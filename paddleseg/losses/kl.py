@@ -1,9 +1,8 @@
 """Kullback-Leibler divergence between the class distributions of teacher and student."""
 
-import paddle.nn as nn
-
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_alike, check_positive
 from paddleseg.losses.common import full_precision, kl_divergence, mean_over
 from paddleseg.losses.labels import valid_mask
@@ -54,13 +53,12 @@ def _check_reduction(reduction):
 
 
 @manager.LOSSES.add_component
-class KLLoss(nn.Layer):
+class KLLoss(MaskedLoss):
     """Divergence of the student's class distributions from the teacher's; see `kl_loss`.
 
     With its defaults it equals PaddleSeg 2.8.0's loss of that name.
 
     Args:
-        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
         temperature: T > 0, by which both logits are divided. Default 1.0.
         reduction: "mean" (over pixels and classes, PaddleSeg's) or "pixel" (summed over the classes,
             averaged over pixels, Hinton's: C times as large). Default "mean".
@@ -69,16 +67,9 @@ class KLLoss(nn.Layer):
         UserError: the temperature is not positive, or the reduction unknown.
     """
 
-    against = "teacher"
+    function = staticmethod(kl_loss)
 
     def __init__(self, ignore_index: int = 255, temperature: float = 1.0, reduction: str = "mean"):
-        super().__init__()
         check_positive("temperature", temperature)
         _check_reduction(reduction)
-        self.ignore_index = ignore_index
-        self.temperature = temperature
-        self.reduction = reduction
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of logits N x C x ... and, to mask pixels, a label N x ... (int64)."""
-        return kl_loss(student, teacher, label, self.ignore_index, self.temperature, self.reduction)
+        super().__init__(ignore_index=ignore_index, temperature=temperature, reduction=reduction)

@@ -3,11 +3,11 @@
 from typing import Literal, Sequence, Union
 
 import paddle
-import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_label
 from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.labels import valid_and_one_hot
@@ -76,11 +76,10 @@ def _check_classes(classes):
 
 
 @manager.LOSSES.add_component
-class LovaszSoftmaxLoss(nn.Layer):
+class LovaszSoftmaxLoss(TaskLoss):
     """The Lovasz extension of one minus the IoU, averaged over classes; see `lovasz_softmax_loss`.
 
     Args:
-        ignore_index: the label of pixels that are left out. Default 255.
         classes: the classes of the mean: "present" (those in the batch's label), "all", or a list of classes,
             present or not. Default "present".
 
@@ -88,18 +87,12 @@ class LovaszSoftmaxLoss(nn.Layer):
         UserError: `classes` is none of the three.
     """
 
-    against = "label"
+    function = staticmethod(lovasz_softmax_loss)
 
     def __init__(
         self,
         ignore_index: int = 255,
         classes: Union[Literal["present", "all"], Sequence[int]] = "present",
     ):
-        super().__init__()
         _check_classes(classes)
-        self.ignore_index = ignore_index
-        self.classes = classes
-
-    def forward(self, logits, label):
-        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
-        return lovasz_softmax_loss(logits, label, self.ignore_index, self.classes)
+        super().__init__(ignore_index=ignore_index, classes=classes)

@@ -7,6 +7,7 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import MaskedLoss
 from paddleseg.losses.checks import check_alike, check_channels, check_maps, check_not_negative
 from paddleseg.losses.common import full_precision, widen
 from paddleseg.losses.labels import valid_mask
@@ -43,7 +44,7 @@ def mgd_loss(generated, teacher, label=None, ignore_index=255, alpha=2e-5):
 
 
 @manager.LOSSES.add_component
-class MGDLoss(nn.Layer):
+class MGDLoss(MaskedLoss):
     """Masked generative distillation of features; see `mgd_loss`.
 
     The student's feature is set to 0 at random positions, which Paddle's generator draws in each call, and
@@ -51,16 +52,14 @@ class MGDLoss(nn.Layer):
     comes first, so that no connector is needed. These convolutions are trained with the student.
 
     Args:
-        student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
         mask_ratio: the share of positions that are masked, 0 or above and below 1. Default 0.75.
         alpha: the factor of the summed error, 0 or above. Default 2e-5, the paper's for segmentation.
-        ignore_index: the label of pixels that are left out, where a label is given. Default 255.
 
     Raises:
         UserError: the channels are not known, or a hyperparameter is out of its range.
     """
 
-    against = "teacher"
+    function = staticmethod(mgd_loss)
 
     def __init__(
         self,
@@ -70,14 +69,12 @@ class MGDLoss(nn.Layer):
         alpha: float = 2e-5,
         ignore_index: int = 255,
     ):
-        super().__init__()
+        super().__init__(alpha=alpha, ignore_index=ignore_index)
         check_channels(self, student_channels=student_channels, teacher_channels=teacher_channels)
         check_not_negative("alpha", alpha)
         if not 0 <= mask_ratio < 1:
             raise UserError(f"mask_ratio must be 0 or above and below 1, not {mask_ratio!r}")
         self.mask_ratio = mask_ratio
-        self.alpha = alpha
-        self.ignore_index = ignore_index
         C = teacher_channels
         self.align = nn.Identity() if student_channels == C else nn.Conv2D(student_channels, C, 1)
         self.generation = nn.Sequential(
@@ -91,4 +88,4 @@ class MGDLoss(nn.Layer):
         aligned = self.align(widen(student))
         visible = (paddle.rand([N, 1, H, W]) <= 1 - self.mask_ratio).astype(aligned.dtype)
         generated = self.generation(aligned * visible)
-        return mgd_loss(generated, teacher, label, self.ignore_index, self.alpha)
+        return self.compute(generated, teacher, label=label)

@@ -2,15 +2,14 @@
 
 from typing import Sequence
 
-import paddle.nn as nn
-
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_not_negative
 
 
 @manager.LOSSES.add_component
-class MixedLoss(nn.Layer):
+class MixedLoss(TaskLoss):
     """A weighted sum of losses between the same logits and label.
 
     In a config:
@@ -32,8 +31,6 @@ class MixedLoss(nn.Layer):
     Raises:
         UserError: `losses` is empty or holds something else, or `coef` has another length.
     """
-
-    against = "label"
 
     def __init__(self, losses: Sequence, coef: Sequence[float]):
         super().__init__()

@@ -3,10 +3,10 @@
 import math
 
 import paddle
-import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_label
 from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.cross_entropy import negative_log_likelihood
@@ -59,27 +59,19 @@ def _check_bounds(thresh, min_kept):
 
 
 @manager.LOSSES.add_component
-class OhemCrossEntropyLoss(nn.Layer):
+class OhemCrossEntropyLoss(TaskLoss):
     """Cross entropy over the hard pixels only; see `ohem_cross_entropy_loss`.
 
     Args:
         thresh: pixels are hard if the probability of their class is at most this, 0 to 1. Default 0.7.
         min_kept: the least number of hard pixels in a batch, if it has so many. Default 10000.
-        ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
         UserError: a bound is out of its range.
     """
 
-    against = "label"
+    function = staticmethod(ohem_cross_entropy_loss)
 
     def __init__(self, thresh: float = 0.7, min_kept: int = 10000, ignore_index: int = 255):
-        super().__init__()
         _check_bounds(thresh, min_kept)
-        self.thresh = thresh
-        self.min_kept = min_kept
-        self.ignore_index = ignore_index
-
-    def forward(self, logits, label):
-        """Return the loss, a scalar, of logits N x C x ... and label N x ... (int64)."""
-        return ohem_cross_entropy_loss(logits, label, self.thresh, self.min_kept, self.ignore_index)
+        super().__init__(thresh=thresh, min_kept=min_kept, ignore_index=ignore_index)

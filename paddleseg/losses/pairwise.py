@@ -1,11 +1,11 @@
 """Pair-wise distillation: how alike the regions of an image are to one another."""
 
 import paddle
-import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import DistillationLoss
 from paddleseg.losses.checks import check_maps
 from paddleseg.losses.common import full_precision
 
@@ -63,7 +63,7 @@ def _check_scale(scale):
 
 
 @manager.LOSSES.add_component
-class SegPairWiseLoss(nn.Layer):
+class SegPairWiseLoss(DistillationLoss):
     """Affinities between the regions of an image, compared with the teacher's; see `pairwise_loss`.
 
     PaddleSeg's loss of this name computes no affinity.
@@ -75,13 +75,8 @@ class SegPairWiseLoss(nn.Layer):
         UserError: the scale is out of its range.
     """
 
-    against = "teacher"
+    function = staticmethod(pairwise_loss)
 
     def __init__(self, scale: float = 0.5):
-        super().__init__()
         _check_scale(scale)
-        self.scale = scale
-
-    def forward(self, student, teacher):
-        """Return the loss, a scalar, of N x C x H x W and N x C' x H x W."""
-        return pairwise_loss(student, teacher, self.scale)
+        super().__init__(scale=scale)

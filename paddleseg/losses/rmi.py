@@ -3,11 +3,11 @@
 from typing import Literal, Optional
 
 import paddle
-import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
+from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_label, check_num_classes
 from paddleseg.losses.common import full_precision, mean_over
 from paddleseg.losses.labels import valid_and_one_hot
@@ -129,7 +129,7 @@ def _check_arguments(radius, pool_way, pool_size):
 
 
 @manager.LOSSES.add_component
-class RMILoss(nn.Layer):
+class RMILoss(TaskLoss):
     """Region mutual information, without a cross entropy; see `rmi_loss`.
 
     Args:
@@ -139,13 +139,12 @@ class RMILoss(nn.Layer):
         rmi_pool_way: 0 pools by the maximum, 1 by the mean, 2 resizes. Default 0.
         rmi_pool_size: side and stride of the pooling; 1 for none. Default 3.
         rmi_pool_stride: the same as `rmi_pool_size`. Default 3.
-        ignore_index: the label of pixels that are left out. Default 255.
 
     Raises:
         UserError: an argument is out of its range.
     """
 
-    against = "label"
+    function = staticmethod(rmi_loss)
 
     def __init__(
         self,
@@ -156,19 +155,17 @@ class RMILoss(nn.Layer):
         rmi_pool_stride: int = 3,
         ignore_index: int = 255,
     ):
-        super().__init__()
         _check_arguments(rmi_radius, rmi_pool_way, rmi_pool_size)
         if rmi_pool_stride != rmi_pool_size:
             raise UserError(
                 f"rmi_pool_stride ({rmi_pool_stride}) must be the same as rmi_pool_size ({rmi_pool_size})"
             )
+        super().__init__(
+            radius=rmi_radius, pool_way=rmi_pool_way, pool_size=rmi_pool_size, ignore_index=ignore_index
+        )
         self.num_classes = num_classes
-        self.radius = rmi_radius
-        self.pool_way = rmi_pool_way
-        self.pool_size = rmi_pool_size
-        self.ignore_index = ignore_index
 
     def forward(self, logits, label):
         """Return the loss, a scalar, of logits N x C x H x W and label N x H x W (int64)."""
         check_num_classes("num_classes", self.num_classes, logits)
-        return rmi_loss(logits, label, self.radius, self.pool_way, self.pool_size, self.ignore_index)
+        return self.compute(logits, label)
