@@ -1,9 +1,11 @@
 """Export tiny models, and run them where the training code cannot be imported."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import paddle
 import pytest
@@ -11,6 +13,7 @@ import tiny
 import yaml
 
 from paddleseg.cvlibs import Config, SegBuilder, manager
+from paddleseg.evaluation.photographs import predict
 from paddleseg.exporting import exporter
 from paddleseg.options import ExportOptions
 
@@ -67,13 +70,25 @@ def deploy_section(folder):
     return yaml.safe_load((folder / "deploy.yaml").read_text(encoding="utf-8"))["Deploy"]
 
 
-def infer(repository, folder, images, out):
+def infer_alone(repository, folder, images, out):
     """Run deploy/infer.py where the package cannot be imported; return its stdout."""
     command = [sys.executable, "-S", "-c", _WITHOUT_PACKAGE, str(repository / "deploy/infer.py")]
     command += ["--config", str(folder / "deploy.yaml"), "--image_path", images, "--save_dir", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def assert_masks_of_the_training_code(folder, builder, model):
+    """Assert that a folder holds the masks that a model gives for its validation images, of both classes."""
+    classes = set()
+    for i, (image, _) in enumerate(builder.val_dataset.file_list):
+        ours = predict(model, builder.val_dataset.sample(i)["img"], (tiny.SIZE, tiny.SIZE))
+        name = os.path.splitext(os.path.basename(image))[0]
+        theirs = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(theirs, ours)
+        classes |= set(np.unique(ours))
+    assert classes == {0, 1}
 
 
 _WITHOUT_PACKAGE = """

@@ -1,76 +1,41 @@
 """deploy/infer.py, which runs without the package: what it prepares, refuses and writes."""
 
 import os
-import runpy
 import shutil
 import subprocess
 import sys
-import types
 
 import cv2
 import numpy as np
 import paddle
 import pytest
 import tiny
-from exporting import FORMATS, MODEL, export, infer
+from exporting import FORMATS, MODEL, assert_masks_of_the_training_code, export, infer_alone
 
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.evaluation.photographs import predict
-from paddleseg.utils.pictures import class_colors
 
 
-@pytest.fixture(scope="module")
-def deployed(deployment):
-    """deploy/infer.py, as a module."""
-    return deployment("infer")
-
-
-def test_a_broken_image_is_skipped_and_named(tmp_path, trained, repository, capsys, monkeypatch, deployment):
-    _, _, root = trained
-    export(trained, tmp_path / "out")
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "a.jpg").write_bytes(b"no image")
-    good = cv2.imread(os.path.join(root, "JPEGImages", "val_0.jpg"))
-    cv2.imwrite(str(tmp_path / "images" / "b.png"), good)
-    command = [
-        "infer.py",
-        "--config",
-        str(tmp_path / "out" / "deploy.yaml"),
-        "--image_path",
-        str(tmp_path / "images"),
-    ]
-    monkeypatch.setattr(sys, "argv", [*command, "--save_dir", str(tmp_path / "masks")])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
-    assert stop.value.code == 2
-    assert "a.jpg" in capsys.readouterr().err
-    assert sorted(os.listdir(tmp_path / "masks")) == ["b.png", "b_color.png"]
+def zeros(batch):
+    """Stand in for a model: class 0 everywhere."""
+    return np.zeros((1, *batch.shape[2:]), "int32")
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "told"),
+    ("flag", "value", "message"),
     [
         ("--save_dir", "{file}/masks", "cannot make the folder"),
         ("--config", "{file}", "file is not a deploy.yaml as export.py writes it"),
         ("--config", "{file}.yaml", "file.yaml: No such file or directory"),
+        ("--warmup", "-1", "'-1' is not a whole number of 0 or above"),
+        ("--cpu_threads", "x", "'x' is not a whole number of 0 or above"),
+        ("--cpu_threads", "99999", "99999 threads are more than the"),
     ],
 )
-def test_paths_that_cannot_be_used_are_refused(
-    tmp_path, trained, repository, capsys, monkeypatch, deployment, flag, value, told
-):
-    export(trained, tmp_path / "out")
+def test_impossible_paths_and_numbers_are_refused(tmp_path, photos, infer, capsys, flag, value, message):
     (tmp_path / "file").write_bytes(b"\xff\x00")
-    given = {
-        "--config": str(tmp_path / "out" / "deploy.yaml"),
-        "--image_path": os.path.join(trained[2], "JPEGImages"),
-        "--save_dir": str(tmp_path / "masks"),
-        flag: value.format(file=tmp_path / "file"),
-    }
-    monkeypatch.setattr(sys, "argv", ["infer.py", *(word for pair in given.items() for word in pair)])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(repository / "deploy/infer.py"), run_name="__main__")
-    assert stop.value.code == 2
-    assert told in capsys.readouterr().err
+    given = (flag, value.format(file=tmp_path / "file"))
+    assert infer(zeros, photos(tmp_path / "photos", "a.jpg"), tmp_path / "masks", *given) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_probabilities_give_the_classes_of_their_logits_at_any_size(deployed):
@@ -162,15 +127,8 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
     tiny.balance(network, network.head.decoder.conv.bias, builder.val_dataset[0]["img"])
     weights = tiny.save_weights(tmp_path / "grey.pdparams", network)
     export((config, weights, root), tmp_path / "out", format=kind)
-    infer(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")
-    classes = set()
-    for i, (image, _) in enumerate(builder.val_dataset.file_list):
-        ours = predict(network, builder.val_dataset.sample(i)["img"], (tiny.SIZE, tiny.SIZE))
-        name = os.path.splitext(os.path.basename(image))[0]
-        theirs = cv2.imread(str(tmp_path / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-        np.testing.assert_array_equal(theirs, ours)
-        classes |= set(np.unique(ours))
-    assert classes == {0, 1}
+    infer_alone(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")
+    assert_masks_of_the_training_code(tmp_path / "masks", builder, network)
 
 
 def test_a_model_of_other_channels_is_refused(deployed):
@@ -193,59 +151,40 @@ def test_an_image_of_another_size_than_the_models_is_refused(deployed):
         deployed.check_size(batch, [1, 3, 48, 32])
 
 
-def test_the_first_image_that_can_be_read_warms_up(tmp_path, deployed, monkeypatch):
-    (tmp_path / "a.jpg").write_bytes(b"no image")
-    for name in ("b.png", "c.png"):
-        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 200, "uint8"))
-    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": {"model": "m.onnx", "transforms": []}})
-    runs = []
+def test_the_first_image_that_can_be_read_warms_up(tmp_path, photos, infer, capsys):
+    (photos(tmp_path / "photos", "b.png", "c.png") / "a.jpg").write_bytes(b"no image")
+    shapes = []
 
-    def opened(*_):
-        return lambda batch: runs.append(batch.shape) or np.zeros((1, 8, 8), "int32")
+    def model(batch):
+        shapes.append(batch.shape)
+        return zeros(batch)
 
-    monkeypatch.setattr(deployed, "open_model", opened)
-    given = types.SimpleNamespace(
-        config=deploy,
-        image_path=str(tmp_path),
-        save_dir=str(tmp_path / "out"),
-        warmup=3,
-    )
-    with pytest.raises(deployed.UserError, match="1 of 3 images were skipped and have no mask"):
-        deployed.infer(given)
-    assert runs == [(1, 3, 8, 8)] * 5
+    assert infer(model, tmp_path / "photos", tmp_path / "out", "--warmup", "3") == 2
+    assert "1 of 3 images were skipped and have no mask" in capsys.readouterr().err
+    assert shapes == [(1, 3, 8, 12)] * 5
 
 
-def test_a_failure_for_one_image_does_not_end_the_others(tmp_path, deployed, monkeypatch, capsys):
+def test_a_failure_for_one_image_does_not_end_the_others(tmp_path, infer, capsys):
     sizes = {"a": (8, 8), "b": (9, 8), "c": (8, 12), "d": (8, 8)}
+    (tmp_path / "photos").mkdir()
     for name, size in sizes.items():
-        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((*size, 3), 200, "uint8"))
-    shape = [-1, 3, 8, -1]
-    dic = {"Deploy": {"model": "m.onnx", "transforms": [], "input_shape": shape}}
-    deploy = tiny.write_yaml(tmp_path / "deploy.yaml", dic)
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), np.full((*size, 3), 200, "uint8"))
 
-    def run(batch):
+    def model(batch):
         if batch.shape[3] == 12:
             raise RuntimeError("no\nsuch   size")
-        return np.ones((1, 8, 8), "int32")
+        return zeros(batch)
 
-    monkeypatch.setattr(deployed, "open_model", lambda *_: run)
-    given = {"config": deploy, "image_path": str(tmp_path), "save_dir": str(tmp_path / "out"), "warmup": 0}
-    with pytest.raises(deployed.UserError, match="2 of 4 images were skipped and have no mask"):
-        deployed.infer(types.SimpleNamespace(**given))
-    told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith(f"skipped {tmp_path / 'b.png'}: the model takes -1 x 8 (width x height")
-    refused = "the model does not run on an input of 1 x 3 x 8 x 12: no such size"
-    assert told[1] == f"skipped {tmp_path / 'c.png'}: {refused}"
+    assert infer(model, tmp_path / "photos", tmp_path / "out", input_shape=[-1, 3, 8, -1]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    skipped = f"skipped {tmp_path / 'photos'}"
+    assert lines[0].startswith(f"{skipped}{os.sep}b.png: the model takes -1 x 8 (width x height")
+    message = "the model does not run on an input of 1 x 3 x 8 x 12: no such size"
+    assert lines[1:] == [
+        f"{skipped}{os.sep}c.png: {message}",
+        "error: 2 of 4 images were skipped and have no mask",
+    ]
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "d.png", "d_color.png"]
-
-
-@pytest.mark.parametrize("num_classes", [2, 11, 256])
-def test_pictures_for_people_have_the_colours_of_predict(tmp_path, deployed, num_classes):
-    mask = np.arange(num_classes, dtype="uint8").reshape(2, -1) if num_classes != 11 else np.arange(11)[None]
-    deployed.write_mask(str(tmp_path / "a.png"), mask.astype("uint8"), deployed.palette(num_classes))
-    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED), mask)
-    picture = cv2.imread(str(tmp_path / "a_color.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
-    np.testing.assert_array_equal(picture, np.reshape(class_colors(num_classes), (-1, 3))[mask])
 
 
 def test_classes_that_a_mask_cannot_hold_are_refused(tmp_path, deployed):
@@ -276,28 +215,9 @@ def test_weights_must_be_named_except_for_onnx(tmp_path, deployed):
     assert read(model="model.onnx", transforms=[]) == {"model": "model.onnx", "transforms": []}
 
 
-@pytest.mark.parametrize(
-    ("flag", "value", "told"),
-    [
-        ("--warmup", "-1", "'-1' is not a whole number of 0 or above"),
-        ("--cpu_threads", "x", "'x' is not a whole number of 0 or above"),
-        ("--cpu_threads", "99999", "99999 threads are more than the"),
-    ],
-)
-def test_impossible_numbers_are_refused(deployed, monkeypatch, capsys, flag, value, told):
-    monkeypatch.setattr(sys, "argv", ["infer.py", "--config", "c", "--image_path", "i", flag, value])
-    with pytest.raises(SystemExit) as stop:
-        deployed.main()
-    assert stop.value.code == 2
-    assert told in capsys.readouterr().err
-
-
-def test_an_interrupt_ends_the_script_quietly(deployed, monkeypatch, capsys):
-    def interrupted(args):
+def test_an_interrupt_ends_the_script_quietly(tmp_path, photos, infer, capsys):
+    def interrupted(batch):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deployed, "infer", interrupted)
-    monkeypatch.setattr(sys, "argv", ["infer.py", "--config", "c", "--image_path", "i"])
-    with pytest.raises(SystemExit) as stop:
-        deployed.main()
-    assert (stop.value.code, capsys.readouterr()) == (130, ("", ""))
+    assert infer(interrupted, photos(tmp_path / "photos", "a.jpg"), tmp_path / "out") == 130
+    assert capsys.readouterr() == ("", "")

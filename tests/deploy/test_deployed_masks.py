@@ -1,55 +1,31 @@
-"""deploy/infer.py as a command: the masks that it leaves, and what it must not write over."""
+"""The masks that deploy/infer.py writes, and the files that it must not replace."""
 
 import os
-import sys
 
 import cv2
 import numpy as np
 import pytest
-import tiny
 
 from paddleseg.utils.pictures import class_colors
 
-PHOTO = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype="uint8")
 MASK = np.arange(96, dtype="int32").reshape(1, 8, 12) % 3
 
 
 @pytest.fixture
-def infer(tmp_path, deployment, monkeypatch):
-    """Run the command with a model whose mask is `MASK`; returns its status."""
-    deployed = deployment("infer")
-    dic = {"model": "m.onnx", "transforms": [], "output_op": "argmax", "num_classes": 3}
-    config = tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": dic})
+def write_masks(infer, deployed, monkeypatch):
+    """A function that runs deploy/infer.py with a model whose mask is `MASK`, in 250 ms."""
+    clock = [0.0]
+    monkeypatch.setattr(deployed.time, "perf_counter", lambda: clock[0])
 
     def model(batch):
         clock[0] += 0.25
         return MASK
 
-    clock = [0.0]
-    monkeypatch.setattr(deployed, "open_model", lambda *_: model)
-    monkeypatch.setattr(deployed.time, "perf_counter", lambda: clock[0])
-
-    def run(images, out):
-        given = {"--config": config, "--image_path": str(images), "--save_dir": str(out)}
-        monkeypatch.setattr(sys, "argv", ["infer.py", *(word for pair in given.items() for word in pair)])
-        try:
-            deployed.main()
-        except SystemExit as stop:
-            return stop.code
-        return 0
-
-    return run
+    return lambda images, out: infer(model, images, out, num_classes=3)
 
 
-def photos(folder, *names):
-    folder.mkdir()
-    for name in names:
-        cv2.imwrite(str(folder / name), PHOTO)
-    return folder
-
-
-def test_masks_are_classes_in_grey_and_in_colours(tmp_path, infer, capsys):
-    assert infer(photos(tmp_path / "photos", "a.jpg", "b.png"), tmp_path / "out") == 0
+def test_masks_are_classes_in_grey_and_in_colours(tmp_path, photos, write_masks, capsys):
+    assert write_masks(photos(tmp_path / "photos", "a.jpg", "b.png"), tmp_path / "out") == 0
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "b.png", "b_color.png"]
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED), MASK[0])
     picture = cv2.imread(str(tmp_path / "out/a_color.png"))[..., ::-1]
@@ -58,26 +34,26 @@ def test_masks_are_classes_in_grey_and_in_colours(tmp_path, infer, capsys):
     assert capsys.readouterr().out.splitlines() == [f"images: 2, masks in {tmp_path / 'out'}", told]
 
 
-def test_a_second_run_writes_the_same_masks_again(tmp_path, infer):
+def test_a_second_run_writes_the_same_masks_again(tmp_path, photos, write_masks):
     folder = photos(tmp_path / "photos", "a.jpg")
-    assert [infer(folder, folder), infer(folder, folder)] == [0, 0]
+    assert [write_masks(folder, folder), write_masks(folder, folder)] == [0, 0]
     assert sorted(os.listdir(folder)) == ["a.jpg", "a.png", "a_color.png"]
 
 
 @pytest.mark.parametrize("names", [["a.png"], ["a_color.png"], ["a.png", "a_color.png"]])
-def test_what_another_has_written_stays(tmp_path, infer, capsys, names):
-    """As the masks of a data set, beside which none or other pictures for people lie."""
+def test_files_of_another_origin_stay(tmp_path, photos, write_masks, capsys, names):
+    """Such as the masks of a data set, without coloured pictures or beside other ones."""
     folder, masks = photos(tmp_path / "photos", "a.jpg"), photos(tmp_path / "masks", *names)
     if len(names) == 2:
         cv2.imwrite(str(masks / "a.png"), MASK[0])
     before = {name: (masks / name).read_bytes() for name in names}
-    assert infer(folder, masks) == 2
+    assert write_masks(folder, masks) == 2
     assert f"{masks / names[0]} exists and is not from an earlier run" in capsys.readouterr().err
     assert {name: (masks / name).read_bytes() for name in os.listdir(masks)} == before
 
 
 @pytest.mark.parametrize("classes", [2, 3, 150, 256])
-def test_a_mask_of_any_number_of_classes_is_known_as_its_own(tmp_path, deployment, classes):
+def test_masks_of_any_number_of_classes_are_recognised(tmp_path, deployment, classes):
     masks, infer = deployment("masks"), deployment("infer")
     mask = (np.arange(600, dtype="int64").reshape(20, 30) % classes).astype("uint8")
     path = str(tmp_path / "a.png")
@@ -88,18 +64,18 @@ def test_a_mask_of_any_number_of_classes_is_known_as_its_own(tmp_path, deploymen
     assert not masks.is_own(path, masks.colored(path))
 
 
-def test_a_photograph_is_not_written_over(tmp_path, infer, capsys):
+def test_a_photograph_is_not_written_over(tmp_path, photos, write_masks, capsys):
     folder = photos(tmp_path / "photos", "a.png")
     before = (folder / "a.png").read_bytes()
-    assert infer(folder, folder) == 2
+    assert write_masks(folder, folder) == 2
     assert "a.png would be written over a photograph" in capsys.readouterr().err
     assert (folder / "a.png").read_bytes() == before
     assert os.listdir(folder) == ["a.png"]
 
 
-def test_a_mask_that_cannot_be_written_ends_none_of_the_others(tmp_path, infer, capsys):
+def test_a_mask_that_cannot_be_written_does_not_end_the_others(tmp_path, photos, write_masks, capsys):
     folder = photos(tmp_path / "photos", "a.jpg", "b" * 246 + ".jpg", "c.jpg")
-    assert infer(folder, tmp_path / "out") == 2
+    assert write_masks(folder, tmp_path / "out") == 2
     out, err = capsys.readouterr()
     assert "images: 2, masks in" in out
     assert "b.jpg: cannot write " in err
@@ -108,17 +84,17 @@ def test_a_mask_that_cannot_be_written_ends_none_of_the_others(tmp_path, infer, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there, every name can be told in UTF-8")
-def test_a_name_that_is_no_utf_8_has_a_mask(tmp_path, infer):
+def test_a_name_that_is_not_utf_8_gets_a_mask(tmp_path, photos, write_masks):
     folder = photos(tmp_path / "photos", "a.jpg")
     try:
         os.rename(folder / "a.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
     except OSError:
         pytest.skip("this file system takes no such name")
-    assert [infer(folder, tmp_path / "out") for _ in range(2)] == [0, 0]
+    assert [write_masks(folder, tmp_path / "out") for _ in range(2)] == [0, 0]
     found = sorted(os.fsencode(name) for name in os.listdir(tmp_path / "out"))
     assert found == [b"caf\xe9.png", b"caf\xe9_color.png"]
 
 
-def test_classes_are_enlarged_without_others_between_them(deployment):
+def test_enlarging_adds_no_classes(deployment):
     mask = np.array([[[0, 2], [2, 0]]], "int32")
     assert set(np.unique(deployment("infer").mask_of(mask, (9, 7), "argmax"))) == {0, 2}

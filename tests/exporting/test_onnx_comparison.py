@@ -1,7 +1,6 @@
 """An ONNX file is compared with its model: by classes, and by the scores behind them."""
 
 import os
-import re
 
 import cv2
 import numpy as np
@@ -203,17 +202,3 @@ def test_a_users_data_set_reads_its_files_itself(tmp_path, trained, compared, ca
     dic = {"model": MODEL, "imports": ["exporting"], "val_dataset": {"type": "OwnScans", "length": length}}
     compared((tiny.write_yaml(tmp_path / "c.yml", dic), trained[1]))
     assert source in capsys.readouterr().out
-
-
-def test_a_pooling_model_of_free_sizes_is_compared_at_its_images_sizes(tmp_path, trained, capsys):
-    """PSPNet's bins, up to 6 x 6, are more than a map of 4 x 4 has, and 11 x 9 is no multiple."""
-    model = {"type": "PSPNet", "num_classes": 2, "backbone": {"type": "ResNet18_vd"}, "pp_out_channels": 8}
-    paddle.seed(3)
-    (tmp_path / "images").mkdir()
-    for size in ((32, 32), (88, 72)):
-        image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype("uint8")
-        cv2.imwrite(str(tmp_path / "images" / f"{size[0]}.png"), image)
-    given = {"format": "onnx", "images": [str(tmp_path / "images")]}
-    export(model_of(tmp_path, model), tmp_path / "out", **given)
-    message = r"% of 7360 pixels have the same class .* on 2 given images"
-    assert re.search(message, capsys.readouterr().out)
