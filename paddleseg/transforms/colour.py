@@ -6,7 +6,7 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import require, require_reach, require_share
+from paddleseg.transforms.common import LONGEST, require, set_up_to
 
 
 @manager.TRANSFORMS.add_component
@@ -49,8 +49,8 @@ class RandomDistort:
             "sharpness": (F.sharpness, 1, sharpness_range, sharpness_prob),
         }
         for name, (_, _, reach, prob) in self.changes.items():
-            require_reach(self, **{f"{name}_range": reach})
-            require_share(self, **{f"{name}_prob": prob})
+            set_up_to(self, LONGEST, **{f"{name}_range": reach})
+            set_up_to(self, 1, **{f"{name}_prob": prob})
 
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)
@@ -82,10 +82,9 @@ class RandomBlur:
     takes_bytes = True
 
     def __init__(self, prob: float = 0.1, blur_type: str = "gaussian"):
-        require_share(self, prob=prob)
+        set_up_to(self, 1, prob=prob)
         choices = [*F.BLURS, "random"]
         require(blur_type in choices, self, f"blur_type must be one of {', '.join(choices)}", blur_type)
-        self.prob = prob
         self.blur_type = blur_type
 
     def __call__(self, data, rng=None):
@@ -115,10 +114,8 @@ class RandomNoise:
     takes_bytes = True
 
     def __init__(self, prob: float = 0.5, max_sigma: float = 10.0):
-        require_share(self, prob=prob)
-        require_reach(self, max_sigma=max_sigma)
-        self.prob = prob
-        self.max_sigma = max_sigma
+        set_up_to(self, 1, prob=prob)
+        set_up_to(self, LONGEST, max_sigma=max_sigma)
 
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)

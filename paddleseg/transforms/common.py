@@ -11,24 +11,27 @@ def require(condition, owner, rule, value):
         raise UserError(f"{type(owner).__name__}: {rule}, not {value!r}")
 
 
-def require_share(owner, **values):
-    """Raise `UserError` unless each value lies in 0..1."""
+def set_up_to(transform, most, **values):
+    """Set each value as an attribute, or raise `UserError` unless it lies in 0..`most`."""
     for name, value in values.items():
-        require(0 <= value <= 1, owner, f"{name} must lie in 0..1", value)
+        require(0 <= value <= most, transform, f"{name} must lie in 0..{most}", value)
+        setattr(transform, name, value)
 
 
-def require_reach(owner, **values):
-    """Raise `UserError` unless each value lies in 0..32767."""
+def set_padding(transform, **values):
+    """Set each padding value as an attribute, or raise `UserError` if it does not fit a pixel of 32 bits."""
     for name, value in values.items():
-        require(0 <= value <= LONGEST, owner, f"{name} must lie in 0..{LONGEST}", value)
+        require(-(2**31) <= value < 2**31, transform, f"{name} must be a number of 32 bits", value)
+        setattr(transform, name, value)
 
 
-def require_ascending(owner, **bounds):
-    """Raise `UserError` unless the values are positive, in ascending order, and none above 32767."""
+def set_ascending(transform, **bounds):
+    """Set each value as an attribute, or raise `UserError` unless 0 < first <= ... <= last <= 32767."""
     values = tuple(bounds.values())
     rule = f"{' and '.join(bounds)} must be positive and in ascending order, up to {LONGEST}"
     ascending = values[0] > 0 and list(values) == sorted(values) and values[-1] <= LONGEST
-    require(ascending, owner, rule, values)
+    require(ascending, transform, rule, values)
+    vars(transform).update(bounds)
 
 
 def as_size(owner, name, size):
@@ -75,13 +78,6 @@ def refuse_train_only(transforms, where):
                 f"{where}: {type(transform).__name__} moves the image away from its mask, which an "
                 "evaluation does not transform; use it in train_dataset only"
             )
-
-
-def set_padding(transform, **values):
-    """Set each padding value as an attribute, or raise `UserError` if it does not fit a pixel of 32 bits."""
-    for name, value in values.items():
-        require(-(2**31) <= value < 2**31, transform, f"{name} must be a number of 32 bits", value)
-        setattr(transform, name, value)
 
 
 def change_together(owner, data, image, mask):

@@ -11,8 +11,8 @@ from paddleseg.transforms.common import (
     as_size,
     change_together,
     require,
-    require_share,
     set_padding,
+    set_up_to,
     size_of,
 )
 
@@ -143,9 +143,7 @@ class RandomScaleAspect:
     train_only = True
 
     def __init__(self, min_scale: float = 0.5, aspect_ratio: float = 0.33):
-        require_share(self, min_scale=min_scale, aspect_ratio=aspect_ratio)
-        self.min_scale = min_scale
-        self.aspect_ratio = aspect_ratio
+        set_up_to(self, 1, min_scale=min_scale, aspect_ratio=aspect_ratio)
 
     def _part(self, size, rng):
         """Draw (width, height) of a part that fits; `size` itself if none does."""

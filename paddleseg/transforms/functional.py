@@ -43,17 +43,8 @@ def resize(image, size, interp="LINEAR"):
     return resized.astype(image.dtype)
 
 
-def horizontal_flip(image):
-    """Mirror left and right."""
-    return _flipped(image, 1)
-
-
-def vertical_flip(image):
-    """Mirror top and bottom."""
-    return _flipped(image, 0)
-
-
-def _flipped(image, axis):
+def flip(image, axis):
+    """Mirror top and bottom (axis 0) or left and right (axis 1)."""
     if image.dtype.name not in _OPENCV_DTYPES:
         return np.ascontiguousarray(np.flip(image, axis))
     # OpenCV drops the axis of a single channel.

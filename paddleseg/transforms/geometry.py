@@ -7,27 +7,27 @@ import numpy as np
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
 from paddleseg.transforms.common import (
+    LONGEST,
     as_size,
     change_together,
-    require_ascending,
-    require_reach,
-    require_share,
+    set_ascending,
     set_padding,
+    set_up_to,
     size_of,
 )
 
 
 class _RandomFlip:
-    """Apply the class's `flip`, a function of one array, with probability `prob`."""
+    """Mirror along the class's `axis` with probability `prob`."""
 
     train_only = takes_bytes = True
 
     def __init__(self, prob):
-        require_share(self, prob=prob)
-        self.prob = prob
+        set_up_to(self, 1, prob=prob)
 
     def __call__(self, data, rng=None):
-        flip = self.flip if F.as_rng(rng).random() < self.prob else lambda array: array
+        flipped = F.as_rng(rng).random() < self.prob
+        flip = lambda array: F.flip(array, self.axis) if flipped else array  # noqa: E731
         return change_together(self, data, flip, flip)
 
 
@@ -42,7 +42,7 @@ class RandomHorizontalFlip(_RandomFlip):
         UserError: `prob` is not in 0..1.
     """
 
-    flip = staticmethod(F.horizontal_flip)
+    axis = 1
 
     def __init__(self, prob: float = 0.5):
         super().__init__(prob)
@@ -59,7 +59,7 @@ class RandomVerticalFlip(_RandomFlip):
         UserError: `prob` is not in 0..1.
     """
 
-    flip = staticmethod(F.vertical_flip)
+    axis = 0
 
     def __init__(self, prob: float = 0.1):
         super().__init__(prob)
@@ -83,8 +83,7 @@ class RandomRotation:
     def __init__(
         self, max_rotation: float = 15, im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
-        require_reach(self, max_rotation=max_rotation)
-        self.max_rotation = max_rotation
+        set_up_to(self, LONGEST, max_rotation=max_rotation)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def __call__(self, data, rng=None):
@@ -134,11 +133,8 @@ class RandomAffine:
         label_padding_value: int = 255,
     ):
         self.size = as_size(self, "size", size)
-        require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
-        require_reach(self, translation_offset=translation_offset, max_rotation=max_rotation)
-        self.scale_range = (min_scale_factor, max_scale_factor)
-        self.translation_offset = translation_offset
-        self.max_rotation = max_rotation
+        set_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
+        set_up_to(self, LONGEST, translation_offset=translation_offset, max_rotation=max_rotation)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def takes_bytes(self, image):
@@ -148,7 +144,7 @@ class RandomAffine:
         rng = F.as_rng(rng)
         shift = [rng.uniform(-self.translation_offset, self.translation_offset) for _ in range(2)]
         angle = rng.uniform(-self.max_rotation, self.max_rotation)
-        scale = rng.uniform(*self.scale_range)
+        scale = rng.uniform(self.min_scale_factor, self.max_scale_factor)
         matrix = F.fitting(size_of(data["img"]), self.size, angle, scale, shift)
 
         def image(array):

@@ -16,7 +16,7 @@ from paddleseg.transforms.common import (
     is_length,
     note,
     require,
-    require_ascending,
+    set_ascending,
     size_of,
 )
 
@@ -183,9 +183,7 @@ class ResizeRangeScaling:
     """
 
     def __init__(self, min_value: int = 400, max_value: int = 600):
-        require_ascending(self, min_value=min_value, max_value=max_value)
-        self.min_value = min_value
-        self.max_value = max_value
+        set_ascending(self, min_value=min_value, max_value=max_value)
 
     def __call__(self, data, rng=None):
         long = int(F.as_rng(rng).uniform(self.min_value, self.max_value) + 0.5)
@@ -210,11 +208,9 @@ class ResizeStepScaling:
     def __init__(
         self, min_scale_factor: float = 0.75, max_scale_factor: float = 1.25, scale_step_size: float = 0.25
     ):
-        require_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
+        set_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
         is_step = scale_step_size == 0 or scale_step_size >= 1e-3
         require(is_step, self, "scale_step_size must be 0, or 0.001 or more", scale_step_size)
-        self.min_scale_factor = min_scale_factor
-        self.max_scale_factor = max_scale_factor
         self.scale_step_size = scale_step_size
 
     def _factor(self, rng):
