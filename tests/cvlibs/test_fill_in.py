@@ -58,7 +58,7 @@ def test_another_ignored_label_than_that_of_a_data_sets_class_is_refused(problem
 def test_the_backbone_gets_the_channels_of_the_images(write):
     cfg = Config(write(GREY))
     assert cfg["model"]["backbone"]["in_channels"] == 1
-    assert SegBuilder(cfg).model.backbone.conv1._conv.weight.shape[1] == 1
+    assert SegBuilder(cfg).model.state_dict()["backbone.conv1._conv.weight"].shape[1] == 1
     # Also where only the model is asked for.
     assert Config(write(GREY), sections=("model",))["model"]["backbone"]["in_channels"] == 1
 

@@ -5,7 +5,6 @@ import pytest
 from paddleseg.cvlibs import Config
 
 HEAD = "imports: [components, distilling]\nbatch_size: 4\nnum_classes: 2\n"
-FEATURE = "distill:\n  features:\n  - {student: a.b, teacher: a.b, loss: {type: L2Loss}, %s}\n"
 UNLABELED = "unlabeled_dataset: {type: UserData, transforms: []}\n"
 
 
@@ -42,64 +41,45 @@ def test_where_logits_are_compared(write, more, at):
 
 
 @pytest.mark.parametrize(
-    ("keys", "path", "expected"),
+    ("keys", "expected"),
     [
-        ("wieght: 1", "wieght", "unknown key 'wieght'; did you mean 'weight'?"),
-        ("weight: -1", "weight", "must be a number of 0 or above, not -1"),
-        ("weight: x", "weight", "must be a number of 0 or above, not 'x'"),
-        ("weight: .inf", "weight", "must be a number of 0 or above, not inf"),
-        ("teacher_index: -1", "teacher_index", "must be a whole number of 0 or above, not -1"),
-        ("connector: yes", "connector", "must be none, auto, or a `type` and its keys, not True"),
-        ("connector: {kernel_size: 3}", "connector", "the key 'type' is missing: it names the connector"),
-        ("connector: {type: ConvBN}", "connector.type", "unknown connector 'ConvBN'; there are"),
-        ("connector: {type: MLPConnector, hidden: 3}", "connector.hidden", "unknown key 'hidden' of"),
-        ("schedule: 5", "schedule", "must hold start_iter, warmup_iters, end_iter, end_factor, not 5"),
-        ("schedule: {start: 5}", "schedule.start", "unknown key 'start'; did you mean 'start_iter'?"),
-        ("schedule: {start_iter: 1.5}", "schedule.start_iter", "must be a whole number of 0 or above"),
-        ("schedule: {warmup_iters: null}", "schedule.warmup_iters", "must be a whole number of 0 or above"),
-        ("schedule: {start_iter: 5, end_iter: 5}", "schedule.end_iter", "must be above start_iter, 5, not 5"),
-        ("schedule: {end_iter: 5, end_factor: -1}", "schedule.end_factor", "must be a number of 0 or"),
-        ("schedule: {end_iter: 5, end_factor: .nan}", "schedule.end_factor", "must be a number of 0 or"),
-        ("schedule: {end_iter: 5, end_factor: null}", "schedule.end_factor", "must be a number of 0 or"),
-        ("schedule: {end_factor: 0.1}", "schedule.end_factor", "has no effect without end_iter"),
+        ("wieght: 1", "wieght: unknown key 'wieght'; did you mean 'weight'?"),
+        ("weight: -1", "weight: must be a number of 0 or above, not -1"),
+        ("weight: x", "weight: must be a number of 0 or above, not 'x'"),
+        ("weight: .inf", "weight: must be a number of 0 or above, not inf"),
+        ("teacher_index: -1", "teacher_index: must be a whole number of 0 or above, not -1"),
+        ("connector: yes", "connector: must be none, auto, or a `type` and its keys, not True"),
+        ("connector: {kernel_size: 3}", "connector: the key 'type' is missing: it names the connector"),
+        ("connector: {type: ConvBN}", "connector.type: unknown connector 'ConvBN'; there are"),
+        ("connector: {type: MLPConnector, hidden: 3}", "connector.hidden: unknown key 'hidden' of"),
+        ("schedule: 5", "schedule: must hold start_iter, warmup_iters, end_iter, end_factor, not 5"),
+        ("schedule: {start: 5}", "schedule.start: unknown key 'start'; did you mean 'start_iter'?"),
+        ("schedule: {start_iter: 1.5}", "schedule.start_iter: must be a whole number of 0 or above"),
+        ("schedule: {warmup_iters: null}", "schedule.warmup_iters: must be a whole number of 0 or above"),
+        ("schedule: {start_iter: 5, end_iter: 5}", "schedule.end_iter: must be above start_iter, 5, not 5"),
+        ("schedule: {end_iter: 5, end_factor: -1}", "schedule.end_factor: must be a number of 0 or"),
+        ("schedule: {end_iter: 5, end_factor: .nan}", "schedule.end_factor: must be a number of 0 or"),
+        ("schedule: {end_iter: 5, end_factor: null}", "schedule.end_factor: must be a number of 0 or"),
+        ("schedule: {end_factor: 0.1}", "schedule.end_factor: has no effect without end_iter"),
+        ("loss: {type: SegChanelwiseLoss}", "loss.type: unknown loss 'SegChanelwiseLoss'; did you mean"),
+        ("loss: {type: L3Loss}", "loss.type: unknown loss 'L3Loss'; did you mean 'L"),
+        ("loss: L2Loss", "loss: must hold a `type` and its keys, not 'L2Loss'"),
+        ("loss: {type: KLLoss, temperatur: 2}", "loss.temperatur: unknown key 'temperatur' of KLLoss; did"),
+        ("loss: {type: KLLoss, temperature: hot}", "loss.temperature: must be a number, not 'hot'"),
+        ("loss: {type: RKDLoss, epsilon: 1}", "loss.epsilon: unknown key 'epsilon' of RKDLoss; did you mean"),
+        ("loss: {type: CrossEntropyLoss}", "loss.type: CrossEntropyLoss compares logits with the label,"),
+        ("loss: {type: DMLLoss}", "loss.type: DMLLoss of PaddleSlim takes logarithms of raw features"),
+        ("student: 5", "student: must be a sublayer's dotted name, {attr: name}, {input_of: layer} or"),
+        ("student: ''", "student: must be a sublayer's dotted name"),
+        ("student: {attr: a, input_of: b}", "student: must be a sublayer's dotted name"),
+        ("student: {attr: 3}", "student.attr: must be a name, not 3"),
+        ("student: {attr: a, index: x}", "student.index: must be a whole number, not 'x'"),
+        ("student: {attr: a, idx: 0}", "student.idx: unknown key 'idx'; did you mean 'index'?"),
     ],
 )
-def test_a_wrong_key_of_a_feature(problems, keys, path, expected):
-    (problem,) = problems(HEAD + FEATURE % keys)
-    assert problem.startswith(f"config.yml:6: distill.features.0.{path}: {expected}")
-
-
-@pytest.mark.parametrize(
-    ("loss", "path", "expected"),
-    [
-        ("{type: SegChanelwiseLoss}", "loss.type", "unknown loss 'SegChanelwiseLoss'; did you mean 'SegChan"),
-        ("{type: L3Loss}", "loss.type", "unknown loss 'L3Loss'; did you mean 'L"),
-        ("L2Loss", "loss", "must hold a `type` and its keys, not 'L2Loss'"),
-        ("{type: KLLoss, temperatur: 2}", "loss.temperatur", "unknown key 'temperatur' of KLLoss; did you"),
-        ("{type: KLLoss, temperature: hot}", "loss.temperature", "must be a number, not 'hot'"),
-        ("{type: RKDLoss, epsilon: 1}", "loss.epsilon", "unknown key 'epsilon' of RKDLoss; did you mean"),
-        ("{type: CrossEntropyLoss}", "loss.type", "CrossEntropyLoss compares logits with the label, not two"),
-        ("{type: DMLLoss}", "loss.type", "DMLLoss of PaddleSlim takes logarithms of raw features"),
-    ],
-)
-def test_a_wrong_loss_of_a_feature(problems, loss, path, expected):
-    (problem,) = problems(HEAD + f"distill:\n  features:\n  - student: a\n    loss: {loss}\n")
-    assert problem.startswith(f"config.yml:7: distill.features.0.{path}: {expected}")
-
-
-@pytest.mark.parametrize(
-    ("tap", "expected"),
-    [
-        ("5", "student: must be a sublayer's dotted name, {attr: name}, {input_of: layer} or {output_of"),
-        ("''", "student: must be a sublayer's dotted name"),
-        ("{attr: a, input_of: b}", "student: must be a sublayer's dotted name"),
-        ("{attr: 3}", "student.attr: must be a name, not 3"),
-        ("{attr: a, index: x}", "student.index: must be a whole number, not 'x'"),
-        ("{attr: a, idx: 0}", "student.idx: unknown key 'idx'; did you mean 'index'?"),
-    ],
-)
-def test_a_wrong_tap(problems, tap, expected):
-    (problem,) = problems(HEAD + f"distill:\n  features:\n  - student: {tap}\n    loss: {{type: L2Loss}}\n")
+def test_a_wrong_key_of_a_feature(problems, keys, expected):
+    given = {"student": "student: a.b", "loss": "loss: {type: L2Loss}", keys.partition(":")[0]: keys}
+    (problem,) = problems(HEAD + f"distill:\n  features:\n  - {{{', '.join(given.values())}}}\n")
     assert problem.startswith(f"config.yml:6: distill.features.0.{expected}")
 
 
@@ -170,20 +150,14 @@ def test_losses_that_need_labels_where_there_are_none(problems):
     ]
 
 
-@pytest.mark.parametrize(
-    ("keys", "path"),
-    [
-        ("connector: {type: ConvConnector, student_channels: 3}", "connector.student_channels"),
-        ("connector: {type: ConvConnector, teacher_channels: 3}", "connector.teacher_channels"),
-    ],
-)
-def test_channels_of_features_are_refused_in_the_config(problems, keys, path):
-    (problem,) = problems(HEAD + FEATURE % keys)
-    reason = "is taken from the tapped tensors; leave the key out"
-    assert problem.startswith(f"config.yml:6: distill.features.0.{path}: {reason}")
-    loss = "distill:\n  features:\n  - student: a\n    loss: {type: MemoryLoss, student_channels: 3}\n"
-    (problem,) = problems(HEAD + loss)
-    assert problem == f"config.yml:7: distill.features.0.loss.student_channels: {reason}"
+@pytest.mark.parametrize("key", ["student_channels", "teacher_channels"])
+def test_channels_of_features_are_refused_in_the_config(problems, key):
+    text = f"distill:\n  features:\n  - student: a\n    loss: {{type: MemoryLoss, {key}: 3}}\n"
+    reason = f"{key}: is taken from the tapped tensors; leave the key out"
+    assert problems(HEAD + text + f"    connector: {{type: ConvConnector, {key}: 3}}\n") == [
+        f"config.yml:7: distill.features.0.loss.{reason}",
+        f"config.yml:8: distill.features.0.connector.{reason}",
+    ]
 
 
 @pytest.mark.parametrize(
