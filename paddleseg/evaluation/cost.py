@@ -12,6 +12,7 @@ import paddle.nn as nn
 from paddleseg import parallel
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.errors import UserError, one_line
+from paddleseg.evaluation.inference import eval_mode
 
 REST = "the rest"
 RUNNING_STATISTICS = ("_mean", "_variance")
@@ -49,15 +50,11 @@ def measure(model, shape, repeats=10, warmup=3):
         warmup: number of forward passes before these. Default 3.
     """
     image = paddle.randn(shape)
-    was_training = model.training
-    model.eval()
-    with paddle.no_grad():
+    with eval_mode(model):
         costs = _operations(model, image)
         if repeats:
             for part, seconds in _times(model, image, repeats, warmup).items():
                 costs.setdefault(part, Cost()).seconds = seconds
-    if was_training:
-        model.train()
     for name, part in [*model.named_children(), ("total", model)]:
         costs[name].parameters = parameter_count(part)
     return costs

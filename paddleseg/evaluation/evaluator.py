@@ -12,7 +12,7 @@ from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.evaluation.auc import BINS, score_counts
 from paddleseg.evaluation.boundary import boundary_areas
-from paddleseg.evaluation.inference import WHOLE, classes, infer
+from paddleseg.evaluation.inference import WHOLE, classes, eval_mode, infer
 from paddleseg.evaluation.metrics import confusion_matrix, scores
 from paddleseg.utils.progress_bar import bar
 
@@ -52,10 +52,8 @@ def evaluate(
         batch_size = fitting_batch_size(samples[0, 0])
     batches = SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     loader = load_batches(samples, batches, num_workers, group_by_size, ahead=True)
-    was_training = model.training
-    model.eval()
     counts = _Counts(num_classes, ignore_index, config)
-    with paddle.no_grad(), contextlib.closing(loader):
+    with eval_mode(model), contextlib.closing(loader):
         announced = _announced(loader, on_batch, batches.count)
         shown = bar(announced, len(dataset), "evaluating", with_bar, batches.sizes_of_all)
         with contextlib.closing(shown):
@@ -65,8 +63,6 @@ def evaluate(
                     logits = infer(model, group["img"], labels.shape[1:], config, group["trans_info"])
                     _check_logits(logits, num_classes)
                     counts.add(logits, labels)
-    if was_training:
-        model.train()
     return counts.scores()
 
 

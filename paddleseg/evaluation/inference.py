@@ -1,5 +1,6 @@
 """The logits of images: whole or in windows, at one or several scales, flipped or not."""
 
+import contextlib
 import functools
 import itertools
 import math
@@ -12,6 +13,19 @@ from paddleseg.losses.combine import output_list
 from paddleseg.options.inference import EvalConfig
 
 WHOLE = EvalConfig()
+
+
+@contextlib.contextmanager
+def eval_mode(model):
+    """Compute without gradients and with a model in eval mode; restore its mode at the end."""
+    was_training = model.training
+    model.eval()
+    try:
+        with paddle.no_grad():
+            yield
+    finally:
+        if was_training:
+            model.train()
 
 
 @paddle.no_grad()

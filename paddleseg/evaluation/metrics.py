@@ -112,14 +112,10 @@ class Scores:
             summary += f" Auc_roc: {self.auc_roc:.4f}"
         if self.class_boundary_iou is not None:
             summary += f" Boundary mIoU: {self.mean_boundary_iou:.4f}"
-        classes = [
-            ("IoU", self.class_iou),
-            ("Precision", self.class_precision),
-            ("Recall", self.class_recall),
-        ]
+        classes = {"IoU": self.class_iou, "Precision": self.class_precision, "Recall": self.class_recall}
         if self.class_boundary_iou is not None:
-            classes.append(("Boundary IoU", self.class_boundary_iou))
-        return [summary, *(f"[EVAL] Class {name}: \n{_on_one_line(values)}" for name, values in classes)]
+            classes["Boundary IoU"] = self.class_boundary_iou
+        return [summary, *(f"[EVAL] Class {name}: \n{_on_one_line(v)}" for name, v in classes.items())]
 
 
 def scores(matrix, score_counts=None, boundary_areas=None):

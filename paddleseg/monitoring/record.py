@@ -93,13 +93,9 @@ def open_record(step, builder, options, progress, state, result_settings, evalua
     if not options.use_vdl:
         return Record(progress, bar, history)
     metrics = ["Evaluate/mIoU", "Evaluate/Acc", "Evaluate/Kappa"] if evaluated else []
-    board = Board(
-        options.save_dir,
-        state.get("curves"),
-        _hyperparameters(result_settings),
-        [*metrics, "Train/loss"],
-        class_names(builder.val_dataset),
-    )
+    metrics, hparams = [*metrics, "Train/loss"], _hyperparameters(result_settings)
+    names = class_names(builder.val_dataset)
+    board = Board(options.save_dir, state.get("curves"), hparams, metrics, names)
     pictures = None
     if evaluated and options.vdl_images:
         pictures = ValidationPictures(
@@ -112,9 +108,9 @@ def _hyperparameters(result_settings):
     """Return the settings that deserve a column: not data, checksums or the keys of a model but its type."""
 
     def shown(key):
-        of_model = key.startswith("model.") or ": model." in key
-        hidden = key.startswith(_DATA) or "SHA-256" in key or (of_model and not key.endswith(".type"))
-        return not hidden
+        if key.startswith("model.") or ": model." in key:
+            return key.endswith(".type")
+        return not (key.startswith(_DATA) or "SHA-256" in key)
 
     return {key: value for key, value in result_settings.items() if shown(key)}
 

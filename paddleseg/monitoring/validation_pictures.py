@@ -8,7 +8,7 @@ import numpy as np
 
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.evaluation.inference import WHOLE
+from paddleseg.evaluation.inference import WHOLE, eval_mode
 from paddleseg.evaluation.photographs import predict
 from paddleseg.utils.pictures import class_colors, overlay, palette, sheet
 
@@ -41,13 +41,10 @@ class ValidationPictures:
 
     def __call__(self):
         """Return {name: uint8 H x W x 3, BGR}, a row for each image; the mode of the model stays as it is."""
-        was_training = self._model.training
-        self._model.eval()
         captions = ["image", "truth", *self._teachers, "student" if self._teachers else "model", "wrong"]
-        rows = {i: sheet([self._row(i)], captions, gap=4, caption_scale=CAPTION_SCALE) for i in self._indices}
-        if was_training:
-            self._model.train()
-        return {self._name(index): row for index, row in rows.items()}
+        style = {"gap": 4, "caption_scale": CAPTION_SCALE}
+        with eval_mode(self._model):
+            return {self._name(i): sheet([self._row(i)], captions, **style) for i in self._indices}
 
     def _row(self, index):
         sample = self._samples[0, index]
