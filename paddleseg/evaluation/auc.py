@@ -4,8 +4,7 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 
-# Bins of equal width of the log-odds in [-LIMIT, LIMIT]. In probability they are finest near 0 and 1, where
-# most pixels are.
+# Bins of equal width of the log-odds in [-LIMIT, LIMIT]; in probability they are finest near 0 and 1.
 BINS = 8192
 LIMIT = 32.0
 

@@ -53,16 +53,14 @@ def evaluate(
     batches = SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     loader = load_batches(samples, batches, num_workers, group_by_size, ahead=True)
     counts = _Counts(num_classes, ignore_index, config)
-    with eval_mode(model), contextlib.closing(loader):
-        announced = _announced(loader, on_batch, batches.count)
-        shown = bar(announced, len(dataset), "evaluating", with_bar, batches.sizes_of_all)
-        with contextlib.closing(shown):
-            for groups in shown:
-                for group in groups:
-                    labels = group["label"]
-                    logits = infer(model, group["img"], labels.shape[1:], config, group["trans_info"])
-                    _check_logits(logits, num_classes)
-                    counts.add(logits, labels)
+    announced = _announced(loader, on_batch, batches.count)
+    shown = bar(announced, len(dataset), "evaluating", with_bar, batches.sizes_of_all)
+    with eval_mode(model), contextlib.closing(loader), contextlib.closing(shown):
+        for group in itertools.chain.from_iterable(shown):
+            labels = group["label"]
+            logits = infer(model, group["img"], labels.shape[1:], config, group["trans_info"])
+            _check_logits(logits, num_classes)
+            counts.add(logits, labels)
     return counts.scores()
 
 

@@ -40,7 +40,7 @@ def infer(model, images, size, config=WHOLE, trans_info=()):
         trans_info: the changes of size by the transforms, as `Compose` lists them. They are undone, the last
             first. Logits that then have another size than `size` are resized bilinearly. Default: none.
     """
-    net = _main_logits_of(model)
+    net = functools.partial(_main_logits, model)
     if config.is_slide:
         net = functools.partial(_in_windows, net, config.crop_size, config.stride)
     logits = _augmented(net, images, config) if config.aug_eval else net(images)
@@ -88,14 +88,11 @@ def _starts(length, window, stride):
     return [min(step * stride, length - window) for step in range(steps + 1)]
 
 
-def _main_logits_of(model):
-    def net(images):
-        logits = output_list(model(images))[0]
-        if len(logits.shape) != 4:
-            raise UserError(f"the model's first output must be N x C x H x W, not {list(logits.shape)}")
-        return logits
-
-    return net
+def _main_logits(model, images):
+    logits = output_list(model(images))[0]
+    if len(logits.shape) != 4:
+        raise UserError(f"the model's first output must be N x C x H x W, not {list(logits.shape)}")
+    return logits
 
 
 def _augmented(net, images, config):

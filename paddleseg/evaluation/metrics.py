@@ -36,8 +36,7 @@ def confusion_matrix(pred, label, num_classes, ignore_index=255):
     if pred.place.is_cpu_place():
         return _counted_on_host(pred.numpy(), label.numpy(), num_classes, ignore_index)
     counted = (label != ignore_index).astype("int64")
-    # A negative index would count from the end in Paddle 3, so a negative label becomes one that is too
-    # large.
+    # In Paddle 3 a negative index counts from the end, so a negative label becomes one that is too large.
     strict = paddle.where(label < 0, paddle.full_like(label, num_classes), label)
     truth = strict * counted
     empty = paddle.zeros([num_classes, num_classes], dtype="int64")

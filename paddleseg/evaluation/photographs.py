@@ -38,7 +38,13 @@ def predict_images(configs, options):
             other images are done.
     """
     images = named_images(options.image_path)
-    names, weights = _names_and_weights([cfg.path for cfg in configs], options.model_path)
+    weights = [None] * len(configs) if options.model_path is None else options.model_path
+    if len(weights) != len(configs):
+        raise UserError(
+            f"model_path has {counted(len(weights), 'path')} and there are {len(configs)} configs: give "
+            f"the weights of each config, in the same order"
+        )
+    names = model_names([cfg.path for cfg in configs], weights)
     colors = class_colors(configs[0].num_classes, options.custom_color)
     files = PredictionFiles(options.save_dir, names, colors)
     files.refuse_inputs(images)
@@ -155,21 +161,6 @@ def prediction_config(path, opts=None, test_config=None):
     """
     sections = ("model", "val_dataset", "test_config", "export")
     return Config(path, opts=opts, sections=sections, required=("model",), test_config=test_config)
-
-
-def _names_and_weights(configs, weights):
-    """Return the name of each model, and its weights or None.
-
-    Raises:
-        UserError: the numbers of weights and configs differ.
-    """
-    if weights is not None and len(weights) != len(configs):
-        raise UserError(
-            f"model_path has {counted(len(weights), 'path')} and there are {len(configs)} configs: give "
-            f"the weights of each config, in the same order"
-        )
-    weights = weights or [None] * len(configs)
-    return model_names(configs, weights), weights
 
 
 def model_names(configs, weights):

@@ -13,12 +13,8 @@ from paddleseg.utils.image_files import SUFFIXES
 from paddleseg.utils.pictures import overlay, sheet
 from paddleseg.utils.save_dir import make_save_dir
 
-MASKS, OVERLAYS, PROBABILITIES, SHEETS = (
-    "pseudo_color_prediction",
-    "added_prediction",
-    "probabilities",
-    "sheets",
-)
+MASKS, OVERLAYS = "pseudo_color_prediction", "added_prediction"  # PaddleSeg's names
+PROBABILITIES, SHEETS = "probabilities", "sheets"
 # Of a picture on a sheet, in pixels: several fit on a screen, and a caption fits above each.
 LONGEST_SIDE, SHORTEST_SIDE, GAP = 480, 240, 6
 

@@ -73,8 +73,8 @@ class ProgressBar(logging.Handler):
         elif not self._handlers and seconds >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._shown = time.monotonic()
             speed, left = self.pace()
-            count = f"{self._label}: {self._done}/{self._total}"
-            logger.info(f"{count}, {speed:.3g} img/s, ETA {clock(left)}")
+            count = f"{self._done}/{self._total}"
+            logger.info(f"{self._label}: {count}, {speed:.3g} img/s, ETA {clock(left)}")
 
     def draw(self, end=None):
         """Draw the rows of all bars; then put the cursor at their start, or write `end`."""
