@@ -9,7 +9,6 @@ from paddleseg.cvlibs import manager
 from paddleseg.datasets.dataset import MODES, Dataset
 from paddleseg.errors import UserError
 
-URL = "https://paddleseg.bj.bcebos.com/dataset/optic_disc_seg.zip"
 DEFAULT_ROOT = "data/optic_disc_seg"
 
 
@@ -32,6 +31,7 @@ class OpticDiscSeg(Dataset):
         UserError: the set is missing, and it is not or cannot be downloaded.
     """
 
+    URL = "https://paddleseg.bj.bcebos.com/dataset/optic_disc_seg.zip"
     NUM_CLASSES = 2
     CLASS_NAMES = ("background", "optic disc")
 
@@ -46,7 +46,7 @@ class OpticDiscSeg(Dataset):
     ):
         root = Path(DEFAULT_ROOT if dataset_root is None else dataset_root)
         if _missing(root):
-            _provide(root, download)
+            _provide(root, self.URL if download else None)
         super().__init__(
             dataset_root=str(root),
             transforms=transforms,
@@ -61,11 +61,12 @@ def _missing(root):
     return not root.exists() or (root.is_dir() and not any(root.iterdir()))
 
 
-def _provide(root, download):
+def _provide(root, url):
+    """Download the set to `root`, or raise `UserError` if that fails or `url` is None."""
     reason = "download is False"
-    if download:
+    if url is not None:
         try:
-            _download(URL, root)
+            _download(url, root)
             return
         except (UserError, OSError) as error:
             reason = f"the download failed: {error}"

@@ -47,7 +47,8 @@ class EpochBatches:
         start_iter: the first iteration. Default 0.
         shuffle: if false, every epoch has the order of the data set. Default True.
         name: the data set in messages. Default "the training set".
-        views: K, for a view of epoch mod K; None for a new view in every epoch. Default None.
+        views: the number of views K: epoch e has view e mod K. None for view e, a new one in every epoch.
+            Default None.
 
     Yields:
         For every iteration a list of `batch_size` keys (view, index).
@@ -140,7 +141,7 @@ class SeededSamples:
     def __getitem__(self, key):
         view, index = key
         with _seeded_globals([self.seed, view, index, _GLOBALS]):
-            sample = self._drawn(index, sample_rng(self.seed, view, index))
+            sample = self._sample(index, sample_rng(self.seed, view, index))
         passed_on = (*self.keep, "normalize") if self.defer_normalize else self.keep
         extra = {name: sample[name] for name in passed_on if isinstance(sample, dict) and name in sample}
         if not self.labeled:
@@ -148,7 +149,7 @@ class SeededSamples:
         image, label = _image_and_label(sample, self.dataset)
         return {"img": self._image(image), "label": self._label(label), **extra}
 
-    def _drawn(self, index, rng):
+    def _sample(self, index, rng):
         if self.defer_normalize:
             return self.dataset.sample_before_normalize(index, rng)
         if hasattr(self.dataset, "sample"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddleseg.datasets import OpticDiscSeg, optic_disc_seg
+from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
 
 
@@ -27,7 +27,7 @@ def archive(lists=("train", "val", "test")):
 
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
-    """A function that serves some bytes as the published archive, and returns the list of the requests."""
+    """A function that serves bytes as the archive; returns the class that downloads it and the requests."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     requests = []
 
@@ -49,19 +49,20 @@ def serve(tmp_path, monkeypatch):
             server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
             stack.callback(server.shutdown)
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-            monkeypatch.setattr(
-                optic_disc_seg, "URL", f"http://127.0.0.1:{server.server_port}/optic_disc_seg.zip"
-            )
-            return requests
+
+            class Served(OpticDiscSeg):
+                URL = f"http://127.0.0.1:{server.server_port}/optic_disc_seg.zip"
+
+            return Served, requests
 
         yield start
 
 
 def test_download_once_then_read(serve, tmp_path):
-    requests = serve(archive())
+    served, requests = serve(archive())
     root = tmp_path / "data" / "discs"
     for mode in ("train", "val", "test"):
-        data = OpticDiscSeg([], str(root), mode=mode, download=True)
+        data = served([], str(root), mode=mode, download=True)
         assert data[0]["img"].shape == (3, 4, 5)
         assert (data[0]["label"] == 1).all()
     assert (data.num_classes, OpticDiscSeg.NUM_CLASSES, data.ignore_index) == (2, 2, 255)
@@ -87,29 +88,29 @@ def test_a_missing_set_is_not_downloaded_by_default(tmp_path):
     [(archive()[:-40], "neither a zip"), (archive(lists=()), "no train_list.txt"), (b"", "neither a zip")],
 )
 def test_failed_download_leaves_no_folder(serve, tmp_path, content, why):
-    serve(content)
+    served, _ = serve(content)
     root = tmp_path / "data" / "discs"
     with pytest.raises(UserError, match=f"make_optic_disc.py --out {root}` .the download failed: .*{why}"):
-        OpticDiscSeg([], str(root), download=True)
+        served([], str(root), download=True)
     assert {path.name for path in root.parent.iterdir()} <= {"discs.lock"}
 
 
 def test_incomplete_folder_is_not_replaced(serve, tmp_path):
-    requests = serve(archive())
+    served, requests = serve(archive())
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match=r"train_list\.txt"):
-        OpticDiscSeg([], str(tmp_path / "data"), download=True)
+        served([], str(tmp_path / "data"), download=True)
     assert not requests
 
 
 def test_several_at_once_download_once(serve, tmp_path):
-    requests, got = serve(archive()), []
-    make = functools.partial(OpticDiscSeg, [], str(tmp_path / "discs"), download=True)
-    threads = [threading.Thread(target=lambda: got.append(len(make()))) for _ in range(3)]
+    (served, requests), lengths = serve(archive()), []
+    make = functools.partial(served, [], str(tmp_path / "discs"), download=True)
+    threads = [threading.Thread(target=lambda: lengths.append(len(make()))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert got == [1, 1, 1]
+    assert lengths == [1, 1, 1]
     assert len(requests) == 1
