@@ -193,7 +193,7 @@ def _compared(expected, images, engine):
     try:
         theirs = _tensors(_run(engine, images))
     except Exception as error:  # onnxruntime's errors share no class
-        raise UserError(f"{engine.name} cannot run it: {one_line(error)[-300:]}") from error
+        raise UserError(f"it fails: {one_line(error)[-300:]}") from error
     if [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
         return float("inf")
     return max(map(_relative, ours, theirs))

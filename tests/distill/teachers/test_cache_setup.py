@@ -48,8 +48,10 @@ def test_the_log_and_the_description_say_what_a_folder_holds(distill, tmp_path, 
     assert folder.name == digest[:16]
     size = 20 * (7 * 32 * 32 * 4 + 16)
     assert sum(os.path.getsize(folder / n) for n in ("logits_0.bin", "tap_0.bin", "index.bin")) == size
-    said = rf"teacher cache {re.escape(str(folder))}: {size / 1024:.4g} KiB when full, 20 rows \(2 views of"
-    assert any(re.search(said, line) for line in lines)
+    line_of_folder = (
+        rf"teacher cache {re.escape(str(folder))}: {size / 1024:.4g} KiB when full, 20 rows \(2 views of"
+    )
+    assert any(re.search(line_of_folder, line) for line in lines)
 
 
 def test_a_warning_says_that_no_view_comes_twice(distill, lines):

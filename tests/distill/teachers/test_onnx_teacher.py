@@ -1,4 +1,4 @@
-"""A teacher of another framework: it answers as there, and every mistake in what is said of it is named."""
+"""A teacher of another framework computes what it computed there, and each mistake in its config is named."""
 
 import pathlib
 import shutil
@@ -160,7 +160,7 @@ def test_the_classes_of_free_sizes_are_counted_when_it_runs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"path": "nowhere.onnx"}, "path: there is no file nowhere.onnx"),
         ({"path": __file__}, r"test_onnx_teacher.py cannot be loaded by onnxruntime: .*"),
@@ -182,13 +182,13 @@ def test_the_classes_of_free_sizes_are_counted_when_it_runs(tmp_path):
         ({"std": (0.2, 0.0, 0.2)}, "std must hold no 0"),
     ],
 )
-def test_each_mistake_is_named(changes, told):
-    with pytest.raises(UserError, match=told):
+def test_each_mistake_is_named(changes, message):
+    with pytest.raises(UserError, match=message):
         torch_teacher(**changes)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"inputs": 2}, "must have one input, N x 3 x H x W, and has 2: image0 .*, image1"),
         ({"shape": ("N", 4, "H", "W")}, "its input must be .* N x 3 x H x W, and is image0 .*4"),
@@ -196,12 +196,12 @@ def test_each_mistake_is_named(changes, told):
         ({"out": ("N", 2)}, "gives logits of shape .*'N', 2.*, which must be N x 2 x h x w"),
     ],
 )
-def test_a_file_of_another_form_is_named(tmp_path, changes, told):
-    with pytest.raises(UserError, match=told):
+def test_a_file_of_another_form_is_named(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
         ONNXTeacher(graph(tmp_path / "m.onnx", **changes), 2)
 
 
-def test_without_onnxruntime_the_remedy_is_told(monkeypatch):
+def test_without_onnxruntime_the_message_names_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match="onnxruntime is not installed: pip install onnxruntime"):
         torch_teacher()
@@ -215,13 +215,13 @@ def test_a_config_may_name_it_as_a_teacher_alone(tmp_path):
     path.write_text(CONFIG)
     cfg = Config(str(path), sections=("model",), as_teacher=True)
     assert isinstance(SegBuilder(cfg).model, ONNXTeacher)
-    told = r"t.yml:1: model.type: ONNXTeacher can only be a teacher: name this config as teacher_config"
-    with pytest.raises(UserError, match=told):
+    message = r"t.yml:1: model.type: ONNXTeacher can only be a teacher: name this config as teacher_config"
+    with pytest.raises(UserError, match=message):
         Config(str(path), sections=("model",))
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("arguments", "message"),
     [
         ("mean: [0, 0]", "model: mean must hold 1 or 3 numbers"),
         ("channel_order: grb", "model.channel_order: must be"),
@@ -230,8 +230,8 @@ def test_a_config_may_name_it_as_a_teacher_alone(tmp_path):
         ("size: 3", "unknown key 'size' of ONNXTeacher"),
     ],
 )
-def test_a_configs_mistakes_are_found_before_anything_is_built(tmp_path, said, told):
+def test_a_configs_mistakes_are_found_before_anything_is_built(tmp_path, arguments, message):
     path = tmp_path / "t.yml"
-    path.write_text(f"model: {{type: ONNXTeacher, num_classes: 2, path: nowhere.onnx, {said}}}\n")
-    with pytest.raises(UserError, match=told):
+    path.write_text(f"model: {{type: ONNXTeacher, num_classes: 2, path: nowhere.onnx, {arguments}}}\n")
+    with pytest.raises(UserError, match=message):
         Config(str(path), sections=("model",), as_teacher=True)

@@ -132,10 +132,10 @@ def test_what_cannot_be_undone_is_refused(distill, root, tmp_path):
         "dataset_root": images,
         "transforms": [{"type": "Normalize", "mean": [0.1]}],
     }
-    told = (
+    message = (
         r"unlabeled_dataset.transforms.0: images are normalised differently at .*train_dataset.transforms.1"
     )
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         distill(unlabeled_dataset=unlabeled)
 
 
