@@ -1,4 +1,4 @@
-"""Open and judge every file of a data set: python tools/check_dataset.py --config CONFIG.yml"""
+"""Open and check every file of a data set: python tools/check_dataset.py --config CONFIG.yml"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What models cost, by part: python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]"""
+"""Print what models cost, by part: python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]"""
 
 import os
 import sys

@@ -4,7 +4,6 @@ python tools/demo.py --out output/demo
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -70,16 +69,17 @@ def train_all(args):
 
 
 def result(save_dir, command):
-    """Run a training command and return its best scores, its weights and its seconds."""
+    """Run a training command and return its best scores, its weights, its model and its seconds."""
+    from paddleseg.report import read_runs
+
     started = time.time()
     call([*command, "--save_dir", save_dir])
-    best = os.path.join(save_dir, "best_model")
-    with open(os.path.join(best, "state.json"), encoding="utf-8") as file:
-        state = json.load(file)
+    (run,) = read_runs([save_dir])
     return {
-        "miou": state["best_miou"],
-        "disc_iou": state["best_class_iou"][1],
-        "weights": os.path.join(best, "model.pdparams"),
+        "miou": run.best["miou"],
+        "disc_iou": run.best["class_iou"][1],
+        "weights": run.weights,
+        "run": run,
         "seconds": time.time() - started,
     }
 
@@ -91,17 +91,6 @@ def call(command):
     status = subprocess.run([sys.executable, *command], check=False).returncode
     if status:
         raise UserError(f"{words[0]} ended with status {status}; its message is above")
-
-
-def load_model(config, weights):
-    """Return the model of a config in eval mode, with the given weights."""
-    from paddleseg.cvlibs import Config, SegBuilder
-    from paddleseg.weights.load import load_weights
-
-    model = SegBuilder(Config(config, sections=("model",))).model
-    load_weights(model, weights)
-    model.eval()
-    return model
 
 
 def draw(args, runs):
@@ -116,13 +105,15 @@ def draw(args, runs):
     from paddleseg.cvlibs import Config, SegBuilder
     from paddleseg.evaluation.cost import parameter_count
     from paddleseg.evaluation.photographs import predict
+    from paddleseg.report.rebuild import model_of
     from paddleseg.utils.pictures import GREEN, overlay, sheet
 
-    configs = {"teacher": TEACHER, "student": STUDENT, "distilled": STUDENT}
-    models = {name: load_model(config, runs[name][0]["weights"]) for name, config in configs.items()}
-    for name, model in models.items():
-        for entry in runs[name]:
-            entry["parameters"] = parameter_count(model)
+    models = {}
+    for name, entries in runs.items():
+        run = entries[0]["run"]
+        models[name] = model_of(run.config, run.weights, run.run_file, run.config_path)
+        for entry in entries:
+            entry["parameters"] = parameter_count(models[name])
     root = [f"val_dataset.dataset_root={args.data}"]
     dataset = SegBuilder(Config(STUDENT, opts=root, sections=("val_dataset",))).val_dataset
     rows = []

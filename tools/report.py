@@ -1,4 +1,4 @@
-"""Runs side by side on one page: python tools/report.py RUN [RUN ...] -o report.html"""
+"""Compare runs on one page: python tools/report.py RUN [RUN ...] -o report.html"""
 
 import os
 import sys

@@ -1,14 +1,15 @@
-"""`python tools/check_dataset.py --config CONFIG.yml`: open and judge every file of a config's data sets."""
+"""`python tools/check_dataset.py --config CONFIG.yml`: open and check every file of a config's data sets."""
 
 import argparse
 import sys
 
 from paddleseg.commands import flags, process
+from paddleseg.errors import counted
 from paddleseg.options import CheckOptions, ConfigChanges
 
 DESCRIPTION = """\
-Open every file of a config's data sets and report what is wrong: missing or damaged files, sizes that differ
-between image and mask, mask values that are no class, images in both sets. Also print the share of each class
+Open every file of a config's data sets and report what is wrong: missing or damaged files, images and masks
+of different sizes, mask values that are no class, images in both sets. Also print the share of each class,
 and note the classes that no mask holds.
 
 Exit status: 0 if nothing is wrong (notes do not count), 1 if something is, 2 if the check cannot run.
@@ -34,6 +35,5 @@ def main():
         print(line)
     for line in check_data.notes(report):
         print(f"note: {line}")
-    count = len(report.findings)
-    print(f"{count} finding{'' if count == 1 else 's'}")
-    sys.exit(1 if count else 0)
+    print(counted(len(report.findings), "finding"))
+    sys.exit(1 if report.findings else 0)

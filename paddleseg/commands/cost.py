@@ -1,4 +1,4 @@
-"""`python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]`: what models cost, by part."""
+"""`python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]`: print what models cost, by part."""
 
 import argparse
 

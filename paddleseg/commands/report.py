@@ -1,4 +1,4 @@
-"""`python tools/report.py RUN [RUN ...] -o report.html`: runs side by side on one page."""
+"""`python tools/report.py RUN [RUN ...] -o report.html`: compare runs on one page."""
 
 import argparse
 
@@ -7,12 +7,12 @@ from paddleseg.options import ReportOptions
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Write one self-contained page about trainings.")
+    parser = argparse.ArgumentParser(description="Write one page that compares trainings.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="the --save_dir of a training")
     flags.add_options(parser, ReportOptions)
     args = parser.parse_args()
     options = flags.options_from(args, ReportOptions)
     process.prepare()
-    from paddleseg.report.page import write_report
+    from paddleseg.report import write_report
 
     write_report(args.runs, options)
