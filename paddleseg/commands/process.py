@@ -13,14 +13,14 @@ from paddleseg.errors import Stopped, UserError, one_line
 
 
 def run(main):
-    """Run `main()`; a mistake of the user's, or too little memory, becomes one message and exit status 2.
+    """Run `main()` and turn its errors into exit statuses.
 
-    What a signal has stopped exits with 143 (SIGTERM) or 130 (SIGINT), and what prints where
-    nobody reads any more, as with `| head`, with 141, a shell's status of SIGPIPE; log lines are dropped
-    then, and what is being done goes on.
+    A `UserError`, or too little memory, becomes one message and status 2. A stop by SIGTERM exits with 143,
+    by SIGINT with 130. Where the reader of the output has gone, as with `| head`, log lines are dropped and
+    the command continues; if it prints more, it exits with 141, a shell's status of SIGPIPE.
     """
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # of names of files that are no UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
     try:
         main()
     except UserError as error:
@@ -35,39 +35,39 @@ def run(main):
     except Stopped as stop:
         sys.exit(128 + stop.signum)
     except BrokenPipeError:
-        if not _unread():  # another pipe, as that of a worker
+        if not _reader_has_gone():  # it was another pipe, such as a worker's
             raise
         sys.exit(141)
     finally:
-        if _unread():  # or Python would tell of what is left as it exits
+        if _reader_has_gone():  # Python would complain about the rest of the output as it exits
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _unread():
-    """Tell whether stdout is a pipe that nobody reads any more."""
+def _reader_has_gone():
+    """Return whether stdout is a pipe whose reader has gone."""
     try:
         sys.stdout.flush()
         end = select.poll()
-        end.register(sys.stdout.fileno(), 0)  # of what is told whatever is asked for
+        end.register(sys.stdout.fileno(), 0)  # POLLERR is reported without being requested
         return any(event & select.POLLERR for _, event in end.poll(0))
     except BrokenPipeError:
         return True
-    except (AttributeError, OSError, ValueError):  # Windows has no such call; a stream need be no file
+    except (AttributeError, OSError, ValueError):  # Windows has no poll(), and stdout may not be a file
         return False
 
 
 def prepare():
-    """Import Paddle as `runtime.prepare` does, and take SIGTERM from it, which would print a trace.
+    """Import Paddle as `runtime.prepare` does, and replace its handler of SIGTERM, which prints a trace.
 
-    Until a training asks for it, the signal ends the process, once what it has begun is cleaned up.
+    The signal ends the process after its clean-up. A training has a handler of its own.
     """
     runtime.prepare()
     process = os.getpid()
 
     def stop(signum, frame):
-        if os.getpid() != process:  # a data worker that has only just been forked
+        if os.getpid() != process:  # a data worker that was just forked
             return
-        signal.signal(signum, signal.SIG_IGN)  # launchers send it several times
+        signal.signal(signum, signal.SIG_IGN)  # launchers send the signal several times
         raise Stopped(signum)
 
     signal.signal(signal.SIGTERM, stop)

@@ -1,4 +1,4 @@
-"""The process before Paddle is imported: settings that Paddle reads once, and traps that end in riddles."""
+"""The process before Paddle is imported: settings that Paddle reads once, and checks of the installation."""
 
 import contextlib
 import importlib
@@ -15,10 +15,10 @@ from paddleseg.utils.logger import logger
 
 
 def prepare():
-    """Check the installation and set what makes Paddle fast; every command calls it first.
+    """Check the installation and make Paddle fast; every command calls this first.
 
     Raises:
-        UserError: an installation that cannot work, with the command that mends it.
+        UserError: the installation cannot work; the message has the command that repairs it.
     """
     check_installation()
     tune()
@@ -27,7 +27,7 @@ def prepare():
 
 
 def check_installation():
-    """Refuse what would otherwise fail later and obscurely; warn of a second package of our name."""
+    """Refuse an installation that would fail later; warn of a second package with the same import name."""
     if int(metadata.version("numpy").split(".")[0]) >= 2:
         raise UserError(
             f"NumPy {metadata.version('numpy')} is installed, but OpenCV 4.6, which PaddleSlim pins, needs "
@@ -52,11 +52,12 @@ def check_installation():
 
 
 def tune():
-    """Choose what Paddle reads once, as it is imported, and tell what was chosen.
+    """Set the environment variables that Paddle reads when it is imported, and log them.
 
-    What the user's environment says already stays, and with `PADDLESEG_TUNE=0` in it nothing is chosen.
-    Paddle computes on one thread unless told. All cores are for it: processes that read data (--num_workers)
-    need little of one beside a step on a CPU, and with a GPU these threads have little to do.
+    Variables that the user has set stay. With `PADDLESEG_TUNE=0` nothing is set.
+
+    By default Paddle computes on one thread. It gets all cores here: on a CPU, processes that read data need
+    little of a core beside a step, and with a GPU these threads have little to do.
     """
     if os.environ.get("PADDLESEG_TUNE") == "0":
         return
@@ -66,23 +67,25 @@ def tune():
     settings = [("OMP_NUM_THREADS", str(max(1, cores // ranks)), f"{counted(cores, 'usable core')}{among}")]
     maker = slow_in_mkl()
     if maker:
-        settings.append(("MKL_DEBUG_CPU_TYPE", "5", f"else MKL would not use AVX2 on a processor of {maker}"))
+        settings.append(
+            ("MKL_DEBUG_CPU_TYPE", "5", f"without it MKL does not use AVX2 on a processor of {maker}")
+        )
     chosen = [setting for setting in settings if setting[0] not in os.environ or _set_by_launcher(setting[0])]
     os.environ.update({name: value for name, value, _ in chosen})
     if chosen:
-        told = ", ".join(f"{name}={value} ({why})" for name, value, why in chosen)
-        logger.info(f"set for Paddle's speed: {told}; PADDLESEG_TUNE=0 sets nothing")
+        settings = ", ".join(f"{name}={value} ({why})" for name, value, why in chosen)
+        logger.info(f"set for Paddle's speed: {settings}; PADDLESEG_TUNE=0 sets nothing")
 
 
 def _set_by_launcher(name, process=f"/proc/{PARENT}"):
-    """Tell whether a variable came into the environment by `paddle.distributed.launch`, not by the user.
+    """Return whether `paddle.distributed.launch`, and not the user, has set a variable.
 
-    The launcher imports Paddle, which writes OMP_NUM_THREADS=1 where nothing is said, and its ranks inherit
-    that. What the launcher itself was started with tells.
+    The launcher imports Paddle, which sets OMP_NUM_THREADS=1 if it is not set, and its ranks inherit that.
+    The environment that the launcher was started with shows who has set it.
 
     Args:
         name: a variable.
-        process: what Linux tells of the process that started this one.
+        process: the folder in which Linux describes the process that started this one.
     """
     if "PADDLE_TRAINER_ID" not in os.environ:
         return False
@@ -95,21 +98,21 @@ def _set_by_launcher(name, process=f"/proc/{PARENT}"):
 
 
 def hush():
-    """Silence what libraries remark at start-up and ask nothing of the user; errors are still told."""
-    # No ccache, batch norm tracks statistics; and what the hook of setuptools says of the order of imports.
+    """Silence remarks of libraries at start-up that need no action; errors are still printed."""
+    # Remarks about ccache, about statistics of batch norm, and about the order of imports.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.|_distutils_hack")
-    # PaddleSlim and VisualDL import it, and could not do without.
+    # PaddleSlim and VisualDL import it and cannot work without it.
     warnings.filterwarnings("ignore", category=UserWarning, message="pkg_resources is deprecated")
-    # Of the C++ side INFO and WARNING (the GPU's driver, ports that are listened on), not ERROR and FATAL.
+    # Of Paddle's C++ part: hides INFO and WARNING (GPU driver, open ports), keeps ERROR and FATAL.
     os.environ.setdefault("GLOG_minloglevel", "2")
 
 
 def import_paddle():
-    """Import Paddle without its warning against the OMP_NUM_THREADS that `tune` has chosen."""
-    said = io.StringIO()
+    """Import Paddle, and hide its warning about the OMP_NUM_THREADS that `tune` has set."""
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(printed):
             importlib.import_module("paddle")
     finally:
-        kept = [line for line in said.getvalue().splitlines(True) if "OMP_NUM_THREADS" not in line]
-        sys.stderr.write("".join(kept))
+        lines = [line for line in printed.getvalue().splitlines(True) if "OMP_NUM_THREADS" not in line]
+        sys.stderr.write("".join(lines))

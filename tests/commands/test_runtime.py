@@ -77,7 +77,7 @@ def test_mkl_is_told_to_take_its_fast_path(environment, capsys):
     environment.setattr(runtime, "slow_in_mkl", lambda: "AuthenticAMD")
     runtime.tune()
     assert os.environ["MKL_DEBUG_CPU_TYPE"] == "5"
-    assert "MKL_DEBUG_CPU_TYPE=5 (else MKL would not use AVX2" in capsys.readouterr().out
+    assert "MKL_DEBUG_CPU_TYPE=5 (without it MKL does not use AVX2" in capsys.readouterr().out
 
 
 def test_what_the_environment_says_stays(environment, capsys):
