@@ -1,3 +1,5 @@
+"""Helpers for messages of errors."""
+
 from paddleseg.errors import UserError, counted, nearest, suggestion
 
 
@@ -12,7 +14,7 @@ def test_nearest_gives_the_best_first_and_three_at_most():
     assert len(nearest("loss_", names, most=1)) == 1
 
 
-def test_nearest_finds_nothing_among_strangers():
+def test_nearest_returns_nothing_where_no_name_is_similar():
     assert nearest("zzz", ["DeepLabV3P"]) == []
 
 
@@ -28,7 +30,7 @@ def test_suggestion_without_candidates():
     assert suggestion("zzz", []) == "there is none to choose from"
 
 
-def test_numbers_are_names_too():
+def test_suggestion_takes_numbers_too():
     assert suggestion(0, ["10", "types"]) == "did you mean '10'?"
 
 
@@ -38,5 +40,5 @@ def test_a_user_error_is_no_value_error():
 
 
 def test_a_noun_agrees_with_its_number():
-    told = [counted(count, noun) for noun in ("image", "loss") for count in (0, 1, 2)]
-    assert told == ["0 images", "1 image", "2 images", "0 losses", "1 loss", "2 losses"]
+    texts = [counted(count, noun) for noun in ("image", "loss") for count in (0, 1, 2)]
+    assert texts == ["0 images", "1 image", "2 images", "0 losses", "1 loss", "2 losses"]

@@ -118,7 +118,7 @@ def _write_onnx(exported, folder, cfg, options, shape):
 
 
 def _num_classes(model, shape):
-    """Return the number of a model's classes, found by running it on zeros.
+    """Run a model on zeros and return its number of classes.
 
     Raises:
         UserError: the model does not take an input of this shape.

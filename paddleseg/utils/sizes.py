@@ -4,7 +4,6 @@ import contextlib
 import re
 from pathlib import Path
 
-_GROUPS = "/sys/fs/cgroup"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # Files of both versions of cgroups: a container's limit, its use, the parts of its use and the key of a part.
 _CONTAINER = (
@@ -40,14 +39,18 @@ def parse_size(text):
     return size
 
 
-def available_memory():
-    """Return the bytes of memory that are still available, None where the system does not say."""
+def available_memory(root="/sys/fs/cgroup"):
+    """Return the bytes of memory that are still available, None where the system does not say.
+
+    Args:
+        root: where the cgroups are mounted.
+    """
     free = []
     with contextlib.suppress(OSError, ValueError), open("/proc/meminfo", encoding="ascii") as file:
         free += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
     for *names, key in _CONTAINER:
         with contextlib.suppress(OSError, ValueError):  # for "max", which is not a number
-            limit, used, parts = (Path(_GROUPS, name).read_text() for name in names)
+            limit, used, parts = (Path(root, name).read_text() for name in names)
             # Cached files count as used, but are dropped when memory is needed.
             cached = dict(line.split() for line in parts.splitlines()).get(key, 0)
             free.append(int(limit) - int(used) + int(cached))

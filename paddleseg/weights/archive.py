@@ -2,6 +2,7 @@
 
 import bz2
 import contextlib
+import dataclasses
 import functools
 import gzip
 import lzma
@@ -22,12 +23,27 @@ WEIGHT_SUFFIXES = (".pdparams", ".safetensors")
 
 # More than any published data set holds, and small enough not to fill a disk unnoticed.
 MAX_BYTES = 256 << 30
-MAX_MEMBERS = 5_000_000
-# Deflate reaches a factor of 1000 only on zeros, and stays below 100 on any useful picture or mask. Archives
-# that unpack to little do no harm at any ratio.
-MAX_RATIO, RATIO_COUNTS_FROM = 100, 256 << 20
-# The longest piece that is read at once; `tarfile` reads a member's header as one piece.
-MAX_READ = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The limits above which an archive is refused.
+
+    Attributes:
+        size: bytes of all members.
+        members: number of members.
+        ratio: bytes of all members for each byte of the archive. Deflate reaches a factor of 1000 only on
+            zeros, and stays below 100 on any useful picture or mask.
+        small: bytes of all members that do no harm at any ratio.
+        read: bytes read at once; `tarfile` reads a member's header as one piece.
+    """
+
+    size: int = MAX_BYTES
+    members: int = 5_000_000
+    ratio: int = 100
+    small: int = 256 << 20
+    read: int = 16 << 20
+
 
 # What the readers raise for a damaged archive; ValueError is for names that no file can have.
 _DAMAGE = (
@@ -50,20 +66,24 @@ class _Member(typing.NamedTuple):
     open: typing.Callable
 
 
-def extract(archive, folder):
+def extract(archive, folder, limits=Limits()):
     """Unpack a zip or tar archive, compressed or not, into `folder`, which must not exist yet.
 
     The folder appears only when it is complete. Only plain files and folders are accepted; their modes and
     owners are ignored.
+
+    Args:
+        archive: path of the archive.
+        folder: path of the new folder.
+        limits: `Limits`.
 
     Returns:
         `folder` as a `pathlib.Path`.
 
     Raises:
         UserError: the folder exists; the archive is damaged or of another kind; a member would lie outside
-            of `folder`, is a link or a device, or is there twice; or the archive unpacks to more than
-            256 GiB, 5,000,000 members, or 100 times its own size (if that is above 256 MiB). Nothing is left
-            in these cases.
+            of `folder`, is a link or a device, or is there twice; or the archive exceeds `limits`. Nothing is
+            left in these cases.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
@@ -73,9 +93,9 @@ def extract(archive, folder):
     try:
         whole = scratch / "whole"
         whole.mkdir()
-        with _opened(archive) as members:
-            members = _checked(archive, members)
-            budget = Budget(archive)
+        with _opened(archive, limits) as members:
+            members = _checked(archive, members, limits)
+            budget = Budget(archive, limits)
             for member in members:
                 _write(member, whole / member.name, budget)
         os.rename(whole, folder)
@@ -87,7 +107,7 @@ def extract(archive, folder):
 
 
 @contextlib.contextmanager
-def _opened(archive):
+def _opened(archive, limits):
     """Yield an iterator over an archive's `_Member`s, which can be opened within this context."""
     partial = functools.partial
     if zipfile.is_zipfile(archive):
@@ -96,7 +116,7 @@ def _opened(archive):
             yield (_Member(i.filename, _zip_kind(i), i.file_size, partial(file.open, i)) for i in infos)
         return
     with contextlib.ExitStack() as stack:
-        stream = _ShortReads(stack.enter_context(_decompressed(archive)), archive)
+        stream = _ShortReads(stack.enter_context(_decompressed(archive)), archive, limits.read)
         try:
             file = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
         except tarfile.ReadError:
@@ -115,23 +135,24 @@ def _decompressed(archive):
 class _ShortReads:
     """A file that refuses long reads: `tarfile` reads a header at once, whatever size it states."""
 
-    def __init__(self, file, archive):
+    def __init__(self, file, archive, longest):
         self._file = file
         self._archive = archive
+        self._longest = longest
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size):
-        if not 0 <= size <= MAX_READ:
+        if not 0 <= size <= self._longest:
             raise UserError(f"refused to extract {self._archive}: it has a header of {size} bytes")
         return self._file.read(size)
 
 
-def _checked(archive, members):
+def _checked(archive, members, limits):
     """Return the list of all members, each of them harmless and all of them within the limits.
 
     A tar is read on only while the members so far are within the limits.
     """
-    checked, files, budget = [], set(), Budget(archive)
+    checked, files, budget = [], set(), Budget(archive, limits)
     for member in members:
         problem = _problem(member)
         if member.kind == "file":
@@ -142,8 +163,8 @@ def _checked(archive, members):
             raise UserError(f"refused to extract {archive}: its member {member.name!r} {problem}")
         checked.append(member)
         budget.spend(member.size)
-        if len(checked) > MAX_MEMBERS:
-            raise UserError(f"refused to extract {archive}: it has more than {MAX_MEMBERS} members")
+        if len(checked) > limits.members:
+            raise UserError(f"refused to extract {archive}: it has more than {limits.members} members")
     return checked
 
 
@@ -157,9 +178,9 @@ def _problem(member):
 class Budget:
     """Counts the bytes that come out of an archive, and raises `UserError` when they are too many."""
 
-    def __init__(self, archive):
+    def __init__(self, archive, limits):
         self._archive = archive
-        self._most = min(MAX_BYTES, max(RATIO_COUNTS_FROM, MAX_RATIO * os.path.getsize(archive)))
+        self._most = min(limits.size, max(limits.small, limits.ratio * os.path.getsize(archive)))
         self._spent = 0
 
     def spend(self, size):

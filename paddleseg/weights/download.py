@@ -20,7 +20,7 @@ STALL_SECONDS = 60
 CHECKSUMS = ("sha256", "md5")
 
 
-def download(url, path):
+def download(url, path, longest=MAX_BYTES):
     """Download `url` to the file `path`, with a progress bar on a terminal.
 
     The file appears only when it is complete; a broken download leaves nothing behind.
@@ -29,13 +29,14 @@ def download(url, path):
         url: an http or https URL. If it ends with `#sha256=` or `#md5=` and a digest in hexadecimal digits,
             the file must have that digest.
         path: the file to write; its folder is made if it is missing, and an existing file is replaced.
+        longest: bytes above which a file is refused. Default 256 GiB.
 
     Returns:
         `path` as a `pathlib.Path`.
 
     Raises:
         UserError: no connection within 10 s, no data for 60 s, an error of the server, or a file that is
-            shorter than announced, longer than 256 GiB, or of another digest.
+            shorter than announced, longer than `longest`, or of another digest.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -43,7 +44,7 @@ def download(url, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        _stream(url, part)
+        _stream(url, part, longest)
         if checksum:
             _compare(url, part, *checksum)
         os.replace(part, path)
@@ -54,7 +55,7 @@ def download(url, path):
     return path
 
 
-def _stream(url, part):
+def _stream(url, part, longest):
     # Uncompressed, or the announced length could not be checked.
     with requests.get(
         url, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS), headers={"Accept-Encoding": "identity"}
@@ -66,8 +67,8 @@ def _stream(url, part):
             for chunk in reply.iter_content(1 << 16):
                 file.write(chunk)
                 bar.update(len(chunk))
-                if file.tell() > MAX_BYTES:
-                    raise UserError(f"cannot download {url}: it does not end after {MAX_BYTES} bytes")
+                if file.tell() > longest:
+                    raise UserError(f"cannot download {url}: it does not end after {longest} bytes")
     size = part.stat().st_size
     if announced and size != announced:
         raise UserError(f"cannot download {url}: the connection broke after {size} of {announced} bytes")

@@ -1,4 +1,4 @@
-"""deploy/photographs.py: which images a path means, how they are read, and how their masks are called."""
+"""deploy/photographs.py: the images that a path names, how they are read, and the names of their masks."""
 
 import os
 
@@ -41,7 +41,7 @@ def test_an_image_that_is_cut_off_is_refused_as_in_training(tmp_path, photograph
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
-def test_a_pipe_is_not_waited_for(tmp_path, photographs):
+def test_a_pipe_is_not_opened(tmp_path, photographs):
     os.mkfifo(tmp_path / "a.jpg")
     cv2.imwrite(str(tmp_path / "b.jpg"), np.zeros((8, 8, 3), "uint8"))
     assert photographs.image_files(str(tmp_path)) == [str(tmp_path / "b.jpg")]
@@ -49,26 +49,28 @@ def test_a_pipe_is_not_waited_for(tmp_path, photographs):
         photographs.read_image(str(tmp_path / "a.jpg"))
 
 
-@pytest.mark.parametrize("fault", ["encoding", "gone", "empty", "null"])
-def test_a_list_that_cannot_be_read_is_refused(tmp_path, photographs, monkeypatch, fault):
-    path = tmp_path / "list.txt"
-    content = {"encoding": b"caf\xe9.jpg\n", "gone": b"a.jpg\n", "empty": b"\n", "null": b"a\0.jpg\n"}
-    path.write_bytes(content[fault])
-    told = {
-        "encoding": "is not UTF-8 text",
-        "gone": "Permission denied",
-        "empty": "there is no image at",
-        "null": "holds a null character",
-    }
-    if fault == "gone":
-        monkeypatch.setattr("pathlib.Path.read_text", refusing)
-    with pytest.raises(photographs.UserError, match=told[fault]):
-        photographs.image_files(str(path))
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"caf\xe9.jpg\n", "is not UTF-8 text"),
+        (b"\n", "there is no image at"),
+        (b"a\0.jpg\n", "holds a null character"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused(tmp_path, photographs, content, message):
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(photographs.UserError, match=message):
+        photographs.image_files(str(tmp_path / "list.txt"))
 
 
-def refusing(*args, **kwargs):
-    """What reading a file that is not one's own comes to."""
-    raise PermissionError(13, "Permission denied")
+def test_a_list_that_may_not_be_read_is_refused(tmp_path, photographs, monkeypatch):
+    def refusing(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "list.txt").write_bytes(b"a.jpg\n")
+    monkeypatch.setattr("pathlib.Path.read_text", refusing)
+    with pytest.raises(photographs.UserError, match="cannot read .*: Permission denied"):
+        photographs.image_files(str(tmp_path / "list.txt"))
 
 
 def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, photographs):
@@ -81,7 +83,7 @@ def test_a_list_may_name_masks_and_names_may_hold_spaces(tmp_path, photographs):
     assert image_files(str(folder / "list.txt")) == [str(folder / "a b.jpg"), str(folder / "c.jpg")]
 
 
-def test_masks_of_equal_names_are_kept_apart(photographs):
+def test_masks_have_different_names(photographs):
     names = photographs.mask_names
     assert names(["p/a/x.jpg", "p/b/x.jpg", "p/b/y.png"]) == ["a/x.png", "b/x.png", "b/y.png"]
     assert names(["p/x.jpg", "p/x.png", "p/z.png"]) == ["x.jpg.png", "x.png.png", "z.png"]
@@ -92,14 +94,14 @@ def test_masks_of_equal_names_are_kept_apart(photographs):
     assert names(given) == ["x.jpg.png", "x.png.png", "x.jpg.png.png"]
 
 
-def test_a_list_that_names_an_image_twice_means_it_once(tmp_path, photographs):
+def test_an_image_that_a_list_names_twice_counts_once(tmp_path, photographs):
     (tmp_path / "a.jpg").write_bytes(b"")
     (tmp_path / "list.txt").write_text("a.jpg\n./a.jpg\na.jpg a.png\n", encoding="utf-8")
     (found,) = photographs.image_files(str(tmp_path / "list.txt"))
     assert os.path.samefile(found, tmp_path / "a.jpg")
 
 
-def test_masks_of_an_earlier_run_are_no_photographs(tmp_path, photographs, deployment, capsys):
+def test_masks_of_an_earlier_run_are_left_out(tmp_path, photographs, deployment, capsys):
     infer = deployment("infer")
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype="uint8")
     for name in ("a.jpg", "b.jpg", "sky_color.png"):
@@ -112,5 +114,5 @@ def test_masks_of_an_earlier_run_are_no_photographs(tmp_path, photographs, deplo
             infer.write_mask(str(folder / f"{name}.png"), noise[..., 0] % 3, infer.palette(3))
     assert photographs.image_files(str(tmp_path)) == photos
     assert capsys.readouterr().err == f"left out 8 masks of an earlier run, such as {tmp_path / 'a.png'}\n"
-    # Where there is nothing else, they are what is meant.
+    # A folder of masks alone stands for these masks.
     assert len(photographs.image_files(str(tmp_path / "masks"))) == 4

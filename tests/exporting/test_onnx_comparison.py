@@ -36,7 +36,7 @@ OPERATIONS = {"pooling": by_name, "bounds": bounded}
 
 @manager.MODELS.add_component
 class FirstWins(nn.Layer):
-    """A user's model in which class 0 wins everywhere, whatever the operation gives as the other's logits."""
+    """A user's model in which class 0 wins everywhere; an operation computes the other class's logits."""
 
     def __init__(self, operation: str = "pooling", num_classes: int = 2):
         super().__init__()

@@ -11,7 +11,7 @@ def test_running_statistics_frozen_weights_and_buffers_are_untrained():
     model = tiny.TinyNet()
     model.heads[0].bias.stop_gradient = True
     model.register_buffer("queue", paddle.zeros([2]))
-    model(paddle.randn([1, 3, 4, 4]))  # leaves a tensor on the model, which is no state
+    model(paddle.randn([1, 3, 4, 4]))  # sets a tensor on the model that is not part of its state
     assert set(untrained(model)) == {"body.1._mean", "body.1._variance", "heads.0.bias", "queue"}
 
 

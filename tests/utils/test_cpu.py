@@ -1,3 +1,5 @@
+"""The cores that a process may use, and processors on which MKL is slow."""
+
 import os
 
 import pytest
@@ -19,7 +21,7 @@ def granted(tmp_path, lines):
     return cpu.granted_cores(path, tmp_path / "fs")
 
 
-def test_no_limit(tmp_path):
+def test_cgroups_without_a_limit(tmp_path):
     write(tmp_path / "fs" / "a", cpu_max="max 100000")
     assert granted(tmp_path, ["0::/a"]) is None
     assert granted(tmp_path, ["0::/"]) is None
@@ -29,20 +31,20 @@ def test_no_limit(tmp_path):
 @pytest.mark.parametrize(
     ("inner", "outer", "cores"), [("250000 100000", "max 100000", 2.5), ("max 1", "3 2", 1.5)]
 )
-def test_the_least_of_all_groups_up_to_the_root(tmp_path, inner, outer, cores):
+def test_the_lowest_limit_of_all_groups_counts(tmp_path, inner, outer, cores):
     write(tmp_path / "fs" / "a" / "b", cpu_max=inner)
     write(tmp_path / "fs" / "a", cpu_max=outer)
     assert granted(tmp_path, ["0::/a/b"]) == cores
 
 
 @pytest.mark.parametrize("path", ["/docker/0123", "/../..", "/"])
-def test_a_container_has_its_own_group_as_root(tmp_path, path):
+def test_a_containers_root_is_its_own_group(tmp_path, path):
     write(tmp_path / "fs", cpu_max="200000 100000")
     assert granted(tmp_path, [f"0::{path}"]) == 2
 
 
 @pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct"])
-def test_version_1(tmp_path, mount):
+def test_cgroups_of_version_1(tmp_path, mount):
     lines = ["9:memory:/m", "4:cpu,cpuacct:/a", "0::/"]
     group = tmp_path / "fs" / mount / "a"
     group.mkdir(parents=True)
@@ -65,7 +67,7 @@ def test_usable_cores_are_those_of_the_affinity_and_of_the_quota(monkeypatch, gr
     assert cpu.usable_cores() == cores
 
 
-def test_usable_cores_are_within_the_machines():
+def test_usable_cores_are_at_most_the_machines():
     assert 1 <= cpu.usable_cores() <= os.cpu_count()
 
 
@@ -85,7 +87,7 @@ def test_usable_cores_without_affinity(monkeypatch):
         ("AuthenticAMD", "avx2", "aarch64", ""),
     ],
 )
-def test_processors_on_which_mkl_takes_its_slow_path(tmp_path, monkeypatch, vendor, flags, machine, maker):
+def test_processors_on_which_mkl_is_slow(tmp_path, monkeypatch, vendor, flags, machine, maker):
     monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
     path = tmp_path / "cpuinfo"
     path.write_bytes(
@@ -96,7 +98,7 @@ def test_processors_on_which_mkl_takes_its_slow_path(tmp_path, monkeypatch, vend
     assert cpu.slow_in_mkl(path) == maker
 
 
-def test_no_cpuinfo_and_none_of_an_x86_are_left_alone(tmp_path):
+def test_other_processors_are_not_slow_in_mkl(tmp_path):
     assert cpu.slow_in_mkl(tmp_path / "none") == ""
     path = tmp_path / "cpuinfo"
     path.write_text("processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\n")

@@ -21,13 +21,13 @@ def names(paths):
     return [image.name for image in named_images(paths)]
 
 
-def test_a_folder_means_its_images_and_those_below(folder):
+def test_a_folder_stands_for_its_images_and_those_of_subfolders(folder):
     assert names(str(folder)) == ["a", "b", "sub/b", "sub/deep/c d"]
     assert [image.relative for image in named_images(str(folder))][-1] == "sub/deep/c d.tif"
     assert image_files(str(folder))[0] == str(folder / "a.PNG")
 
 
-def test_a_list_names_images_and_perhaps_masks_relative_to_itself(folder):
+def test_a_list_names_images_and_masks_relative_to_its_folder(folder):
     path = folder / "list.txt"
     path.write_text("\ufeffsub/b.jpg masks/b.png\n\nsub/deep/c d.tif\nb.jpg\n", encoding="utf-8")
     images = named_images(str(path))
@@ -35,25 +35,25 @@ def test_a_list_names_images_and_perhaps_masks_relative_to_itself(folder):
     assert [image.mask for image in images] == [str(folder / "masks/b.png"), None, None]
 
 
-def test_a_list_of_images_elsewhere_names_them_by_what_they_share(folder, tmp_path):
+def test_images_outside_of_the_lists_folder_are_named_from_their_common_folder(folder, tmp_path):
     path = tmp_path / "lists" / "list.txt"
     path.parent.mkdir()
     path.write_text(f"../photos/sub/b.jpg\n{folder / 'b.jpg'}\n")
     assert names(str(path)) == ["sub/b", "b"]
 
 
-def test_an_image_alone_is_called_by_its_name(folder, monkeypatch):
+def test_a_single_image_has_its_own_name(folder, monkeypatch):
     assert names(str(folder / "sub/b.jpg")) == ["b"]
     monkeypatch.chdir(folder)
     assert names(["b.jpg"]) == ["b"]
 
 
-def test_several_paths_are_each_named_from_where_it_is(folder):
+def test_each_path_names_its_images_from_its_own_folder(folder):
     assert names([str(folder / "a.PNG"), str(folder / "sub/b.jpg")]) == ["a", "b"]
     assert names([str(folder / "a.PNG"), str(folder / "sub")]) == ["a", "b", "deep/c d"]
 
 
-def test_what_would_be_called_the_same_is_named_from_what_all_share(folder):
+def test_equal_names_are_replaced_by_those_from_the_common_folder(folder):
     assert names([str(folder / "b.jpg"), str(folder / "sub")]) == ["b", "sub/b", "sub/deep/c d"]
 
 
@@ -71,7 +71,7 @@ def test_names_without_suffix_stay_unique(tmp_path):
     assert names(str(tmp_path)) == ["a.jpg", "a.jpg.png", "a.png", "b"]
 
 
-def test_what_holds_no_image_is_refused(tmp_path):
+def test_a_path_without_images_is_refused(tmp_path):
     for path, message in ((tmp_path / "gone", "there is no image, folder or list"), (tmp_path, "no image (")):
         with pytest.raises(UserError, match=re.escape(message)):
             named_images(str(path))

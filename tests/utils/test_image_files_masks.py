@@ -1,4 +1,4 @@
-"""Masks beside photographs are told from photographs."""
+"""Folders of masks are distinguished from folders of photographs."""
 
 import os
 import struct
@@ -54,17 +54,17 @@ def test_masks_beside_photographs_are_found(tmp_path, write):
     [(grey_photograph, ".png"), (photograph, ".png"), (grey_mask, ".bmp")],
     ids=["grey", "png", "bmp"],
 )
-def test_other_images_beside_photographs_are_none(tmp_path, other):
+def test_other_images_are_no_masks(tmp_path, other):
     assert mask_folders(made(tmp_path, images=(photograph, ".jpg"), others=other)) == {}
 
 
-def test_a_folder_of_which_one_file_is_in_colour_holds_no_masks(tmp_path):
+def test_a_folder_with_one_file_in_colour_holds_no_masks(tmp_path):
     files = made(tmp_path, images=(photograph, ".jpg"), masks=(grey_mask, ".png"))
     photograph(files[-1])
     assert mask_folders(files) == {}
 
 
-def test_masks_alone_are_what_was_asked_for(tmp_path):
+def test_masks_alone_count_as_images(tmp_path):
     assert mask_folders(made(tmp_path, masks=(grey_mask, ".png"))) == {}
 
 
@@ -74,11 +74,10 @@ def test_a_broken_file_is_no_mask(tmp_path):
     assert mask_folders(files) == {}
 
 
-def test_a_data_sets_root_means_its_photographs_and_says_so(tmp_path, capsys):
+def test_a_data_sets_root_stands_for_its_photographs(tmp_path, capsys):
     files = made(tmp_path, images=(photograph, ".jpg"), masks=(grey_mask, ".png"))
     assert [image.path for image in named_images(str(tmp_path))] == files[:4]
-    told = capsys.readouterr().out
-    assert f"4 images in {tmp_path / 'masks'} look like the masks" in told
+    assert f"4 images in {tmp_path / 'masks'} look like the masks" in capsys.readouterr().out
     assert len(named_images(str(tmp_path / "masks"))) == 4
 
 
@@ -105,7 +104,7 @@ def test_a_deployment_leaves_out_the_same_masks(tmp_path, deployment, capsys, ot
     assert alone(masks) == masks
 
 
-def test_a_picture_of_more_pixels_than_opencv_takes_is_no_mask_and_no_photograph(tmp_path, deployment):
+def test_a_picture_with_too_many_pixels_for_opencv_is_neither_mask_nor_photograph(tmp_path, deployment):
     alone = deployment("photographs")
     files = made(tmp_path, images=(photograph, ".jpg"), others=(grey_mask, ".png"))
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 0, 0, 0, 0)

@@ -1,3 +1,5 @@
+"""The logger's lines, and which ranks write them."""
+
 import contextlib
 import io
 import logging
@@ -37,7 +39,7 @@ def test_a_line_has_paddlesegs_form_and_is_flushed():
     assert output.flushed == 1
 
 
-def test_a_line_is_said_once_though_others_log_as_well():
+def test_another_librarys_handler_repeats_no_line():
     root = logging.StreamHandler(io.StringIO())
     logging.getLogger().addHandler(root)
     try:
@@ -48,16 +50,16 @@ def test_a_line_is_said_once_though_others_log_as_well():
     assert root.stream.getvalue() == ""
 
 
-def test_details_are_left_out():
+def test_debug_messages_are_left_out():
     assert printed(lambda: logger.debug("a detail")).getvalue() == ""
     assert logger.level == logging.INFO
 
 
-@pytest.mark.parametrize(("rank", "told"), [("0", ["info", "warning"]), ("1", ["warning"])])
-def test_other_ranks_only_warn(monkeypatch, rank, told):
+@pytest.mark.parametrize(("rank", "logged"), [("0", ["info", "warning"]), ("1", ["warning"])])
+def test_other_ranks_only_warn(monkeypatch, rank, logged):
     monkeypatch.setenv("PADDLE_TRAINER_ID", rank)
     output = printed(lambda: logger.info("info"), lambda: logger.warning("warning"))
-    assert [line.split("\t")[1] for line in output.getvalue().splitlines()] == told
+    assert [line.split("\t")[1] for line in output.getvalue().splitlines()] == logged
 
 
 def test_a_redirection_gets_its_own_lines_alone():

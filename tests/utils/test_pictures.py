@@ -1,3 +1,5 @@
+"""Colours of classes, overlays and sheets of pictures."""
+
 import numpy as np
 import pytest
 
@@ -16,12 +18,12 @@ def test_the_palette_is_that_of_pascal_voc():
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 21, None])
-def test_a_deployment_has_the_same_colours_though_it_runs_without_this_package(deployment, num_classes):
+def test_the_deployed_script_has_the_same_colours(deployment, num_classes):
     alone = deployment("infer").palette
     np.testing.assert_array_equal(class_colors(num_classes), alone(num_classes))
 
 
-def test_of_two_classes_the_second_is_green_unless_colours_are_chosen():
+def test_the_second_of_two_classes_is_green_by_default():
     assert class_colors(2)[:2].tolist() == [[0, 0, 0], [60, 220, 80]]
     assert class_colors(2, [9, 9, 9])[:2].tolist() == [[9, 9, 9], [128, 0, 0]]
     assert class_colors(3)[1].tolist() == [128, 0, 0]
@@ -39,7 +41,7 @@ def test_custom_colours_of_another_form_are_refused(custom):
         palette(custom)
 
 
-def test_an_overlay_tints_each_class_in_its_colour_and_leaves_the_rest_and_its_input_alone():
+def test_an_overlay_tints_and_outlines_classes_and_leaves_its_input_unchanged():
     image = np.full((20, 30, 3), 100, "uint8")
     mask = np.zeros((20, 30), "int64")
     mask[5:15, 5:15] = 1
@@ -55,7 +57,7 @@ def test_an_overlay_tints_each_class_in_its_colour_and_leaves_the_rest_and_its_i
     assert (image == 100).all()
 
 
-def test_any_value_or_none_may_be_the_ignored_one():
+def test_ignore_index_may_be_any_value_or_none():
     image, mask = np.full((8, 8, 3), 100, "uint8"), np.full((8, 8), 255)
     assert (overlay(image, mask) == 100).all()
     shown = overlay(image, mask, alpha=1.0, ignore_index=None)
@@ -91,6 +93,6 @@ def test_a_gap_keeps_columns_and_rows_apart():
 def test_a_caption_that_is_too_long_loses_its_middle():
     picture = np.zeros((4, 80, 3), "uint8")
     short, long = (sheet([[picture]], [text])[:CAPTION_HEIGHT] for text in ("abc", "abc" + 60 * "m" + "xyz"))
-    assert (long[:, -4:] == 255).all()  # nothing is cut at the edge
-    assert (long[:, 8:28] == short[:, 8:28]).mean() > 0.9  # it begins alike
-    assert (long[:, 60:] < 128).any()  # and reaches the end
+    assert (long[:, -4:] == 255).all()  # nothing is cut off at the edge
+    assert (long[:, 8:28] == short[:, 8:28]).mean() > 0.9  # the same beginning
+    assert (long[:, 60:] < 128).any()  # up to the end

@@ -1,3 +1,5 @@
+"""Parameters of constructors, and whether values fit their types."""
+
 import functools
 import sys
 import typing
@@ -40,7 +42,7 @@ from paddleseg.utils import signature
         ({"a": 1}, Dict[str, int]),
     ],
 )
-def test_what_fits(value, expected):
+def test_values_that_fit(value, expected):
     assert signature.fits(value, expected)
 
 
@@ -71,7 +73,7 @@ def test_what_fits(value, expected):
         ([1, None], Optional[Sequence[int]]),
     ],
 )
-def test_what_does_not_fit(value, expected):
+def test_values_that_do_not_fit(value, expected):
     assert not signature.fits(value, expected)
 
 
@@ -124,11 +126,11 @@ def unannotated(required, number=1, ratio=0.5, name="x", flag=True, sizes=(1, 2)
         ("nothing", Any),
     ],
 )
-def test_without_annotation_the_default_speaks(name, expected):
+def test_the_default_decides_without_an_annotation(name, expected):
     assert signature.expected_type(signature.parameters(unannotated)[name]) is expected
 
 
-def test_the_annotation_speaks_before_the_default():
+def test_the_annotation_wins_over_the_default():
     def component(size: Sequence[int] = 3):
         pass
 
@@ -146,7 +148,7 @@ def test_parameters_of_a_class_leave_self_out():
     assert known["b"].annotation == Optional[float]
 
 
-def test_annotations_that_cannot_be_resolved_say_nothing():
+def test_annotations_that_cannot_be_resolved_are_ignored():
     def component(a: "NoSuchType", b=2):  # noqa: F821
         pass
 
@@ -179,7 +181,7 @@ def test_an_inherited_constructor_and_a_wrapped_function_are_seen_through():
     assert "sizes" in signature.parameters(wrapped)
 
 
-def test_accepts():
+def test_accepts_names_and_keyword_arguments():
     assert signature.accepts(unannotated, "flag")
     assert not signature.accepts(unannotated, "pretrained")
     assert signature.accepts(lambda **anything: None, "pretrained")

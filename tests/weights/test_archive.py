@@ -14,8 +14,7 @@ import pytest
 from archives import make_tar, make_zip, tar_member
 
 from paddleseg.errors import UserError
-from paddleseg.weights import archive as A
-from paddleseg.weights.archive import extract
+from paddleseg.weights.archive import Budget, Limits, extract
 
 MEMBERS = {"top/": b"", "top/a.txt": b"first", "top/deep/b.txt": b"second"}
 
@@ -34,10 +33,10 @@ def test_members_are_extracted(tmp_path, kind):
         extract(path, folder)
 
 
-def assert_refused(archive, tmp_path, message):
+def assert_refused(archive, tmp_path, message, **limits):
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=message):
-        extract(archive, tmp_path / "out")
+        extract(archive, tmp_path / "out", Limits(**limits))
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -130,13 +129,9 @@ def test_nothing_is_written_through_a_link(tmp_path):
     assert not list(outside.iterdir())
 
 
-@pytest.fixture
-def small_limits(monkeypatch):
-    monkeypatch.setattr(A, "RATIO_COUNTS_FROM", 100_000)
-    monkeypatch.setattr(A, "MAX_READ", 100_000)
+SMALL = {"small": 100_000, "read": 100_000}
 
 
-@pytest.mark.usefixtures("small_limits")
 @pytest.mark.parametrize("kind", ["zip", "w:gz", "w:bz2", "w:xz"])
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path, kind):
     path, members = tmp_path / "archive", {"good": b"1", "zeros": bytes(3_000_000)}
@@ -147,36 +142,30 @@ def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path, kind):
     else:
         make_tar(path, members, kind)
     most = max(100_000, 100 * path.stat().st_size)
-    assert_refused(path, tmp_path, f"refused to extract .*: it unpacks to more than {most} bytes")
+    assert_refused(path, tmp_path, f"refused to extract .*: it unpacks to more than {most} bytes", **SMALL)
 
 
-@pytest.mark.usefixtures("small_limits")
 def test_a_zip_that_states_a_wrong_size_is_refused(tmp_path):
     path = tmp_path / "archive"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("zeros", bytes(3_000_000))
     # The size in both headers is now 1000; the library reads no further than it says.
     path.write_bytes(path.read_bytes().replace(struct.pack("<I", 3_000_000), struct.pack("<I", 1000)))
-    assert_refused(path, tmp_path, "cannot extract")
+    assert_refused(path, tmp_path, "cannot extract", **SMALL)
 
 
-@pytest.mark.usefixtures("small_limits")
 def test_what_is_written_counts_too(tmp_path):
-    budget = A.Budget(make_zip(tmp_path / "archive", {"a": b"1"}))
+    budget = Budget(make_zip(tmp_path / "archive", {"a": b"1"}), Limits(**SMALL))
     budget.spend(100_000)
     with pytest.raises(UserError, match="unpacks to more than 100000 bytes"):
         budget.spend(1)
 
 
-def test_size_and_number_are_limited(tmp_path, monkeypatch):
+def test_size_and_number_are_limited(tmp_path):
     path = make_tar(tmp_path / "archive", {f"{i}": bytes(100) for i in range(9)})
-    monkeypatch.setattr(A, "MAX_MEMBERS", 8)
-    assert_refused(path, tmp_path, "more than 8 members")
-    monkeypatch.setattr(A, "MAX_MEMBERS", 9)
-    monkeypatch.setattr(A, "MAX_BYTES", 899)
-    assert_refused(path, tmp_path, "unpacks to more than 899 bytes")
-    monkeypatch.setattr(A, "MAX_BYTES", 900)
-    assert len(list(extract(path, tmp_path / "out").iterdir())) == 9
+    assert_refused(path, tmp_path, "more than 8 members", members=8)
+    assert_refused(path, tmp_path, "unpacks to more than 899 bytes", members=9, size=899)
+    assert len(list(extract(path, tmp_path / "out", Limits(members=9, size=900)).iterdir())) == 9
 
 
 def header(kind, size, name="x"):

@@ -59,12 +59,11 @@ def test_a_digest_in_the_url_is_checked(site, home, tmp_path, algorithm):
     assert len(requested) == requests
 
 
-def test_a_file_without_end_is_refused(site, tmp_path, monkeypatch):
+def test_a_file_without_end_is_refused(site, tmp_path):
     folder, url, _ = site
     (folder / "a.bin").write_bytes(bytes(300_000))
-    monkeypatch.setattr(D, "MAX_BYTES", 200_000)
     with pytest.raises(UserError, match="does not end after 200000 bytes"):
-        D.download(f"{url}/a.bin", tmp_path / "a.bin")
+        D.download(f"{url}/a.bin", tmp_path / "a.bin", 200_000)
     assert not (tmp_path / "a.bin").exists()
 
 

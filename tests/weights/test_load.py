@@ -97,8 +97,8 @@ def test_many_keys_are_counted(saved, capsys):
     target = nn.LayerList([nn.Linear(1, 1) for _ in range(20)])
     path = saved({f"{i}.weight": np.zeros((1, 1), "float32") for i in range(20)})
     listed = ", ".join(f"{i}.bias" for i in range(8))
-    told = refusal(capsys, lambda: load_weights(target, path))
-    assert told.endswith(f"LayerList: missing keys: {listed} and 12 more")
+    message = refusal(capsys, lambda: load_weights(target, path))
+    assert message.endswith(f"LayerList: missing keys: {listed} and 12 more")
 
 
 def test_the_message_calls_another_models_weights_so_first(saved, capsys):
@@ -109,12 +109,12 @@ def test_the_message_calls_another_models_weights_so_first(saved, capsys):
     )
     weights = {**fitting(), "0.weight": np.zeros((5, 3), "float32")}
     del weights["1.weight"], weights["1.bias"], weights["1._mean"]
-    told = refused(capsys, saved(weights))
+    message = refused(capsys, saved(weights))
     assert (
         "they look like another model's (2 of its 6 keys fit, of 3 there); missing keys: 1.weight, 1.bias"
-        in told
+        in message
     )
-    assert "and 1 more; wrongly shaped" in told
+    assert "and 1 more; wrongly shaped" in message
 
 
 def test_bfloat16_is_not_loaded_as_float32(tmp_path, capsys):
@@ -195,8 +195,8 @@ def test_safetensors_of_types_that_numpy_lacks(tmp_path, capsys):
     bits = (np.float32([1, -2.5, 0]).view("uint32") >> 16).astype("uint16")
     of_paddle = paddle.to_tensor([1, -2.5, 0]).astype("bfloat16").numpy()
     for dtype, data in (("BF16", bits.tobytes()), ("F8_E4M3", bytes(3))):
-        told = {"w": {"dtype": dtype, "shape": [3], "data_offsets": [0, len(data)]}}
-        header = json.dumps(told).encode()
+        tensors = {"w": {"dtype": dtype, "shape": [3], "data_offsets": [0, len(data)]}}
+        header = json.dumps(tensors).encode()
         with open(path, "wb") as file:
             file.write(struct.pack("<Q", len(header)) + header + data)
         if dtype == "BF16":

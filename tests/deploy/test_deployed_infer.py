@@ -38,49 +38,6 @@ def test_impossible_paths_and_numbers_are_refused(tmp_path, photos, infer, capsy
     assert message in capsys.readouterr().err
 
 
-def test_probabilities_give_the_classes_of_their_logits_at_any_size(deployed):
-    mask_of = deployed.mask_of
-    logits = 4 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
-    likely = np.exp(logits - logits.max(1, keepdims=True))
-    masks = [
-        mask_of(output, (61, 83), op)
-        for output, op in ((logits, "none"), (likely / likely.sum(1, keepdims=True), "softmax"))
-    ]
-    np.testing.assert_array_equal(*masks)
-    assert set(np.unique(masks)) == set(range(5))
-
-
-def test_probabilities_may_be_0(deployed):
-    # Logits so far apart that float32 holds no such probability; at the graph's size classes are the same.
-    logits = 300 * np.random.default_rng(0).standard_normal((1, 5, 16, 24)).astype("float32")
-    likely = np.exp(logits - logits.max(1, keepdims=True))
-    assert (likely == 0).any()
-    with np.errstate(all="raise", under="ignore"):
-        mask = deployed.mask_of(likely / likely.sum(1, keepdims=True), (16, 24), "softmax")
-    np.testing.assert_array_equal(mask, logits[0].argmax(0))
-
-
-def test_nothing_is_written_over_a_photograph_or_another_mask(tmp_path, deployed):
-    refuse, names = deployed.refuse_overwriting, deployed.mask_names
-    photos = [str(tmp_path / name) for name in ("x.png", "y.jpg")]
-
-    def masks(folder, files):
-        return [str(folder / name) for name in names(files)]
-
-    refuse(photos, masks(tmp_path / "masks", photos))
-    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    for folder in (tmp_path, tmp_path / "masks" / "..", tmp_path / "link"):
-        with pytest.raises(deployed.UserError, match=r"x\.png would be written over a photograph"):
-            refuse(photos, masks(folder, photos))
-    # Of lists, whose images may have any names.
-    odd = [str(tmp_path / name) for name in ("x.jpg", "x_color")]
-    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over"):
-        refuse(odd, masks(tmp_path / "masks", odd))
-    seen = [str(tmp_path / "x_color.png"), str(tmp_path / "z" / "y.jpg")]
-    with pytest.raises(deployed.UserError, match=r"x_color\.png would be written over a photograph"):
-        refuse(seen, [str(tmp_path / "x.png")])
-
-
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_reader_of_the_output_may_end_first(tmp_path, trained, repository, broken):
     export(trained, tmp_path / "out")
@@ -131,23 +88,12 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
     assert_masks_of_the_training_code(tmp_path / "masks", builder, network)
 
 
-def test_a_model_of_other_channels_is_refused(deployed):
-    shape = deployed.input_shape
-    assert (shape({"input_shape": [-1, 1, -1, -1]})[1], shape({})[1]) == (1, 3)
-    with pytest.raises(deployed.UserError, match="the model takes images of 4 channels, and infer.py"):
-        shape({"input_shape": [1, 4, 32, 32]})
-    with pytest.raises(deployed.UserError, match="input_shape must be N, C, H and W, whole numbers, not 'x'"):
-        shape({"input_shape": "x"})
-    with pytest.raises(deployed.UserError, match="the model takes 2 images at once"):
-        shape({"input_shape": [2, 3, 32, 32]})
-
-
 def test_an_image_of_another_size_than_the_models_is_refused(deployed):
     batch = np.zeros((1, 3, 24, 32), "float32")
     for shape in ([-1, 3, -1, -1], [1, 3, 24, 32], [1, 3, -1, 32]):
         deployed.check_size(batch, shape)
-    told = "the model takes 32 x 48 .*, and after the deploy.yaml's transforms this image has 32 x 24"
-    with pytest.raises(deployed.ImageError, match=told):
+    message = "the model takes 32 x 48 .*, and after the deploy.yaml's transforms this image has 32 x 24"
+    with pytest.raises(deployed.ImageError, match=message):
         deployed.check_size(batch, [1, 3, 48, 32])
 
 
@@ -185,34 +131,6 @@ def test_a_failure_for_one_image_does_not_end_the_others(tmp_path, infer, capsys
         "error: 2 of 4 images were skipped and have no mask",
     ]
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "a_color.png", "d.png", "d_color.png"]
-
-
-def test_classes_that_a_mask_cannot_hold_are_refused(tmp_path, deployed):
-    most = np.full((1, 4, 4), 255, "int32")
-    assert deployed.mask_of(most, (4, 4), "argmax").max() == 255
-    told = "the model has {} classes, but a mask holds 256"
-    with pytest.raises(deployed.UserError, match=told.format(257)):
-        deployed.mask_of(most + 1, (4, 4), "argmax")
-    with pytest.raises(deployed.UserError, match=told.format(300)):
-        deployed.mask_of(np.zeros((1, 300, 4, 4), "float32"), (4, 4), "none")
-    dic = {"Deploy": {"model": "m.onnx", "transforms": [], "num_classes": 300}}
-    with pytest.raises(deployed.UserError, match=told.format(300)):
-        deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", dic))
-
-
-def test_weights_must_be_named_except_for_onnx(tmp_path, deployed):
-    def read(**deploy):
-        return deployed.read_deploy_file(tiny.write_yaml(tmp_path / "deploy.yaml", {"Deploy": deploy}))
-
-    with pytest.raises(deployed.UserError, match="lacks params, the file of the weights"):
-        read(model="model.json", transforms=[])
-    with pytest.raises(deployed.UserError, match="lacks model, transforms"):
-        read(params="p")
-    wrong = ({"model": 5}, {"model": "m.onnx", "params": 5}, {"model": "m.onnx", "sha256": ["a"]})
-    for deploy in wrong:
-        with pytest.raises(deployed.UserError, match="is not a deploy.yaml"):
-            read(transforms=[], **deploy)
-    assert read(model="model.onnx", transforms=[]) == {"model": "model.onnx", "transforms": []}
 
 
 def test_an_interrupt_ends_the_script_quietly(tmp_path, photos, infer, capsys):
