@@ -73,8 +73,7 @@ class ProgressBar(logging.Handler):
         elif not self._handlers and seconds >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._shown = time.monotonic()
             speed, left = self.pace()
-            count = f"{self._done}/{self._total}"
-            logger.info(f"{self._label}: {count}, {speed:.3g} img/s, ETA {clock(left)}")
+            logger.info(f"{self._label}: {self._done}/{self._total}, {speed:.3g} img/s, ETA {clock(left)}")
 
     def draw(self, end=None):
         """Draw the rows of all bars; then put the cursor at their start, or write `end`."""
@@ -92,6 +91,8 @@ class ProgressBar(logging.Handler):
         self.draw()
 
     def __enter__(self):
+        if os.name == "nt":
+            os.system("")  # makes a console of Windows obey `CLEAR` and `UP`
         self._handlers, logger.handlers = logger.handlers, [self]
         self._above = next((it for it in self._handlers if isinstance(it, ProgressBar)), None)
         self.draw()
@@ -99,13 +100,10 @@ class ProgressBar(logging.Handler):
 
     def __exit__(self, *error):
         logger.handlers = self._handlers
-        if self._above is None:
-            self.draw(end="\n")
-        else:
-            self._above.draw()
+        self.draw(end="\n") if self._above is None else self._above.draw()
 
     def _rows(self, columns):
-        share = self._done / self._total
+        share = self._done / max(self._total, 1)
         texts = [f"{self._label}: {share:4.0%}", f"{self._done}/{self._total}"]
         speed, left = self.pace()
         if speed:

@@ -103,6 +103,12 @@ def test_a_finished_bar_stays_and_the_logger_is_as_before(terminal):
     assert logger.handlers == handlers
 
 
+def test_an_empty_bar_ends_at_once(terminal):
+    screen = terminal()
+    assert list(bar([], label="predicting")) == []
+    assert screen.lines()[0].startswith("predicting:")
+
+
 def test_an_error_within_leaves_the_logger_as_before(terminal):
     terminal()
     handlers = list(logger.handlers)
