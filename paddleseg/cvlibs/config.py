@@ -210,8 +210,8 @@ class Config:
         """Return "file:line: a.b.0" for a key path, for messages."""
         return ": ".join(part for part in (self._where(path), ".".join(map(str, path))) if part)
 
-    def call(self, where):
-        """Name `where` in messages instead of a file that is gone, and its lines."""
+    def name_source(self, where):
+        """Let messages name `where`, since the file that was read, with its lines, is temporary."""
         self.path = where
         self._origins = {}
 

@@ -36,7 +36,8 @@ def fill_in(dic, sections):
     for _, spec in facts.ignoring_components(dic, sections) if labels else []:
         _write(spec, {"ignore_index": labels[0].value})
     for path, spec in facts.losses(dic, set(facts.LOSS_SECTIONS).intersection(sections)):
-        known = signature.parameters(facts.component_of(spec, manager.LOSSES))
+        component = facts.component_of(spec, manager.LOSSES)
+        known = {} if component is None else signature.parameters(component)
         _write(spec, {key: num_classes for key in SUPPLIED[path[0]] if key in known})
     if "model" in sections:
         _fill_in_channels(dic, sections)

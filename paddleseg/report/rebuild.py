@@ -37,7 +37,7 @@ def builder_of(config, sections, where, beside=None, as_teacher=False):
         except UserError as error:
             # The user has no such file, so the message names `where` instead of the file and its lines.
             raise UserError(re.sub(re.escape(path) + r"(:\d+)?", lambda _: where, str(error))) from None
-    cfg.call(where)
+    cfg.name_source(where)
     return SegBuilder(cfg)
 
 
