@@ -123,11 +123,7 @@ class MultiClassFocalLoss(TaskLoss):
     function = staticmethod(multi_class_focal_loss)
 
     def __init__(
-        self,
-        num_class: Optional[int] = None,
-        alpha: float = 1.0,
-        gamma: float = 2.0,
-        ignore_index: int = 255,
+        self, num_class: Optional[int] = None, alpha: float = 1.0, gamma: float = 2.0, ignore_index: int = 255
     ):
         check_not_negative("alpha", alpha)
         check_not_negative("gamma", gamma)

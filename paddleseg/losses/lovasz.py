@@ -90,9 +90,7 @@ class LovaszSoftmaxLoss(TaskLoss):
     function = staticmethod(lovasz_softmax_loss)
 
     def __init__(
-        self,
-        ignore_index: int = 255,
-        classes: Union[Literal["present", "all"], Sequence[int]] = "present",
+        self, ignore_index: int = 255, classes: Union[Literal["present", "all"], Sequence[int]] = "present"
     ):
         _check_classes(classes)
         super().__init__(ignore_index=ignore_index, classes=classes)

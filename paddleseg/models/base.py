@@ -4,6 +4,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
+from paddleseg.weights.load import load_weights
 
 
 class Backbone(nn.Layer):
@@ -43,6 +44,15 @@ class SegmentationModel(nn.Layer):
         super().__init__()
         self.backbone = backbone
         self.align_corners = align_corners
+
+    def load(self, pretrained):
+        """Load the whole model's weights from a path or URL, if there is one.
+
+        Raises:
+            UserError: weights that do not match.
+        """
+        if pretrained is not None:
+            load_weights(self, pretrained)
 
     def decode(self, features):
         """Return the list of logits, each at its own size, of the backbone's list of feature maps."""

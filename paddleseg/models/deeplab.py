@@ -10,7 +10,6 @@ from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, stage_channels
 from paddleseg.models.layers import ASPPModule, ConvBNReLU, SeparableConvBNReLU
-from paddleseg.weights.load import load_weights
 
 
 @manager.MODELS.add_component
@@ -48,8 +47,7 @@ class DeepLabV3(SegmentationModel):
         self.head = DeepLabV3Head(
             num_classes, backbone_indices, channels, aspp_ratios, aspp_out_channels, align_corners
         )
-        if pretrained is not None:
-            load_weights(self, pretrained)
+        self.load(pretrained)
 
 
 class DeepLabV3Head(nn.Layer):
@@ -107,8 +105,7 @@ class DeepLabV3P(SegmentationModel):
         self.head = DeepLabV3PHead(
             num_classes, backbone_indices, channels, aspp_ratios, aspp_out_channels, align_corners
         )
-        if pretrained is not None:
-            load_weights(self, pretrained)
+        self.load(pretrained)
 
 
 class DeepLabV3PHead(nn.Layer):

@@ -8,7 +8,6 @@ from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, stage_channels
 from paddleseg.models.layers import ConvBNReLU
-from paddleseg.weights.load import load_weights
 
 
 @manager.MODELS.add_component
@@ -44,8 +43,7 @@ class FCN(SegmentationModel):
         channels = in_channels if channels is None else channels
         check_counts("channels", channels)
         self.head = FCNHead(num_classes, backbone_indices, in_channels, channels, bias)
-        if pretrained is not None:
-            load_weights(self, pretrained)
+        self.load(pretrained)
 
 
 class FCNHead(nn.Layer):

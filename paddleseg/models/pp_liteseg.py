@@ -10,7 +10,6 @@ from paddleseg.models import layers
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_bins, check_counts, stage_channels
 from paddleseg.models.layers import ConvBNReLU, PPContextModule
-from paddleseg.weights.load import load_weights
 
 ARM_TYPES = {
     arm.__name__: arm
@@ -82,8 +81,7 @@ class PPLiteSeg(SegmentationModel):
         self.seg_heads = nn.LayerList(
             [SegHead(arm, inter, num_classes) for arm, inter in zip(arm_out_chs, seg_head_inter_chs)]
         )
-        if pretrained is not None:
-            load_weights(self, pretrained)
+        self.load(pretrained)
 
     def decode(self, features):
         fused = self.ppseg_head([features[i] for i in self.backbone_indices])

@@ -8,7 +8,6 @@ from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_bins, check_counts, stage_channels
 from paddleseg.models.layers import AuxLayer, PPModule
-from paddleseg.weights.load import load_weights
 
 
 @manager.MODELS.add_component
@@ -55,8 +54,7 @@ class PSPNet(SegmentationModel):
             enable_auxiliary_loss,
             align_corners,
         )
-        if pretrained is not None:
-            load_weights(self, pretrained)
+        self.load(pretrained)
 
 
 class PSPNetHead(nn.Layer):

@@ -10,7 +10,6 @@ from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, check_dropout, stage_channels
 from paddleseg.models.layers import AuxLayer, ConvBNReLU, PPModule
-from paddleseg.weights.load import load_weights
 
 # Which of the chosen feature maps is the input of the auxiliary classifier.
 AUXILIARY_LEVEL = 2
@@ -55,8 +54,7 @@ class UPerNet(SegmentationModel):
         check_dropout("dropout_prob", dropout_prob)
         self.backbone_indices = list(backbone_indices)
         self.head = UPerNetHead(num_classes, in_channels, channels, dropout_prob, enable_auxiliary_loss)
-        if pretrained is not None:
-            load_weights(self, pretrained)
+        self.load(pretrained)
 
     def decode(self, features):
         return self.head([features[i] for i in self.backbone_indices])

@@ -269,7 +269,7 @@ class DistillationLossTests(LossTests):
         teacher = normal((2, channels, 3, 4), seed=6).astype("float64")
         label = labels((2, *label_size), NUM_CLASSES, seed=7)
         value, gradient = self.value_and_gradient(loss, student, teacher, label)
-        np.testing.assert_allclose(value, self.formula(loss, student, teacher, label), rtol=1e-6)
+        np.testing.assert_allclose(value, self.formula(loss, student, teacher, label), rtol=1e-11)
         expected = central_differences(self.function_to_differentiate(loss, student, teacher, label), student)
         np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
 

@@ -74,10 +74,7 @@ def batch(seed=1):
 
 
 def queues(loss):
-    return (
-        loss.pixels.vectors.numpy().reshape(3, 40, 5),
-        loss.regions.vectors.numpy().reshape(3, 4, 5),
-    )
+    return (loss.pixels.vectors.numpy().reshape(3, 40, 5), loss.regions.vectors.numpy().reshape(3, 4, 5))
 
 
 @pytest.mark.parametrize(("temperature", "kd_temperature"), [(0.1, 1.0), (0.5, 3.0)])

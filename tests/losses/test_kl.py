@@ -3,7 +3,6 @@ import pytest
 from loss_reference import (
     divergence,
     extremes,
-    labels,
     log_softmax,
     loss_and_gradient,
     normal,
@@ -87,13 +86,6 @@ def test_is_exact_for_extreme_logits(temperature):
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     p, q = (np.exp(log_softmax(logits / temperature, 1)) for logits in (teacher, student))
     np.testing.assert_allclose(gradient, temperature * (q - p) / student.size, rtol=1e-4, atol=1e-9)
-
-
-def test_a_label_of_the_images_size_serves_smaller_logits():
-    student, teacher = tensor(normal((2, 3, 4, 5), seed=14)), tensor(normal((2, 3, 4, 5), seed=15))
-    label = labels((2, 4, 5), 3)
-    large = label.repeat(3, axis=1).repeat(2, axis=2)
-    assert float(kl_loss(student, teacher, tensor(large))) == float(kl_loss(student, teacher, tensor(label)))
 
 
 def test_the_function_refuses_the_same_hyperparameters():

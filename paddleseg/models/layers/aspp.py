@@ -23,13 +23,7 @@ class ASPPModule(nn.Layer):
     """
 
     def __init__(
-        self,
-        aspp_ratios,
-        in_channels,
-        out_channels,
-        align_corners,
-        use_sep_conv=False,
-        image_pooling=False,
+        self, aspp_ratios, in_channels, out_channels, align_corners, use_sep_conv=False, image_pooling=False
     ):
         super().__init__()
         self.align_corners = align_corners
@@ -40,8 +34,7 @@ class ASPPModule(nn.Layer):
         branches = len(aspp_ratios) + int(image_pooling)
         if image_pooling:
             self.global_avg_pool = nn.Sequential(
-                nn.AdaptiveAvgPool2D(1),
-                ConvBNReLU(in_channels, out_channels, 1, bias_attr=False),
+                nn.AdaptiveAvgPool2D(1), ConvBNReLU(in_channels, out_channels, 1, bias_attr=False)
             )
         self.conv_bn_relu = ConvBNReLU(branches * out_channels, out_channels, 1)
         self.dropout = nn.Dropout(0.1)

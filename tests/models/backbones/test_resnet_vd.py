@@ -65,10 +65,7 @@ def dilations(model, stage):
 
 @pytest.mark.parametrize(
     ("output_stride", "third", "fourth"),
-    [
-        (8, [(2, 1)] * 6, [(4, 1), (8, 1), (16, 1)]),
-        (16, [(1, 2)] + [(1, 1)] * 5, [(2, 1), (4, 1), (8, 1)]),
-    ],
+    [(8, [(2, 1)] * 6, [(4, 1), (8, 1), (16, 1)]), (16, [(1, 2)] + [(1, 1)] * 5, [(2, 1), (4, 1), (8, 1)])],
 )
 def test_dilation_replaces_strides(output_stride, third, fourth):
     with paddle.LazyGuard():
