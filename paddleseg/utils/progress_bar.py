@@ -111,8 +111,8 @@ class ProgressBar(logging.Handler):
         texts = _fitting(texts, columns)
         room = columns - len(GAP.join([*texts, ""]))
         if texts and room >= SHORTEST_BAR:
-            block = "█" if "utf" in (sys.stderr.encoding or "").lower() else "#"
-            texts.insert(1, (block * int(room * share)).ljust(room))
+            full, empty = "█░" if "utf" in (sys.stderr.encoding or "").lower() else "#-"
+            texts.insert(1, (full * int(room * share)).ljust(room, empty))
         own = [GAP.join(texts), GAP.join(_fitting(self._below, columns))]
         return [*(self._above._rows(columns) if self._above else []), *filter(None, own)]
 

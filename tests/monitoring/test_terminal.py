@@ -20,7 +20,7 @@ def test_the_bar_has_all_figures_and_log_lines_stand_above_it(terminal):
         bar.add_training(FIGURES)
         *lines, first, second = screen.lines()
         assert [line[-6:] for line in lines] == [f"line {i}" for i in range(8)]
-        assert re.fullmatch(r"training:  60%  █+ +12/20  00:00:00<00:01:01  8 img/s", first)
+        assert re.fullmatch(r"training:  60%  █+░+  12/20  00:00:00<00:01:01  8 img/s", first)
         assert second == "loss 2.0000  lr 0.1  best mIoU 0.2500  KLLoss 0.5000"
     assert screen.lines()[-2:] == [first, second]
 
