@@ -123,11 +123,9 @@ def feature_losses(features, observed, num_classes=None, ignore_index=255):
 
 def _tensors(feature, observed):
     """Return the two tensors of a feature, the student's and the teacher's."""
+    models = {"student": observed.student, "teacher": observed.teachers[feature.teacher_index]}
     tensors = []
-    for role, (_, outputs) in (
-        ("student", observed.student),
-        ("teacher", observed.teachers[feature.teacher_index]),
-    ):
+    for role, (_, outputs) in models.items():
         tap = getattr(feature, role)
         if tap not in outputs:
             raise UserError(
