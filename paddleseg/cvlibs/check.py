@@ -1,4 +1,4 @@
-"""Judges a config by the signatures of the components that it names, before anything is built."""
+"""Checks a config by the signatures of the components that it names, before anything is built."""
 
 import inspect
 
@@ -49,21 +49,21 @@ class Checker:
         key = ".".join(str(part) for part in path)
         self.problems.append(": ".join(part for part in (self._where(path), key, problem) if part))
 
-    def unknown(self, spec, key, path, known, paddlesegs=(), owner=""):
+    def unknown(self, spec, key, path, known, refused=(), owner=""):
         """Note a key that nothing takes.
 
         Args:
             spec, key, path: the dict, the key, and the key's path.
             known: the keys that there are.
-            paddlesegs: the table of `paddleseg_keys` to look it up in.
+            refused: the table of `paddleseg_keys` to look it up in.
             owner: what does not have the key, such as " of ResNet18_vd".
         """
-        if key not in paddlesegs:
+        if key not in refused:
             self.add(path, f"unknown key {key!r}{owner}; {suggestion(key, known)}")
-        elif spec[key] in paddlesegs[key].idle:
+        elif spec[key] in refused[key].idle:
             self.idle.append((spec, key))
         else:
-            self.add(path, f"PaddleSeg's key {key!r} has no effect here: {paddlesegs[key].reason}")
+            self.add(path, f"PaddleSeg's key {key!r} has no effect here: {refused[key].reason}")
 
     def supplied(self, section):
         """Return the parameters that a section's component is given where the section does not state them."""
@@ -75,7 +75,7 @@ class Checker:
         """Check one `{type: ..., key: value, ...}`.
 
         Args:
-            spec: what stands there.
+            spec: the value.
             registry: where `type` is looked up.
             path: its key path.
             supplied: parameters that it is given from elsewhere. Default: none.
@@ -93,10 +93,10 @@ class Checker:
         else:
             self._arguments(spec, registry[name], path, supplied)
 
-    def ask(self, judge, spec, path):
-        """Call `judge` with those keys of a dict that it takes, and note the `UserError` that it raises."""
+    def try_call(self, function, spec, path):
+        """Call a function with the keys of a dict that it takes, and note the `UserError` that it raises."""
         try:
-            judge(**{k: v for k, v in spec.items() if k != "type" and signature.accepts(judge, k)})
+            function(**{k: v for k, v in spec.items() if k != "type" and signature.accepts(function, k)})
         except UserError as error:
             self.add(path, str(error))
 
@@ -139,7 +139,7 @@ class Checker:
             if parameter.default is inspect.Parameter.empty and name not in (*spec, *supplied, "type"):
                 self.add(path, f"the key {name!r}{owner} is missing")
         if hasattr(component, "check_arguments") and len(self.problems) == before:
-            self.ask(component.check_arguments, spec, path)
+            self.try_call(component.check_arguments, spec, path)
 
     @staticmethod
     def _registry(parameter, value):

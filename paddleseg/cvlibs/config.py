@@ -216,7 +216,7 @@ class Config:
         self._origins = {}
 
     def deployed_transforms(self, sections=DEPLOYED):
-        """Return the transforms of an image alone: those of the first of `sections` that lists some.
+        """Return the transforms of an image without a mask, from the first of `sections` that lists some.
 
         By default those of a deployment: of `export`, else of evaluation. Without any: `Normalize`.
         """

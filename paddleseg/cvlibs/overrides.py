@@ -40,7 +40,7 @@ def apply_overrides(dic, origins, opts, source="option opts"):
 
 
 def _set(node, parts, value):
-    """Set `value` at `parts` below `node`; return (its key path, None) or (None, what stands in the way)."""
+    """Set `value` at `parts` below `node`; return (its key path, None) or (None, why that is impossible)."""
     keys = []
     for part in parts:
         here = ".".join(parts[: len(keys)]) or "the config"
@@ -55,7 +55,7 @@ def _set(node, parts, value):
         if len(keys) == len(parts):
             node[part] = value
         else:
-            # A section that is absent or empty (Null) begins here; the checker judges its keys.
+            # A section that is absent or empty (Null) is created here; the checker checks its keys.
             if isinstance(node, dict) and node.get(part) is None:
                 node[part] = {}
             node = node[part]

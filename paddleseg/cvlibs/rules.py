@@ -29,7 +29,7 @@ def optional(rule):
 
 
 def list_of(rule, noun, at_least=0):
-    """Return the rule that a value is a list of `noun`, each of which keeps `rule`."""
+    """Return the rule that a value is a list of `noun`, and that `rule` accepts each item."""
 
     def check(checker, value, path):
         if not isinstance(value, list) or len(value) < at_least:
@@ -41,14 +41,14 @@ def list_of(rule, noun, at_least=0):
     return check
 
 
-def section(keys, holds, needed=(), paddlesegs=(), then=None):
+def section(keys, holds, needed=(), refused=(), then=None):
     """Return the rule that a value is a dict of known keys.
 
     Args:
         keys: dict from key to the rule of its value.
-        holds: what it holds, for the message on something else.
+        holds: what it must hold, in words.
         needed: keys that must have a value.
-        paddlesegs: the table of `paddleseg_keys` with the refused keys of PaddleSeg.
+        refused: the table of `paddleseg_keys` with the refused keys of PaddleSeg.
         then: a rule for the whole dict once every key is right.
     """
 
@@ -59,7 +59,7 @@ def section(keys, holds, needed=(), paddlesegs=(), then=None):
             return
         for key, value in spec.items():
             if key not in keys:
-                checker.unknown(spec, key, (*path, key), keys, paddlesegs)
+                checker.unknown(spec, key, (*path, key), keys, refused)
             elif value is not None or key not in needed:
                 keys[key](checker, value, (*path, key))
         for key in needed:
@@ -193,7 +193,7 @@ TOP_LEVEL = {
     "num_classes": optional(COUNT),
     "ignore_index": optional(WHOLE),
     "skip_mismatched_weights": BOOL,
-    "imports": anything,  # judged where it is imported
+    "imports": anything,  # checked when it is imported
 }
 SECTIONS = {
     **{name: component(registry) for name, registry in facts.COMPONENT_SECTIONS.items()},
@@ -203,8 +203,8 @@ SECTIONS = {
     "test_config": section(
         dict.fromkeys(signature.parameters(EvalConfig), _option),
         "keys such as aug_eval and is_slide",
-        paddlesegs=paddleseg_keys.OF_TEST_CONFIG,
-        then=lambda checker, spec, path: checker.ask(EvalConfig, spec, path),
+        refused=paddleseg_keys.OF_TEST_CONFIG,
+        then=lambda checker, spec, path: checker.try_call(EvalConfig, spec, path),
     ),
     "export": section({"transforms": TRANSFORMS}, "`transforms`"),
 }

@@ -223,8 +223,8 @@ def test_each_transform_is_checked(problems):
 def test_without_annotations_defaults_give_the_types(problems):
     text = "model: {type: UnannotatedNet, num_classes: 2, %s}\n"
     assert problems(HEAD + text % "ratio: 1, sizes: [3], name: y, flag: true, anything: [{a: 1}]") == []
-    found = problems(HEAD + text % "ratio: x, sizes: 3, name: 4, flag: 5, other: 6")
-    assert [problem.split("model.")[1] for problem in found] == [
+    reported = problems(HEAD + text % "ratio: x, sizes: 3, name: 4, flag: 5, other: 6")
+    assert [problem.split("model.")[1] for problem in reported] == [
         "ratio: must be a number, not 'x'",
         "sizes: must be a list, not 3",
         "name: must be text, not 4",

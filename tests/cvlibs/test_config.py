@@ -95,8 +95,8 @@ def test_problems_of_opts_imports_and_sections_come_together(problems):
     text = FULL.replace("[components]", "[components, no_such_module]").replace(
         "batch_size: 4", "batch_size: x"
     )
-    found = problems(text, opts=["loss.coef.5=1", "iters"])
-    assert [problem.split(":")[0] for problem in found] == [
+    reported = problems(text, opts=["loss.coef.5=1", "iters"])
+    assert [problem.split(":")[0] for problem in reported] == [
         "option opts",
         "option opts",
         "config.yml",

@@ -49,17 +49,19 @@ def test_the_ignored_label_of_a_data_sets_class_is_that_of_all(write):
 
 
 def test_another_ignored_label_than_that_of_a_data_sets_class_is_refused(problems):
-    found = problems(
+    reported = problems(
         OF_ITS_CLASS.replace("{type: CrossEntropyLoss}", "{type: CrossEntropyLoss, ignore_index: 255}")
     )
-    assert any("loss.types.0.ignore_index: 255 as ignore_index, but train_dataset has 0" in f for f in found)
+    assert any(
+        "loss.types.0.ignore_index: 255 as ignore_index, but train_dataset has 0" in one for one in reported
+    )
 
 
 def test_the_backbone_gets_the_channels_of_the_images(write):
     cfg = Config(write(GREY))
     assert cfg["model"]["backbone"]["in_channels"] == 1
     assert SegBuilder(cfg).model.state_dict()["backbone.conv1._conv.weight"].shape[1] == 1
-    # Also where only the model is asked for.
+    # Also where only the model is read.
     assert Config(write(GREY), sections=("model",))["model"]["backbone"]["in_channels"] == 1
 
 

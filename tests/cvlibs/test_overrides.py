@@ -126,16 +126,16 @@ def test_a_bad_value_is_placed_at_the_option(problems):
 
 
 def test_other_keys_keep_their_places(problems):
-    found = problems(BASE.replace("num_classes: 2", "num_classes: x"), opts=["model.width=y"])
-    assert found == [
+    reported = problems(BASE.replace("num_classes: 2", "num_classes: x"), opts=["model.width=y"])
+    assert reported == [
         "config.yml:5: model.num_classes: must be a whole number, not 'x'",
         "option opts: model.width: must be a whole number or Null, not 'y'",
     ]
 
 
 def test_a_replaced_section_is_placed_at_the_option_throughout(problems):
-    found = problems(BASE, opts=["model={type: UserNet, num_classes: x}"])
-    assert found == ["option opts: model.num_classes: must be a whole number, not 'x'"]
+    reported = problems(BASE, opts=["model={type: UserNet, num_classes: x}"])
+    assert reported == ["option opts: model.num_classes: must be a whole number, not 'x'"]
 
 
 def test_options_change_no_other_use_of_an_alias(write):

@@ -247,7 +247,7 @@ def test_a_file_cannot_run_code(write, capsys, tmp_path):
 
 
 def laughs(item):
-    """Return YAML of 30 lines, each of which says the line before it nine times."""
+    """Return YAML of 30 lines, each of which repeats the line before it nine times."""
     lines = [f"a0: &a0 {item}"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
     return "\n".join(lines)
 
