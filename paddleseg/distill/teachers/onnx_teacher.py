@@ -67,8 +67,9 @@ class ONNXTeacher(TeacherOnly):
         self._taps = list((outputs or {}).get("taps") or {})
         for name in self._taps:
             self.add_sublayer(name, nn.Identity())
-        self._mean, self._std = (np.broadcast_to(np.float64(values), 3) for values in (mean, std))
         self._flipped = channel_order == "bgr"
+        in_rgb = slice(None, None, -1 if self._flipped else 1)
+        self._mean, self._std = (np.broadcast_to(np.float64(values), 3)[in_rgb] for values in (mean, std))
         self.normalized_by()
 
     @staticmethod
@@ -95,11 +96,8 @@ class ONNXTeacher(TeacherOnly):
 
     def normalized_by(self, mean=(0.5,), std=(0.5,)):
         """Take note of the `mean` and `std`, as of `Normalize`, by which its RGB images are normalised."""
-        own_mean, own_std = self._mean, self._std
-        if self._flipped:
-            own_mean, own_std = own_mean[::-1], own_std[::-1]
         mean, std = (np.broadcast_to(np.float64(values), 3) for values in (mean, std))
-        scale, shift = std / own_std, (mean - own_mean) / own_std
+        scale, shift = std / self._std, (mean - self._mean) / self._std
         self._scale, self._shift = (np.float32(x).reshape(1, 3, 1, 1) for x in (scale, shift))
 
     @property

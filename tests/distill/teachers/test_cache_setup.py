@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 
 import distilling
 import pytest
@@ -48,10 +47,8 @@ def test_the_log_and_the_description_say_what_a_folder_holds(distill, tmp_path, 
     assert folder.name == digest[:16]
     size = 20 * (7 * 32 * 32 * 4 + 16)
     assert sum(os.path.getsize(folder / n) for n in ("logits_0.bin", "tap_0.bin", "index.bin")) == size
-    line_of_folder = (
-        rf"teacher cache {re.escape(str(folder))}: {size / 1024:.4g} KiB when full, 20 rows \(2 views of"
-    )
-    assert any(re.search(line_of_folder, line) for line in lines)
+    start = f"teacher cache {folder}: {size / 1024:.4g} KiB when full, 20 rows (2 views of"
+    assert any(line.startswith(start) for line in lines)
 
 
 def test_a_warning_says_that_no_view_comes_twice(distill, lines):
@@ -90,11 +87,6 @@ def test_a_teacher_whose_code_was_changed_is_noticed(distill, monkeypatch):
         UserError, match="holds other logits_0 than the teacher gives now; was its code changed"
     ):
         distill("other", cache="cache", dic={"iters": 5})
-
-
-def test_views_are_needed(distill):
-    with pytest.raises(UserError, match="^teacher_cache needs cache_views K: without it every epoch"):
-        distill(cache="cache", cache_views=None)
 
 
 def test_a_disk_with_too_little_room_is_refused_before_training(distill, monkeypatch, lines):

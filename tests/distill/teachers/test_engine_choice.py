@@ -9,7 +9,7 @@ import pytest
 import tiny
 from exporting import converts
 
-from paddleseg.distill.teachers import ENGINES, Engine, OnnxEngine, Teacher, check_engine, engine_choice
+from paddleseg.distill.teachers import ENGINES, Engine, Teacher, check_engine, engine_choice
 from paddleseg.distill.teachers.engine_choice import Reference, choose_engines
 from paddleseg.errors import UserError
 
@@ -44,11 +44,15 @@ class Third(Engine):
 
 
 @pytest.fixture
-def third(monkeypatch):
-    """`Third`, registered and alone beside Paddle's engine."""
-    monkeypatch.delitem(ENGINES, "onnxruntime")
-    monkeypatch.setitem(ENGINES, Third.name, Third)
-    return Third
+def register(monkeypatch):
+    """A function that registers an engine for the test, by default alone beside Paddle's engine."""
+
+    def register(engine, alone=True):
+        if alone:
+            monkeypatch.delitem(ENGINES, "onnxruntime")
+        monkeypatch.setitem(ENGINES, engine.name, engine)
+
+    return register
 
 
 def choose(wanted="auto", model=None, **more):
@@ -57,7 +61,8 @@ def choose(wanted="auto", model=None, **more):
     return teacher, choose_engines([teacher], IMAGES, MANY, wanted, **more)[CHOSEN]
 
 
-def test_an_engine_of_ones_own_wins_if_it_is_faster(third, times, lines):
+def test_an_engine_of_ones_own_wins_if_it_is_faster(register, times, lines):
+    register(Third)
     times["third"] = 1.0
     teacher, name = choose()
     assert name == teacher.engine.name == "third"
@@ -68,17 +73,26 @@ def test_an_engine_of_ones_own_wins_if_it_is_faster(third, times, lines):
     assert choose("third")[1] == "third"
 
 
-def test_an_engine_that_is_not_automatic_is_chosen_by_name_alone(third, times, monkeypatch):
+def test_an_engine_that_is_not_automatic_is_chosen_by_name_alone(register, times):
+    class ByName(Third):
+        automatic = False
+
+    register(ByName)
     times["third"] = 1.0
-    monkeypatch.setattr(third, "automatic", False)
     assert choose()[1] == "paddle"
     assert choose("third")[1] == "third"
 
 
-def test_an_engine_that_says_why_not_is_neither_built_nor_chosen(third, times, monkeypatch, lines):
+def test_an_engine_that_says_why_not_is_neither_built_nor_chosen(register, times, lines):
+    class Refusing(Engine):
+        name = "third"
+
+        @classmethod
+        def why_not(cls, teacher):
+            return f"third cannot run {type(teacher.model).__name__}"
+
+    register(Refusing)
     times["third"] = 1.0
-    monkeypatch.setattr(third, "why_not", lambda teacher: f"third cannot run {type(teacher.model).__name__}")
-    monkeypatch.delattr(third, "build")
     assert choose()[1] == "paddle"
     assert lines[-1] == "teacher: computed by paddle; third cannot run TinyNet"
     with pytest.raises(UserError, match="^teacher_engine third: third cannot run TinyNet"):
@@ -86,7 +100,8 @@ def test_an_engine_that_says_why_not_is_neither_built_nor_chosen(third, times, m
 
 
 @pytest.mark.parametrize("on_another_rank", ["refused", "slower"])
-def test_all_ranks_choose_the_same_engine(third, times, monkeypatch, on_another_rank):
+def test_all_ranks_choose_the_same_engine(register, times, monkeypatch, on_another_rank):
+    register(Third)
     times["third"] = 1.0
     theirs = [1] if on_another_rank == "refused" else [0, 10**7]
     monkeypatch.setattr(engine_choice.parallel, "most_over_ranks", lambda ours: max(ours, theirs.pop(0)))
@@ -96,8 +111,8 @@ def test_all_ranks_choose_the_same_engine(third, times, monkeypatch, on_another_
 
 @converts
 @pytest.mark.parametrize("fastest", ["onnxruntime", "third", "paddle"])
-def test_the_fastest_of_three_engines_wins(monkeypatch, times, lines, fastest):
-    monkeypatch.setitem(ENGINES, Third.name, Third)
+def test_the_fastest_of_three_engines_wins(register, times, lines, fastest):
+    register(Third, alone=False)
     times.update({"onnxruntime": 1.5, "third": 1.7, "paddle": 1.9, fastest: 1.0})
     assert choose()[1] == fastest
     pattern = (
@@ -107,28 +122,37 @@ def test_the_fastest_of_three_engines_wins(monkeypatch, times, lines, fastest):
     assert re.fullmatch(pattern, lines[-1])
 
 
-@converts
-def test_an_engine_that_disagrees_is_not_chosen(monkeypatch, times, lines):
-    times["onnxruntime"] = 1.0
-    original = OnnxEngine.__call__
+def test_an_engine_that_disagrees_is_not_chosen(register, times, lines):
+    class Wrong(Third):
+        def __call__(self, images):
+            logits, taps = super().__call__(images)
+            return [logits[0] * 1.001], taps
 
-    def wrong(self, images):
-        logits, taps = original(self, images)
-        return [logits[0] * 1.001], taps
-
-    monkeypatch.setattr(OnnxEngine, "__call__", wrong)
+    register(Wrong)
+    times["third"] = 1.0
     assert choose()[1] == "paddle"
-    assert "computed by paddle; onnxruntime: largest relative difference 1.0e-03 from paddle" in lines[-1]
-    message = "^teacher_engine onnxruntime: largest relative difference 1.0e-03 from paddle, more than 1e-04"
+    assert "computed by paddle; third: largest relative difference 1.0e-03 from paddle" in lines[-1]
+    message = "^teacher_engine third: largest relative difference 1.0e-03 from paddle, more than 1e-04"
     with pytest.raises(UserError, match=message):
-        choose("onnxruntime")
+        choose("third")
 
 
-def test_nan_agrees_with_nothing():
-    def engine(images):
-        return [paddle.full([2], float("nan"))], {}
+def test_an_engine_that_fails_is_not_chosen(register, times, lines):
+    class Failing(Third):
+        def __call__(self, images):
+            raise RuntimeError("no\nkernel")
 
-    assert not Reference(engine, IMAGES).agrees(engine)
+    register(Failing)
+    assert choose()[1] == "paddle"
+    assert lines[-1] == "teacher: computed by paddle; third: it fails: no kernel"
+
+
+@pytest.mark.parametrize("outputs", ["nan", "always the first ones"])
+def test_outputs_that_do_not_depend_on_the_images_agree_with_nothing(outputs):
+    engine = Teacher(tiny.TinyNet()).engine
+    first = [paddle.full([2], float("nan"))] if outputs == "nan" else engine(IMAGES)[0]
+    reference = Reference((lambda images: (first, {})) if outputs == "nan" else engine, IMAGES)
+    assert not reference.agrees(lambda images: (first, {}))
 
 
 class Unconvertible(tiny.TinyNet):
@@ -185,7 +209,8 @@ def test_another_engine_is_not_tried_for_a_few_quick_passes(home, lines):
     assert not home.exists()
 
 
-def test_a_run_that_goes_on_keeps_its_engine_without_timing(third, times):
+def test_a_run_that_goes_on_keeps_its_engine_without_timing(register, times):
+    register(Third)
     times["third"] = 3.0
     assert choose(recorded={CHOSEN: "third"})[1] == "third"
     times["third"] = 1.0

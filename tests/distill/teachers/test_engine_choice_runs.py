@@ -47,12 +47,11 @@ def test_either_engine_trains_the_same_student(distill, lines):
 
 @pytest.mark.parametrize("engine", ["paddle", "onnxruntime"])
 def test_a_run_that_goes_on_keeps_the_engine_that_was_faster_once(distill, lines, monkeypatch, engine):
-    monkeypatch.setattr(engine_choice, "WORTHWHILE_SECONDS", -1)
     other = {"paddle": "onnxruntime", "onnxruntime": "paddle"}[engine]
-    times = {engine: 1.0, other: 2.0}
+    times = {engine: 100.0, other: 200.0}
     monkeypatch.setattr(engine_choice, "seconds_of", lambda engine, images: times[engine.name])
     whole = distill("whole", teacher_engine="auto")
-    times.update({engine: 2.0, other: 1.0})
+    times.update({engine: 200.0, other: 100.0})
     checkpoint = os.path.join(whole, "iter_2")
     rest = distill("rest", teacher_engine="auto", resume_model=checkpoint)
     assert_same(arrays(whole, "iter_4"), arrays(rest, "iter_4"))
