@@ -109,13 +109,13 @@ class Benchmark:
     def results(self):
         """Return the results of the plan's finished runs, a list of dicts in the order of the plan."""
         given = self.args.teacher_weights
-        found = [_given_teacher(given) if given else self._result(*self._teacher_run())]
+        results = [_given_teacher(given) if given else self._result(*self._teacher_run())]
         for method in self.plan["methods"]:
             for folder in glob.glob(os.path.join(self.args.out, f"{slug(method)}_seed*")):
                 seed = int(folder.rpartition("_seed")[2])
-                found.append(self._result(method, seed, self._student(method, seed)))
+                results.append(self._result(method, seed, self._student(method, seed)))
         order = ["teacher", *self.plan["methods"]]
-        known = [result for result in found if result is not None]
+        known = [result for result in results if result is not None]
         return sorted(known, key=lambda result: (order.index(result["method"]), result["seed"]))
 
     def _teacher_run(self):

@@ -71,7 +71,7 @@ def test_a_config_takes_one_step(path, trees):
     before = parameter.numpy().copy()
     builder.optimizer.step()
     assert (parameter.numpy() != before).any()
-    # What an evaluation needs: labels, and how it is to be done.
+    # An evaluation needs labels and its settings.
     assert SeededSamples(builder.val_dataset, seed=0)[(0, 0)]["label"].ndim == 2
     assert builder.eval_config == EvalConfig(**dic.get("test_config", {}))
 
@@ -93,14 +93,14 @@ def test_there_are_twenty_of_paddlesegs_experiments():
 def test_an_experiment_is_what_its_name_says(path):
     dic, _ = load_config(str(path))
     sides, iters = re.search(r"_(\d+x\d+)_(?:.*_)?(\d+)k(?:_|\.yml)", path.name).groups()
-    said = {
+    sizes = {
         tuple(transform[key])
         for transform in dic["train_dataset"]["transforms"]
         for key in SIZES & set(transform)
     }
     sides = tuple(int(side) for side in sides.split("x"))
     # UPerNet's name has the height first; PaddleSeg crops Cityscapes 1024 wide throughout.
-    assert said == {sides[::-1] if "512x1024" in path.name else sides}
+    assert sizes == {sides[::-1] if "512x1024" in path.name else sides}
     assert dic["iters"] == 1000 * int(iters)
     scale = re.search(r"scale([\d.]+)_", path.name)
     assert dic.get("test_config") == ({"aug_eval": True, "scales": float(scale[1])} if scale else None)

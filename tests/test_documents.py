@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, translations agree, keys that are named are all of them."""
+"""The documents: links lead somewhere, translations agree, and lists of keys are complete."""
 
 import re
 from pathlib import Path
@@ -74,13 +74,13 @@ def test_the_test_command_is_where_ci_looks_for_it():
 
 
 @pytest.mark.parametrize("table", ["TOP_LEVEL", "OF_COMPONENTS", "OF_TEST_CONFIG"])
-def test_every_key_that_is_refused_is_told_to_users_of_paddleseg(table):
+def test_every_refused_key_is_explained_to_users_of_paddleseg(table):
     text = read("docs/from_paddleseg.md")
     assert all(f"`{key}`" in text for key in getattr(paddleseg_keys, table))
 
 
 def specs(path):
-    """Yield the YAML blocks of a document that say something of distillation."""
+    """Yield the YAML blocks of a document that hold keys of distillation."""
     for _, language, code in BLOCK.findall(read(path)):
         dic = yaml.safe_load(code) if language == "yaml" else {}
         if "distill" in dic or "distill_loss" in dic:
@@ -90,9 +90,9 @@ def specs(path):
 @pytest.mark.parametrize(("path", "count"), [("README.md", 1), ("docs/tutorial.md", 2)])
 def test_the_yaml_of_a_document_is_accepted(path, count, tmp_path):
     student = ROOT / "configs/quick_start/deeplabv3p_resnet18_os8_optic_disc_512x512_1k_student.yml"
-    found = list(specs(path))
-    assert len(found) == count
-    for dic in found:
+    configs = list(specs(path))
+    assert len(configs) == count
+    for dic in configs:
         config = tmp_path / "config.yml"
         config.write_text(yaml.safe_dump({**dic, "_base_": str(student)}), encoding="utf-8")
         Config(str(config))

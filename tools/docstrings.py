@@ -21,22 +21,22 @@ def meanings(component):
     """
     if dataclasses.is_dataclass(component):
         return {field.name: field.metadata["meaning"] for field in dataclasses.fields(component)}
-    found = {}
+    described = {}
     for owner in reversed(inspect.getmro(component)) if inspect.isclass(component) else (component,):
-        found.update(arguments(owner.__doc__ or ""))
-    return found
+        described.update(arguments(owner.__doc__ or ""))
+    return described
 
 
 def arguments(text):
     """Return {name: meaning} of the parameters in the section `Args` of a docstring."""
     parts = _SECTION.split(inspect.cleandoc(text))
     sections = dict(zip(parts[1::2], parts[2::2]))
-    found, names = {}, ()
+    described, names = {}, ()
     for line in sections.get("Args", "").splitlines():
         start = _NAMES.match(line)
         if start:
             names = [name.lstrip("*") for name in start[1].split(", ")]
-            found.update(dict.fromkeys(names, start[2]))
+            described.update(dict.fromkeys(names, start[2]))
         elif line.strip():
-            found.update({name: f"{found[name]} {line.strip()}" for name in names})
-    return found
+            described.update({name: f"{described[name]} {line.strip()}" for name in names})
+    return described

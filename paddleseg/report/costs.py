@@ -34,7 +34,7 @@ def costs(runs, repeats, device):
         (for each run what `measure` returns with its 'shape', None where it could not be measured; list of
         sentences)
     """
-    by_model, found, notes = {}, [], []
+    by_model, measured, notes = {}, [], []
     for run in runs:
         shape, problem = input_shape(run)
         key = str((without_pretrained(run.config.get("model")), shape))
@@ -49,8 +49,8 @@ def costs(runs, repeats, device):
             except UserError as error:
                 by_model[key] = None
                 notes.append(f"{_clause(error)}.")
-        found.append(by_model[key])
-    return found, [*_explained([known for known in found if known], repeats), *notes]
+        measured.append(by_model[key])
+    return measured, [*_explained([known for known in measured if known], repeats), *notes]
 
 
 def input_shape(run):

@@ -34,17 +34,17 @@ def worker(benchmarks):
 
 
 def test_a_process_works_when_it_is_asked_and_its_own_output_does_not_disturb(worker):
-    asked = worker("t.note('imported')\nwhile True:\n    t.take(lambda: print('noise'))")
-    answers = [asked.turn() for _ in range(2)]
-    assert set(asked.preparations["memory"]) == {"imported", "prepared"}
+    process = worker("t.note('imported')\nwhile True:\n    t.take(lambda: print('noise'))")
+    answers = [process.turn() for _ in range(2)]
+    assert set(process.preparations["memory"]) == {"imported", "prepared"}
     assert all(answer["seconds"] >= 0 for answer in answers)
-    assert answers[1]["peak"] >= asked.preparations["memory"]["imported"] > 0
+    assert answers[1]["peak"] >= process.preparations["memory"]["imported"] > 0
 
 
 def test_the_error_of_a_process_that_dies_holds_its_last_output(worker):
-    asked = worker("raise SystemExit('no such model')")
+    process = worker("raise SystemExit('no such model')")
     with pytest.raises(RuntimeError, match=r"status 1:\nno such model"):
-        asked.turn()
+        process.turn()
 
 
 def test_memory_is_unknown_unless_the_kernel_states_it(tmp_path):

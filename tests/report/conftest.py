@@ -57,14 +57,14 @@ def report(tmp_path, write_page):
 
 @pytest.fixture
 def made_up(tmp_path):
-    """A function that writes the folder of a run that never was and returns its path."""
+    """A function that writes the folder of a run that never happened and returns its path."""
 
-    def write(name, model="TinyNet", role="train", miou=None, history=(), **about):
+    def write(name, model="TinyNet", role="train", miou=None, history=(), **record):
         folder = tmp_path / name
         os.makedirs(folder)
-        config = {"model": model if isinstance(model, dict) else {"type": model}, **about.pop("config", {})}
+        config = {"model": model if isinstance(model, dict) else {"type": model}, **record.pop("config", {})}
         with open(folder / "run.yml", "w", encoding="utf-8") as file:
-            yaml.safe_dump({"role": role, "config": config, "seed": 0, **about}, file, sort_keys=False)
+            yaml.safe_dump({"role": role, "config": config, "seed": 0, **record}, file, sort_keys=False)
         if miou is not None:
             history = [*history, {"kind": "eval", "iteration": 9, "miou": miou, "class_iou": [miou, miou]}]
         with open(folder / "history.jsonl", "w", encoding="utf-8") as file:

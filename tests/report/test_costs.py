@@ -1,4 +1,4 @@
-"""What a page says of costs, and on which input they were measured."""
+"""The costs on the page, and the input on which they were measured."""
 
 import pytest
 
@@ -17,13 +17,13 @@ MEASURED = {
 
 
 @pytest.mark.parametrize(
-    ("repeats", "told"),
+    ("repeats", "sentence"),
     [(1, "Latency is the time of one forward pass."), (3, "the median of 3 forward passes")],
 )
-def test_how_latency_was_measured(made_up, monkeypatch, repeats, told):
+def test_how_latency_was_measured(made_up, monkeypatch, repeats, sentence):
     monkeypatch.setattr(module, "measure", lambda *args: MEASURED)
     _, notes = costs(read_runs([made_up("a")]), repeats, "cpu")
-    assert told in notes[0]
+    assert sentence in notes[0]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -4,7 +4,7 @@ from paddleseg.report.differences import differences, texts_by_key
 from paddleseg.report.runs import read_runs
 
 
-def test_only_what_differs_is_told_with_each_runs_value(made_up):
+def test_only_what_differs_is_listed_with_the_value_of_each_run(made_up):
     one = made_up(
         "a", {"type": "N", "width": 4}, config={"iters": 10, "lr": {"end": 0.0, "on": True}}, seed=1
     )
@@ -18,7 +18,7 @@ def test_only_what_differs_is_told_with_each_runs_value(made_up):
     ]
 
 
-def test_a_transform_put_in_shifts_no_other():
+def test_an_added_transform_changes_no_other_key():
     flip, resize = {"type": "Flip", "prob": 0.5}, {"type": "Resize", "target_size": [96, 96]}
     before = texts_by_key({"transforms": [resize, {"type": "Normalize"}]})
     after = texts_by_key({"transforms": [flip, resize, {"type": "Normalize"}, flip]})
@@ -31,7 +31,7 @@ def test_a_transform_put_in_shifts_no_other():
     }
 
 
-def test_what_has_no_type_is_shown_as_yaml():
+def test_a_value_without_a_type_is_shown_as_yaml():
     features = [{"student": "a.b", "loss": {"type": "L", "temperature": 4.0}, "weight": None}]
     text = "[{student: a.b, loss: {type: L, temperature: 4.0}, weight: null}]"
     assert texts_by_key({"features": features}) == {"features": text}
@@ -41,8 +41,8 @@ def test_teachers_and_the_distill_file_count_too(made_up):
     def distilled(name, weights, sha, width=4):
         model = {"type": "T", "width": width}
         teachers = [{"config": {"model": model, "iters": 3}, "weights": weights}]
-        about = {"teachers": teachers, "distill_config": "d.py", "distill_config_sha256": sha}
-        return made_up(name, role="distill", **about)
+        record = {"teachers": teachers, "distill_config": "d.py", "distill_config_sha256": sha}
+        return made_up(name, role="distill", **record)
 
     folders = [made_up("plain"), distilled("a", "x", "12"), distilled("b", "y", "34")]
     assert dict(differences(read_runs(folders))) == {
@@ -50,18 +50,18 @@ def test_teachers_and_the_distill_file_count_too(made_up):
         "distill_config": ["–", "d.py", "d.py"],
         "distill_config (SHA-256)": ["–", "12", "34"],
     }
-    told = dict(differences(read_runs([*folders, distilled("c", "x", "12", width=6)])))
-    assert told["teacher.model.width"] == ["–", "4", "4", "6"]
+    rows = dict(differences(read_runs([*folders, distilled("c", "x", "12", width=6)])))
+    assert rows["teacher.model.width"] == ["–", "4", "4", "6"]
 
 
-def test_a_teacher_of_a_file_of_its_own_is_told_by_that(made_up):
+def test_a_teacher_that_is_a_file_is_listed_with_its_path(made_up):
     model = {"type": "ONNXTeacher", "path": "t.onnx"}
     teachers = [{"config": {"model": model}, "weights": None}]
     folders = [made_up("plain"), made_up("a", role="distill", teachers=teachers)]
     assert dict(differences(read_runs(folders))) == {"teacher.weights": ["–", "t.onnx"]}
 
 
-def test_what_is_of_distillation_alone_does_not_count_for_a_plain_run(made_up):
+def test_the_keys_of_distillation_do_not_count_for_a_plain_run(made_up):
     config = {"distill_loss": {"coef": [2]}}
     plain, distilled = made_up("p", config=config), made_up("d", role="distill", config=config)
     assert differences(read_runs([plain, distilled])) == [("distill_loss.coef", ["–", "[2]"])]

@@ -1,4 +1,4 @@
-"""Which images show what distillation did, by hand."""
+"""The images that distillation changed most, by hand."""
 
 import numpy as np
 import paddle
@@ -39,8 +39,8 @@ def gains(*values):
     ],
 )
 def test_the_largest_changes_come_first(values, count, helped, hurt):
-    found = extremes(gains(*values), count)
-    assert [[example.index for example in examples] for examples in found] == [helped, hurt]
+    groups = extremes(gains(*values), count)
+    assert [[example.index for example in examples] for examples in groups] == [helped, hurt]
 
 
 @pytest.mark.parametrize(

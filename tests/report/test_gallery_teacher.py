@@ -16,18 +16,18 @@ STUDENTS = ["photograph", "truth", "plain_0", "d"]
 
 @pytest.fixture
 def shown(trained, tmp_path):
-    """A function from the teacher of a distilled run to the captions of an image and what is said of it."""
+    """A function from the teacher of a distilled run to the captions of an image and the teacher's notes."""
 
     def show(teacher):
         folder = shutil.copytree(trained / "distilled_0", tmp_path / "d", dirs_exist_ok=True)
         run = yaml.safe_load((folder / "run.yml").read_text(encoding="utf-8"))
         run["teachers"] = [{**run["teachers"][0], **teacher}]
         (folder / "run.yml").write_text(yaml.safe_dump(run), encoding="utf-8")
-        found = gallery(comparisons(read_runs([trained / "plain_0", folder])), images=1, compared=100)
-        assert found.missing is None
-        (image,) = [*found.helped, *found.hurt]
-        said = [note for note in found.notes if note.startswith("The teacher is not shown: ")]
-        return [caption.split()[0] for caption, _ in image.pictures], said
+        result = gallery(comparisons(read_runs([trained / "plain_0", folder])), images=1, compared=100)
+        assert result.missing is None
+        (image,) = [*result.helped, *result.hurt]
+        notes = [note for note in result.notes if note.startswith("The teacher is not shown: ")]
+        return [caption.split()[0] for caption, _ in image.pictures], notes
 
     return show
 
@@ -41,25 +41,25 @@ def onnx_model(repository):
 
 
 def test_a_teacher_whose_weights_are_gone_is_not_shown(shown):
-    captions, said = shown({"weights": "/gone/model.pdparams"})
+    captions, notes = shown({"weights": "/gone/model.pdparams"})
     assert captions == STUDENTS
-    assert said == ["The teacher is not shown: its file, /gone/model.pdparams, is not on this machine."]
+    assert notes == ["The teacher is not shown: its file, /gone/model.pdparams, is not on this machine."]
 
 
 def test_a_random_teacher_is_not_shown(shown, tmp_path):
-    captions, said = shown({"weights": None})
+    captions, notes = shown({"weights": None})
     assert captions == STUDENTS
-    assert said == [f"The teacher is not shown: {tmp_path}/d/run.yml names no file of its weights."]
+    assert notes == [f"The teacher is not shown: {tmp_path}/d/run.yml names no file of its weights."]
 
 
 def test_a_teacher_that_is_an_onnx_file_is_shown(shown, onnx_model):
-    captions, said = shown({"config": {"model": onnx_model}, "weights": None})
+    captions, notes = shown({"config": {"model": onnx_model}, "weights": None})
     assert captions == ["photograph", "truth", "teacher", "plain_0", "d"]
-    assert said == []
+    assert notes == []
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason"),
     [
         ({"path": "/gone/t.onnx"}, "its file, /gone/t.onnx, is not on this machine."),
         ({"path": __file__}, "{run}: teachers.0.config: model: {path} cannot be loaded by onnxruntime: "),
@@ -69,14 +69,14 @@ def test_a_teacher_that_is_an_onnx_file_is_shown(shown, onnx_model):
     ids=["gone", "no ONNX", "other classes", "unknown key"],
 )
 def test_an_onnx_teacher_that_cannot_be_built_costs_its_own_picture_alone(
-    shown, onnx_model, tmp_path, change, told
+    shown, onnx_model, tmp_path, change, reason
 ):
     model = {**onnx_model, **change}
-    captions, (said,) = shown({"config": {"model": model}, "weights": None})
+    captions, (note,) = shown({"config": {"model": model}, "weights": None})
     assert captions == STUDENTS
-    told = told.format(run=tmp_path / "d" / "run.yml", path=model["path"])
-    assert said.startswith(f"The teacher is not shown: {told}")
-    assert "config.yml" not in said  # the file that it was rebuilt from is no file of the user's
+    reason = reason.format(run=tmp_path / "d" / "run.yml", path=model["path"])
+    assert note.startswith(f"The teacher is not shown: {reason}")
+    assert "config.yml" not in note  # the user has no such file
 
 
 @pytest.mark.parametrize("side", [tiny.SIZE, 16])
@@ -87,13 +87,13 @@ def test_an_onnx_teacher_of_one_size_is_shown_where_the_images_are_of_it(shown, 
         axis.dim_value = side
     path = str(tmp_path / "t.onnx")
     onnx.save(file, path)
-    captions, said = shown({"config": {"model": {**onnx_model, "path": path}}, "weights": None})
+    captions, notes = shown({"config": {"model": {**onnx_model, "path": path}}, "weights": None})
     if side == tiny.SIZE:
-        assert (captions[2], said) == ("teacher", [])
+        assert (captions[2], notes) == ("teacher", [])
     else:
         assert captions == STUDENTS
-        told = f"{path}: it takes images of N x 3 x 16 x 16 alone, and these are 32 x 32"
-        assert said[0].startswith(f"The teacher is not shown: {told}")
+        reason = f"{path}: it takes only images of N x 3 x 16 x 16, and these are 32 x 32"
+        assert notes[0].startswith(f"The teacher is not shown: {reason}")
 
 
 class Normalizing:

@@ -59,7 +59,7 @@ def text(trained, tmp_path_factory, write_page):
 
 @pytest.fixture
 def unmeasured(monkeypatch):
-    """Spares a test the processes that measure."""
+    """Without the processes that measure."""
     monkeypatch.setattr(page_module, "costs", lambda runs, repeats, device: ([None] * len(runs), []))
 
 
@@ -129,8 +129,8 @@ def test_the_pictures_are_of_the_images_with_the_largest_change(text):
         picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), "uint8"), cv2.IMREAD_COLOR)
         assert picture.shape == (32, 32, 3)
     captions = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")][:5]
-    said = ["photograph", "truth", "teacher", r"plain_0 0\.\d{4}", r"distilled_0 0\.\d{4}"]
-    for caption, expected in zip(captions, said):
+    names = ["photograph", "truth", "teacher", r"plain_0 0\.\d{4}", r"distilled_0 0\.\d{4}"]
+    for caption, expected in zip(captions, names):
         assert re.fullmatch(rf"val_\d\.jpg: {expected}", caption)
 
 
@@ -143,7 +143,7 @@ def test_one_run_leaves_out_what_compares(report, trained, unmeasured):
     assert page.tags.count("polyline") == 3
 
 
-def test_a_run_that_tells_nothing_still_has_its_page(report, made_up):
+def test_a_run_without_anything_to_show_still_has_its_page(report, made_up):
     page = Page(report(made_up("a", {"type": "NoSuchNet"}), images=0))
     text = " ".join(page.texts)
     assert "NoSuchNet" in text
@@ -151,10 +151,10 @@ def test_a_run_that_tells_nothing_still_has_its_page(report, made_up):
     assert "None of these runs was evaluated." in text
     assert "None of these runs has a history.jsonl" in text
     assert "The option images is 0." in text
-    assert "config.yml" not in text  # the file that it was rebuilt from is no file of the user's
+    assert "config.yml" not in text  # the user has no such file
 
 
-def test_a_data_set_that_is_not_here_costs_the_pictures_alone(report, trained, tmp_path, unmeasured):
+def test_without_the_data_set_only_the_pictures_are_missing(report, trained, tmp_path, unmeasured):
     folders = []
     for name in ("plain_0", "distilled_0"):
         folders.append(shutil.copytree(trained / name, tmp_path / name))
@@ -165,7 +165,7 @@ def test_a_data_set_that_is_not_here_costs_the_pictures_alone(report, trained, t
     page = Page(report(*folders))
     (why,) = [text for text in page.texts if "could not be run" in text]
     assert "'/nowhere'" in why
-    assert "run.yml: val_dataset" in why  # and not the file that it was rebuilt from
+    assert "run.yml: val_dataset" in why  # and not a file that the user does not have
     assert page.tags.count("img") == 0
     assert page.tags.count("polyline") > 0
 
@@ -176,7 +176,7 @@ def test_the_teacher_is_drawn_though_its_run_is_not_given(report, trained, unmea
     assert any("the teacher's own mIoU is not known here" in text for text in page.texts)
 
 
-def test_students_that_do_equally_well_have_no_pictures_but_a_reason(report, trained, tmp_path, unmeasured):
+def test_equally_good_students_have_a_reason_instead_of_pictures(report, trained, tmp_path, unmeasured):
     folder = shutil.copytree(trained / "distilled_0", tmp_path / "distilled_0")
     shutil.copy(trained / "plain_0" / "best_model" / "model.pdparams", folder / "best_model")
     page = Page(report(trained / "plain_0", folder))
@@ -213,23 +213,23 @@ def test_single_points_that_hide_one_another_are_rings(report, made_up, unmeasur
 
 
 def test_runs_on_other_images_are_not_compared(report, made_up, unmeasured):
-    def told(root, **about):
-        return {"config": {"val_dataset": {"type": "D", "dataset_root": root, "transforms": [root]}}, **about}
+    def record(root, **more):
+        return {"config": {"val_dataset": {"type": "D", "dataset_root": root, "transforms": [root]}}, **more}
 
     teachers = {"role": "distill", "teachers": [{"config": {"model": {}}, "weights": None}]}
-    folders = [made_up("p", miou=0.5, **told("x")), made_up("d", miou=0.6, **told("y", **teachers))]
+    folders = [made_up("p", miou=0.5, **record("x")), made_up("d", miou=0.6, **record("y", **teachers))]
     text = " ".join(Page(report(*folders)).texts)
     assert "were not evaluated on the same images, so their mIoU cannot be compared" in text
     assert "+0.1000" not in text
-    folders = [made_up("p2", miou=0.5, **told("x")), made_up("d2", miou=0.6, **told("x", **teachers))]
+    folders = [made_up("p2", miou=0.5, **record("x")), made_up("d2", miou=0.6, **record("x", **teachers))]
     assert "+0.1000" in " ".join(Page(report(*folders)).texts)
 
 
-def test_what_users_wrote_is_escaped(report, made_up, unmeasured):
+def test_text_of_users_is_escaped(report, made_up, unmeasured):
     evil = "<script>alert('&')</script>"
     entry = {"kind": "train", "iteration": 1, "losses": {evil: 1.0}}
-    about = {"command": ["train.py", evil], "device": evil, "config": {evil: evil}}
-    folders = [made_up("a <b>&", history=[entry], **about), made_up("b")]
+    record = {"command": ["train.py", evil], "device": evil, "config": {evil: evil}}
+    folders = [made_up("a <b>&", history=[entry], **record), made_up("b")]
     text = report(*folders)
     page = Page(text)
     assert "script" not in page.tags

@@ -1,4 +1,4 @@
-"""The page as a browser lays it out, at a phone's width and a desk's, light and dark."""
+"""The layout of the page in a browser: on a phone and on a desk, light and dark."""
 
 import html
 import json
@@ -57,7 +57,7 @@ def browse(folder, page, size, *more):
 
 @pytest.fixture(scope="module")
 def pages(trained, tmp_path_factory, write_page):
-    """The page of tiny runs under long names, and as a text the same with a script that judges its layout."""
+    """The page of tiny runs with long names: its folder, its path, and its text with a measuring script."""
     folder = tmp_path_factory.mktemp("browsed")
     runs = []
     for name in ("teacher", "plain_0", "distilled_0"):
@@ -85,16 +85,16 @@ def pages(trained, tmp_path_factory, write_page):
 )
 def test_nothing_sticks_out_is_cut_or_overlaps(pages, width, dark, text, back):
     folder, page, judged = pages
-    # A window is never narrower than 500 pixels but for a screenshot; a frame is.
+    # A window is at least 500 pixels wide, except for a screenshot; a frame can be narrower.
     framing = folder / f"framing_{width}.html"
     style = f"width: {width}px; height: 2400px; border: 0"
     frame = f'<iframe style="{style}" srcdoc="{html.escape(judged)}"></iframe>'
     framing.write_text(f"<!DOCTYPE html><title></title>{frame}", encoding="utf-8")
     scheme = [f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
-    found = re.search(
+    title = re.search(
         r"<title>layout: (.*?)</title>", browse(folder, framing, f"{width + 20},2400", *scheme, "--dump-dom")
     )
-    layout = json.loads(html.unescape(found[1]))
+    layout = json.loads(html.unescape(title[1]))
     assert layout["seen"] == width
     assert layout["wide"] <= width
     assert layout["out"] == []
@@ -103,7 +103,7 @@ def test_nothing_sticks_out_is_cut_or_overlaps(pages, width, dark, text, back):
     assert layout["smallest"] > 9
     assert layout["images"] == 0
     assert layout["tables"] == 4
-    assert layout["hidden"] <= 0  # of what distillation gained, nothing is to be scrolled to
+    assert layout["hidden"] <= 0  # the table of gains needs no scrolling
     assert (layout["text"], layout["back"]) == (text, back)
     shot = folder / f"{width}.png"
     browse(folder, page, f"{width},2400", *scheme, f"--screenshot={shot}")

@@ -37,18 +37,18 @@ def test_a_training_is_read_as_it_was(trained):
 def test_the_kinds_of_real_runs(trained):
     names = ("teacher", "plain_0", "plain_1", "distilled_0", "distilled_1")
     runs = read_runs([trained / name for name in names])
-    (found,) = comparisons(runs)
-    assert (found.teachers, found.plain, found.distilled) == (runs[:1], runs[1:3], runs[3:])
-    assert [kind_of(run, [found]) for run in runs] == ["teacher", *["plain"] * 2, *["distilled"] * 2]
+    (compared,) = comparisons(runs)
+    assert (compared.teachers, compared.plain, compared.distilled) == (runs[:1], runs[1:3], runs[3:])
+    assert [kind_of(run, [compared]) for run in runs] == ["teacher", *["plain"] * 2, *["distilled"] * 2]
 
 
-def test_a_teacher_is_known_by_its_weights_though_it_is_the_students_model(made_up):
+def test_a_teacher_is_recognised_by_its_weights_even_if_it_is_the_students_model(made_up):
     first, second = made_up("first", STUDENT), made_up("second", STUDENT)
     born_again = made_up("again", STUDENT, **taught_by(f"{first}/best_model/model.pdparams", STUDENT))
     assert kinds([first, second, born_again]) == {"first": "teacher", "second": "plain", "again": "distilled"}
 
 
-def test_a_teacher_whose_weights_were_moved_is_known_by_its_model(made_up):
+def test_a_teacher_whose_weights_were_moved_is_recognised_by_its_model(made_up):
     folders = [made_up("big", TEACHER), made_up("small", STUDENT), made_up("other", {"type": "Other"})]
     folders.append(made_up("d", {**STUDENT, "pretrained": "x"}, **taught_by("/elsewhere/w.pdparams")))
     expected = {"big": "teacher", "small": "plain", "other": "trained", "d": "distilled"}
@@ -61,8 +61,8 @@ def test_distillations_are_grouped_unless_more_than_the_seed_differs(made_up):
     other_loss = made_up("loss", STUDENT, config={"distill_loss": {"coef": [2]}}, **teaching)
     other_file = made_up("file", STUDENT, distill_config_sha256="ab", **teaching)
     other_teacher = made_up("t", STUDENT, **taught_by("/elsewhere/v.pdparams"))
-    found = comparisons(read_runs([*same, other_loss, other_file, other_teacher]))
-    assert [[run.name for run in c.distilled] for c in found] == [
+    compared = comparisons(read_runs([*same, other_loss, other_file, other_teacher]))
+    assert [[run.name for run in c.distilled] for c in compared] == [
         ["same_0", "same_1"],
         ["loss"],
         ["file"],
@@ -70,14 +70,14 @@ def test_distillations_are_grouped_unless_more_than_the_seed_differs(made_up):
     ]
 
 
-def test_equal_names_are_told_apart_by_their_folders(made_up):
+def test_equal_names_are_distinguished_by_their_folders(made_up):
     folders = [made_up("a/run"), made_up("b/run")]
     assert [run.name for run in read_runs(folders)] == ["a/run", "b/run"]
     folders = [made_up("a/nested"), made_up("a/nested/nested")]
     assert [run.name for run in read_runs(folders)] == ["nested", "nested/nested"]
 
 
-def test_a_link_is_called_by_its_own_name_and_is_the_run_it_leads_to(made_up, tmp_path):
+def test_a_link_has_its_own_name_and_is_the_run_it_leads_to(made_up, tmp_path):
     folder, link = made_up("seed_0"), tmp_path / "student"
     link.symlink_to(folder, target_is_directory=True)
     (run,) = read_runs([f"{link}/"])
@@ -87,7 +87,7 @@ def test_a_link_is_called_by_its_own_name_and_is_the_run_it_leads_to(made_up, tm
         read_runs([link, folder])
 
 
-def test_the_best_is_the_histories_where_the_weights_say_nothing(made_up):
+def test_the_best_is_that_of_the_history_if_the_weights_have_no_scores(made_up):
     evaluations = [
         {"kind": "eval", "iteration": 2, "miou": 0.5, "class_iou": [0.4, 0.6]},
         {"kind": "eval", "iteration": 2, "miou": 0.9, "class_iou": [0.9, 0.9], "ema": True},
@@ -128,7 +128,7 @@ def test_a_run_given_twice_is_refused(made_up):
         read_runs([folder, folder + "/"])
 
 
-def test_a_command_is_told_as_it_is_typed(made_up):
+def test_a_command_is_shown_as_a_user_types_it(made_up):
     with_command, without = read_runs(
         [made_up("a", command=["train.py", "--config", "my c.yml"]), made_up("b")]
     )

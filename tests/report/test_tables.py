@@ -24,7 +24,7 @@ def test_the_share_by_hand():
         ([0.40, 0.41], [0.30], "not better"),
     ],
 )
-def test_no_share_where_the_gap_says_nothing(plain, teacher, why):
+def test_there_is_no_share_of_a_gap_that_means_nothing(plain, teacher, why):
     assert share_of_gap([0.33], plain, teacher) is None
     assert why in why_no_share(plain, teacher)
 
@@ -41,7 +41,7 @@ def test_the_share_of_a_single_distilled_seed_says_so(made_up):
 
 
 def named(made_up, name, classes, section=None):
-    """Make up a run whose data set names its classes so; there are as many as names."""
+    """Make up a run whose data set has these classes."""
     section = section or {"type": "Dataset", "class_names": classes}
     iou = [0.25] * len(classes)
     evaluation = {"kind": "eval", "iteration": 9, "miou": 0.25, "class_iou": iou}
@@ -62,7 +62,7 @@ def test_the_iou_of_a_class_that_is_no_number_is_unknown(made_up):
     assert table.rows == [["0", "0.5000", "0.2500"], ["1", "–", "0.2500"]]
 
 
-def test_names_that_some_runs_do_not_give_are_told_to_be_the_others(made_up):
+def test_a_note_lists_the_runs_without_names_of_classes(made_up):
     given = [named(made_up, "b", "??", {"type": "NoSuchSet"}), named(made_up, "a", ["soil", "leaf"])]
     table = class_scores(read_runs(given))
     assert table.rows == [["0 soil", "0.2500", "0.2500"], ["1 leaf", "0.2500", "0.2500"]]
@@ -72,7 +72,7 @@ def test_names_that_some_runs_do_not_give_are_told_to_be_the_others(made_up):
     assert table.notes == []
 
 
-def test_a_class_that_runs_call_otherwise_goes_by_its_number(made_up):
+def test_a_class_that_runs_name_differently_has_only_its_number(made_up):
     given = [
         named(made_up, "a", ["background", "optic disc"], {"type": "OpticDiscSeg"}),
         named(made_up, "b", ["background", "cup"]),
@@ -83,7 +83,7 @@ def test_a_class_that_runs_call_otherwise_goes_by_its_number(made_up):
     assert table.notes == ["Class 1, by the names that the runs give: optic disc in a; cup in b, c."]
 
 
-def test_data_sets_of_other_classes_share_no_name(made_up):
+def test_data_sets_of_different_classes_share_no_name(made_up):
     given = [named(made_up, "a", ["sky", "road", "pole"]), named(made_up, "b", ["soil", "leaf"])]
     table = class_scores(read_runs(given))
     assert table.rows == [["0", "0.2500", "0.2500"], ["1", "0.2500", "0.2500"], ["2 pole", "0.2500", "–"]]

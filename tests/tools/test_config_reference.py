@@ -108,7 +108,7 @@ def test_tables_have_as_many_cells_in_each_line(document):
     widths = {}
     for row in rows:
         widths.setdefault(row.count("|"), []).append(row)
-    assert set(widths) == {3, 5}, {width: found[0] for width, found in widths.items()}
+    assert set(widths) == {3, 5}, {width: lines[0] for width, lines in widths.items()}
 
 
 class Base:
