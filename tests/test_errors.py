@@ -1,5 +1,7 @@
 """Helpers for messages of errors."""
 
+import pytest
+
 from paddleseg.errors import UserError, counted, nearest, suggestion
 
 
@@ -18,20 +20,17 @@ def test_nearest_returns_nothing_where_no_name_is_similar():
     assert nearest("zzz", ["DeepLabV3P"]) == []
 
 
-def test_suggestion_names_the_nearest():
-    assert suggestion("iter", ["iters", "model"]) == "did you mean 'iters'?"
-
-
-def test_suggestion_lists_all_where_none_is_near():
-    assert suggestion("zzz", ["b", "a", "a"]) == "there are 'a', 'b'"
-
-
-def test_suggestion_without_candidates():
-    assert suggestion("zzz", []) == "there is none to choose from"
-
-
-def test_suggestion_takes_numbers_too():
-    assert suggestion(0, ["10", "types"]) == "did you mean '10'?"
+@pytest.mark.parametrize(
+    ("name", "candidates", "clause"),
+    [
+        ("iter", ["iters", "model"], "did you mean 'iters'?"),
+        (0, ["10", "types"], "did you mean '10'?"),
+        ("zzz", ["b", "a", "a"], "there are 'a', 'b'"),
+        ("zzz", [], "there is none to choose from"),
+    ],
+)
+def test_a_suggestion_names_the_nearest_or_all(name, candidates, clause):
+    assert suggestion(name, candidates) == clause
 
 
 def test_a_user_error_is_no_value_error():

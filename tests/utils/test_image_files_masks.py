@@ -43,29 +43,35 @@ def made(root, **kinds):
     return files
 
 
-@pytest.mark.parametrize("write", [grey_mask, palette_mask])
-def test_masks_beside_photographs_are_found(tmp_path, write):
-    files = made(tmp_path, images=(photograph, ".jpg"), masks=(write, ".png"))
-    assert mask_folders(files) == {str(tmp_path / "masks"): 4}
-
-
 @pytest.mark.parametrize(
-    "other",
-    [(grey_photograph, ".png"), (photograph, ".png"), (grey_mask, ".bmp")],
-    ids=["grey", "png", "bmp"],
+    ("write", "suffix", "are_masks"),
+    [
+        (grey_mask, ".png", True),
+        (palette_mask, ".png", True),
+        (grey_photograph, ".png", False),
+        (photograph, ".png", False),
+        (grey_mask, ".bmp", False),
+    ],
 )
-def test_other_images_are_no_masks(tmp_path, other):
-    assert mask_folders(made(tmp_path, images=(photograph, ".jpg"), others=other)) == {}
+def test_masks_beside_photographs_are_found_also_in_a_deployment(
+    tmp_path, deployment, capsys, write, suffix, are_masks
+):
+    without_masks = deployment("photographs").without_masks
+    files = made(tmp_path, images=(photograph, ".jpg"), others=(write, suffix))
+    (tmp_path / "images" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    files.append(str(tmp_path / "images" / "gone.png"))
+    assert mask_folders(files) == ({str(tmp_path / "others"): 4} if are_masks else {})
+    assert without_masks(files) == [file for file in files if "others" not in file or not are_masks]
+    assert ("left out 4 masks in " in capsys.readouterr().err) == are_masks
+    masks = [file for file in files if "others" in file]
+    assert mask_folders(masks) == {}
+    assert without_masks(masks) == masks
 
 
 def test_a_folder_with_one_file_in_colour_holds_no_masks(tmp_path):
     files = made(tmp_path, images=(photograph, ".jpg"), masks=(grey_mask, ".png"))
     photograph(files[-1])
     assert mask_folders(files) == {}
-
-
-def test_masks_alone_count_as_images(tmp_path):
-    assert mask_folders(made(tmp_path, masks=(grey_mask, ".png"))) == {}
 
 
 def test_a_broken_file_is_no_mask(tmp_path):
@@ -79,29 +85,6 @@ def test_a_data_sets_root_stands_for_its_photographs(tmp_path, capsys):
     assert [image.path for image in named_images(str(tmp_path))] == files[:4]
     assert f"4 images in {tmp_path / 'masks'} look like the masks" in capsys.readouterr().out
     assert len(named_images(str(tmp_path / "masks"))) == 4
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        (grey_mask, ".png"),
-        (palette_mask, ".png"),
-        (grey_photograph, ".png"),
-        (photograph, ".png"),
-        (grey_mask, ".bmp"),
-    ],
-    ids=["grey mask", "palette mask", "grey", "photograph", "bmp"],
-)
-def test_a_deployment_leaves_out_the_same_masks(tmp_path, deployment, capsys, other):
-    alone = deployment("photographs").without_masks
-    files = made(tmp_path, images=(photograph, ".jpg"), others=other)
-    (tmp_path / "images" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    files.append(str(tmp_path / "images" / "gone.png"))
-    ours = mask_folders(files)
-    assert alone(files) == [file for file in files if os.path.dirname(file) not in ours]
-    assert ("left out 4 masks in " in capsys.readouterr().err) == bool(ours)
-    masks = [file for file in files if "others" in file]
-    assert alone(masks) == masks
 
 
 def test_a_picture_with_too_many_pixels_for_opencv_is_neither_mask_nor_photograph(tmp_path, deployment):

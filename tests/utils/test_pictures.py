@@ -71,23 +71,18 @@ def test_black_tints_nothing():
     assert (overlay(image, mask, palette([0, 0, 200]), alpha=1.0) == (200, 0, 0)).all()
 
 
-def test_a_sheet_puts_rows_below_a_line_of_captions():
+@pytest.mark.parametrize("gap", [0, 4])
+def test_a_sheet_has_rows_below_captions_and_gaps_between(gap):
     a, b = np.full((10, 30, 3), 10, "uint8"), np.full((10, 30, 3), 20, "uint8")
-    picture = sheet([[a, b], [b, a]], ["first", "second"])
-    assert picture.shape == (20 + CAPTION_HEIGHT, 60, 3)
-    assert (picture[CAPTION_HEIGHT : CAPTION_HEIGHT + 10, :30] == 10).all()
-    assert (picture[CAPTION_HEIGHT + 10 :, :30] == 20).all()
-    assert (picture[:CAPTION_HEIGHT] < 128).any()  # something was written there
-
-
-def test_a_gap_keeps_columns_and_rows_apart():
-    a, b = np.full((10, 30, 3), 10, "uint8"), np.full((10, 30, 3), 20, "uint8")
-    body = sheet([[a, b], [b, a]], ["first", "second"], gap=4)[CAPTION_HEIGHT:]
-    assert body.shape == (24, 64, 3)
+    picture = sheet([[a, b], [b, a]], ["first", "second"], gap)
+    head, body = picture[:CAPTION_HEIGHT], picture[CAPTION_HEIGHT:]
+    assert (head < 128).any()  # something was written there
+    assert body.shape == (20 + gap, 60 + gap, 3)
     assert (body[:10, :30] == 10).all()
-    assert (body[14:, 34:] == 10).all()
-    assert (body[:, 30:34] == 255).all()
-    assert (body[10:14] == 255).all()
+    assert (body[10 + gap :, :30] == 20).all()
+    assert (body[10 + gap :, 30 + gap :] == 10).all()
+    assert (body[:, 30 : 30 + gap] == 255).all()
+    assert (body[10 : 10 + gap] == 255).all()
 
 
 def test_a_caption_that_is_too_long_loses_its_middle():

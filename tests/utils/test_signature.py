@@ -10,71 +10,40 @@ import pytest
 
 from paddleseg.utils import signature
 
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (1, int),
-        (1, float),
-        (0.5, float),
-        ("a", str),
-        (True, bool),
-        ({}, dict),
-        (None, Optional[int]),
-        (3, Optional[int]),
-        ("a", Union[int, str]),
-        ("mean", Literal["mean", "sum"]),
-        ([1, 2], Sequence[int]),
-        ([1, 2.5], Sequence[float]),
-        ([], Sequence[int]),
-        ([1, "a"], Sequence),
-        ([1, "a"], list),
-        ([1, 2], List[int]),
-        ([1, 2], Tuple[int, int]),
-        ([1, 2, 3], Tuple[int, ...]),
-        ([1, "a"], Tuple[int, str]),
-        ([[1], [2]], Sequence[Sequence[int]]),
-        (5, Union[int, Sequence[int]]),
-        ([5], Union[int, Sequence[int]]),
-        ("anything", Any),
-        ({"type": "A"}, Callable),
-        ("anything", nn.Layer),
-        ({"a": 1}, Dict[str, int]),
-    ],
-)
-def test_values_that_fit(value, expected):
-    assert signature.fits(value, expected)
+# Type, values that fit, values that do not.
+VALUES = [
+    (int, [1], [1.0, "1", True, None]),
+    (float, [1, 0.5], ["0.1", True]),
+    (str, ["a"], [1]),
+    (bool, [True], [1, "false"]),
+    (dict, [{}], [[]]),
+    (Optional[int], [None, 3], ["x"]),
+    (Optional[float], [None, 0.5], [False]),
+    (Union[int, str], ["a", 1], [None]),
+    (Literal["mean", "sum"], ["mean"], ["max"]),
+    (Sequence[int], [[1, 2], []], [[1, "a"], [1.5], 3]),
+    (Sequence[float], [[1, 2.5]], [["1"]]),
+    (Sequence[str], [["ab"]], ["ab"]),
+    (Sequence, [[1, "a"]], [{"a": 1}]),
+    (list, [[1, "a"]], ["a"]),
+    (List[int], [[1, 2]], [[True]]),
+    (Tuple[int, int], [[1, 2]], [[1, "a"]]),
+    (Tuple[int, ...], [[1, 2, 3]], [[1, "a"]]),
+    (Tuple[int, str], [[1, "a"]], [1]),
+    (Sequence[Sequence[int]], [[[1], [2]]], [[["a"]]]),
+    (Union[int, Sequence[int]], [5, [5]], ["a"]),
+    (Optional[Sequence[int]], [None, [1]], [[1, None]]),
+    (Any, ["anything"], []),
+    (Callable, [{"type": "A"}], []),
+    (nn.Layer, ["anything"], []),
+    (Dict[str, int], [{"a": 1}], []),
+]
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (1.0, int),
-        ("1", int),
-        (True, int),
-        (None, int),
-        ("0.1", float),
-        (True, float),
-        (False, Optional[float]),
-        (1, str),
-        (1, bool),
-        ("false", bool),
-        ([], dict),
-        ("x", Optional[int]),
-        ("max", Literal["mean", "sum"]),
-        ([1, "a"], Sequence[int]),
-        ([1.5], Sequence[int]),
-        ("ab", Sequence[str]),
-        ({"a": 1}, Sequence),
-        (3, Sequence[int]),
-        ([True], List[int]),
-        ([1, "a"], Tuple[int, ...]),
-        ([["a"]], Sequence[Sequence[int]]),
-        ([1, None], Optional[Sequence[int]]),
-    ],
-)
-def test_values_that_do_not_fit(value, expected):
-    assert not signature.fits(value, expected)
+@pytest.mark.parametrize(("expected", "fitting", "others"), VALUES)
+def test_values_fit_their_types(expected, fitting, others):
+    assert all(signature.fits(value, expected) for value in fitting)
+    assert not any(signature.fits(value, expected) for value in others)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="`X | Y` came with Python 3.10")
