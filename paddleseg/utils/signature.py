@@ -66,10 +66,8 @@ def fits(value, expected):
         return value in arguments
     if expected is type(None):
         return value is None
-    if expected is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if expected in (int, float):
+        return isinstance(value, (int, expected)) and not isinstance(value, bool)
     if expected in (str, bool, dict):
         return isinstance(value, expected)
     if (origin or expected) in Sequence:

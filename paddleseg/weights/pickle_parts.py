@@ -102,10 +102,6 @@ def _array(data, dtype, shape, order):
     return np.ndarray(shape, dtype.value, data, order=order).copy(order="K")
 
 
-def _reconstruct(*_):
-    return Array()
-
-
 def _from_buffer(data, dtype, shape, order):
     array = Array()
     array.value = _array(data, dtype, shape, "F" if order == "F" else "C")
@@ -129,11 +125,6 @@ def _static_tensor(source, names=None):
     if source != "data" or type(names) is not dict or not isinstance(names.get("data"), Array):
         raise Refused("it calls builtins.eval")
     return names["data"]
-
-
-def _no_bytes():
-    # Protocols below 3 write the data of an empty array as a call of this.
-    return b""
 
 
 def members(items=()):
@@ -171,14 +162,15 @@ ADMITTED = {
     ("collections", "OrderedDict"): _pairs,
     ("_codecs", "encode"): _encode,
     ("numpy", "dtype"): Dtype,
-    ("numpy", "ndarray"): _reconstruct,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    ("numpy", "ndarray"): lambda *_: Array(),
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): lambda *_: Array() for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
     ("builtins", "tuple"): tuple,
     ("builtins", "list"): list,
     ("builtins", "set"): _set,
     ("builtins", "frozenset"): frozen_members,
-    ("builtins", "bytes"): _no_bytes,
+    # Protocols below 3 write the data of an empty array as a call of this.
+    ("builtins", "bytes"): lambda: b"",
     ("builtins", "eval"): _static_tensor,
 }

@@ -5,9 +5,14 @@ import tarfile
 import zipfile
 
 
-def make_zip(path, members):
+def make_archive(path, members, kind):
+    """Write a "zip", or a tar of another mode such as "w:gz"; return its path."""
+    return make_zip(path, members, zipfile.ZIP_DEFLATED) if kind == "zip" else make_tar(path, members, kind)
+
+
+def make_zip(path, members, compression=zipfile.ZIP_STORED):
     """Write a zip of {name: bytes}; return its path."""
-    with zipfile.ZipFile(path, "w") as file:
+    with zipfile.ZipFile(path, "w", compression) as file:
         for name, content in members.items():
             file.writestr(name, content)
     return path

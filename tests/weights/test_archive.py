@@ -11,7 +11,7 @@ import tracemalloc
 import zipfile
 
 import pytest
-from archives import make_tar, make_zip, tar_member
+from archives import make_archive, make_tar, make_zip, tar_member
 
 from paddleseg.errors import UserError
 from paddleseg.weights.archive import Budget, Limits, extract
@@ -21,11 +21,8 @@ MEMBERS = {"top/": b"", "top/a.txt": b"first", "top/deep/b.txt": b"second"}
 
 @pytest.mark.parametrize("kind", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
 def test_members_are_extracted(tmp_path, kind):
-    path = tmp_path / "archive"
-    if kind == "zip":
-        make_zip(path, MEMBERS)
-    else:
-        make_tar(path, {**MEMBERS, "top/": tar_member(tarfile.DIRTYPE)}, kind)
+    members = MEMBERS if kind == "zip" else {**MEMBERS, "top/": tar_member(tarfile.DIRTYPE)}
+    path = make_archive(tmp_path / "archive", members, kind)
     folder = extract(path, tmp_path / "out")
     files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert files == {"top/a.txt": b"first", "top/deep/b.txt": b"second"}
@@ -134,21 +131,13 @@ SMALL = {"small": 100_000, "read": 100_000}
 
 @pytest.mark.parametrize("kind", ["zip", "w:gz", "w:bz2", "w:xz"])
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path, kind):
-    path, members = tmp_path / "archive", {"good": b"1", "zeros": bytes(3_000_000)}
-    if kind == "zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-            for name, content in members.items():
-                file.writestr(name, content)
-    else:
-        make_tar(path, members, kind)
+    path = make_archive(tmp_path / "archive", {"good": b"1", "zeros": bytes(3_000_000)}, kind)
     most = max(100_000, 100 * path.stat().st_size)
     assert_refused(path, tmp_path, f"refused to extract .*: it unpacks to more than {most} bytes", **SMALL)
 
 
 def test_a_zip_that_states_a_wrong_size_is_refused(tmp_path):
-    path = tmp_path / "archive"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("zeros", bytes(3_000_000))
+    path = make_archive(tmp_path / "archive", {"zeros": bytes(3_000_000)}, "zip")
     # The size in both headers is now 1000; the library reads no further than it says.
     path.write_bytes(path.read_bytes().replace(struct.pack("<I", 3_000_000), struct.pack("<I", 1000)))
     assert_refused(path, tmp_path, "cannot extract", **SMALL)
