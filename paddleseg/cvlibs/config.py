@@ -139,14 +139,13 @@ class Config:
         Raises:
             UserError: a data set does not state them, or two state different ones.
         """
-        stated = facts.normalizations(self.dic, self.training_sections)
-        first, *others = [self._with_line(fact) for fact in stated]
-        for fact in (first, *others):
+        stated = [self._with_line(f) for f in facts.normalizations(self.dic, self.training_sections)]
+        for fact in stated:
             if fact.value is None:
                 raise UserError(f"{fact.place}: no transforms here state how images are normalised")
-            if fact.value != first.value:
-                raise UserError(f"{fact.place}: images are normalised differently at {first.place}")
-        return first
+            if fact.value != stated[0].value:
+                raise UserError(f"{fact.place}: images are normalised differently at {stated[0].place}")
+        return stated[0]
 
     @property
     def compares_logits(self):
@@ -228,6 +227,7 @@ class Config:
         return next((name for name in sections if self.get(name, {}).get("transforms")), None)
 
     def _with_line(self, fact):
+        """Return a `Fact` whose key path is written as messages do."""
         return fact._replace(place=self.place(*fact.place))
 
     def _where(self, path):

@@ -18,11 +18,6 @@ def plain(words, is_right):
     return rule
 
 
-def either(*words):
-    """Return the rule that a value is one of some words."""
-    return plain(" or ".join(words), words.__contains__)
-
-
 def optional(rule):
     """Return a rule that also accepts Null."""
     return lambda checker, value, path: None if value is None else rule(checker, value, path)
@@ -184,7 +179,7 @@ FEATURE = {
 _FEATURE = section(FEATURE, "`student`, `teacher` and `loss`", needed=("student", "loss"))
 DISTILL = {
     "features": optional(list_of(_FEATURE, "features")),
-    "teacher_weighting": either("mean", "confidence"),
+    "teacher_weighting": plain("mean or confidence", ("mean", "confidence").__contains__),
     "unlabeled_share": SHARE,
 }
 TOP_LEVEL = {
@@ -198,7 +193,7 @@ TOP_LEVEL = {
 SECTIONS = {
     **{name: component(registry) for name, registry in facts.COMPONENT_SECTIONS.items()},
     "loss": _losses(),
-    "distill_loss": _losses(at=either("full", "head")),
+    "distill_loss": _losses(at=plain("full or head", ("full", "head").__contains__)),
     "distill": section(DISTILL, "keys such as `features`"),
     "test_config": section(
         dict.fromkeys(signature.parameters(EvalConfig), _option),
