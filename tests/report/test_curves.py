@@ -43,15 +43,13 @@ def test_an_axis_of_values_ends_at_labels_around_them(low, high, expected):
     assert curves.TOP <= min(pixels) <= max(pixels) <= curves.HEIGHT - curves.BOTTOM
 
 
-def test_pixels_by_hand(monkeypatch):
-    monkeypatch.setattr(curves, "WIDTH", 172)
-    monkeypatch.setattr(curves, "HEIGHT", 140)
+def test_pixels_by_hand():
     drawn = chart("loss", [("a", 0, False, [(0, 0.0), (5, 1.0), (10, None), (15, 0.5), (20, 0.0)])])
-    # 100 pixels from 52 for 20 iterations, 100 from below for 1, the values' range.
-    assert drawn.lines[0].pieces == [[(52, 110), (77, 10)], [(127, 60), (152, 110)]]
-    assert drawn.x_ticks == [(52, "0"), (77, "5"), (102, "10"), (127, "15"), (152, "20")]
+    # 328 pixels from 52 for 20 iterations, and 210 upwards from 220 for 1, the range of the values.
+    assert drawn.lines[0].pieces == [[(52, 220), (134, 10)], [(298, 115), (380, 220)]]
+    assert drawn.x_ticks == [(52, "0"), (134, "5"), (216, "10"), (298, "15"), (380, "20")]
     assert [text for _, text in drawn.y_ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
-    assert [pixel for pixel, _ in drawn.y_ticks] == [110, 90, 70, 50, 30, 10]
+    assert [pixel for pixel, _ in drawn.y_ticks] == [220, 178, 136, 94, 52, 10]
 
 
 def test_a_long_curve_is_thinned_to_means():

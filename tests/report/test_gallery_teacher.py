@@ -2,12 +2,13 @@
 
 import shutil
 
+import paddle
 import pytest
 import tiny
 import yaml
 
+from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
-from paddleseg.report import gallery as gallery_module
 from paddleseg.report.gallery import gallery, teacher_model
 from paddleseg.report.runs import comparisons, read_runs
 
@@ -96,21 +97,21 @@ def test_an_onnx_teacher_of_one_size_is_shown_where_the_images_are_of_it(shown, 
         assert notes[0].startswith(f"The teacher is not shown: {reason}")
 
 
-class Normalizing:
+@manager.MODELS.add_component
+class RecordingTeacher(paddle.nn.Layer):
     """A teacher that is a file, which records how it is told that images are normalised."""
 
-    def __init__(self):
+    def __init__(self, path: str):
+        super().__init__()
         self.given = []
 
     def normalized_by(self, mean, std):
         self.given.append((mean, std))
 
 
-def test_a_teacher_that_is_a_file_is_told_how_validation_images_are_normalised(made_up, monkeypatch):
-    monkeypatch.setattr(gallery_module, "model_of", lambda *_: Normalizing())
-
+def test_a_teacher_that_is_a_file_is_told_how_validation_images_are_normalised(made_up):
     def given(name, dataset):
-        teachers = [{"config": {"model": {"type": "ONNXTeacher", "path": __file__}}}]
+        teachers = [{"config": {"model": {"type": "RecordingTeacher", "path": __file__}}}]
         (run,) = read_runs(
             [made_up(name, role="distill", teachers=teachers, config={"val_dataset": dataset})]
         )
