@@ -14,18 +14,8 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
+import step_variants as variants  # noqa: E402
 import timing  # noqa: E402
-from step_variants import (  # noqa: E402
-    PLAIN,
-    Case,
-    add_case_flags,
-    case_name,
-    chosen,
-    environment_flags,
-    set_up,
-    start,
-    variant_name,
-)
 
 from paddleseg.commands import flags, process  # noqa: E402
 
@@ -34,25 +24,25 @@ STAGES = ("imported", "prepared", "trained")
 
 def main():
     parser = timing.described_parser(__doc__)
-    add_case_flags(parser)
+    variants.add_case_flags(parser)
     parser.add_argument("--steps", type=flags.positive, default=6, help="of each way (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        case = Case(folder, args.size, args.batch, args.threads, torch_python=args.torch_python)
-        set_up(case)
+        case = variants.Case(folder, args.size, args.batch, args.threads, torch_python=args.torch_python)
+        variants.set_up(case)
         peaks = {
             key: peak(variant, case, args.steps)
-            for key, variant in chosen(args, environment_flags(args)).items()
+            for key, variant in variants.chosen(args, variants.environment_flags(args)).items()
         }
-    name = case_name(args.size, args.batch, args.threads)
+    name = variants.case_name(args.size, args.batch, args.threads)
     print(f"{name}, {args.steps} steps\n\n{table(peaks)}")
     timing.write_json(args.json, {**timing.machine(), "case": name}, {}, bytes=peaks)
 
 
 def peak(variant, case, steps):
     """Return {stage: peak of resident bytes} of a process that makes some steps."""
-    with contextlib.closing(start(variant, case)) as worker:
+    with contextlib.closing(variants.start(variant, case)) as worker:
         last = [worker.turn() for _ in range(steps)][-1]
         return {**worker.preparations["memory"], "trained": last["peak"]}
 
@@ -60,11 +50,13 @@ def peak(variant, case, steps):
 def table(peaks):
     """Return a Markdown table of {variant's key: {stage: bytes}}."""
     base = peaks.get("plain_default")
-    head = ["peak of memory, MiB", *STAGES, *([f"of {PLAIN}"] if base else [])]
+    head = ["peak of memory, MiB", *STAGES, *([f"of {variants.PLAIN}"] if base else [])]
     rows = []
     for key, stages in peaks.items():
         share = [f"{stages['trained'] / base['trained']:.2f}"] if base else []
-        rows.append([variant_name(key), *(f"{stages[stage] / 2**20:.0f}" for stage in STAGES), *share])
+        rows.append(
+            [variants.variant_name(key), *(f"{stages[stage] / 2**20:.0f}" for stage in STAGES), *share]
+        )
     return timing.markdown(head, rows)
 
 

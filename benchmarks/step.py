@@ -15,31 +15,21 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
+import step_variants as variants  # noqa: E402
 import timing  # noqa: E402
-from step_variants import (  # noqa: E402
-    BASES,
-    Case,
-    add_case_flags,
-    case_name,
-    chosen,
-    environment_flags,
-    set_up,
-    start,
-    variant_name,
-)
 
 from paddleseg.commands import process  # noqa: E402
 
 
 def main():
     parser = timing.described_parser(__doc__)
-    add_case_flags(parser)
+    variants.add_case_flags(parser)
     parser.add_argument("--sweep", action="store_true", help="also twice the batch and size, fewer threads")
     timing.add_timing_flags(parser)
     args = parser.parse_args()
     figures = {}
     for case in swept(args) if args.sweep else swept(args)[:1]:
-        name = case_name(*case)
+        name = variants.case_name(*case)
         figures[name] = measure(case, args)
         print(f"{name}\n\n{table(figures[name])}\n", flush=True)
     name, seconds = next(iter(figures.items()))
@@ -56,11 +46,11 @@ def swept(args):
 def measure(case, args):
     """Return {variant's key: [seconds of each turn]} of a case (size, batch, threads)."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
-        case = Case(folder, *case, args.clock, args.torch_python)
-        set_up(case)
+        case = variants.Case(folder, *case, args.clock, args.torch_python)
+        variants.set_up(case)
         turns = {}
-        for key, variant in chosen(args, environment_flags(args)).items():
-            worker = end.enter_context(contextlib.closing(start(variant, case)))
+        for key, variant in variants.chosen(args, variants.environment_flags(args)).items():
+            worker = end.enter_context(contextlib.closing(variants.start(variant, case)))
             # The preparations need more memory than the steps, so they run one after the other.
             worker.turn()
             turns[key] = lambda worker=worker: worker.turn()["seconds"]
@@ -69,10 +59,10 @@ def measure(case, args):
 
 def table(seconds):
     """Return a Markdown table: seconds, and their ratios to those of the plain loop and of PyTorch."""
-    bases = [key for key in BASES if key in seconds]
-    head = ["one step", "seconds, median (quartiles)", *(f"of {variant_name(key)}" for key in bases)]
+    bases = [key for key in variants.BASES if key in seconds]
+    head = ["one step", "seconds, median (quartiles)", *(f"of {variants.variant_name(key)}" for key in bases)]
     rows = [
-        [variant_name(key), timing.figure(values)]
+        [variants.variant_name(key), timing.figure(values)]
         + [f"{timing.ratio(seconds, key, base):.3f}" for base in bases]
         for key, values in seconds.items()
     ]
