@@ -134,7 +134,7 @@ def test_two_ranks_fill_a_teacher_cache_and_find_it_full(tmp_path):
         (tmp_path / name).mkdir()
         job = Job(tmp_path / name, "slim/distill/distill_train.py", flags, ranks=2)
         assert job.statuses() == [0, 0], job.log() + job.log(1)
-        rows.append(int(re.search(r"; (\d+) rows are there", job.log())[1]))
+        rows.append(int(re.search(r"; (\d+) rows are stored", job.log())[1]))
         hits.append(re.search(r"cache_hits: (\S+) ", job.log())[1])
     assert rows[0] == 0
     # Each epoch of ten samples shows eight, not always the same.
