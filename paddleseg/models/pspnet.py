@@ -45,14 +45,9 @@ class PSPNet(SegmentationModel):
         channels = stage_channels(backbone, backbone_indices, 2)
         check_counts("pp_out_channels", pp_out_channels)
         check_bins("bin_sizes", bin_sizes)
+        auxiliary = enable_auxiliary_loss
         self.head = PSPNetHead(
-            num_classes,
-            backbone_indices,
-            channels,
-            pp_out_channels,
-            bin_sizes,
-            enable_auxiliary_loss,
-            align_corners,
+            num_classes, backbone_indices, channels, pp_out_channels, bin_sizes, auxiliary, align_corners
         )
         self.load(pretrained)
 
@@ -61,29 +56,22 @@ class PSPNetHead(nn.Layer):
     """Pyramid pooling and classifiers: a list of feature maps to a list of one or two maps of logits.
 
     Args:
-        num_classes, backbone_indices, pp_out_channels, bin_sizes, enable_auxiliary_loss, align_corners: as
-            in `PSPNet`.
-        backbone_channels: channels of the two maps that `backbone_indices` names.
+        num_classes, backbone_indices, pp_out_channels, bin_sizes, align_corners: as in `PSPNet`.
+        channels: channels of the two maps that `backbone_indices` names.
+        auxiliary: whether there is an auxiliary classifier.
     """
 
     def __init__(
-        self,
-        num_classes,
-        backbone_indices,
-        backbone_channels,
-        pp_out_channels,
-        bin_sizes,
-        enable_auxiliary_loss,
-        align_corners,
+        self, num_classes, backbone_indices, channels, pp_out_channels, bin_sizes, auxiliary, align_corners
     ):
         super().__init__()
-        middle_channels, high_channels = backbone_channels
+        middle_channels, high_channels = channels
         self.psp_module = PPModule(high_channels, pp_out_channels, bin_sizes, align_corners)
         self.dropout = nn.Dropout(0.1)
         self.conv = nn.Conv2D(pp_out_channels, num_classes, 1)
-        if enable_auxiliary_loss:
+        if auxiliary:
             self.auxlayer = AuxLayer(middle_channels, middle_channels // 4, num_classes)
-        self._has_auxiliary = enable_auxiliary_loss
+        self._has_auxiliary = auxiliary
         self._indices = list(backbone_indices)
 
     def forward(self, features):
