@@ -21,26 +21,24 @@ class Choosing(Dataset):
 @pytest.mark.parametrize(("kind", "same"), [("Dataset", True), ("Choosing", False)])
 def test_names_of_classes_decide_nothing_where_they_are_names_alone(tmp_path, root, kind, same):
     files = {"train_path": f"{root}/train_list.txt", "num_classes": 2}
-    found = []
+    identities = []
     for names in (["a", "b"], ["soil", "leaf"]):
         dic = config(root)
         dic["train_dataset"] = {**dic["train_dataset"], "type": kind, **files, "class_names": names}
         path = tmp_path / "config.yml"
         path.write_text(json.dumps(dic), encoding="utf-8")
-        found.append(data_identity(SegBuilder(Config(str(path)))))
-    assert (found[0] == found[1]) is same
+        identities.append(data_identity(SegBuilder(Config(str(path)))))
+    assert (identities[0] == identities[1]) is same
 
 
+FEATURE = distilling.feature("body.0", connector="auto")
 NORMALIZED = [{"type": "Normalize"}]
 OTHERS = {
     "seed": {"seed": 3},
     "views": {"cache_views": 3},
     "dtype": {"cache_dtype": "float16"},
-    "tap": {"features": [distilling.feature("body.0", connector="auto")]},
-    "no logits": {
-        "features": [distilling.feature("body.0", connector="auto")],
-        "opts": ["distill_loss=null"],
-    },
+    "tap": {"features": [FEATURE]},
+    "no logits": {"features": [FEATURE], "opts": ["distill_loss=null"]},
     "transforms": {"opts": [f"train_dataset.transforms={json.dumps(NORMALIZED)}"]},
     "teacher": {"teacher_opts": [["model.pretrained=null"]]},
     "mixed": {"dic": {"distill": {"unlabeled_share": 0.5}}},
@@ -63,12 +61,8 @@ def test_what_does_not_change_the_outputs_has_the_same_folder(distill, tmp_path,
     distill(cache="cache", dic={"iters": 1})
     moved = str(tmp_path / "moved")
     os.symlink(data, moved)
-    opts = [
-        f"train_dataset.dataset_root={moved}",
-        "batch_size=5",
-        "distill_loss.at=head",
-        "optimizer.momentum=0",
-    ]
+    opts = [f"train_dataset.dataset_root={moved}", "batch_size=5", "distill_loss.at=head"]
+    opts += ["optimizer.momentum=0"]
     distill("other", cache="cache", dic={"iters": 1}, opts=opts, num_workers=1)
     assert len(os.listdir(tmp_path / "cache")) == 1
 

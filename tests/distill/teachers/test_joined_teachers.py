@@ -1,3 +1,5 @@
+"""How the logits of several teachers are weighted and joined."""
+
 import numpy as np
 import paddle
 import pytest

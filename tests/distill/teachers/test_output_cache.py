@@ -1,3 +1,5 @@
+"""What a teacher with a cache computes, stores and reads."""
+
 import contextlib
 
 import numpy as np
@@ -46,7 +48,7 @@ def cached(tmp_path, model):
 
 
 def keys(*views_and_indices):
-    """Return the keys of images, of which that of index i is number i."""
+    """Return the keys of views of images; `IMAGES[i]` is the image of index i."""
     return [[view, index, image_checksum(IMAGES[index])] for view, index in views_and_indices]
 
 
@@ -60,10 +62,10 @@ def outputs(teacher, keys):
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_what_is_read_is_what_was_computed_bit_for_bit(cached, model, runs, dtype):
     teacher = cached(dtype)
-    some = keys((0, 2), (1, 0))
-    first = outputs(teacher, some)
-    again = outputs(teacher, some)
-    others = outputs(cached(dtype), some[::-1])
+    batch = keys((0, 2), (1, 0))
+    first = outputs(teacher, batch)
+    again = outputs(teacher, batch)
+    others = outputs(cached(dtype), batch[::-1])
     assert runs == [2]
     expected = (
         model(paddle.to_tensor(IMAGES[[2, 0]]))[0].numpy(),

@@ -1,3 +1,5 @@
+"""What a frozen teacher computes, and how it identifies itself."""
+
 import numpy as np
 import paddle
 import pytest
