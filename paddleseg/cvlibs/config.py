@@ -189,8 +189,8 @@ class Config:
         """
         return self._with_line(self._facts[name])
 
-    def without_weights(self):
-        """Drop `pretrained` from the model and its parts, since shapes do not depend on it; return self."""
+    def drop_pretrained(self):
+        """Remove `pretrained` from the model's section, its backbone's included, in place; return self."""
         _drop_pretrained(self.dic["model"])
         return self
 

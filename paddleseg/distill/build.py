@@ -21,7 +21,7 @@ from paddleseg.distill.teachers import (
     attach_caches,
     check_engine,
     choose_engines,
-    only_teaches,
+    is_teacher_only,
 )
 from paddleseg.errors import UserError
 from paddleseg.losses.combine import check_loss_count
@@ -47,7 +47,7 @@ def build_step(builder, teacher_cfgs, options):
         logger.info(f"teacher {k}: {cfg.model_type} of {cfg.path}")
         if options.log_config:
             logger.info(f"model of teacher {k}:\n{as_yaml(cfg['model'])}")
-    step = _models_to_step(builder, teacher_cfgs, plan, options)
+    step = _build_models_and_step(builder, teacher_cfgs, plan, options)
     step.engines = choose_engines(
         step.teachers,
         images_of_a_batch(builder, options.seed),
@@ -63,8 +63,9 @@ def build_step(builder, teacher_cfgs, options):
 def check_teacher_weights(teacher_cfgs, options):
     """Raise `UserError` for a teacher without weights, unless the options allow it."""
     for cfg in teacher_cfgs:
-        has_weights = only_teaches(manager.MODELS[cfg.model_type])
-        if not (has_weights or cfg.pretrained or options.allow_random_teacher):
+        # Teacher-only models load their own weights, so their configs name none.
+        brings_own_weights = is_teacher_only(manager.MODELS[cfg.model_type])
+        if not (brings_own_weights or cfg.pretrained or options.allow_random_teacher):
             raise UserError(
                 f"{cfg.path}: model.pretrained is empty, so the teacher would be random; set it to the "
                 f"teacher's model.pdparams (in the file or by teacher_opts model.pretrained=PATH), or set "
@@ -81,21 +82,21 @@ def _check_static(plan, options):
         )
 
 
-def _models_to_step(builder, teacher_cfgs, plan, options):
+def _build_models_and_step(builder, teacher_cfgs, plan, options):
     cfg = builder.cfg
     # The student comes first, so that it has the initial weights of plain training with the same seed.
     student = parallel.with_sync_batch_norm(builder.model)
     taps = Taps(student, "student", plan.student_adaptor, declared_taps(plan.features, "student"))
     teachers = []
     for k, teacher_cfg in enumerate(teacher_cfgs):
-        adaptor = plan.teacher_adaptor if k == 0 else None
+        adaptor = plan.teacher_adaptor if k == 0 else None  # a distill_config.py has one for the first alone
         declared = declared_taps(plan.features, "teacher", k)
         teachers.append(Teacher(teacher_model(teacher_cfg, cfg), adaptor, declared, teacher_cfg))
     if builder.distill_loss is None and not plan.features:
         logger.warning("neither distill_loss nor feature losses: the teacher has no effect")
     observed = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at)
     if builder.distill_loss is not None:
-        _check_logits(builder, observed)
+        _check_logits_and_losses(builder, observed)
     losses = feature_losses(plan.features, observed, cfg.num_classes, cfg.ignore_index)
     net = DistillNet(
         student,
@@ -107,31 +108,36 @@ def _models_to_step(builder, teacher_cfgs, plan, options):
         options.to_static_training,
     )
     weighting = None if builder.distill_loss is None else cfg.teacher_weighting
-    joined = Teachers(teachers, weighting, cfg.ignore_index, cfg.logits_at)
-    return DistillStep(net, joined, cfg.unlabeled_per_batch, options.distill_config)
+    joined_teachers = Teachers(teachers, weighting, cfg.ignore_index, cfg.logits_at)
+    return DistillStep(net, joined_teachers, cfg.unlabeled_per_batch, options.distill_config)
 
 
 def teacher_model(cfg, student_cfg):
-    """Return the model of a teacher's `Config`; one that only teaches gets the student's normalisation.
+    """Build the model of a teacher's `Config` and return it.
+
+    A teacher-only model gets the student's normalisation, which it must undo.
 
     Raises:
-        UserError: the model cannot be built, or it needs a normalisation and the student's config states
-            none, or two.
+        UserError: the model cannot be built; or it is teacher-only, and the student's config has no
+            normalisation or two different ones.
     """
     model = SegBuilder(cfg).model
-    if only_teaches(model):
+    if is_teacher_only(model):
         try:
-            model.normalized_by(*student_cfg.normalization.value)
+            model.set_input_normalization(*student_cfg.normalization.value)
         except UserError as error:
             raise UserError(f"{error}, and a {cfg.model_type} must undo it") from None
     return model
 
 
-def _check_logits(builder, observed):
+def _check_logits_and_losses(builder, observed):
+    """Raise `UserError` unless the logits can be compared, and `distill_loss` has a loss for each pair."""
     try:
         check_logits(observed, builder.cfg.logits_at)
-        joined = counterparts(*(logits for logits, _ in observed.teachers))
-        check_loss_count(builder.distill_loss["types"], counterparts(observed.student[0], joined))
+        # The outputs that the teachers have in common, then those that they and the student have in common.
+        teacher_outputs = counterparts(*(logits for logits, _ in observed.teachers))
+        student_logits, _ = observed.student
+        check_loss_count(builder.distill_loss["types"], counterparts(student_logits, teacher_outputs))
     except UserError as error:
         raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
 
@@ -140,12 +146,14 @@ def first_batch(builder, seed):
     """Return up to two of the first training samples, as a batch for the step."""
     unlabeled = builder.cfg.unlabeled_per_batch == builder.cfg.batch_size
     dataset = builder.unlabeled_dataset if unlabeled else builder.train_dataset
-    # Any samples will do here; the training itself limits how many may be unreadable.
-    samples = ReplacedSamples(SeededSamples(dataset, seed, labeled=not unlabeled), seed, len(dataset))
+    # Any readable samples will do here; the training itself limits how many may be unreadable.
+    seeded = SeededSamples(dataset, seed, labeled=not unlabeled)
+    samples = ReplacedSamples(seeded, seed, max_bad=len(dataset))
     count = min(2, builder.cfg.batch_size, len(samples))
     if count == 0:
         raise UserError("the training set holds no image")
-    batch = stack([samples.read((0, i))[0] for i in range(count)])
+    # `read` also returns which samples it could not read; here nobody needs them.
+    batch = stack([sample for sample, _ in (samples.read((0, i)) for i in range(count))])
     return {key: paddle.to_tensor(value) for key, value in batch.items()}
 
 
@@ -162,10 +170,10 @@ def taps_table(builder, teacher_cfgs, seed):
     size = " x ".join(str(n) for n in image.shape)
     several = len(teacher_cfgs) > 1
     roles = ["student", *(f"teacher {k}" if several else "teacher" for k in range(len(teacher_cfgs)))]
-    listed = []
+    models = []
     for role, cfg in zip(roles, [builder.cfg, *teacher_cfgs]):
-        cfg.without_weights()
+        cfg.drop_pretrained()  # the shapes do not depend on weights, whose files may be elsewhere
         model = builder.model if role == "student" else teacher_model(cfg, builder.cfg)
         heading = f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:"
-        listed.append((heading, find_taps(model, image, training=role == "student")))
-    return table(listed)
+        models.append((heading, find_taps(model, image, training=role == "student")))
+    return table(models)

@@ -6,7 +6,7 @@ import paddle.nn as nn
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
-from paddleseg.distill.outputs import at_smallest, resize_message
+from paddleseg.distill.outputs import resize_message, resize_to_smallest
 from paddleseg.errors import UserError, suggestion
 from paddleseg.losses.combine import compare, takes_label
 from paddleseg.losses.labels import resize_label
@@ -84,7 +84,7 @@ class FeatureLoss(nn.Layer):
         Raises:
             UserError: the connector's output has another shape than the teacher's tensor.
         """
-        student, teacher = at_smallest(student, teacher.detach())
+        student, teacher = resize_to_smallest(student, teacher.detach())
         if self.connector is not None:
             student = self.connector(student)
             shape = list(student.shape) if isinstance(student, paddle.Tensor) else type(student).__name__

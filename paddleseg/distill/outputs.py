@@ -60,7 +60,7 @@ def smallest_size(*shapes):
     return [min(lengths) for lengths in zip(*(shape[2:] for shape in shapes))]
 
 
-def at_smallest(*tensors):
+def resize_to_smallest(*tensors):
     """Return tensors as a tuple, maps resized bilinearly to the `smallest_size` of all."""
     size = smallest_size(*(tensor.shape for tensor in tensors))
     return tuple(
@@ -72,7 +72,7 @@ def at_smallest(*tensors):
 
 
 def resize_message(student_shape, teacher_shape, teacher="teacher"):
-    """Return a line for the log on how `at_smallest` resizes two maps; None where it does not."""
+    """Return a line for the log on how `resize_to_smallest` resizes two maps; None where it does not."""
     size = smallest_size(student_shape, teacher_shape)
     if size is None:
         return None

@@ -5,10 +5,10 @@ import os
 import paddle.nn as nn
 
 from paddleseg.distill.feature_loss import fit_label
-from paddleseg.distill.outputs import at_smallest, counterparts, left_at_head
+from paddleseg.distill.outputs import counterparts, left_at_head, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
 from paddleseg.graphs.traced import Traced
-from paddleseg.losses.combine import merge_parts, output_list, weighted_losses
+from paddleseg.losses.combine import add_losses, output_list, weighted_losses
 from paddleseg.training.step import Step, TrainedLayer
 from paddleseg.utils.parts import part
 from paddleseg.utils.save_dir import file_digest
@@ -32,10 +32,13 @@ class DistillNet(TrainedLayer):
     """
 
     def __init__(self, student, taps, loss, distill_loss=None, feature_losses=(), at="full", to_static=False):
+        # Not those of `loss`: as in plain training, a loss of the task has no state that a checkpoint stores.
         losses = [*feature_losses, *([] if distill_loss is None else distill_loss["types"])]
         layers = dict.fromkeys(item for item in losses if isinstance(item, nn.Layer))  # each one once
         with_state = [layer for layer in layers if layer.state_dict()]
         super().__init__(student, nn.LayerList(with_state) if with_state else None)
+        # The losses stay in dicts and a list, in which Paddle does not see layers; else it would register
+        # those of `extra` twice.
         self.taps = taps
         self.loss = loss
         self.distill_loss = distill_loss
@@ -49,10 +52,11 @@ class DistillNet(TrainedLayer):
         return any(loss.parameters() and not loss.feature.schedule.always_on for loss in self.feature_losses)
 
     def forward(self, batch, teacher_logits, teacher_features):
-        """Return {name: part} of scalar tensors, each times its weight.
+        """Return {name: loss} of scalar tensors, each times its weight.
 
         Args:
-            batch: as in `DistillStep`.
+            batch: as in `DistillStep`. A loss that needs a label gets only the M images that have one; see
+                `compare`.
             teacher_logits: list of N x C x H x W, or of the heads' size; unused without `distill_loss`.
             teacher_features: [{name or Tap: tensor} of each teacher].
         """
@@ -61,33 +65,37 @@ class DistillNet(TrainedLayer):
             features = dict(zip(self._tap_names, tensors))
         with part("losses"):
             label = batch.get("label")
-            parts = {}
+            losses = {}
             if label is not None:
-                parts = weighted_losses(self.loss, [(output,) for output in logits], label)
+                losses = weighted_losses(self.loss, [(output,) for output in logits], label)
             if self.distill_loss is not None:
-                merge_parts(parts, self._logit_losses(compared, teacher_logits, label), "distill_")
+                add_losses(losses, self._logit_losses(compared, teacher_logits, label), "distill_")
             for loss in self.feature_losses:
                 # A teacher that was not run has no tensors; by their schedule its losses are then 0.
                 teacher = teacher_features[loss.feature.teacher_index].get(loss.feature.teacher)
                 value = loss(features[loss.feature.student], teacher, label, batch["iteration"])
-                merge_parts(parts, {loss.name: value}, "feature_")
-            return parts
+                add_losses(losses, {loss.name: value}, "feature_")
+            return losses
 
     def _run_student(self, images):
         """Return the logits, the logits that `distill_loss` compares, and the tapped tensors, three lists."""
         self.taps.clear()
         logits = output_list(self.model(images))
         features = self.taps.read()
-        # A static graph returns tensors only, so their names are kept beside it.
+        # A static graph returns tensors only, so their names are stored here.
         self._tap_names = list(features)
         compared = logits if self.at == "full" else left_at_head(self.model, logits)
         return logits, compared, list(features.values())
 
     def _logit_losses(self, logits, teacher_logits, label):
+        """Return {name: loss} of the student's and the teachers' logits, each times its coefficient."""
+        pairs = counterparts(logits, teacher_logits)
         if self.at == "full":
-            return weighted_losses(self.distill_loss, counterparts(logits, teacher_logits), label)
-        pairs = [at_smallest(*pair) for pair in counterparts(logits, teacher_logits)]
-        return weighted_losses(self.distill_loss, pairs, [fit_label(label, student) for student, _ in pairs])
+            return weighted_losses(self.distill_loss, pairs, label)
+        # At the heads, each pair has a size of its own, and so needs a label of that size.
+        pairs = [resize_to_smallest(*pair) for pair in pairs]
+        labels = [fit_label(label, student) for student, _ in pairs]
+        return weighted_losses(self.distill_loss, pairs, labels)
 
 
 class DistillStep(Step):
@@ -99,9 +107,12 @@ class DistillStep(Step):
         unlabeled_per_batch: how many images of a batch have no mask. Default 0.
         distill_file: the path of the distill_config.py; None without one. Default None.
 
+    `build_step` sets both attributes after construction.
+
     Attributes:
         engines: {"teacher k: engine": name} of the teachers, as `choose_engines` returns it.
-        cache: the `CacheRecord` of the teachers' cache, which needs the "keys" of a batch; None without one.
+        cache: the `CacheRecord` of the teachers' caches, which find outputs by the "keys" of a batch; None
+            without caches.
     """
 
     def __init__(self, net, teachers, unlabeled_per_batch=0, distill_file=None):
@@ -120,11 +131,11 @@ class DistillStep(Step):
 
     @property
     def with_keys(self):
-        """Whether samples must have their key, by which a cache finds the teachers' outputs."""
+        """Whether each sample must hold its key, by which the teachers' caches find its outputs."""
         return self.cache is not None
 
     def __call__(self, batch):
-        """Return {"loss": the sum, name: part, ...} of scalar tensors, each part times its weight.
+        """Return {"loss": the sum, name: loss, ...} of scalar tensors, each loss times its weight.
 
         Args:
             batch: {"img": float32 N x C x H x W, "label": int64 M x H x W of the first M <= N images (absent
@@ -132,42 +143,48 @@ class DistillStep(Step):
         """
         batch = dict(batch)
         keys = batch.pop("keys", None)
-        idle = self._idle_teachers(batch["iteration"])
+        without_features = self._teachers_without_features(batch["iteration"])
         with part("teacher"):
-            teacher_outputs = self._teachers(batch["img"], batch.get("label"), idle, keys)
-        parts = self.net(batch, *teacher_outputs)
-        return {"loss": sum(parts.values()), **parts}
+            logits, features = self._teachers(batch["img"], batch.get("label"), without_features, keys)
+        losses = self.net(batch, logits, features)
+        return {"loss": sum(losses.values()), **losses}
 
-    def _idle_teachers(self, iteration):
-        """Return the indices of the teachers whose features no loss compares in an iteration."""
+    def _teachers_without_features(self, iteration):
+        """Return the indices of the teachers whose features no loss compares in an iteration.
+
+        `Teachers` runs them nevertheless if their logits are distilled.
+        """
         used = {f.teacher_index for f in self._features if f.schedule.factor(iteration) > 0}
         return set(range(len(self.teachers))) - used
 
     def collate(self, samples):
-        """Return samples as one batch, with their keys where a cache needs them."""
+        """Return samples as one batch, with their keys if a cache needs them."""
         return stack_with_keys(samples) if self.with_keys else super().collate(samples)
 
     def identity(self):
-        """Return {key: plain value} of what decides the result beside the student's config and the options.
+        """Return {key: plain value} of what decides the result, in addition to config and options.
 
         Files count by their content, so they may be moved.
         """
-        parts = {}
+        identity = {}
         if self._distill_file is not None:
-            parts["--distill_config (SHA-256)"] = file_digest(self._distill_file)
+            identity["--distill_config (SHA-256)"] = file_digest(self._distill_file)
         for k, teacher in enumerate(self.teachers):
-            parts.update({f"teacher {k}: {key}": value for key, value in teacher.identity().items()})
-        cached = self.cache.dtype if self.with_keys else None
-        return {**parts, **self.engines, "--teacher_cache: dtype": cached}
+            identity.update({f"teacher {k}: {key}": value for key, value in teacher.identity().items()})
+        cache_dtype = self.cache.dtype if self.with_keys else None
+        return {**identity, **self.engines, "--teacher_cache: dtype": cache_dtype}
 
     def run_record(self):
-        """Return the entries of `run.yml`; the distill_config.py is one where it declares features."""
+        """Return the entries of `run.yml`, with the distill_config.py if a feature uses its adaptors."""
         record = {"role": "distill", "teachers": [teacher.run_record() for teacher in self.teachers]}
         path = self._distill_file
         if path is not None and any(feature.uses_adaptor for feature in self._features):
             record.update(distill_config=os.path.abspath(path), distill_config_sha256=file_digest(path))
         return record
 
-    def cache_hits(self):
-        """Return the share of rows, 0 to 1, found in the teachers' cache since the last call, or None."""
-        return self.cache.share_of_hits() if self.with_keys else None
+    def take_cache_hit_rate(self):
+        """Return the share of lookups, 0 to 1, that found their row in a cache, and start counting again.
+
+        None without caches or lookups.
+        """
+        return self.cache.take_hit_rate() if self.with_keys else None

@@ -178,7 +178,7 @@ def cost_table(cfg, options):
     """
     parallel.set_device(options.device)
     shape = list(options.input_shape or (1, cfg.img_channels, 512, 512))
-    model = SegBuilder(cfg.without_weights()).model
+    model = SegBuilder(cfg.drop_pretrained()).model
     try:
         costs = measure(model, shape, options.repeats)
     except ValueError as error:  # Paddle's error for shapes

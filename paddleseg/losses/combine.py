@@ -15,11 +15,11 @@ def weighted_losses(section, outputs, label=None):
         section: {'types': [loss, ...], 'coef': [number, ...]}, one for each output.
         outputs: for each output, the tuple of tensors that its loss compares: (logits,) with the label, or
             (student's logits, teacher's logits).
-        label: N x H x W, int64, for the losses that take one; see `compare`. A list holds one for each
-            output.
+        label: N x H x W, int64, for the losses that take one; see `compare`. If the outputs differ in size,
+            a list of one label for each output. Default None.
 
     Returns:
-        dict from the loss's class name (with its index, where a name comes twice) to a scalar tensor.
+        dict from the loss's class name (with its index, if an earlier loss has that name) to a scalar tensor.
 
     Raises:
         UserError: there are more or fewer losses than outputs.
@@ -27,14 +27,14 @@ def weighted_losses(section, outputs, label=None):
     types, coef = section["types"], section["coef"]
     check_loss_count(types, outputs)
     labels = label if isinstance(label, list) else [label] * len(outputs)
-    parts = {}
+    losses = {}
     for i, (loss, factor, tensors, own_label) in enumerate(zip(types, coef, outputs, labels)):
         name = type(loss).__name__
         value = compare(loss, tensors, own_label)
         if value.size != 1:
             raise UserError(f"{name} gives a tensor of shape {list(value.shape)}; a loss must be one number")
-        parts[f"{name}_{i}" if name in parts else name] = factor * value
-    return parts
+        losses[f"{name}_{i}" if name in losses else name] = factor * value
+    return losses
 
 
 def check_loss_count(types, outputs):
@@ -53,7 +53,7 @@ def check_loss_count(types, outputs):
 def compare(loss, tensors, label=None):
     """Return the value of a loss, built-in or a user's own, computed in float32 under any precision.
 
-    A batch may hold images without labels behind the labelled ones. A loss of one tensor, or one with the
+    In a batch, images without labels may follow the labelled ones. A loss of one tensor, or one with the
     attribute `needs_label`, gets the labelled images alone. Any other gets all images; if it uses the label
     to leave out ignored pixels, every pixel of an image without a label is valid.
 
@@ -76,20 +76,20 @@ def compare(loss, tensors, label=None):
     return loss(*tensors, paddle.concat([label, rest]))
 
 
-def merge_parts(parts, more, prefix):
-    """Add losses to a dict of losses; one whose name is taken gets `prefix`, so that none is lost."""
+def add_losses(losses, more, prefix):
+    """Add `more` to the dict `losses` in place; a name that is taken gets `prefix`, so that none is lost."""
     for name, value in more.items():
-        while name in parts:
+        while name in losses:
             name = prefix + name
-        parts[name] = value
+        losses[name] = value
 
 
 def takes_label(loss, num_tensors):
     """Return whether `loss` can be called with one argument more than the tensors that it compares."""
-    known = inspect.signature(loss.forward if hasattr(loss, "forward") else loss).parameters.values()
-    if any(p.kind is p.VAR_POSITIONAL for p in known):
+    parameters = inspect.signature(loss.forward if hasattr(loss, "forward") else loss).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return True
-    positional = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return len(positional) > num_tensors
 
 

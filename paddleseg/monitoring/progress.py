@@ -16,15 +16,15 @@ class Progress:
         iters_per_epoch: iterations per epoch of the training set.
         samples_per_iter: images per iteration, all ranks together.
         state: what `state()` returned, to continue from. Default None.
-        cache_hits: `cache_hits()` returns the share of the rows wanted since its last call that were in the
-            teacher cache, None if none were wanted. Default None, for no cache.
+        take_cache_hit_rate: `take_cache_hit_rate()` returns the share of lookups since its last call that
+            found their row in a teacher cache, None without lookups. Default None, for no cache.
     """
 
-    def __init__(self, iters, iters_per_epoch, samples_per_iter, state=None, cache_hits=None):
+    def __init__(self, iters, iters_per_epoch, samples_per_iter, state=None, take_cache_hit_rate=None):
         self._iters = iters
         self._iters_per_epoch = iters_per_epoch
         self._samples_per_iter = samples_per_iter
-        self._cache_hits = cache_hits
+        self._take_cache_hit_rate = take_cache_hit_rate
         self._reset()
         if state is not None:
             self._sums = {name: paddle.to_tensor(v, dtype="float32") for name, v in state["sums"].items()}
@@ -85,9 +85,9 @@ class Progress:
             "ips": self._samples_per_iter / batch_cost,
             "eta": (self._iters - iteration) * batch_cost,
         }
-        hits = self._cache_hits and self._cache_hits()
-        if hits is not None:
-            figures["cache_hits"] = hits
+        hit_rate = self._take_cache_hit_rate and self._take_cache_hit_rate()
+        if hit_rate is not None:
+            figures["cache_hits"] = hit_rate
         self._reset()
         return figures
 

@@ -115,11 +115,11 @@ def teacher_model(comparison, distilled):
         raise UserError(f"its file, {path}, is not on this machine")
     where = f"{distilled.run_file}: teachers.0.config"
     model = model_of(teacher.get("config") or {}, teacher.get("weights"), where, distilled.config_path)
-    if hasattr(model, "normalized_by"):  # a file that expects its own normalisation of images
+    if hasattr(model, "set_input_normalization"):  # a file that expects its own normalisation of images
         normalization = normalizations(distilled.config, ["val_dataset"])[0].value
         if normalization is None:
             raise UserError(f"{path} must know how images are normalised, and the config does not state it")
-        model.normalized_by(*normalization)
+        model.set_input_normalization(*normalization)
     return model
 
 

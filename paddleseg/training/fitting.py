@@ -158,7 +158,7 @@ def _loop_parts(step, builder, options, snapshot, state):
             keys.iters_per_epoch,
             cfg.batch_size * accumulate * parallel.num_ranks(),
             state.get("progress"),
-            step.cache_hits,
+            step.take_cache_hit_rate,
         ),
         "bad_steps": BadSteps(options.max_bad_steps, files_of, state.get("bad_in_a_row", 0)),
     }

@@ -80,8 +80,11 @@ class Step:
         """Return what `run.yml` says of this step, a dict of plain values."""
         return {"role": "train", "teachers": []}
 
-    def cache_hits(self):
-        """Return which share of its rows a cache had since the last call, 0 to 1; None without a cache."""
+    def take_cache_hit_rate(self):
+        """Return the share of lookups, 0 to 1, that found their row in a cache, and start counting again.
+
+        None without caches or lookups.
+        """
         return
 
 

@@ -105,7 +105,7 @@ class RecordingTeacher(paddle.nn.Layer):
         super().__init__()
         self.given = []
 
-    def normalized_by(self, mean, std):
+    def set_input_normalization(self, mean, std):
         self.given.append((mean, std))
 
 

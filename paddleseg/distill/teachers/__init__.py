@@ -7,7 +7,7 @@ from paddleseg.distill.teachers.joined_teachers import Teachers
 from paddleseg.distill.teachers.onnx_engine import OnnxEngine
 from paddleseg.distill.teachers.output_cache import stack_with_keys
 from paddleseg.distill.teachers.teacher import Teacher
-from paddleseg.distill.teachers.teacher_only import TeacherOnly, only_teaches
+from paddleseg.distill.teachers.teacher_only import TeacherOnly, is_teacher_only
 
 __all__ = [
     "ENGINES",
@@ -19,7 +19,7 @@ __all__ = [
     "attach_caches",
     "check_engine",
     "choose_engines",
-    "only_teaches",
+    "is_teacher_only",
     "register_engine",
     "stack_with_keys",
 ]

@@ -3,7 +3,7 @@
 import paddle
 import paddle.nn.functional as F
 
-from paddleseg.distill.outputs import at_smallest, counterparts
+from paddleseg.distill.outputs import counterparts, resize_to_smallest
 from paddleseg.losses.checks import check_label
 from paddleseg.losses.common import full_precision, log_softmax
 from paddleseg.losses.labels import resize_label
@@ -31,38 +31,40 @@ class Teachers:
         self._at = at
 
     @paddle.no_grad()
-    def __call__(self, images, label=None, idle=(), keys=None):
+    def __call__(self, images, label=None, without_features=(), keys=None):
         """Return (list of logits, [{name or `Tap`: tensor} of each teacher]), without gradients.
 
         Args:
             images: N x 3 x H x W.
-            label: M x H x W, int64, of the first M images; None if there is none.
-            idle: indices of the teachers whose features no loss compares in this iteration. If no loss
-                compares logits either, these teachers are not run and their dicts are empty.
-            keys: as in `Teacher.at_head`.
+            label: M x H x W, int64, of the first M images; None if there is none. Default None.
+            without_features: indices of the teachers whose features no loss compares in this iteration. If no
+                loss compares logits either, these teachers are not run and their dicts are empty. Default
+                none.
+            keys: as in `Teacher.at_head`. Default None.
 
         Returns:
             The list of logits is None if no loss compares logits.
         """
-        idle = idle if self._weighting is None else ()
+        not_run = without_features if self._weighting is None else ()
         outputs = [
-            ([], {}) if k in idle else teacher.at_head(images, keys)
+            ([], {}) if k in not_run else teacher.at_head(images, keys)
             for k, teacher in enumerate(self.teachers)
         ]
         features = [taps for _, taps in outputs]
         if self._weighting is None:
             return None, features
-        logits = [heads for heads, _ in outputs]
+        logits = [at_head for at_head, _ in outputs]
         if self._at == "full":
             size = images.shape[2:]
-            logits = [teacher.upsampled(heads, size) for teacher, heads in zip(self.teachers, logits)]
+            logits = [teacher.upsampled(at_head, size) for teacher, at_head in zip(self.teachers, logits)]
         if len(logits) == 1:
             return logits[0], features
-        return [self._joined(each, label) for each in counterparts(*logits)], features
+        return [self._joined(same_output, label) for same_output in counterparts(*logits)], features
 
     def _joined(self, logits, label):
+        """Return the logits N x C x H x W of one output, joined from those of each teacher."""
         if self._at == "head":
-            logits = at_smallest(*logits)
+            logits = resize_to_smallest(*logits)
         logits = paddle.stack(logits)
         weights = None
         if self._weighting == "confidence" and label is not None:

@@ -19,7 +19,7 @@ AXES = ("N", "channels", "H", "W")
 
 @manager.MODELS.add_component
 class ONNXTeacher(TeacherOnly):
-    """A frozen teacher that is an ONNX file, exported from any framework. It can only teach.
+    """A frozen teacher that is an ONNX file, exported from any framework; see `TeacherOnly`.
 
     Its logits may have any size; they are resized bilinearly. Each tap is the output of a sublayer of its
     name, so a config names it like a tap of any model. onnxruntime computes the file, on a GPU if
@@ -27,14 +27,14 @@ class ONNXTeacher(TeacherOnly):
 
     Args:
         path: the file. It has one input, float32 N x 3 x H x W, each size free or that of the training. If N
-            is fixed, the batch is computed in parts of N.
+            is fixed, a batch is split into chunks of N.
         num_classes: channels of the logits.
         outputs: {logits: name of the output, taps: {name: name of an output}}; None takes the only output as
-            logits.
+            logits. Default None.
         mean: what its training subtracted from images of values from 0 to 1, as `Normalize` does: one
-            value, or one for each channel in the order of `channel_order`.
-        std: what its training then divided by; one value or one for each channel.
-        channel_order: the order of the channels in its training.
+            value, or one for each channel in the order of `channel_order`. Default 0.5.
+        std: what its training then divided by; one value or one for each channel. Default 0.5.
+        channel_order: the order of the channels in its training, "rgb" or "bgr". Default "rgb".
 
     Attributes:
         path: the file's path.
@@ -62,15 +62,14 @@ class ONNXTeacher(TeacherOnly):
         self._session = open_session(path, on_gpu=not paddle.get_device().startswith("cpu"))
         self._input, self._sizes = _input(self._session, path)
         self.of_any_size = self._sizes[2:] == [None, None]
-        self._outputs = _outputs(self._session, path, outputs, num_classes)
-        # The first of them is the logits.
+        self._outputs = _outputs(self._session, path, outputs, num_classes)  # names, the logits first
         self._taps = list((outputs or {}).get("taps") or {})
         for name in self._taps:
             self.add_sublayer(name, nn.Identity())
         self._flipped = channel_order == "bgr"
         in_rgb = slice(None, None, -1 if self._flipped else 1)
         self._mean, self._std = (np.broadcast_to(np.float64(values), 3)[in_rgb] for values in (mean, std))
-        self.normalized_by()
+        self.set_input_normalization()
 
     @staticmethod
     def check_arguments(outputs=None, mean=(0.5,), std=(0.5,), **_):
@@ -94,15 +93,15 @@ class ONNXTeacher(TeacherOnly):
         if taken:
             raise UserError(f"outputs: taps: {taken[0]!r} cannot be the name of a tap; choose another")
 
-    def normalized_by(self, mean=(0.5,), std=(0.5,)):
-        """Take note of the `mean` and `std`, as of `Normalize`, by which its RGB images are normalised."""
+    def set_input_normalization(self, mean=(0.5,), std=(0.5,)):
+        """Set the `mean` and `std` by which its RGB images are normalised, as `Normalize` takes them."""
         mean, std = (np.broadcast_to(np.float64(values), 3) for values in (mean, std))
         scale, shift = std / self._std, (mean - self._mean) / self._std
         self._scale, self._shift = (np.float32(x).reshape(1, 3, 1, 1) for x in (scale, shift))
 
     @property
     def digest(self):
-        """The SHA-256 of the file, and of the files beside it that hold its weights."""
+        """The SHA-256 of the file, and of the files in its folder that hold its weights."""
         with open(self.path, "rb") as file:
             content = file.read()
         sha = hashlib.sha256(content)
@@ -131,14 +130,15 @@ class ONNXTeacher(TeacherOnly):
         return list(self.head_logit_list)
 
     def _run(self, images):
-        """Return the outputs for a batch, which comes in parts of N where the file fixes N."""
+        """Return the outputs for a batch; where the file fixes N, run it on chunks of N images."""
         count = images.shape[0]
-        part = self._sizes[0] or count
-        images = images.take(np.arange(-(-count // part) * part) % count, axis=0)
-        parts = [self._run_part(images[start : start + part]) for start in range(0, len(images), part)]
-        return [np.concatenate(outputs)[:count] for outputs in zip(*parts)]
+        n = self._sizes[0] or count
+        # The last chunk is filled up with the first images, whose second outputs are cut off below.
+        images = images.take(np.arange(-(-count // n) * n) % count, axis=0)
+        chunks = [self._run_chunk(images[start : start + n]) for start in range(0, len(images), n)]
+        return [np.concatenate(outputs)[:count] for outputs in zip(*chunks)]
 
-    def _run_part(self, images):
+    def _run_chunk(self, images):
         try:
             return self._session.run(self._outputs, {self._input: images})
         except Exception as error:  # onnxruntime's errors share no class
@@ -152,8 +152,8 @@ def _external_files(content):
     A tensor in another file has an entry {key: "location", value: the file's name}. Its bytes are those of
     the pattern, the length of the name and the name.
     """
-    found = re.finditer(rb"\x0a\x08location\x12([\x01-\x7f])", content)
-    return {content[m.end() : m.end() + m[1][0]].decode("utf-8", "replace") for m in found}
+    matches = re.finditer(rb"\x0a\x08location\x12([\x01-\x7f])", content)
+    return {content[m.end() : m.end() + m[1][0]].decode("utf-8", "replace") for m in matches}
 
 
 def _input(session, path):

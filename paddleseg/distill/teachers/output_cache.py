@@ -135,22 +135,25 @@ def stack_with_keys(samples):
 
 
 class CacheRecord:
-    """How many outputs the teachers of a process read from their caches.
+    """Counts how many outputs the teachers of a process read from their caches.
 
     Args:
         caches: the `OutputCache`s of the teachers.
-        dtype: of the numbers in the caches.
+        dtype: the dtype of the stored numbers.
+
+    Attributes:
+        dtype: the same.
     """
 
     def __init__(self, caches, dtype):
         self.dtype = dtype
         self._caches = caches
-        self._before = (0, 0)
+        self._at_last_call = (0, 0)
 
-    def share_of_hits(self):
-        """Return the share, 0 to 1, of lookups since the last call that were read; None without lookups."""
-        before, self._before = self._before, self._sums()
-        hits, lookups = (now - then for now, then in zip(self._before, before))
+    def take_hit_rate(self):
+        """Return the share, 0 to 1, of lookups that were hits, and start counting again; None without any."""
+        before, self._at_last_call = self._at_last_call, self._sums()
+        hits, lookups = (now - then for now, then in zip(self._at_last_call, before))
         return hits / lookups if lookups else None
 
     def log_total(self):
@@ -162,4 +165,5 @@ class CacheRecord:
         logger.info(f"teacher cache: {hits} of {lookups} rows ({hits / lookups:.1%}) were read{rest}")
 
     def _sums(self):
+        """Return (hits, lookups) of all caches since the start of the run."""
         return sum(cache.hits for cache in self._caches), sum(cache.lookups for cache in self._caches)

@@ -8,7 +8,7 @@ from paddleseg.checkpoints.resume import digest, flattened
 from paddleseg.distill.outputs import upsampled
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers.engines import PaddleEngine
-from paddleseg.distill.teachers.teacher_only import only_teaches
+from paddleseg.distill.teachers.teacher_only import is_teacher_only
 
 _PATHS = ("pretrained", "path")  # keys of a model's section that say where its weights are
 
@@ -18,8 +18,9 @@ class Teacher:
 
     Args:
         model: its weights are frozen permanently.
-        adaptor_class: names tensors to return with the logits; None for none.
-        declared: pairs (`Tap`, the place in a file that declares it) of more such tensors.
+        adaptor_class: a class derived from `AdaptorBase`, which names tensors to return with the logits; None
+            for none. Default None.
+        declared: pairs (`Tap`, the place in a file that declares it) of more such tensors. Default none.
         cfg: the `Config` that the model was built from; None for a model without one. Default None.
 
     Attributes:
@@ -27,7 +28,7 @@ class Teacher:
         taps: its `Taps`.
         engine: the `Engine` that computes its outputs, Paddle's until another one is set.
         cache: the `OutputCache` of its outputs; None unless one is set.
-        computes_itself: whether its model is a `TeacherOnly`, for which no engine is chosen.
+        teacher_only: whether its model is a `TeacherOnly`, for which no engine is chosen.
     """
 
     def __init__(self, model, adaptor_class=None, declared=(), cfg=None):
@@ -39,7 +40,7 @@ class Teacher:
         self.taps = Taps(model, "teacher", adaptor_class, declared)
         self.engine = PaddleEngine(model, self.taps)
         self.cache = None
-        self.computes_itself = only_teaches(model)
+        self.teacher_only = is_teacher_only(model)
 
     def __call__(self, images):
         """Return (list of logits, {name or `Tap`: tensor}) for images N x 3 x H x W, without gradients."""
@@ -49,7 +50,7 @@ class Teacher:
     @functools.cached_property
     def weights_digest(self):
         """The SHA-256 of the weights, which never change."""
-        return self.model.digest if self.computes_itself else digest(self.model)
+        return self.model.digest if self.teacher_only else digest(self.model)
 
     def identity(self):
         """Return {key: plain value} of what decides its outputs: the model's section and the weights."""

@@ -1,26 +1,27 @@
-"""The contract of models that can teach and do nothing else."""
+"""The contract of teacher-only models: models that no step can train, since Paddle does not compute them."""
 
 from paddleseg.models.base import SegmentationModel
 
 
 class TeacherOnly(SegmentationModel):
-    """A model that can only teach, since it is computed by something else than Paddle's layers.
+    """A model that can be a teacher and nothing else, since something other than Paddle's layers computes it.
 
-    A config may name it as a teacher alone. It brings its weights, so the config names none, and it computes
-    itself, so no engine is chosen for it. It prepares its own images: it undoes the student's normalisation,
-    which `normalized_by` describes. A derived class defines the methods below and `head_logits`.
+    A config may name it as a teacher alone. It loads its own weights, so the config names none, and it
+    computes itself, so no engine is chosen for it. Its images have the student's normalisation, which
+    `set_input_normalization` describes; the model undoes that normalisation and applies its own. A derived
+    class defines the methods below and `head_logits`.
 
     Attributes:
         teacher_only: True.
         of_any_size: whether it takes images of any height and width. Default True.
     """
 
-    # A class attribute, by which rooms below this one know such a model.
+    # A class attribute, by which rooms below this one recognise such a model.
     teacher_only = True
     of_any_size = True
 
-    def normalized_by(self, mean, std):
-        """Take note of the `mean` and `std`, as of `Normalize`, by which its RGB images are normalised."""
+    def set_input_normalization(self, mean, std):
+        """Set the `mean` and `std` by which its RGB images are normalised, as `Normalize` takes them."""
         raise NotImplementedError
 
     @property
@@ -29,6 +30,6 @@ class TeacherOnly(SegmentationModel):
         raise NotImplementedError
 
 
-def only_teaches(model):
+def is_teacher_only(model):
     """Return whether a model or its class is a `TeacherOnly`."""
     return getattr(model, "teacher_only", False)

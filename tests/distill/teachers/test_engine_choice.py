@@ -155,6 +155,25 @@ def test_outputs_that_do_not_depend_on_the_images_agree_with_nothing(outputs):
     assert not reference.agrees(lambda images: (first, {}))
 
 
+@pytest.mark.parametrize("place", ["logits", "tap", "mirrored images"])
+def test_nan_in_any_tensor_is_a_disagreement(place):
+    expected = [paddle.ones([2]), paddle.ones([2])], {"a": paddle.ones([2])}
+    reference = Reference(lambda images: expected, IMAGES)
+    calls = []
+
+    def engine(images):
+        calls.append(images)
+        logits, taps = list(expected[0]), dict(expected[1])
+        if place == "logits":
+            logits[1] = logits[1] * float("nan")
+        elif place == "tap" or len(calls) == 2:
+            taps["a"] = taps["a"] * float("nan")
+        return logits, taps
+
+    assert np.isnan(reference.difference(engine))
+    assert not reference.agrees(engine)
+
+
 class Unconvertible(tiny.TinyNet):
     def forward(self, x):
         return super().forward(paddle.to_tensor(np.sort(x.numpy(), axis=-1)))
@@ -218,9 +237,9 @@ def test_a_run_that_goes_on_keeps_its_engine_without_timing(register, times):
     assert choose("paddle", recorded={CHOSEN: "third"})[1] == "paddle"
 
 
-def test_a_teacher_that_computes_itself_is_passed_over(times):
+def test_no_engine_is_chosen_for_a_teacher_only_model(times):
     teacher = Teacher(tiny.TinyNet())
-    teacher.computes_itself = True
+    teacher.teacher_only = True
     assert choose_engines([teacher], IMAGES, MANY, "onnxruntime") == {}
     assert teacher.engine.name == "paddle"
 

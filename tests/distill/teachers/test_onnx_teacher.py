@@ -43,7 +43,7 @@ def close(tensor, expected):
 )
 def test_it_answers_what_pytorch_does_whatever_the_students_normalization(normalized):
     model = torch_teacher()
-    model.normalized_by(*normalized)
+    model.set_input_normalization(*normalized)
     tap = Tap("output_of", "deep")
     teacher = Teacher(model, None, [(tap, "c.yml")])
     images = pixels(*normalized)
