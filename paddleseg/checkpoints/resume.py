@@ -21,10 +21,11 @@ _PRETRAINED = re.compile(r"model\..*pretrained$")
 _CLASS_NAMES = re.compile(r"(\w+_dataset)\.class_names\b")
 
 
-def outcome(cfg, options, also=None, unread=()):
+def result_settings(cfg, options, also=None, unread=()):
     """Return {dotted key: value} of all settings that change the result of a training.
 
-    Paths of pretrained weights are left out: the weights of a checkpoint replace them.
+    Paths of pretrained weights are left out: the weights of a checkpoint replace them. The default precision
+    is left out, too, so that checkpoints from before that option can be continued.
 
     Args:
         cfg: the `Config`.
@@ -55,12 +56,12 @@ def _with_effect(flat, unread):
     return {
         key: value
         for key, value in flat.items()
-        if key.split(".")[0] not in idle and not _PRETRAINED.match(key) and not _is_a_name(key, flat)
+        if key.split(".")[0] not in idle and not _PRETRAINED.match(key) and not _only_names_a_class(key, flat)
     }
 
 
-def _is_a_name(key, flat):
-    """Return whether a key only names a class."""
+def _only_names_a_class(key, flat):
+    """Return whether a key is in the `class_names` of a `Dataset`, which change nothing but the log."""
     found = _CLASS_NAMES.match(key)
     return found is not None and flat.get(f"{found[1]}.type") == NAMING
 
@@ -83,8 +84,8 @@ def digest(layer):
     return sha.hexdigest()
 
 
-def listed_files(**datasets):
-    """Return {name: number and digest} of the file lists of data sets that have one, for `outcome`."""
+def file_list_digests(**datasets):
+    """Return {"NAME: its list of files": "count, digest"} of the data sets that have a `file_list`."""
     lists = {name: getattr(dataset, "file_list", None) for name, dataset in datasets.items()}
     return {
         f"{name}: its list of files": f"{len(files)}, SHA-256 {_list_digest(files)[:16]}"
@@ -102,8 +103,8 @@ def find_checkpoint(options, now, unread=()):
 
     Args:
         options: `TrainOptions`.
-        now: the `outcome` of this run.
-        unread: as in `outcome`; an older checkpoint may hold such sections. Default ().
+        now: the `result_settings` of this run.
+        unread: as in `result_settings`; an older checkpoint may hold such sections. Default ().
 
     Raises:
         UserError: the folder is no checkpoint, is damaged, or belongs to a training with other settings.
@@ -117,15 +118,15 @@ def find_checkpoint(options, now, unread=()):
                 f"of its own"
             )
         return None, {}
-    folder = _chosen_folder(options)
+    folder = _mend_and_choose_folder(options)
     if folder is None:
         logger.info(f"resume_model auto: there is no checkpoint in {options.save_dir}, so training begins")
         return None, {}
     state = read_state(folder)
     _check_same(folder, _with_effect(state.get("outcome", {}), unread), now, options.resume_anyway)
     if not _same_place(os.path.dirname(os.path.abspath(folder)), options.save_dir):
-        state.pop("curves", None)
-    _forget_lost_best(folder, options.save_dir, state)
+        state.pop("curves", None)  # another folder has no curves to continue
+    _bring_best_or_forget(folder, options.save_dir, state)
     if state.get("paddle") != paddle.__version__:
         logger.warning(
             f"{folder} was written under Paddle {state.get('paddle')}, and this is {paddle.__version__}: the "
@@ -135,25 +136,28 @@ def find_checkpoint(options, now, unread=()):
     return folder, state
 
 
-def recorded(options):
-    """Return the `outcome` of the checkpoint that the flags mean; {} for a beginning.
+def recorded_settings(options):
+    """Return the `result_settings` of the checkpoint that the flags mean; {} for a beginning.
 
     For what is chosen once, at the beginning, and kept: whatever is asked for anew is compared with it later.
 
     Args:
         options: `TrainOptions`.
     """
-    folder = _chosen_folder(options, warn=False) if options.resume_model else None
+    folder = _mend_and_choose_folder(options, warn=False) if options.resume_model else None
     return {} if folder is None else read_state(folder).get("outcome", {})
 
 
-def _chosen_folder(options, warn=True):
+def _mend_and_choose_folder(options, warn=True):
     mend(options.save_dir)
     return newest(options.save_dir, warn) if options.resume_model == AUTO else options.resume_model
 
 
-def _forget_lost_best(folder, save_dir, state):
-    """Drop best scores whose weights are gone: otherwise no worse weights would be saved in their place."""
+def _bring_best_or_forget(folder, save_dir, state):
+    """Copy the best weights to `save_dir`; drop the best scores whose weights are gone.
+
+    Weights that are worse than a score without weights would never be saved.
+    """
     best = state.get("best") or {}
     scored = {key: best[key] for key in ("model", "ema") if best.get(key, {}).get("best_iter")}
     available = bring_best(folder, save_dir, scored) if scored else set()

@@ -22,7 +22,7 @@ def add_options(parser, options, leave_out=()):
     """
     for field in dataclasses.fields(options):
         if field.name not in leave_out:
-            _add_flag(parser, options, field, field.default, _with_default(field))
+            _add_flag(parser, options, field, field.default, _help_text(field))
 
 
 def options_from(args, options, **more):
@@ -48,7 +48,7 @@ def add_test_config_flags(parser, keys, aug_names=("--aug_eval",)):
     for field in dataclasses.fields(EvalConfig):
         if field.name in keys:
             names = aug_names if field.name == "aug_eval" else ()
-            forgets = ", and forget what test_config says of it" if field.name in SWITCHES else ""
+            forgets = ", and ignore its part of test_config" if field.name in SWITCHES else ""
             _add_flag(group, EvalConfig, field, None, field.metadata["meaning"] + forgets, names)
 
 
@@ -72,16 +72,17 @@ def count(text):
     return int(text)
 
 
-def _with_default(field):
+def _help_text(field):
     words = field.metadata["flag"].get("default_text")
+    # `is not`, since 0 equals False and a default of 0 is shown.
     if words is None and field.default is not False and field.default not in (None, ()):
         words = field.default
     return field.metadata["meaning"] + ("" if words is None else f" (default: {words})")
 
 
-def _add_flag(parser, options, field, default, meaning, names=()):
+def _add_flag(parser, options_class, field, default, meaning, names=()):
     """Add the flag of a field: a switch for a bool, else one that takes the field's type."""
-    expected, flag = field_type(options, field), dict(field.metadata["flag"])
+    expected, flag = field_type(options_class, field), dict(field.metadata["flag"])
     names = names or flag.get("names", (f"--{field.name}",))
     keywords = {"dest": field.name, "default": default, "help": meaning.replace("%", "%%")}
     if expected is bool and "nargs" not in flag:
@@ -92,7 +93,7 @@ def _add_flag(parser, options, field, default, meaning, names=()):
         keywords["choices"] = typing.get_args(item)
     elif item is not str:
         parse = flag.get("parse") or {bool: _boolean, int: _whole, float: float}[item]
-        keywords["type"] = _checked(options, field, parse, is_list)
+        keywords["type"] = _argparse_type(options_class, field, parse, is_list)
     if is_list or "nargs" in flag:
         keywords["nargs"] = flag.get("nargs", "+")
     keywords.update({key: flag[key] for key in ("const", "metavar", "action") if key in flag})
@@ -100,7 +101,11 @@ def _add_flag(parser, options, field, default, meaning, names=()):
 
 
 def _item_type(expected):
-    """Return what one word of a flag is turned into, and whether the flag takes several."""
+    """Return the type of one word of a flag, and whether the flag takes several.
+
+    Optional[Sequence[int]] gives (int, True), Union[float, Sequence[float]] gives (float, True), and
+    Optional[int] gives (int, False).
+    """
     for one in (expected, *typing.get_args(expected)):
         arguments = typing.get_args(one)
         if arguments and typing.get_origin(one) not in (typing.Union, typing.Literal):
@@ -109,8 +114,8 @@ def _item_type(expected):
     return (alternatives[0] if typing.get_origin(expected) is typing.Union else expected), False
 
 
-def _checked(options, field, parse, is_list):
-    """Return a type for argparse: text to value, within the bounds of the field."""
+def _argparse_type(options_class, field, parse, is_list):
+    """Return a function for argparse: text to a value within the bounds of the field."""
 
     def value_of(text):
         try:
@@ -118,13 +123,13 @@ def _checked(options, field, parse, is_list):
         except ValueError as error:
             own_words = str(error) if "parse" in field.metadata["flag"] else ""
             raise argparse.ArgumentTypeError(own_words or why_not(text)) from None
-        fault = fault_of(options, field, [value] if is_list else value)
+        fault = fault_of(options_class, field, [value] if is_list else value)
         if fault:
             raise argparse.ArgumentTypeError(fault)
         return value
 
     def why_not(text):
-        return fault_of(options, field, [text] if is_list else text) or f"not {text!r}"
+        return fault_of(options_class, field, [text] if is_list else text) or f"not {text!r}"
 
     return value_of
 

@@ -3,7 +3,7 @@
 import paddle
 
 from paddleseg import parallel
-from paddleseg.checkpoints.resume import recorded
+from paddleseg.checkpoints.resume import recorded_settings
 from paddleseg.cvlibs import SegBuilder, manager
 from paddleseg.cvlibs.config import as_yaml
 from paddleseg.datasets.loading import stack
@@ -53,7 +53,7 @@ def build_step(builder, teacher_cfgs, options):
         images_of_a_batch(builder, options.seed),
         builder.cfg.iters * options.accumulate_steps,
         options.teacher_engine,
-        recorded(options),
+        recorded_settings(options),
     )
     if options.teacher_cache:
         attach_caches(step, builder, plan, options)

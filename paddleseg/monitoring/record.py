@@ -77,7 +77,7 @@ def open_record(step, builder, options, progress, state, result_settings, evalua
         options: `TrainOptions`.
         progress: the `Progress`.
         state: of the checkpoint that the run continues, {} at the beginning.
-        result_settings: the `resume.outcome` of the run, from which the hyperparameters are taken.
+        result_settings: the `resume.result_settings` of the run, from which the hyperparameters are taken.
         evaluated: whether there are evaluations.
     """
     start_iter = state.get("iter", 0)

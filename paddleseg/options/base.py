@@ -13,7 +13,8 @@ def option(default, meaning, *, at_least=None, at_most=None, **flag):
     Args:
         default: its default.
         meaning: what it does, as `--help` prints it.
-        at_least, at_most: the bounds of a number, both allowed; None for none. Default None.
+        at_least, at_most: the bounds of a number, both inclusive; None for none. `at_most` needs `at_least`.
+            Default None.
         **flag: what `paddleseg.commands.flags` cannot tell from the field's type, all optional: `names`
             (other spellings), `metavar`, `action`, `const` (the value of the flag without a word behind it),
             `nargs`, `parse` (text to value) and `default_text` (the default in words).
@@ -38,29 +39,29 @@ class Options:
                 raise UserError(f"{field.name} {fault}")
 
 
-def field_type(options, field):
+def field_type(options_class, field):
     """Return the resolved annotation of a field of an `Options` class."""
-    return signature.parameters(options)[field.name].annotation
+    return signature.parameters(options_class)[field.name].annotation
 
 
-def fault_of(options, field, value):
+def fault_of(options_class, field, value):
     """Return why a value does not fit, such as "must be a whole number above 0, not 0", else None."""
-    expected = field_type(options, field)
+    expected = field_type(options_class, field)
     low, high = (field.metadata.get(key) for key in ("at_least", "at_most"))
     numbers = value if isinstance(value, (list, tuple)) else [value]
     if signature.fits(value, expected) and all(_within(number, low, high) for number in numbers):
         return None
     words = signature.describe(expected).removesuffix(" or Null")
-    return f"must be {words}{_in_words(low, high)}, not {value!r}"
+    return f"must be {words}{_bounds_text(low, high)}, not {value!r}"
 
 
 def _within(value, low, high):
     if isinstance(value, (str, bool, dict, type(None))):
-        return True
+        return True  # only numbers have bounds
     return (low is None or low <= value) and (high is None or value <= high)
 
 
-def _in_words(low, high):
+def _bounds_text(low, high):
     if low is None and high is None:
         return ""
     if high is None:

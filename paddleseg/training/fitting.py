@@ -7,7 +7,7 @@ import paddle
 
 from paddleseg import parallel
 from paddleseg.checkpoints.checkpoint import Checkpoints
-from paddleseg.checkpoints.resume import AUTO, find_checkpoint, listed_files, outcome
+from paddleseg.checkpoints.resume import AUTO, file_list_digests, find_checkpoint, result_settings
 from paddleseg.checkpoints.snapshot import Snapshot
 from paddleseg.datasets.loading import load_batches
 from paddleseg.datasets.mixing import mixed
@@ -38,7 +38,8 @@ def fit(step, builder, options, evaluate=None):
         evaluate: `evaluate(on_batch=...) -> Scores` of the model; None trains without evaluations.
 
     Returns:
-        {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}; {} without evaluations.
+        {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}, or {} without evaluations and after
+        profiling.
 
     Raises:
         UserError: the options do not fit, or the checkpoint cannot be continued.
@@ -47,10 +48,10 @@ def fit(step, builder, options, evaluate=None):
     if options.early_stop_intervals is not None and evaluate is None:
         raise UserError("early_stop_intervals needs evaluations: a val_dataset in the config and no no_eval")
     cfg = builder.cfg
-    result_settings = outcome(
+    settings = result_settings(
         cfg, options, {**_file_lists(step, builder), **step.identity()}, step.unread_sections
     )
-    folder, state = find_checkpoint(options, result_settings, step.unread_sections)
+    folder, state = find_checkpoint(options, settings, step.unread_sections)
     snapshot = _snapshot(step, builder, options)
     if folder is not None:
         _check_optimizer(folder, state, snapshot)
@@ -58,22 +59,20 @@ def fit(step, builder, options, evaluate=None):
     start_iter = state.get("iter", 0)
     checkpoints = Checkpoints(options.save_dir, options.keep_checkpoint_max, keep_from=start_iter)
     checkpoints.last_good = folder
-    parts = _loop_parts(step, builder, options, snapshot, state)
+    loop = _loop_arguments(step, builder, options, snapshot, state)
     if options.profile:
         check_length(options.profile, cfg.iters - start_iter)
-        with contextlib.closing(parts["batches"]) as batches:
-            profile(parts["update"], batches, start_iter, options.profile, options.save_dir)
+        with contextlib.closing(loop["batches"]) as batches:
+            profile(loop["update"], batches, start_iter, options.profile, options.save_dir)
         return {}
-    record = open_record(
-        step, builder, options, parts["progress"], state, result_settings, evaluate is not None
-    )
-    with StopRequest() as stop, Watchdog(stop), record, contextlib.closing(parts["batches"]):
+    record = open_record(step, builder, options, loop["progress"], state, settings, evaluate is not None)
+    with StopRequest() as stop, Watchdog(stop), record, contextlib.closing(loop["batches"]):
         best = None
         if evaluate is not None:
             patience = options.early_stop_intervals
             best = Best(evaluate, snapshot, checkpoints, record, patience, state.get("best"))
         trainer = Trainer(
-            **parts,
+            **loop,
             snapshot=snapshot,
             checkpoints=checkpoints,
             record=record,
@@ -83,10 +82,10 @@ def fit(step, builder, options, evaluate=None):
             log_iters=options.log_iters,
             start_iter=start_iter,
             evaluation_due=best is not None and state.get("evaluation_due", False),
-            about={"outcome": result_settings, "paddle": paddle.__version__},
+            about={"outcome": settings, "paddle": paddle.__version__},
         )
         if trainer.over() and folder is not None:
-            _report_finished(options, folder, trainer)
+            _check_finished(options, folder, trainer)
         write_run_file(options.save_dir, cfg, options.seed, step.run_record())
         return trainer.fit()
 
@@ -97,7 +96,7 @@ def _unlabeled_dataset(step, builder):
 
 def _file_lists(step, builder):
     unlabeled = _unlabeled_dataset(step, builder)
-    return listed_files(train_dataset=builder.train_dataset, unlabeled_dataset=unlabeled)
+    return file_list_digests(train_dataset=builder.train_dataset, unlabeled_dataset=unlabeled)
 
 
 def _snapshot(step, builder, options):
@@ -115,12 +114,12 @@ def _check_optimizer(folder, state, snapshot):
         )
 
 
-def _loop_parts(step, builder, options, snapshot, state):
+def _loop_arguments(step, builder, options, snapshot, state):
     """Return what the loop works with, by the argument names of the `Trainer`."""
     cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), options.accumulate_steps
 
     def keys_and_samples(after):
-        # The keys of an iteration's batches come as those of one batch that is so much larger.
+        # One list of keys has all batches of an iteration; `_SplitBatches` cuts it.
         return mixed(
             builder.train_dataset,
             _unlabeled_dataset(step, builder),
@@ -128,28 +127,29 @@ def _loop_parts(step, builder, options, snapshot, state):
             step.unlabeled_per_batch,
             cfg.iters,
             options.seed,
-            parallel.rank(),
-            parallel.num_ranks(),
-            after,
-            accumulate,
-            options.cache_views,
+            rank=parallel.rank(),
+            nranks=parallel.num_ranks(),
+            start_iter=after,
+            parts=accumulate,
+            views=options.cache_views,
             # A cache compares the samples, which must not depend on the device.
             defer_normalize=not step.with_keys and not parallel.on_cpu(),
         )
 
     keys, samples = keys_and_samples(start_iter)
     readable = ReplacedSamples(samples, options.seed, options.max_bad_samples, with_keys=step.with_keys)
-    loader = load_batches(readable, _Parts(keys, accumulate), options.num_workers, step.collate)
+    loader = load_batches(readable, _SplitBatches(keys, accumulate), options.num_workers, step.collate)
+    # The sampler is made again for the iteration of a bad batch alone, to name its files.
     files_of = batch_files(samples, lambda iteration: next(iter(keys_and_samples(iteration - 1)[0])))
     return {
         "update": Update(
             step,
             snapshot.optimizer,
             Guard(step.trained, snapshot.optimizer),
-            snapshot.ema,
-            options.seed,
-            autocast(options.precision, options.amp_level),
-            loss_scale(options.precision, state.get("loss_scale")),
+            ema=snapshot.ema,
+            seed=options.seed,
+            autocast=autocast(options.precision, options.amp_level),
+            loss_scale=loss_scale(options.precision, state.get("loss_scale")),
         ),
         "batches": _grouped(loader, accumulate),
         "iters": cfg.iters,
@@ -164,7 +164,7 @@ def _loop_parts(step, builder, options, snapshot, state):
     }
 
 
-def _report_finished(options, folder, trainer):
+def _check_finished(options, folder, trainer):
     """Log that a checkpoint is the end of its training; refuse one that the user named."""
     if options.resume_model != AUTO:
         raise UserError(
@@ -173,8 +173,8 @@ def _report_finished(options, folder, trainer):
     logger.info(f"{folder} is the end of this training: nothing is left to do")
 
 
-class _Parts:
-    """Each list of keys of a batch sampler in `count` parts of equal length, one after the other."""
+class _SplitBatches:
+    """The lists of keys of a batch sampler, each cut into `count` lists of equal length."""
 
     def __init__(self, batches, count):
         self._batches = batches

@@ -8,12 +8,15 @@ from paddleseg.errors import UserError
 from paddleseg.parallel.statistics import memories, of_memories, untrained
 from paddleseg.utils.logger import logger
 
+# The items of the tensor that `Guard.step` returns.
+APPLIED, LOSSES_FINITE, OWN_LOSS_FINITE, OVERFLOW = range(4)
+
 
 class Guard:
     """Applies an optimizer's step if loss and gradients are finite, else leaves everything as it was.
 
-    "Everything" means the weights, the optimizer's state and the tensors that `untrained` lists, such as
-    running statistics. Layers that `memories` lists undo a step themselves.
+    "Everything" means the weights, the optimizer's state and the tensors that no gradient changes, such as
+    running statistics. A layer that keeps earlier outputs, such as a queue, undoes a step itself.
 
     On a GPU the host reads nothing: the optimizer makes each step, and the device then selects the old or the
     new values, which takes a copy of weights and optimizer state. On a CPU reading costs nothing, so a bad
@@ -53,22 +56,24 @@ class Guard:
             loss_scale: the `LossScale` that multiplies the gradients, but not `loss`; None for none.
 
         Returns:
-            float32 tensor of four verdicts. The first three are 1 for finite and 0 for not: the whole step,
-            on which all ranks agree; the losses of all ranks; this rank's own loss. The fourth is 1 where the
-            step was bad because the loss scale was too large; the scale is smaller then.
+            float32 tensor of four verdicts, each 1 or 0. `APPLIED`: loss and gradients are finite on all
+            ranks, so the step was applied. `LOSSES_FINITE`: the losses of all ranks are finite.
+            `OWN_LOSS_FINITE`: the loss of this rank is. `OVERFLOW`: the step was bad because the loss scale
+            was too large; the scale is smaller now.
         """
         if loss_scale is not None:
             loss_scale.unscale(self._parameters)
         own = paddle.isfinite(loss.detach().astype("float32")).reshape([])
         gradients = [p.grad.astype("float32").sum() for p in self._parameters if p.grad is not None]
-        # One number that is not finite makes the sum not finite.
+        # One number that is not finite makes the sum not finite. A sum that overflows counts as bad, too.
         finite = paddle.isfinite(paddle.stack(gradients).sum()) if gradients else own
         agreed = parallel.least_over_ranks(paddle.stack([own, finite]).astype("float32"))
+        losses_finite, gradients_finite = agreed.astype("bool")
         ok = agreed.prod()
         # Paddle's optimizers create a parameter's state in its first step; the host must decide that step.
-        first = [p for p in self._parameters if p.grad is not None and id(p) not in self._stepped]
-        if self._on_device and self._state is not None and not first:
-            good = ok.astype("bool")
+        new = [p for p in self._parameters if p.grad is not None and id(p) not in self._stepped]
+        if self._on_device and self._state is not None and not new:
+            good = ok.astype("bool")  # a tensor on the device
             self._select(good)
         else:
             good = bool(ok)
@@ -76,17 +81,17 @@ class Guard:
             if good and self._on_device:
                 self._state = self._parameters + _tensors(self._optimizer.state_dict())
             if good:
-                self._stepped.update(id(p) for p in first)
+                self._stepped.update(id(p) for p in new)
         for memory in self._memories:
             memory.end_step(good)
         self._trained.clear_gradients()  # gradients that the optimizer does not use would add up otherwise
-        for parameter in first:
+        for parameter in new:
             if id(parameter) not in self._stepped:
                 # A gradient of zeros would count as a gradient: weight decay and Adam's steps would begin.
-                parameter.clear_gradient(False)
+                parameter.clear_gradient(False)  # `set_to_zero`, which Paddle takes by position only
         overflow = paddle.zeros([])
         if loss_scale is not None:
-            overflow = loss_scale.update(*agreed.astype("bool"))
+            overflow = loss_scale.update(losses_finite, gradients_finite)
         return paddle.stack([ok, agreed[0], own.astype("float32"), overflow])
 
     def _apply(self, good):
@@ -142,16 +147,17 @@ class BadSteps:
         iterations = [iteration for iteration, _ in self._pending]
         verdicts = paddle.stack([verdicts for _, verdicts in self._pending]).numpy() > 0
         self._pending = []
-        for iteration, (ok, losses_ok, own_ok, overflow) in zip(iterations, verdicts):
+        for iteration, (applied, losses_finite, own_loss_finite, overflow) in zip(iterations, verdicts):
             if overflow:  # this is how the scale is found; nothing is wrong with the training
                 logger.info(
                     f"iter {iteration}: the scaled gradients overflow; not applied, half the scale now"
                 )
                 continue
-            self.in_a_row = 0 if ok else self.in_a_row + 1
-            # The rank with the bad loss reports it; gradients are the same on all ranks.
-            if not own_ok or (losses_ok and not ok):
-                what = "gradient" if own_ok else "loss"
+            self.in_a_row = 0 if applied else self.in_a_row + 1
+            # Only the rank with the bad loss warns of it. Gradients are the same on all ranks.
+            bad_gradient = losses_finite and not applied
+            if bad_gradient or not own_loss_finite:
+                what = "gradient" if bad_gradient else "loss"
                 logger.warning(
                     f"iter {iteration}: the {what} is not finite, so the step was not applied; its batch: "
                     f"{self._files_of(iteration)}"
@@ -181,6 +187,7 @@ def batch_files(dataset, batches):
         indices = [index for _, index in batches(iteration)]
         if files is None:
             return "samples " + ", ".join(map(str, indices))
+        # An entry is a path, or [image, mask]; the image names the sample.
         return ", ".join(str(np.ravel(files[index])[0]) for index in indices)
 
     return files_of

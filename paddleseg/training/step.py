@@ -27,7 +27,10 @@ class TrainedLayer(nn.Layer):
         self.extra = extra
 
     def named_parameters(self, prefix="", include_sublayers=True):
-        """Yield (name, parameter): the model's under their own names, those of `extra` behind "extra."."""
+        """Yield (name, parameter): the model's under their own names, those of `extra` behind "extra.".
+
+        The rules of an optimizer (`custom_cfg`) match the names, so the model's must not begin with "model.".
+        """
         yield from self.model.named_parameters(prefix, include_sublayers)
         if self.extra is not None:
             prefix = f"{prefix}.extra" if prefix else "extra"
@@ -44,11 +47,12 @@ class Step:
 
     Attributes:
         trained: the same.
-        net: the same as the step calls it, under several ranks wrapped to average gradients.
+        net: `trained`, wrapped for data parallelism if there are several ranks; the step calls it.
         teachers: list of the frozen `Teacher`s.
         unlabeled_per_batch: how many images of a batch come from the `unlabeled_dataset`, without a mask.
         unread_sections: sections of the config that this kind of training does not read.
-        with_keys: whether samples must say their key, (view, index), as "key".
+        with_keys: whether samples must have their key as "key": (view, index), the number of an augmentation
+            and of an image.
     """
 
     teachers = ()
@@ -100,12 +104,13 @@ class SupervisedNet(TrainedLayer):
     def __init__(self, model, loss, to_static=False):
         super().__init__(model)
         self.loss = loss
-        self._traced = Traced(self._logits, model) if to_static else self._logits
+        self._run_model = Traced(self._logits, model) if to_static else self._logits
 
     def forward(self, images, label):
         """Return {name: part} of scalar tensors, for images float32 N x C x H x W, label int64 N x H x W."""
         with part("student"):
-            outputs = [(logits,) for logits in self._traced(images)]
+            # A loss takes a tuple of tensors: here the logits alone, in distillation the teacher's, too.
+            outputs = [(logits,) for logits in self._run_model(images)]
         with part("losses"):
             return weighted_losses(self.loss, outputs, label)
 

@@ -2,6 +2,7 @@
 
 from paddleseg import parallel
 from paddleseg.errors import Stopped, UserError
+from paddleseg.training.guard import APPLIED
 from paddleseg.utils.logger import logger
 
 
@@ -102,7 +103,7 @@ class Trainer:
         lr = self.snapshot.optimizer.get_lr()
         self.iteration += 1
         losses, verdicts = self.update(group, self.iteration)
-        self.progress.add(losses, verdicts[0])
+        self.progress.add(losses, verdicts[APPLIED])
         self.bad_steps.add(self.iteration, verdicts)
         self.record.advance()
         if self._due(self.log_iters):
@@ -134,6 +135,7 @@ class Trainer:
             logger.info(f"no better mIoU for {self.best.patience} evaluations: training stops early")
 
     def _save(self):
+        # The state holds the number of bad steps in a row, so all steps so far must be counted.
         self.bad_steps.check(self.checkpoints.last_good)
         self.checkpoints.save(self.iteration, self.snapshot.files(), self._state())
 
@@ -156,8 +158,9 @@ class Trainer:
 
     def _signal_of_any_rank(self):
         """Return the signal that any rank has received, the same on all ranks; 0 for none."""
-        # Reading the answer waits for the device, so ranks on GPUs ask each other at every tenth step only.
-        ranks_wait = parallel.num_ranks() > 1 and not parallel.on_cpu()
-        if ranks_wait and self.iteration % 10 and not self._due(self.log_iters):
+        # Reading the answer waits for the device. So ranks on GPUs ask each other only at every tenth step,
+        # and at log steps, which wait anyway.
+        asking_waits = parallel.num_ranks() > 1 and not parallel.on_cpu()
+        if asking_waits and self.iteration % 10 and not self._due(self.log_iters):
             return 0
         return parallel.most_over_ranks(self.stop.signum)

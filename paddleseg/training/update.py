@@ -3,6 +3,7 @@
 import contextlib
 
 from paddleseg import parallel
+from paddleseg.training.guard import APPLIED
 from paddleseg.utils.parts import part
 
 
@@ -61,7 +62,7 @@ class Update:
         with part("optimizer"):
             verdicts = self._guard.step(means["loss"], self._loss_scale)
             if self._ema is not None:
-                self._ema.update(iteration, verdicts[0])
+                self._ema.update(iteration, verdicts[APPLIED])
         self._optimizer._learning_rate.step()
         return means, verdicts
 

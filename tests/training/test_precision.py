@@ -225,4 +225,4 @@ def test_another_precision_is_another_outcome(tmp_path, root, lines, on_cpu, cap
 
 def test_default_precision_is_not_said_so_that_older_checkpoints_go_on(root, tmp_path):
     cfg = type("Cfg", (), {"dic": {}})
-    assert not any("precision" in key or "amp" in key for key in resume.outcome(cfg, TrainOptions()))
+    assert not any("precision" in key or "amp" in key for key in resume.result_settings(cfg, TrainOptions()))
