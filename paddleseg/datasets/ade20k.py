@@ -46,7 +46,7 @@ class ADE20K(PublishedDataset):
     LAYOUT = "images/{training,validation}/*.jpg and annotations/{training,validation}/*.png"
 
     def _pairs(self, root):
-        images, masks = (root / kind / _FOLDERS[self.split] for kind in ("images", "annotations"))
+        images, masks = (root / kind / _FOLDERS[self.published_mode] for kind in ("images", "annotations"))
         stems = sorted(path.stem for path in images.glob("*.jpg"))
         return pair_by_stem(images, masks, stems)
 

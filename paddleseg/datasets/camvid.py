@@ -27,9 +27,9 @@ class CamVid(PublishedDataset):
 
     NUM_CLASSES = 11
     CLASS_NAMES = tuple(_NAMES.split())
-    MODES = {"train": "train", "val": "val", "test": "test"}
+    MODES = {"train": "train", "val": "val", "test": "test"}  # {own: of `Dataset`}
     SOURCE = "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid"
     LAYOUT = "{train,val,test}_list.txt, one 'image mask' a line, masks of 0..10 and 255 for void"
 
     def _pairs(self, root):
-        return read_list(root / f"{self.split}_list.txt", root, masks_needed=self.mode != "test")
+        return read_list(root / f"{self.published_mode}_list.txt", root, masks_needed=self.mode != "test")

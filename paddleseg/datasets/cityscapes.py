@@ -38,7 +38,7 @@ class Cityscapes(PublishedDataset):
 
     NUM_CLASSES = 19
     CLASS_NAMES = tuple(NAMES.values())
-    MODES = {"train": "train", "val": "val", "test": "test"}
+    MODES = {"train": "train", "val": "val", "test": "test"}  # {own: of `Dataset`}
     SOURCE = "https://www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip)"
     LAYOUT = (
         "leftImg8bit/<mode>/<city>/*_leftImg8bit.png and "
@@ -46,10 +46,10 @@ class Cityscapes(PublishedDataset):
     )
 
     def _pairs(self, root):
-        masks = root / "gtFine" / self.split
+        masks = root / "gtFine" / self.published_mode
         present = {str(path) for path in masks.glob("*/*.png")}
         pairs = []
-        for image in sorted((root / "leftImg8bit" / self.split).glob(f"*/*{_IMAGE}")):
+        for image in sorted((root / "leftImg8bit" / self.published_mode).glob(f"*/*{_IMAGE}")):
             stem = masks / image.parent.name / image.name[: -len(_IMAGE)]
             mask = next((f"{stem}{ending}" for ending in _MASKS if f"{stem}{ending}" in present), None)
             if mask is None and self.mode != "test":

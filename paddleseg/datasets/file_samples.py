@@ -4,7 +4,7 @@ import functools
 
 from paddleseg.transforms import Compose
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.compose import described
+from paddleseg.transforms.compose import describe_files
 
 
 class FileSamples:
@@ -57,7 +57,7 @@ class FileSamples:
 
     def _transformed(self, index, rng):
         rng = F.as_rng(rng)
-        where = described(dict(zip(("img", "label"), self.file_list[index])))
+        where = describe_files(dict(zip(("img", "label"), self.file_list[index])))
         read = functools.partial(self._read, index, where)
         if self.image_cache is None:
             data, start = self.transforms.apply_leading(read(), where), None

@@ -8,8 +8,8 @@ _NAMES = """
 background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person
 pottedplant sheep sofa train tvmonitor
 """
-# The lists of each mode, and the folders of their masks.
-_PARTS = {
+# {mode: [(name of a list of images, folder of their masks), ...]}
+_LISTS = {
     "train": [("train", "SegmentationClass")],
     "trainval": [("trainval", "SegmentationClass")],
     "trainaug": [("train", "SegmentationClass"), ("aug", "SegmentationClassAug")],
@@ -37,7 +37,12 @@ class PascalVOC(PublishedDataset):
 
     NUM_CLASSES = 21
     CLASS_NAMES = tuple(_NAMES.split())
-    MODES = {"train": "train", "trainval": "train", "trainaug": "train", "val": "val"}
+    MODES = {
+        "train": "train",
+        "trainval": "train",
+        "trainaug": "train",
+        "val": "val",
+    }  # {own: of `Dataset`}
     SOURCE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
     LAYOUT = (
         "VOC2012/JPEGImages/*.jpg, VOC2012/SegmentationClass/*.png and "
@@ -48,7 +53,7 @@ class PascalVOC(PublishedDataset):
     def _pairs(self, root):
         home = root / "VOC2012"
         pairs = []
-        for name, masks in _PARTS[self.split]:
-            stems = read_names(home / "ImageSets" / "Segmentation" / f"{name}.txt")
+        for list_name, masks in _LISTS[self.published_mode]:
+            stems = read_names(home / "ImageSets" / "Segmentation" / f"{list_name}.txt")
             pairs += pair_by_stem(home / "JPEGImages", home / masks, stems)
         return pairs

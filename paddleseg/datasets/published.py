@@ -12,17 +12,20 @@ from paddleseg.transforms.reading import read_mask
 
 
 class PublishedDataset(Dataset):
-    """A data set whose layout of folders tells which files belong together.
+    """A data set that finds images and masks by the layout of its folders, not by lists.
+
+    Its modes are its own, such as "trainval": a derived class gives them in `MODES`, and finds the files of
+    each in `_pairs`.
 
     Args:
         transforms: a list of transforms.
         dataset_root: the folder that holds the set as it was published.
-        mode: a part of the set, a key of `MODES`.
+        mode: a key of `MODES`.
         ignore_index: the mask value that no loss and no metric counts.
 
     Attributes:
-        split: the part of the set that the argument `mode` named.
-        mode: the mode of `Dataset` in which this part is read.
+        published_mode: the argument `mode`.
+        mode: the mode in which `Dataset` reads the samples, `MODES[published_mode]`.
 
     Raises:
         UserError: the set is missing or incomplete, or there is no such mode.
@@ -30,9 +33,9 @@ class PublishedDataset(Dataset):
 
     NUM_CLASSES: int
     CLASS_NAMES: Sequence[str] = ()  # for logs, curves and reports
-    MODES = {"train": "train", "val": "val"}  # the mode of `Dataset` for each part of the set
-    SOURCE: str
-    LAYOUT: str
+    MODES = {"train": "train", "val": "val"}  # {mode of this set: mode of `Dataset`}
+    SOURCE: str  # where it is published
+    LAYOUT: str  # its files, for messages
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class PublishedDataset(Dataset):
             raise UserError(f"{name}: dataset_root is missing; {self._remedy()}")
         if not os.path.isdir(dataset_root):
             raise UserError(f"{name}: there is no folder {str(dataset_root)!r}; {self._remedy()}")
-        self.split = mode
+        self.published_mode = mode
         dataset_mode = self.MODES[mode]
         super().__init__(
             dataset_root=str(dataset_root),
@@ -69,13 +72,13 @@ class PublishedDataset(Dataset):
             raise UserError(f"{type(self).__name__}: {error}; {self._remedy()}") from error
         if not files:
             raise UserError(
-                f"{type(self).__name__}: {self.dataset_root!r} holds no images of mode {self.split!r}; "
-                f"{self._remedy()}"
+                f"{type(self).__name__}: {self.dataset_root!r} holds no images of mode "
+                f"{self.published_mode!r}; {self._remedy()}"
             )
         return files
 
     def _pairs(self, root):
-        """Return [image path, mask path or None] of each sample of `self.split`, in a fixed order."""
+        """Return [image path, mask path or None] of each sample of `published_mode`, in a fixed order."""
         raise NotImplementedError
 
 

@@ -13,7 +13,7 @@ from paddleseg.errors import UserError
 from paddleseg.evaluation.auc import BINS, score_counts
 from paddleseg.evaluation.boundary import boundary_areas
 from paddleseg.evaluation.inference import WHOLE, classes, eval_mode, infer
-from paddleseg.evaluation.metrics import confusion_matrix, scores
+from paddleseg.evaluation.metrics import compute_scores, confusion_matrix
 from paddleseg.utils.progress_bar import bar
 
 _PIXELS_ON_CPU, _PIXELS_ON_GPU, _MAX_IMAGES = 2**16, 2**20, 16
@@ -87,7 +87,7 @@ class _Counts:
 
     def scores(self):
         totals = {name: parallel.sum_over_ranks(total).numpy() for name, total in self._totals.items()}
-        return scores(totals["confusion"], totals.get("score"), totals.get("boundary"))
+        return compute_scores(totals["confusion"], totals.get("score"), totals.get("boundary"))
 
 
 def _announced(loader, on_batch, count):

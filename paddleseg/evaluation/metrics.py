@@ -117,7 +117,7 @@ class Scores:
         return [summary, *(f"[EVAL] Class {name}: \n{_on_one_line(v)}" for name, v in classes.items())]
 
 
-def scores(matrix, score_counts=None, boundary_areas=None):
+def compute_scores(matrix, score_counts=None, boundary_areas=None):
     """Return the `Scores` of a C x C confusion matrix (tensor or array; rows truth, columns prediction).
 
     Computed on the host in float64. Without pixels all scores are 0. If all pixels are of one class in truth
@@ -128,6 +128,10 @@ def scores(matrix, score_counts=None, boundary_areas=None):
         score_counts: as `auc.score_counts` returns them. Default None.
         boundary_areas: as `boundary.boundary_areas` returns them. Default None.
     """
+    class_boundary_iou = None
+    if boundary_areas is not None:
+        intersection, union = np.asarray(boundary_areas, float).T
+        class_boundary_iou = _ratio(intersection, union)
     matrix = np.asarray(matrix).astype(np.float64)
     hits, truth, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     total = matrix.sum()
@@ -145,14 +149,14 @@ def scores(matrix, score_counts=None, boundary_areas=None):
         class_recall=_ratio(hits, truth),
         class_dice=class_dice,
         auc_roc=None if score_counts is None else auc_roc(score_counts),
-        class_boundary_iou=None if boundary_areas is None else _ratio(*np.asarray(boundary_areas, float).T),
+        class_boundary_iou=class_boundary_iou,
     )
 
 
-def _ratio(part, whole):
-    """Return part / whole, and 0 where `whole` is 0."""
-    part, whole = np.asarray(part), np.asarray(whole)
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)
+def _ratio(numerator, denominator):
+    """Return numerator / denominator, and 0 where the denominator is 0."""
+    numerator, denominator = np.asarray(numerator), np.asarray(denominator)
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
 
 
 def _on_one_line(values):

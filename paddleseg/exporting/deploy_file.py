@@ -10,7 +10,10 @@ OUTPUT_DTYPES = {"argmax": "int32", "softmax": "float32", "none": "float32"}
 
 
 def exported_files(folder):
-    """Return the names of the model files that a folder's `deploy.yaml` lists, [] if there is none."""
+    """Return the names of the model files that a folder's `deploy.yaml` lists, [] without such a file.
+
+    The exporter deletes old files of these names, so only names that it gives itself are returned.
+    """
     try:
         with open(os.path.join(folder, "deploy.yaml"), encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]

@@ -19,9 +19,9 @@ def fitnet_loss(student, teacher, label=None, ignore_index=255):
     Args:
         student: N x C x ..., floating.
         teacher: the same shape. No gradient reaches it.
-        label: N x ..., int64; its pixels of `ignore_index` are left out (the published code knows none).
+        label: N x ..., int64; pixels of `ignore_index` are left out (the published code has no such pixels).
             N x H' x W' of another size is resized (see `resize_label`). None if all are valid. Default None.
-        ignore_index: see `FitNetLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.

@@ -7,7 +7,7 @@ import paddle
 
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
-from paddleseg.evaluation.metrics import confusion_matrix, scores
+from paddleseg.evaluation.metrics import compute_scores, confusion_matrix
 from paddleseg.evaluation.photographs import predict
 from paddleseg.utils.progress_bar import bar
 
@@ -43,7 +43,7 @@ def image_miou(mask, truth, num_classes, ignore_index=255):
     pred, label = (paddle.to_tensor(np.asarray(a, np.int64)) for a in (mask, truth))
     matrix = confusion_matrix(pred, label, num_classes, ignore_index).numpy()
     present = matrix.sum(axis=1) > 0
-    return float(scores(matrix).class_iou[present].mean()) if present.any() else None
+    return float(compute_scores(matrix).class_iou[present].mean()) if present.any() else None
 
 
 def compare(plain, distilled, dataset, num_classes, indices, config):

@@ -6,7 +6,7 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import LONGEST, require, set_up_to
+from paddleseg.transforms.common import LARGEST_ARGUMENT, require, set_bounded
 
 
 @manager.TRANSFORMS.add_component
@@ -41,6 +41,7 @@ class RandomDistort:
         sharpness_range: float = 0.5,
         sharpness_prob: float = 0,
     ):
+        # {name: (function of image and amount, amount that changes nothing, range of amounts, probability)}
         self.changes = {
             "brightness": (F.brightness, 1, brightness_range, brightness_prob),
             "contrast": (F.contrast, 1, contrast_range, contrast_prob),
@@ -48,18 +49,18 @@ class RandomDistort:
             "hue": (F.hue, 0, hue_range, hue_prob),
             "sharpness": (F.sharpness, 1, sharpness_range, sharpness_prob),
         }
-        for name, (_, _, reach, prob) in self.changes.items():
-            set_up_to(self, LONGEST, **{f"{name}_range": reach})
-            set_up_to(self, 1, **{f"{name}_prob": prob})
+        for name, (_, _, range_, prob) in self.changes.items():
+            set_bounded(self, upper=LARGEST_ARGUMENT, **{f"{name}_range": range_})
+            set_bounded(self, upper=1, **{f"{name}_prob": prob})
 
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)
         image = np.clip(data["img"], 0, 255).astype(np.float32)
         names = [name for name in self.changes if image.ndim == 3 or name not in ("saturation", "hue")]
         for name in rng.permutation(names):
-            change, centre, reach, prob = self.changes[name]
+            change, neutral, range_, prob = self.changes[name]
             if rng.random() < prob:
-                image = change(image, rng.uniform(centre - reach, centre + reach))
+                image = change(image, rng.uniform(neutral - range_, neutral + range_))
         data["img"] = image
         return data
 
@@ -82,7 +83,7 @@ class RandomBlur:
     takes_bytes = True
 
     def __init__(self, prob: float = 0.1, blur_type: str = "gaussian"):
-        set_up_to(self, 1, prob=prob)
+        set_bounded(self, upper=1, prob=prob)
         choices = [*F.BLURS, "random"]
         require(blur_type in choices, self, f"blur_type must be one of {', '.join(choices)}", blur_type)
         self.blur_type = blur_type
@@ -114,8 +115,8 @@ class RandomNoise:
     takes_bytes = True
 
     def __init__(self, prob: float = 0.5, max_sigma: float = 10.0):
-        set_up_to(self, 1, prob=prob)
-        set_up_to(self, LONGEST, max_sigma=max_sigma)
+        set_bounded(self, upper=1, prob=prob)
+        set_bounded(self, upper=LARGEST_ARGUMENT, max_sigma=max_sigma)
 
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)

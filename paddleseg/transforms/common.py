@@ -2,7 +2,9 @@
 
 from paddleseg.errors import UserError
 
-LONGEST = 2**15 - 1  # the longest side that OpenCV warps to, and longer than any image
+LONGEST_SIDE = 2**15 - 1  # the longest side that OpenCV warps to, and longer than any image
+# The bound of arguments that are no lengths, such as angles: far above any useful value, but no overflow.
+LARGEST_ARGUMENT = LONGEST_SIDE
 
 
 def require(condition, owner, rule, value):
@@ -11,10 +13,10 @@ def require(condition, owner, rule, value):
         raise UserError(f"{type(owner).__name__}: {rule}, not {value!r}")
 
 
-def set_up_to(transform, most, **values):
-    """Set each value as an attribute, or raise `UserError` unless it lies in 0..`most`."""
+def set_bounded(transform, upper, **values):
+    """Set each value as an attribute, or raise `UserError` unless it lies in 0..`upper`."""
     for name, value in values.items():
-        require(0 <= value <= most, transform, f"{name} must lie in 0..{most}", value)
+        require(0 <= value <= upper, transform, f"{name} must lie in 0..{upper}", value)
         setattr(transform, name, value)
 
 
@@ -28,8 +30,8 @@ def set_padding(transform, **values):
 def set_ascending(transform, **bounds):
     """Set each value as an attribute, or raise `UserError` unless 0 < first <= ... <= last <= 32767."""
     values = tuple(bounds.values())
-    rule = f"{' and '.join(bounds)} must be positive and in ascending order, up to {LONGEST}"
-    ascending = values[0] > 0 and list(values) == sorted(values) and values[-1] <= LONGEST
+    rule = f"{' and '.join(bounds)} must be positive and in ascending order, up to {LONGEST_SIDE}"
+    ascending = values[0] > 0 and list(values) == sorted(values) and values[-1] <= LONGEST_SIDE
     require(ascending, transform, rule, values)
     vars(transform).update(bounds)
 
@@ -37,21 +39,25 @@ def set_ascending(transform, **bounds):
 def as_size(owner, name, size):
     """Return (width, height) as a tuple of two integers in 1..32767, or raise `UserError`."""
     is_size = isinstance(size, (list, tuple)) and len(size) == 2 and all(map(is_length, size))
-    require(is_size, owner, f"{name} must be [width, height], two integers in 1..{LONGEST}", size)
+    require(is_size, owner, f"{name} must be [width, height], two integers in 1..{LONGEST_SIDE}", size)
     return tuple(size)
 
 
 def is_length(value):
     """Tell whether `value` is an integer in 1..32767."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LONGEST
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LONGEST_SIDE
 
 
 def declared(transform, name):
-    """Return the value of an attribute that describes a transform's `__call__`; False if there is none.
+    """Return an attribute by which a transform describes its `__call__`; False if there is none.
 
-    The attributes are `fixed`: the call draws nothing and changes a sample in the same way each time; and
-    `takes_bytes`: a uint8 image comes out with the values that a float32 image would have, or a function that
-    tells so of an image. A derived class with its own `__call__` does not inherit them.
+    There are two:
+
+    - `fixed`, a bool: the call draws nothing and changes a sample in the same way each time;
+    - `takes_bytes`, a bool, or a method that maps an image to one: of a uint8 image the call makes the values
+      that it makes of the same image in float32. Other transforms get float32.
+
+    They describe the `__call__` of their own class: a derived class with another one does not inherit them.
     """
     for cls in type(transform).__mro__:
         if name in vars(cls):
@@ -67,10 +73,10 @@ def size_of(image):
 
 
 def refuse_train_only(transforms, where):
-    """Raise `UserError`, which begins with `where`, if a transform cannot be undone on a prediction.
+    """Raise `UserError`, which begins with `where`, if one of the transforms is for training only.
 
-    Such a class has `train_only = True`: it moves pixels, and `trans_info` does not tell how to move them
-    back. Its predictions could not be compared with a mask that was not transformed.
+    The class of such a transform has `train_only = True`: it moves pixels, and `trans_info` does not say how
+    to move them back. So a prediction could not be compared with a mask that was not transformed.
     """
     for transform in transforms:
         if getattr(transform, "train_only", False):
@@ -104,6 +110,6 @@ def change_together(owner, data, image, mask):
     return data
 
 
-def note(data, change):
-    """Append (change, (height, width)), the size before, to `trans_info`."""
+def record_size(data, change):
+    """Append (change, (height, width)) to `trans_info`, with the size before that change."""
     data.setdefault("trans_info", []).append((change, data["img"].shape[:2]))

@@ -41,7 +41,8 @@ class Compose:
         self.img_channels = img_channels
         self._steps = [_Step(transform) for transform in self.transforms]
         self.normalize = self.transforms[-1] if transforms and type(transforms[-1]) is Normalize else None
-        self.leading = list(itertools.takewhile(lambda one: declared(one, "fixed"), self.transforms))
+        is_fixed = lambda transform: declared(transform, "fixed")  # noqa: E731
+        self.leading = list(itertools.takewhile(is_fixed, self.transforms))
 
     def __call__(self, data, rng=None):
         """Transform one sample.
@@ -61,11 +62,11 @@ class Compose:
                 `label`, at the start or after a transform.
         """
         rng = F.as_rng(rng)
-        where = described(data)
+        where = describe_files(data)
         return self.finish(self.apply_rest(self.apply_leading(self.read(data, where), where), where, rng))
 
-    # The steps of a call. A cache stores a sample between two of them, and a device may do the last one.
-    # `where` names the files in messages.
+    # The steps of a call are methods, since a cache stores a sample between two of them, and a device may do
+    # the last one. `where` names the files in messages.
 
     def read(self, data, where):
         """Return a new dict with arrays in place of paths; an image of bytes stays uint8."""
@@ -82,7 +83,10 @@ class Compose:
         return self._applied(data, where, 0, len(self.leading))
 
     def apply_rest(self, data, where, rng, start=None):
-        """Apply the transforms from number `start` on, by default those after `leading`, but `normalize`."""
+        """Apply the transforms from number `start` on, by default from the first after `leading`.
+
+        `normalize` is left to `finish`.
+        """
         start = len(self.leading) if start is None else start
         return self._applied(data, where, start, len(self._steps) - (self.normalize is not None), rng)
 
@@ -98,9 +102,10 @@ class Compose:
         return data
 
     def defer_normalize(self, data):
-        """Leave `finish` to the device: `img` stays H x W x C, uint8 or float32.
+        """Do what `finish` does, except for `normalize`, which is left to the device.
 
-        A new key `normalize` holds the mean and the standard deviation, float32 2 x C.
+        `img` stays H x W x C, uint8 or float32. A new key `normalize` holds the mean and the standard
+        deviation, float32 2 x C.
         """
         image = data["img"]
         self.normalize.check(image)
@@ -129,7 +134,7 @@ class Compose:
 
 
 class _Step:
-    """A transform as `step(data, rng)`; it gets float32 and writable arrays unless it takes bytes."""
+    """A transform, called as `step(data, rng)`; one that does not take bytes gets writable float32 arrays."""
 
     def __init__(self, transform):
         self.name = getattr(transform, "__name__", type(transform).__name__)
@@ -138,8 +143,10 @@ class _Step:
         self._takes_bytes = declared(transform, "takes_bytes")
 
     def __call__(self, data, rng):
-        takes = self._takes_bytes
-        if not (takes(data["img"]) if callable(takes) else takes):
+        takes_bytes = self._takes_bytes
+        if callable(takes_bytes):
+            takes_bytes = takes_bytes(data["img"])
+        if not takes_bytes:
             if data["img"].dtype == np.uint8:
                 data["img"] = data["img"].astype(np.float32)
             for key in ("img", "label"):
@@ -153,8 +160,8 @@ def _mask(label):
     return read_mask(label) if isinstance(label, (str, os.PathLike)) else as_mask(np.asarray(label))
 
 
-def described(data):
-    """Return the name of a sample in messages: the paths in its dict."""
+def describe_files(data):
+    """Return how messages name a sample: by the paths in its dict, "arrays" without paths."""
     paths = [key for key in ("img", "label") if isinstance(data.get(key), (str, os.PathLike))]
     return ", ".join(f"{key} {os.fspath(data[key])!r}" for key in paths) or "arrays"
 

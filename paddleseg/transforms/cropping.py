@@ -1,4 +1,4 @@
-"""Transforms that cut out a random part."""
+"""Transforms that crop at random."""
 
 import math
 from typing import Sequence
@@ -11,30 +11,30 @@ from paddleseg.transforms.common import (
     as_size,
     change_together,
     require,
+    set_bounded,
     set_padding,
-    set_up_to,
     size_of,
 )
 
 _ATTEMPTS = 10
 
 
-def _place(rng, size, part):
-    """Draw the top left corner (x, y) of a `part` of `size`, both (width, height), uniformly."""
-    return tuple(int(rng.integers(whole - side + 1)) for whole, side in zip(size, part))
+def _draw_corner(rng, size, crop_size):
+    """Draw uniformly the top left corner (x, y) of a crop of an image, both sizes (width, height)."""
+    return tuple(int(rng.integers(whole - side + 1)) for whole, side in zip(size, crop_size))
 
 
 @manager.TRANSFORMS.add_component
 class RandomPaddingCrop:
-    """Cut out a random part of a given size; a smaller image is first padded below and on the right.
+    """Cut out a given size at a random place; a smaller image is first padded below and on the right.
 
     Args:
         crop_size: (width, height) in pixels.
         im_padding_value: what the image is padded with.
         label_padding_value: what masks are padded with; it should be the ignored index.
-        category_max_ratio: if below 1, places are tried until the part shows at least two classes and each
+        category_max_ratio: if below 1, places are tried until the crop shows at least two classes and each
             of them has less than this share of the pixels that are not ignored.
-        ignore_index: the mask value that is ignored there.
+        ignore_index: the mask value of the pixels that are ignored in that search.
         loop_times: the largest number of places to try; the last one is taken if none fits.
 
     Raises:
@@ -65,17 +65,18 @@ class RandomPaddingCrop:
         counts = counts[classes != self.ignore_index]
         return len(counts) > 1 and counts.max() / counts.sum() < self.category_max_ratio
 
-    def _corner(self, data, rng):
+    def _draw_balanced_corner(self, data, rng):
+        """Draw the top left corner (x, y) of a crop that is balanced, if that is wanted."""
         checked = self.category_max_ratio < 1 and "label" in data.get("gt_fields", [])
         for _ in range(self.loop_times if checked else 1):
-            corner = _place(rng, size_of(data["img"]), self.crop_size)
+            corner = _draw_corner(rng, size_of(data["img"]), self.crop_size)
             if checked and self._is_balanced(F.crop(data["label"], corner, self.crop_size)):
                 break
         return corner
 
     def takes_bytes(self, image):
-        fits = all(side >= wanted for side, wanted in zip(size_of(image), self.crop_size))
-        return fits or F.is_byte(self.im_padding_value)
+        needs_padding = any(side < wanted for side, wanted in zip(size_of(image), self.crop_size))
+        return not needs_padding or F.is_byte(self.im_padding_value)
 
     def __call__(self, data, rng=None):
         data = change_together(
@@ -84,7 +85,7 @@ class RandomPaddingCrop:
             image=lambda image: F.pad(image, self.crop_size, self.im_padding_value),
             mask=lambda mask: F.pad(mask, self.crop_size, self.label_padding_value),
         )
-        corner = self._corner(data, F.as_rng(rng))
+        corner = self._draw_balanced_corner(data, F.as_rng(rng))
         cut = lambda array: F.crop(array, corner, self.crop_size)  # noqa: E731
         return change_together(self, data, cut, cut)
 
@@ -114,25 +115,25 @@ class RandomCenterCrop:
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)
         size = size_of(data["img"])
-        part = []
+        crop_size = []
         for side, share in zip(size, self.retain_ratio):
             # 10 * (1 - 0.9) is a little less than 1, which must not lose a column.
             most = min(math.floor(side * (1 - share) + 1e-6), side - 1)
-            part.append(side - int(rng.integers(most + 1)))
-        corner = _place(rng, size, part)
-        cut = lambda array: F.crop(array, corner, part)  # noqa: E731
+            crop_size.append(side - int(rng.integers(most + 1)))
+        corner = _draw_corner(rng, size, crop_size)
+        cut = lambda array: F.crop(array, corner, crop_size)  # noqa: E731
         return change_together(self, data, cut, cut)
 
 
 @manager.TRANSFORMS.add_component
 class RandomScaleAspect:
-    """Cut out a part of random area and shape, and resize it to the size of the whole image.
+    """Cut out a rectangle of random area and shape, and resize it to the size of the whole image.
 
     At most ten shapes are tried; an image into which none of them fits is left whole.
 
     Args:
-        min_scale: the smallest area of the part, as a share of the whole; 0 turns the transform off.
-        aspect_ratio: the smallest ratio of the part's sides, in 0..1; the largest is its inverse. The ratio
+        min_scale: the smallest area of the rectangle, as a share of the whole; 0 turns the transform off.
+        aspect_ratio: the smallest ratio of its sides, in 0..1; the largest is its inverse. The ratio
             is drawn uniformly between the two, and is width / height or height / width with the same
             probability. 0 turns the transform off.
 
@@ -143,29 +144,29 @@ class RandomScaleAspect:
     train_only = True
 
     def __init__(self, min_scale: float = 0.5, aspect_ratio: float = 0.33):
-        set_up_to(self, 1, min_scale=min_scale, aspect_ratio=aspect_ratio)
+        set_bounded(self, upper=1, min_scale=min_scale, aspect_ratio=aspect_ratio)
 
-    def _part(self, size, rng):
-        """Draw (width, height) of a part that fits; `size` itself if none does."""
+    def _draw_crop_size(self, size, rng):
+        """Draw (width, height) of a rectangle that fits into `size`; return `size` if none does."""
         for _ in range(_ATTEMPTS):
             area = size[0] * size[1] * rng.uniform(self.min_scale, 1)
             ratio = rng.uniform(self.aspect_ratio, 1 / self.aspect_ratio)
-            part = (max(int(math.sqrt(area * ratio)), 1), max(int(math.sqrt(area / ratio)), 1))
+            crop_size = (max(int(math.sqrt(area * ratio)), 1), max(int(math.sqrt(area / ratio)), 1))
             if rng.random() < 0.5:
-                part = part[::-1]
-            if part[0] <= size[0] and part[1] <= size[1]:
-                return part
+                crop_size = crop_size[::-1]
+            if crop_size[0] <= size[0] and crop_size[1] <= size[1]:
+                return crop_size
         return size
 
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)
-        size = part = size_of(data["img"])
+        size = crop_size = size_of(data["img"])
         if self.min_scale and self.aspect_ratio:
-            part = self._part(size, rng)
-        corner = _place(rng, size, part)
+            crop_size = self._draw_crop_size(size, rng)
+        corner = _draw_corner(rng, size, crop_size)
         return change_together(
             self,
             data,
-            image=lambda image: F.resize(F.crop(image, corner, part), size),
-            mask=lambda mask: F.resize(F.crop(mask, corner, part), size, "NEAREST"),
+            image=lambda image: F.resize(F.crop(image, corner, crop_size), size),
+            mask=lambda mask: F.resize(F.crop(mask, corner, crop_size), size, "NEAREST"),
         )

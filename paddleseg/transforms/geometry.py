@@ -7,12 +7,13 @@ import numpy as np
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
 from paddleseg.transforms.common import (
-    LONGEST,
+    LARGEST_ARGUMENT,
+    LONGEST_SIDE,
     as_size,
     change_together,
     set_ascending,
+    set_bounded,
     set_padding,
-    set_up_to,
     size_of,
 )
 
@@ -23,7 +24,7 @@ class _RandomFlip:
     train_only = takes_bytes = True
 
     def __init__(self, prob):
-        set_up_to(self, 1, prob=prob)
+        set_bounded(self, upper=1, prob=prob)
 
     def __call__(self, data, rng=None):
         flipped = F.as_rng(rng).random() < self.prob
@@ -83,14 +84,15 @@ class RandomRotation:
     def __init__(
         self, max_rotation: float = 15, im_padding_value: float = 127.5, label_padding_value: int = 255
     ):
-        set_up_to(self, LONGEST, max_rotation=max_rotation)
+        set_bounded(self, upper=LARGEST_ARGUMENT, max_rotation=max_rotation)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     def __call__(self, data, rng=None):
         angle = F.as_rng(rng).uniform(-self.max_rotation, self.max_rotation)
         matrix, size = F.rotation(size_of(data["img"]), angle)
         if self.max_rotation == 0:
-            # The rotation is about width // 2, which would shift odd sizes by half a pixel.
+            # Nothing may change, but a rotation about width // 2 shifts an odd size by half a pixel. Other
+            # angles keep this centre, which is PaddleSeg's.
             matrix = np.eye(2, 3)
         return change_together(
             self,
@@ -134,10 +136,12 @@ class RandomAffine:
     ):
         self.size = as_size(self, "size", size)
         set_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
-        set_up_to(self, LONGEST, translation_offset=translation_offset, max_rotation=max_rotation)
+        set_bounded(self, upper=LONGEST_SIDE, translation_offset=translation_offset)
+        set_bounded(self, upper=LARGEST_ARGUMENT, max_rotation=max_rotation)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
-    def takes_bytes(self, image):
+    @property
+    def takes_bytes(self):
         return F.is_byte(self.im_padding_value)
 
     def __call__(self, data, rng=None):

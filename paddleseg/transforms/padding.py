@@ -5,7 +5,7 @@ from typing import Sequence
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, note, require, set_padding, size_of
+from paddleseg.transforms.common import as_size, change_together, record_size, require, set_padding, size_of
 
 
 @manager.TRANSFORMS.add_component
@@ -31,7 +31,8 @@ class Padding:
         self.target_size = as_size(self, "target_size", target_size)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
-    def takes_bytes(self, image):
+    @property
+    def takes_bytes(self):
         return F.is_byte(self.im_padding_value)
 
     def __call__(self, data, rng=None):
@@ -68,7 +69,8 @@ class PaddingByAspectRatio:
         self.aspect_ratio = aspect_ratio
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
-    def takes_bytes(self, image):
+    @property
+    def takes_bytes(self):
         return F.is_byte(self.im_padding_value)
 
     def __call__(self, data, rng=None):
@@ -78,7 +80,7 @@ class PaddingByAspectRatio:
 
 
 def _pad(owner, data, size):
-    note(data, "padding")
+    record_size(data, "padding")
     return change_together(
         owner,
         data,

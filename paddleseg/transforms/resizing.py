@@ -14,7 +14,7 @@ from paddleseg.transforms.common import (
     as_size,
     change_together,
     is_length,
-    note,
+    record_size,
     require,
     set_ascending,
     size_of,
@@ -22,7 +22,7 @@ from paddleseg.transforms.common import (
 
 
 def _resize(owner, data, size, interp="LINEAR"):
-    note(data, "resize")
+    record_size(data, "resize")
     return change_together(
         owner,
         data,

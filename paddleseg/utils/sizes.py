@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-# Files of both versions of cgroups: a container's limit, its use, the parts of its use and the key of a part.
+# For versions 2 and 1 of cgroups: the files of a container's limit, of its usage and of statistics on the
+# usage, and the statistic that is no real usage.
 _CONTAINER = (
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
     (
@@ -45,13 +46,13 @@ def available_memory(root="/sys/fs/cgroup"):
     Args:
         root: where the cgroups are mounted.
     """
-    free = []
+    candidates = []  # the system's, and that of each control group
     with contextlib.suppress(OSError, ValueError), open("/proc/meminfo", encoding="ascii") as file:
-        free += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
-    for *names, key in _CONTAINER:
-        with contextlib.suppress(OSError, ValueError):  # for "max", which is not a number
-            limit, used, parts = (Path(root, name).read_text() for name in names)
+        candidates += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")]
+    for *names, statistic in _CONTAINER:
+        with contextlib.suppress(OSError, ValueError):  # a limit may be "max", which is not a number
+            limit, used, statistics = (Path(root, name).read_text() for name in names)
             # Cached files count as used, but are dropped when memory is needed.
-            cached = dict(line.split() for line in parts.splitlines()).get(key, 0)
-            free.append(int(limit) - int(used) + int(cached))
-    return max(min(free), 0) if free else None
+            cached = dict(line.split() for line in statistics.splitlines()).get(statistic, 0)
+            candidates.append(int(limit) - int(used) + int(cached))
+    return max(min(candidates), 0) if candidates else None

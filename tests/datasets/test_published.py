@@ -52,7 +52,7 @@ def names(data):
 def test_every_sample_of_every_mode(whole, name, mode):
     data = make(name, whole(name), mode, [T.Resize([WIDTH * 2, HEIGHT])])
     assert len(data) == COUNTS[name][mode]
-    assert (data.num_classes, data.ignore_index, data.split) == (NUM_CLASSES[name], 255, mode)
+    assert (data.num_classes, data.ignore_index, data.published_mode) == (NUM_CLASSES[name], 255, mode)
     for sample in data:
         assert sample["img"].shape == (3, HEIGHT, WIDTH * 2)
         if mode == "test":

@@ -8,7 +8,7 @@ import paddle
 import pytest
 
 from paddleseg.errors import UserError
-from paddleseg.evaluation.metrics import confusion_matrix, scores
+from paddleseg.evaluation.metrics import compute_scores, confusion_matrix
 
 # scikit-learn runs in a process of its own: imported after Paddle 2.6 it can crash the interpreter.
 SKLEARN = """
@@ -85,7 +85,7 @@ def test_scores_equal_those_of_scikit_learn(name, by_sklearn):
     assert matrix.dtype == paddle.int64
     expected = dict(by_sklearn[name])
     np.testing.assert_array_equal(matrix.numpy(), expected.pop("matrix"))
-    result = scores(matrix)
+    result = compute_scores(matrix)
     for key, value in expected.items():
         np.testing.assert_allclose(getattr(result, key), value, rtol=1e-12, atol=1e-15, err_msg=key)
 
@@ -121,14 +121,14 @@ def test_all_ignored_scores_zero_without_a_warning():
     matrix = matrix_of(np.ones((1, 3, 3), "int64"), np.full((1, 3, 3), 255), 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = scores(matrix)
+        result = compute_scores(matrix)
     assert (result.miou, result.acc, result.kappa, result.mdice) == (0, 0, 0, 0)
     for values in (result.class_iou, result.class_precision, result.class_recall, result.class_dice):
         np.testing.assert_array_equal(values, [0, 0, 0])
 
 
 def test_large_counts_are_exact():
-    result = scores(np.array([[3 * 10**9, 10**9], [0, 0]]))
+    result = compute_scores(np.array([[3 * 10**9, 10**9], [0, 0]]))
     np.testing.assert_allclose(result.acc, 0.75, rtol=1e-15)
     np.testing.assert_allclose(result.class_iou, [0.75, 0], rtol=1e-15)
     assert result.kappa == 0
@@ -149,7 +149,7 @@ def test_classes_out_of_range_are_refused(pred, label, what):
 
 
 def test_log_lines_are_those_of_paddleseg():
-    lines = scores(np.array([[8, 2], [1, 9]])).log_lines(images=76)
+    lines = compute_scores(np.array([[8, 2], [1, 9]])).log_lines(images=76)
     assert lines == [
         "[EVAL] #Images: 76 mIoU: 0.7386 Acc: 0.8500 Kappa: 0.7000 Dice: 0.8496",
         "[EVAL] Class IoU: \n[0.7273 0.75  ]",
@@ -159,6 +159,6 @@ def test_log_lines_are_those_of_paddleseg():
 
 
 def test_log_lines_of_many_classes_do_not_wrap():
-    for line in scores(np.diag(np.arange(1, 151))).log_lines(images=1)[1:]:
+    for line in compute_scores(np.diag(np.arange(1, 151))).log_lines(images=1)[1:]:
         assert line.count("\n") == 1
         assert line.count("1.") == 150

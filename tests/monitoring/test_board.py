@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from paddleseg.evaluation.metrics import scores
+from paddleseg.evaluation.metrics import compute_scores
 from paddleseg.monitoring.board import Board
 
 FIGURES = {
@@ -31,7 +31,7 @@ def reader(folder):
 def test_visualdl_reads_back_the_figures(tmp_path):
     with Board(str(tmp_path)) as board:
         board.add_training({**FIGURES, "iteration": 7})
-        result = scores(np.array([[8, 2], [1, 9]]))
+        result = compute_scores(np.array([[8, 2], [1, 9]]))
         board.add_evaluation(result, 7)
     log = reader(tmp_path)
     tags = set(log.get_tags()["scalar"])
@@ -45,7 +45,7 @@ def test_visualdl_reads_back_the_figures(tmp_path):
 
 def test_a_class_with_a_name_has_it_in_its_tag(tmp_path):
     with Board(str(tmp_path), class_names=("road", "traffic sign")) as board:
-        board.add_evaluation(scores(np.diag([1, 2, 3])), 7)
+        board.add_evaluation(compute_scores(np.diag([1, 2, 3])), 7)
     tags = {f"Evaluate/IoU/class_{label}" for label in ("0_road", "1_traffic_sign", "2")}
     assert tags <= set(tiny.curves(str(tmp_path)))
 
@@ -74,7 +74,7 @@ def test_curves_continue_in_the_same_log_from_the_position(tmp_path):
 def test_a_continued_log_keeps_the_names_of_its_classes(tmp_path, lines):
     def evaluate(iteration, names, position):
         with Board(str(tmp_path), position, class_names=names) as board:
-            board.add_evaluation(scores(np.diag([1, 2])), iteration)
+            board.add_evaluation(compute_scores(np.diag([1, 2])), iteration)
             return board.position()
 
     position = evaluate(1, ("road", "pole"), None)
@@ -151,10 +151,10 @@ def test_a_position_that_no_run_wrote_cuts_nothing_off(tmp_path, position):
 
 def test_auc_boundary_iou_and_the_moving_average_have_their_own_curves(tmp_path):
     half = np.array([[[4, 0], [0, 4]], [[4, 0], [0, 4]]])
-    result = scores(np.array([[8, 2], [1, 9]]), half, np.array([[1, 2], [3, 4]]))
+    result = compute_scores(np.array([[8, 2], [1, 9]]), half, np.array([[1, 2], [3, 4]]))
     with Board(str(tmp_path)) as board:
         board.add_evaluation(result, 3)
-        board.add_evaluation(scores(np.array([[8, 0], [0, 9]])), 3, ema=True)
+        board.add_evaluation(compute_scores(np.array([[8, 0], [0, 9]])), 3, ema=True)
     curves = {tag: points for tag, points in tiny.curves(tmp_path).items() if "oundary" in tag or "uc" in tag}
     assert curves == {
         "Evaluate/Auc_roc": [(3, pytest.approx(result.auc_roc))],

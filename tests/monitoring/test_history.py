@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from paddleseg.errors import UserError
-from paddleseg.evaluation.metrics import scores
+from paddleseg.evaluation.metrics import compute_scores
 from paddleseg.monitoring.history import History, read_history
 
 FIGURES = {"epoch": 1, "lr": 0.1, "ips": 3.0, "eta": 9.0, "batch_cost": 1.0}
@@ -61,7 +61,7 @@ def test_a_new_run_in_an_old_folder_begins_a_new_history(tmp_path):
 def test_numbers_that_are_not_finite_are_null_and_torn_lines_are_left_out(tmp_path):
     history = History(tmp_path)
     history.add_training(figures(1, loss=math.nan))
-    history.add_evaluation(scores(np.array([[3, 1], [0, 0]])), 1, ema=True)
+    history.add_evaluation(compute_scores(np.array([[3, 1], [0, 0]])), 1, ema=True)
     with open(tmp_path / "history.jsonl", "a", encoding="utf-8") as file:
         file.write(
             '[1]\n{"kind": "train"}\n{"kind": "train", "iteration": 2, "losses": {"loss": Infinity}}\n'
