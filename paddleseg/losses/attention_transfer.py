@@ -19,13 +19,14 @@ def attention_transfer_loss(student, teacher, label=None, ignore_index=255, p=2.
         a[i] = mean over the channels of |f[c, i]|^p,   A = a / |a|
         loss = 1 / P * sum over P positions of the batch of (A_student[i] - A_teacher[i])^2
 
-    Given a label, only valid positions are in a and in P; the published code knows no ignored ones.
+    Given a label, only valid positions are in a and in P; the published code has no ignored pixels.
 
     Args:
         student: N x C x H x W, floating.
         teacher: N x C' x H x W; C' may differ from C. No gradient reaches it.
         label: N x H' x W', int64, of any size (see `resize_label`), or None. Default None.
-        ignore_index, p: see `ATLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        p: see `ATLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.

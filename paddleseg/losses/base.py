@@ -7,7 +7,8 @@ import paddle.nn as nn
 class Loss(nn.Layer):
     """A loss function with its hyperparameters, which are also attributes.
 
-    A derived class sets `function`, and its constructor checks the hyperparameters and passes them on.
+    A derived class sets `function`. Its constructor names each hyperparameter, with type and default, since
+    the config checker reads this signature; it checks their values, and passes them on.
 
     Args:
         **hyperparameters: arguments of `function`. A tensor becomes a buffer that no checkpoint stores.
@@ -30,7 +31,7 @@ class Loss(nn.Layer):
                 setattr(self, name, value)
 
     def compute(self, *tensors, **options):
-        """Return `function`, a scalar tensor, of the tensors, the options and the hyperparameters."""
+        """Call `function` with the tensors, the options and the hyperparameters; return the scalar tensor."""
         hyperparameters = {name: getattr(self, name) for name in self.hyperparameters}
         return self.function(*tensors, **options, **hyperparameters)
 
@@ -52,8 +53,10 @@ class TaskLoss(Loss):
 class DistillationLoss(Loss):
     """A loss of the student's and the teacher's tensor, of the shapes that `function` takes.
 
+    These arguments, and those of `MaskedLoss`, are described once for all derived classes that take them.
+
     Args:
-        student_channels, teacher_channels: C of the two features; under `distill.features` filled in.
+        student_channels, teacher_channels: C of the two features; filled in under `distill.features`.
     """
 
     against = "teacher"
@@ -64,7 +67,7 @@ class DistillationLoss(Loss):
 
 
 class MaskedLoss(DistillationLoss):
-    """A loss of the student's and the teacher's tensor, in which a label leaves pixels out.
+    """A loss of the student's and the teacher's tensor that leaves out the pixels that a label ignores.
 
     Args:
         num_classes: the number of classes.

@@ -29,7 +29,8 @@ def bce_loss(logits, label, weight=None, pos_weight=None, ignore_index=255):
     Args:
         logits: N x C x ..., floating.
         label: N x ..., int64, or N x C x ...; see `binary_targets`.
-        weight, pos_weight, ignore_index: see `BCELoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        weight, pos_weight: see `BCELoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.

@@ -21,7 +21,7 @@ def channelwise_loss(student, teacher, temperature=4.0, label=None, ignore_index
     distribution of its own, and it has no temperature. Coefficients do not carry over from there.
 
     Given a label, the distributions are over the valid positions, and samples without any are left out of
-    the mean; the published code knows no ignored pixels.
+    the mean; the published code has no ignored pixels.
 
     Args:
         student: features or logits, floating.
@@ -30,7 +30,8 @@ def channelwise_loss(student, teacher, temperature=4.0, label=None, ignore_index
         teacher: the same shape. No gradient reaches it.
         label: N x positions, int64; N x H' x W' of another size is resized (see `resize_label`); N, one
             label a sample, goes with N x L. None if all positions are valid. Default None.
-        temperature, ignore_index: see `SegChannelwiseLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        temperature: see `SegChannelwiseLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.

@@ -21,7 +21,7 @@ def cirkd_mini_batch_loss(student, teacher, label=None, ignore_index=255, temper
         loss = 1 / (N^2 P) * sum over a, b and i of KL(softmax_j s_teacher || softmax_j s_student)
 
     without a factor T^2. Given a label, only valid pixels are compared, on both sides, and pairs with an
-    image that has none are left out; the published code knows no ignored pixels.
+    image that has none are left out; the published code has no ignored pixels.
 
     As in the published code, each rank compares its own images. A pair takes (H * W)^2 numbers several times
     over, so that a small map, of stride 16 or 32, is advised.
@@ -30,7 +30,8 @@ def cirkd_mini_batch_loss(student, teacher, label=None, ignore_index=255, temper
         student: N x C x H x W, floating.
         teacher: N x C' x H x W; C' may differ from C. No gradient reaches it.
         label: N x H' x W', int64, of any size (see `resize_label`), or None. Default None.
-        ignore_index, temperature: see `CIRKDMiniBatchLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        temperature: see `CIRKDMiniBatchLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.

@@ -20,7 +20,7 @@ from paddleseg.losses.class_queue import ClassQueue
 from paddleseg.losses.common import full_precision, kl_divergence, mean_over, unit, widen
 from paddleseg.losses.labels import class_means, class_members, resize_label_like, valid_mask
 
-PIXELS_PER_CLASS = 16  # that one image adds to the pixel queue, as published
+PIXELS_PER_CLASS = 16  # one image adds at most so many to the pixel queue, as published
 
 
 @full_precision
@@ -41,7 +41,8 @@ def cirkd_memory_loss(
         teacher: the same shape. No gradient reaches it.
         memory: Q x C, of unit length each. No gradient reaches it.
         label: N x H' x W', int64, of any size (see `resize_label`); None if all are valid. Default None.
-        ignore_index, temperature, kd_temperature: see `CIRKDMemoryLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        temperature, kd_temperature: see `CIRKDMemoryLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.
@@ -74,11 +75,11 @@ class CIRKDMemoryLoss(MaskedLoss):
         loss = pixel_weight * (loss to the pixel memory) + region_weight * (loss to the region memory)
 
     Both memories hold the teacher's features, of unit length, in a queue for each class. In training, each
-    image is added before it is compared: for each class in it, the mean of the class's pixels enters the
-    region queue, and up to 16 of these pixels, drawn at random, enter the pixel queue. (The published code
-    draws them from the image's first pixels, of any class; here they are of the class, as in the paper.)
-    Each step compares with the same number of vectors of every class, drawn at random: contrast size //
-    num_classes + 1. In eval mode the queues do not change.
+    image is added to the queues before it is compared: for each class in it, the mean of the class's pixels
+    enters the region queue, and up to 16 of these pixels, drawn at random, enter the pixel queue. (The
+    published code draws them from the image's first pixels, of any class; here they are of the class, as in
+    the paper.) Each step compares with the same number of vectors of every class, drawn at random: contrast
+    size // num_classes + 1. In eval mode the queues do not change.
 
     A 1x1 convolution, batch norm, ReLU and a 1x1 convolution, trained with the student, bring its features to
     the teacher's channels; no connector is needed. The published code gathers the features of all ranks for
@@ -170,13 +171,13 @@ class CIRKDMemoryLoss(MaskedLoss):
         present = (members > 0).any(axis=2)
         for image in range(features.shape[0]):
             self.regions.push(means[image].unsqueeze(1), present[image].unsqueeze(1))
-            self.pixels.push(*self._drawn(features[image], members[image]))
+            self.pixels.push(*self._draw_pixels(features[image], members[image]))
 
-    def _drawn(self, features, members):
+    def _draw_pixels(self, features, members):
         """Return random pixels for each class, K x M x C, and which of them are of that class, K x M."""
         L = features.shape[1]
-        # Every pixel draws a number. A class takes its highest; pixels of other classes are below 0.
-        lots = paddle.where(members > 0, paddle.rand([L]), paddle.full([], -1.0))
-        lots, chosen = lots.topk(min(PIXELS_PER_CLASS, L, self.pixels.size), axis=1)
+        # Each pixel gets a random rank. A class takes its highest; pixels of other classes are below 0.
+        ranks = paddle.where(members > 0, paddle.rand([L]), paddle.full([], -1.0))
+        ranks, chosen = ranks.topk(min(PIXELS_PER_CLASS, L, self.pixels.size), axis=1)
         drawn = features.t().gather(chosen.flatten()).reshape([*chosen.shape, -1])
-        return drawn, lots >= 0
+        return drawn, ranks >= 0

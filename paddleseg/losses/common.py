@@ -5,7 +5,8 @@ import functools
 import paddle
 from paddle.autograd import PyLayer
 
-# The exponential of this logit is 0 beside that of any other, and float32 can still subtract from it.
+# The logit of an outcome that is left out: relative to any other, its exponential is 0, and float32 can still
+# subtract from it.
 EXCLUDED = -1e30
 
 

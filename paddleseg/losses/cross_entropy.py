@@ -10,7 +10,7 @@ from paddleseg.errors import UserError
 from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_class_weight, check_label, class_weight
 from paddleseg.losses.common import full_precision, mean_over
-from paddleseg.losses.labels import outside_classes
+from paddleseg.losses.labels import outside_classes_error
 
 
 @full_precision
@@ -78,7 +78,7 @@ def negative_log_likelihood(logits, label, ignore_index):
     try:
         return F.cross_entropy(classes_last, label, ignore_index=ignore_index, reduction="none")
     except IndexError:
-        raise outside_classes(label, logits.shape[1], ignore_index) from None
+        raise outside_classes_error(label, logits.shape[1], ignore_index) from None
 
 
 def _check_top_k(top_k_percent_pixels):

@@ -30,7 +30,8 @@ def dice_loss(logits, label, weight=None, ignore_index=255, smooth=1.0):
         logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
         weight: a floating tensor of length C, the w_c, or None for 1. Default None.
-        ignore_index, smooth: see `DiceLoss`; smooth is s.
+        ignore_index: the label of pixels that are left out. Default 255.
+        smooth: see `DiceLoss`; smooth is s.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); a sample without valid pixels adds 0.
@@ -43,15 +44,15 @@ def dice_loss(logits, label, weight=None, ignore_index=255, smooth=1.0):
     check_class_weight(weight, logits)
     check_not_negative("smooth", smooth)
     valid, one_hot = valid_and_one_hot(label, logits.shape[1], ignore_index, logits.dtype)
-    of_positions = [*logits.shape[:2], -1]
-    p = (F.softmax(logits, axis=1) * valid).reshape(of_positions)
-    y = one_hot.reshape(of_positions)
+    n_c_positions = [*logits.shape[:2], -1]
+    p = (F.softmax(logits, axis=1) * valid).reshape(n_c_positions)
+    y = one_hot.reshape(n_c_positions)
     divisor = (p + y).sum(axis=2) + smooth
     # Without smoothing, a sample without valid pixels would give 0 / 0; 1 / 1 leaves it out.
-    something = divisor > 0
+    has_divisor = divisor > 0
     ones = paddle.ones_like(divisor)
-    overlap = paddle.where(something, 2 * (p * y).sum(axis=2) + smooth, ones)
-    loss = (1 - overlap / paddle.where(something, divisor, ones)).mean(axis=0)
+    overlap = paddle.where(has_divisor, 2 * (p * y).sum(axis=2) + smooth, ones)
+    loss = (1 - overlap / paddle.where(has_divisor, divisor, ones)).mean(axis=0)
     return (loss if weight is None else loss * weight.astype(loss.dtype)).mean()
 
 

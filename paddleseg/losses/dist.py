@@ -8,8 +8,8 @@ from paddleseg.losses.checks import check_alike, check_not_negative, check_posit
 from paddleseg.losses.common import full_precision, log_softmax, mean_over
 from paddleseg.losses.labels import valid_mask
 
-# Below this share of a vector's length, its deviation from a constant vector is float32's rounding.
-VARIES = 1e-6
+# A deviation from the mean below this share of the vector's length is float32's rounding error.
+SMALLEST_DEVIATION = 1e-6
 
 
 @full_precision
@@ -30,9 +30,10 @@ def dist_loss(student, teacher, label=None, ignore_index=255, beta=1.0, gamma=1.
     Args:
         student: logits, N x C x ... (N x C for one label a sample), floating.
         teacher: logits of the same shape. No gradient reaches them.
-        label: N x ..., int64; its pixels of `ignore_index` are left out (the published code knows none).
+        label: N x ..., int64; pixels of `ignore_index` are left out (the published code has none).
             N x H' x W' of another size is resized (see `resize_label`). None if all are valid. Default None.
-        ignore_index, beta, gamma, temperature: see `DISTLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        beta, gamma, temperature: see `DISTLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
@@ -49,9 +50,9 @@ def dist_loss(student, teacher, label=None, ignore_index=255, beta=1.0, gamma=1.
     rows = _correlation(ours, theirs, [1], paddle.ones_like(valid))
     columns = _correlation(ours, theirs, [0, 2], valid)
     count = valid.sum()
-    of_rows = 1 - mean_over((rows * valid).sum(), count)
-    of_columns = 1 - columns.mean()
-    loss = (beta * of_rows + gamma * of_columns) * temperature**2
+    row_loss = 1 - mean_over((rows * valid).sum(), count)
+    column_loss = 1 - columns.mean()
+    loss = (beta * row_loss + gamma * column_loss) * temperature**2
     return loss * (count > 0).astype(loss.dtype)
 
 
@@ -75,7 +76,7 @@ def _deviation(x, axis, weight):
     count = weight.sum(axis=axis, keepdim=True).clip(min=1)
     deviation = (x - (x * weight).sum(axis=axis, keepdim=True) / count) * weight
     squares = deviation.square().sum(axis=axis, keepdim=True)
-    varies = squares > VARIES**2 * (x.square() * weight).sum(axis=axis, keepdim=True)
+    varies = squares > SMALLEST_DEVIATION**2 * (x.square() * weight).sum(axis=axis, keepdim=True)
     # At 0 the square root has no gradient, and near 0 an unbounded one.
     return deviation, paddle.where(varies, squares, paddle.ones_like(squares)).sqrt(), varies
 

@@ -19,7 +19,7 @@ def fitnet_loss(student, teacher, label=None, ignore_index=255):
     Args:
         student: N x C x ..., floating.
         teacher: the same shape. No gradient reaches it.
-        label: N x ..., int64; pixels of `ignore_index` are left out (the published code has no such pixels).
+        label: N x ..., int64; pixels of `ignore_index` are left out (the published code has none).
             N x H' x W' of another size is resized (see `resize_label`). None if all are valid. Default None.
         ignore_index: the label of pixels that are left out. Default 255.
 

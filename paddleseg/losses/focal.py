@@ -30,7 +30,8 @@ def focal_loss(logits, label, alpha=0.25, gamma=2.0, ignore_index=255):
     Args:
         logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 (0 and 1 for a single channel) or `ignore_index`.
-        alpha, gamma, ignore_index: see `FocalLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        alpha, gamma: see `FocalLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
@@ -38,7 +39,7 @@ def focal_loss(logits, label, alpha=0.25, gamma=2.0, ignore_index=255):
     Raises:
         UserError: `label` does not fit `logits` (its classes: on a CPU), alpha or gamma is out of its range.
     """
-    _check_alpha_of_two(alpha)
+    _check_alpha_is_share(alpha)
     check_not_negative("gamma", gamma)
     valid, target = binary_targets(logits, label, ignore_index)
     signed = logits * (2 * target - 1)
@@ -57,7 +58,8 @@ def multi_class_focal_loss(logits, label, alpha=1.0, gamma=2.0, ignore_index=255
     Args:
         logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
-        alpha, gamma, ignore_index: see `MultiClassFocalLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        alpha, gamma: see `MultiClassFocalLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
@@ -76,7 +78,7 @@ def multi_class_focal_loss(logits, label, alpha=1.0, gamma=2.0, ignore_index=255
     return alpha * mean_over((missing**gamma * nll * valid).sum(), valid.sum())
 
 
-def _check_alpha_of_two(alpha):
+def _check_alpha_is_share(alpha):
     if not 0 <= alpha <= 1:
         raise UserError(f"alpha must be 0 to 1, not {alpha}")
 
@@ -100,7 +102,7 @@ class FocalLoss(TaskLoss):
     function = staticmethod(focal_loss)
 
     def __init__(self, alpha: float = 0.25, gamma: float = 2.0, ignore_index: int = 255):
-        _check_alpha_of_two(alpha)
+        _check_alpha_is_share(alpha)
         check_not_negative("gamma", gamma)
         super().__init__(alpha=alpha, gamma=gamma, ignore_index=ignore_index)
 

@@ -27,7 +27,8 @@ def ifvd_loss(student, teacher, label, num_classes, ignore_index=255):
         student: N x C x H x W, floating.
         teacher: N x C' x H x W; C' may differ from C. No gradient reaches it.
         label: N x H' x W', int64, of any size; resized to H x W (see `resize_label`).
-        num_classes, ignore_index: see `IFVDLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        num_classes: see `IFVDLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.

@@ -29,7 +29,8 @@ def kl_loss(student, teacher, label=None, ignore_index=255, temperature=1.0, red
         teacher: logits of the same shape. No gradient reaches them.
         label: N x ..., int64; its pixels of `ignore_index` are left out. N x H' x W' of another size is
             resized (see `resize_label`). None if all are valid. Default None.
-        ignore_index, temperature, reduction: see `KLLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        temperature, reduction: see `KLLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.

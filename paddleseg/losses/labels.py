@@ -57,7 +57,7 @@ def valid_mask(features, label, ignore_index):
     return (resize_label_like(features, label) != ignore_index).astype(features.dtype)
 
 
-def outside_classes(label, classes, ignore_index):
+def outside_classes_error(label, classes, ignore_index):
     """Return the `UserError` for a label, N x ..., with values beyond 0..`classes` - 1."""
     values = paddle.masked_select(label, label != ignore_index)
     return UserError(
@@ -86,7 +86,7 @@ def valid_and_one_hot(label, classes, ignore_index, dtype):
     if label.place.is_cpu_place():
         outside = paddle.logical_and(valid, paddle.logical_or(label < 0, label >= classes))
         if bool(outside.any()):
-            raise outside_classes(label, classes, ignore_index)
+            raise outside_classes_error(label, classes, ignore_index)
     channels = paddle.arange(classes, dtype=label.dtype).reshape([1, classes] + [1] * (label.ndim - 2))
     one_hot = paddle.logical_and(label == channels, valid)
     return valid.astype(dtype), one_hot.astype(dtype)

@@ -27,7 +27,8 @@ def lovasz_softmax_loss(logits, label, ignore_index=255, classes="present"):
     Args:
         logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
-        ignore_index, classes: see `LovaszSoftmaxLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        classes: see `LovaszSoftmaxLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid, or

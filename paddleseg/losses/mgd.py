@@ -27,8 +27,9 @@ def mgd_loss(generated, teacher, label=None, ignore_index=255, alpha=2e-5):
         generated: N x C x H x W, which `MGDLoss` generates from the student's features, floating.
         teacher: the same shape. No gradient reaches it.
         label: N x H' x W', int64, of any size (see `resize_label`); its pixels of `ignore_index` are
-            left out of the sum (the published code knows none). None if all are valid. Default None.
-        ignore_index, alpha: see `MGDLoss`.
+            left out of the sum (the published code has none). None if all are valid. Default None.
+        ignore_index: the label of pixels that are left out. Default 255.
+        alpha: see `MGDLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 inputs); 0 with zero gradient if no pixel is valid.

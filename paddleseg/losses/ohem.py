@@ -28,7 +28,8 @@ def ohem_cross_entropy_loss(logits, label, thresh=0.7, min_kept=10000, ignore_in
     Args:
         logits: N x C x ..., floating.
         label: N x ..., int64, of 0..C-1 or `ignore_index`.
-        thresh, min_kept, ignore_index: see `OhemCrossEntropyLoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
+        thresh, min_kept: see `OhemCrossEntropyLoss`.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is hard.

@@ -45,7 +45,7 @@ def rmi_loss(logits, label, radius=3, pool_way=0, pool_size=3, ignore_index=255)
         logits: N x C x H x W, floating.
         label: N x H x W, int64, of 0..C-1 or `ignore_index`.
         radius, pool_way, pool_size: `rmi_radius` R, `rmi_pool_way` and `rmi_pool_size` of `RMILoss`.
-        ignore_index: see `RMILoss`.
+        ignore_index: the label of pixels that are left out. Default 255.
 
     Returns:
         A scalar tensor, float32 (float64 for float64 logits); 0 with zero gradient if no pixel is valid.
