@@ -19,7 +19,7 @@ AXES = ("N", "channels", "H", "W")
 
 @manager.MODELS.add_component
 class ONNXTeacher(TeacherOnly):
-    """A frozen teacher that is an ONNX file, exported from any framework. A config names it as a teacher alone.
+    """A frozen teacher that is an ONNX file, exported from any framework. It can be a teacher only.
 
     Its logits may have any size; they are resized bilinearly. Each tap is the output of a sublayer of its
     name, so a config names it like a tap of any model. onnxruntime computes the file, on a GPU if
