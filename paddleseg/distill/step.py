@@ -10,7 +10,7 @@ from paddleseg.distill.teachers import stack_with_keys
 from paddleseg.graphs.traced import Traced
 from paddleseg.losses.combine import add_losses, output_list, weighted_losses
 from paddleseg.training.step import Step, TrainedLayer
-from paddleseg.utils.parts import part
+from paddleseg.utils.phases import phase
 from paddleseg.utils.save_dir import file_digest
 
 
@@ -60,10 +60,10 @@ class DistillNet(TrainedLayer):
             teacher_logits: list of N x C x H x W, or of the heads' size; unused without `distill_loss`.
             teacher_features: [{name or Tap: tensor} of each teacher].
         """
-        with part("student"):
+        with phase("student"):
             logits, compared, tensors = self._student(batch["img"])
             features = dict(zip(self._tap_names, tensors))
-        with part("losses"):
+        with phase("losses"):
             label = batch.get("label")
             losses = {}
             if label is not None:
@@ -144,7 +144,7 @@ class DistillStep(Step):
         batch = dict(batch)
         keys = batch.pop("keys", None)
         without_features = self._teachers_without_features(batch["iteration"])
-        with part("teacher"):
+        with phase("teacher"):
             logits, features = self._teachers(batch["img"], batch.get("label"), without_features, keys)
         losses = self.net(batch, logits, features)
         return {"loss": sum(losses.values()), **losses}

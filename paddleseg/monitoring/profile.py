@@ -11,7 +11,7 @@ import paddle.profiler as profiler
 from paddleseg import parallel
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
-from paddleseg.utils.parts import PARTS, part, timed_apart
+from paddleseg.utils.phases import PHASES, phase, waiting_phases
 
 WARM_UP = 3  # iterations
 ROWS = 10  # of the table of operators
@@ -27,7 +27,7 @@ def check_length(steps, iters):
 
 
 def profile(update, batches, start_iter, steps, folder):
-    """Run some iterations, write their trace, and log the parts and operators that took most of the time.
+    """Run some iterations, write their trace, and log the phases and operators that took most of the time.
 
     Args:
         update: an `Update`.
@@ -43,9 +43,9 @@ def profile(update, batches, start_iter, steps, folder):
         scheduler=(WARM_UP, WARM_UP + steps), on_trace_ready=lambda trace: trace.export(path, "json")
     )
     recorder.start()
-    with timed_apart():
+    with waiting_phases():
         for i in range(WARM_UP + steps):
-            with part("reading"):
+            with phase("reading"):
                 group = next(batches)
             update(group, start_iter + i + 1)
             recorder.step()
@@ -58,7 +58,7 @@ def profile(update, batches, start_iter, steps, folder):
 
 
 def report(events, steps):
-    """Return two tables as lines: the time of each part of a step, and of each operator or, on a GPU, kernel.
+    """Return two tables as lines: the time of each phase of a step, and of each operator (on a GPU, kernel).
 
     Args:
         events: the "traceEvents" of a trace, durations in microseconds.
@@ -68,7 +68,7 @@ def report(events, steps):
     for event in events:
         kind, name = _kind_and_name(event)
         sums[kind][name] += event.get("dur", 0) / 1e6, 1
-    total, parts = sums["step"]["step"][0], sums["part"]
+    total, phases = sums["step"]["step"][0], sums["phase"]
     kind = "kernel" if "kernel" in sums else "operator"
     rows = sorted(sums[kind].items(), key=lambda item: -item[1][0])
     if len(rows) > ROWS:
@@ -76,21 +76,21 @@ def report(events, steps):
         rows = [*rows[:ROWS], (f"{len(rows) - ROWS} others", others)]
     return [
         f"profile of {steps} iterations, {total / steps * 1e3:.1f} ms each",
-        *_table("part", [(name, parts[name]) for name in PARTS if name in parts], total, steps),
+        *_table("phase", [(name, phases[name]) for name in PHASES if name in phases], total, steps),
         *_table(kind, rows, total, steps),
     ]
 
 
 def _kind_and_name(event):
-    """Return what an event measures: a "step", a "part" of it, an "operator", a "kernel" or "nothing"."""
+    """Return what an event measures: a "step", a "phase" of it, an "operator", a "kernel" or "nothing"."""
     if event.get("ph") != "X":
         return "nothing", ""
     category, name = event.get("cat"), re.sub(r"\[[^\]]*\]$", "", event["name"])  # without its duration
     operator = re.fullmatch(r"(\S+) (?:kernel launch|compute)", name)
     if category == "ProfileStep":
         return "step", "step"
-    if category == "PythonUserDefined" and name in PARTS:
-        return "part", name
+    if category == "PythonUserDefined" and name in PHASES:
+        return "phase", name
     if category == "Kernel":
         return "kernel", name
     return ("operator", operator[1]) if operator else ("nothing", "")

@@ -7,7 +7,7 @@ from paddleseg.cvlibs.facts import DISTILLATION_SECTIONS
 from paddleseg.datasets.loading import stack
 from paddleseg.graphs.traced import Traced
 from paddleseg.losses.combine import output_list, weighted_losses
-from paddleseg.utils.parts import part
+from paddleseg.utils.phases import phase
 
 
 class TrainedLayer(nn.Layer):
@@ -108,10 +108,10 @@ class SupervisedNet(TrainedLayer):
 
     def forward(self, images, label):
         """Return {name: part} of scalar tensors, for images float32 N x C x H x W, label int64 N x H x W."""
-        with part("student"):
+        with phase("student"):
             # A loss takes a tuple of tensors: here the logits alone, in distillation the teacher's, too.
             outputs = [(logits,) for logits in self._run_model(images)]
-        with part("losses"):
+        with phase("losses"):
             return weighted_losses(self.loss, outputs, label)
 
     def _logits(self, images):

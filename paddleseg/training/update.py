@@ -4,7 +4,7 @@ import contextlib
 
 from paddleseg import parallel
 from paddleseg.training.guard import APPLIED
-from paddleseg.utils.parts import part
+from paddleseg.utils.phases import phase
 
 
 class Update:
@@ -55,11 +55,11 @@ class Update:
                         name: value / len(batches)
                         for name, value in self._step({**batch, "iteration": iteration}).items()
                     }
-                with part("backward"):
+                with phase("backward"):
                     self._scaled(losses["loss"]).backward()
             for name, value in losses.items():
                 means[name] = means[name] + value.detach() if name in means else value.detach()
-        with part("optimizer"):
+        with phase("optimizer"):
             verdicts = self._guard.step(means["loss"], self._loss_scale)
             if self._ema is not None:
                 self._ema.update(iteration, verdicts[APPLIED])

@@ -10,7 +10,7 @@ from refusal import refusal
 from running import config, train
 
 from paddleseg.monitoring.profile import report
-from paddleseg.utils import parts
+from paddleseg.utils import phases
 
 
 def event(name, cat, dur):
@@ -30,7 +30,7 @@ EVENTS = [
 ]
 
 
-def test_shares_and_times_of_parts_and_operators():
+def test_shares_and_times_of_phases_and_operators():
     lines = report(EVENTS, steps=2)
     assert lines[0] == "profile of 2 iterations, 500.0 ms each"
     assert [line.split() for line in lines[2:3]] == [["teacher", "30.0%", "150.00", "1.0"]]
@@ -71,7 +71,7 @@ def test_a_profiled_distillation_saves_nothing_but_the_trace(tmp_path, root, lin
     with open(tmp_path / "run" / "profile.json", encoding="utf-8") as file:
         assert json.load(file)["traceEvents"]
     rows = [line.split() for line in lines]
-    for name in parts.PARTS:
+    for name in phases.PHASES:
         assert any(line[0] == name and line[3] == "1.0" for line in rows if len(line) == 4), name
     for name in ("conv2d", "conv2d_grad"):
         assert any(line[0] == name for line in rows if len(line) == 4), name
@@ -83,15 +83,15 @@ def test_a_training_too_short_to_profile_is_refused(tmp_path, root, capsys):
 
 
 @pytest.mark.parametrize(("device", "waits"), [("gpu:0", 1), ("cpu", 0)])
-def test_a_part_waits_for_a_gpu_only_while_profiling(monkeypatch, device, waits):
+def test_a_phase_waits_for_a_gpu_only_while_profiling(monkeypatch, device, waits):
     waited = []
     monkeypatch.setattr(paddle, "get_device", lambda: device)
     monkeypatch.setattr(paddle.device, "synchronize", lambda: waited.append(1))
-    with parts.part("student"):
+    with phases.phase("student"):
         pass
     assert not waited
-    with parts.timed_apart(), parts.part("student"):
+    with phases.waiting_phases(), phases.phase("student"):
         pass
-    with parts.part("student"):
+    with phases.phase("student"):
         pass
     assert len(waited) == waits

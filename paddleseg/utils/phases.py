@@ -1,4 +1,4 @@
-"""Name the parts of a training step for the profiler."""
+"""Name the phases of a training step for the profiler."""
 
 import contextlib
 
@@ -6,14 +6,14 @@ import paddle
 from paddle.profiler import RecordEvent
 
 # In the order of a step.
-PARTS = ("reading", "teacher", "student", "losses", "backward", "optimizer")
+PHASES = ("reading", "teacher", "student", "losses", "backward", "optimizer")
 
 _waiting = False
 
 
 @contextlib.contextmanager
-def part(name):
-    """Name the computations of this context, one of `PARTS`; without a profiler this costs no time."""
+def phase(name):
+    """Name the computations of this context, one of `PHASES`; without a profiler this costs no time."""
     with RecordEvent(name):
         yield
         if _waiting:
@@ -21,8 +21,8 @@ def part(name):
 
 
 @contextlib.contextmanager
-def timed_apart():
-    """Let each part wait for the device at its end, so that a GPU's work counts for the right part."""
+def waiting_phases():
+    """Let each phase in this context wait for the device at its end, so that a GPU's work counts for it."""
     global _waiting
     _waiting = not paddle.get_device().startswith("cpu")
     try:
