@@ -58,7 +58,7 @@ def test_damage_is_always_found(checkpoints, tmp_path, monkeypatch, count):
         if what[1] == "manifest.json" and same_manifest(checkpoints, target):
             continue  # such as a blank that was appended
         assert newest(str(tmp_path / "run")) == str(tmp_path / "run" / "iter_2"), what
-        with pytest.raises(UserError, match="is damaged|no state.json there"):
+        with pytest.raises(UserError, match="is damaged|there is no state.json"):
             read_state(str(target))
 
 
