@@ -17,7 +17,7 @@ from paddleseg.utils.logger import logger
 from paddleseg.utils.sizes import available_memory, format_size
 from paddleseg.weights.download import home
 
-_FORM = 1  # the version of what is stored of a sample
+_FORM = 1  # the version of the stored samples' form
 
 
 def cache_images(datasets, place, limit=None, folder=None, processes=1):
@@ -59,7 +59,7 @@ def cache_images(datasets, place, limit=None, folder=None, processes=1):
         cached[name].image_cache = ImageCache(cached[name], store)
     message = f"{option}: stores decoded samples of {', '.join(cached)}, up to {format_size(limit)}"
     if place == "disk":
-        present, total = sum(store.filled() for store in stores.values()), sum(map(len, cached.values()))
+        present, total = sum(store.num_filled() for store in stores.values()), sum(map(len, cached.values()))
         message += f"; {present} of {total} samples are there already"
     logger.info(message)
 
@@ -143,11 +143,14 @@ class ImageCache:
             return _unpack(content)
         stamp = self._stamp(index)
         data = read()
-        led = self._compose.apply_leading({**data, "trans_info": list(data["trans_info"])}, where)
-        num_leading = len(self._compose.leading)
-        smaller = (led, num_leading) if _num_bytes(led) <= _num_bytes(data) else (data, 0)
-        self.store.put(index, _pack(*smaller, stamp))
-        return led, num_leading
+        # The transforms append to `trans_info`, so they get a copy of the list.
+        transformed = self._compose.apply_leading({**data, "trans_info": list(data["trans_info"])}, where)
+        num_applied = len(self._compose.leading)
+        if _num_bytes(transformed) <= _num_bytes(data):
+            self.store.put(index, _pack(transformed, num_applied, stamp))
+        else:
+            self.store.put(index, _pack(data, 0, stamp))
+        return transformed, num_applied
 
     def _is_current(self, index, content):
         return _header(content)["stamp"] == self._stamp(index)
@@ -169,25 +172,31 @@ def _num_bytes(data):
     return sum(array.nbytes for array in _arrays(data).values())
 
 
-def _pack(data, done, stamp):
-    """Return a sample as bytes: the length of a JSON header, the header, and the arrays that it describes."""
+def _pack(data, num_applied, stamp):
+    """Return a sample as bytes: the length of a JSON header, the header, and the arrays that it describes.
+
+    Args:
+        data: the sample's dict.
+        num_applied: how many transforms were applied to it.
+        stamp: as `ImageCache._stamp` returns it.
+    """
     arrays = _arrays(data)
     header = {
         "arrays": {key: [array.dtype.str, array.shape] for key, array in arrays.items()},
         "rest": {key: value for key, value in data.items() if key not in arrays},
-        "done": done,
+        "done": num_applied,
         "stamp": stamp,
     }
     text = json.dumps(header).encode()
-    parts = [len(text).to_bytes(4, "little") + text, *(array.tobytes() for array in arrays.values())]
-    return b"".join(part.ljust(aligned(len(part)), b"\0") for part in parts)
+    blocks = [len(text).to_bytes(4, "little") + text, *(array.tobytes() for array in arrays.values())]
+    return b"".join(block.ljust(aligned(len(block)), b"\0") for block in blocks)
 
 
 def _unpack(content):
-    """Return (data, done) as they were passed to `_pack`; the arrays are read-only."""
+    """Return (data, num_applied) as they were passed to `_pack`; the arrays are read-only."""
     header = _header(content)
     data = header["rest"]
-    data["trans_info"] = [(kind, tuple(size)) for kind, size in data["trans_info"]]
+    data["trans_info"] = [(change, tuple(size)) for change, size in data["trans_info"]]
     offset = aligned(4 + _header_length(content))
     for key, (dtype, shape) in header["arrays"].items():
         data[key] = np.frombuffer(content, dtype, int(np.prod(shape)), offset).reshape(shape)

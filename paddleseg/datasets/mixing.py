@@ -7,7 +7,7 @@ import numpy as np
 
 from paddleseg.datasets.sampling import EpochBatches, SeededSamples
 
-# With the seed it gives images without masks a seed of their own.
+# Together with the seed, it makes the seed of the images without masks.
 _UNLABELED = 3
 
 
@@ -21,7 +21,7 @@ def mixed(
     rank=0,
     nranks=1,
     start_iter=0,
-    parts=1,
+    micro_batches=1,
     views=None,
     defer_normalize=False,
 ):
@@ -36,8 +36,8 @@ def mixed(
         batch_size: samples of one batch on one rank, both kinds together.
         unlabeled_per_batch: how many of them come from `unlabeled`, from 0 to `batch_size`.
         iters, seed, rank, nranks, start_iter, views: as in `EpochBatches`.
-        parts: the number of batches that an iteration has on one rank; their keys come as one list, batch
-            after batch. Default 1.
+        micro_batches: the number of batches that an iteration has on one rank; their keys come as one list,
+            batch after batch. Default 1.
         defer_normalize: as in `SeededSamples`.
 
     Returns:
@@ -55,7 +55,15 @@ def mixed(
         samples.append(SeededSamples(dataset, seed, is_labeled, defer_normalize=defer_normalize))
         batches.append(
             EpochBatches(
-                len(dataset), count * parts, iters, seed, rank, nranks, start_iter, name=name, views=views
+                len(dataset),
+                count * micro_batches,
+                iters,
+                seed,
+                rank,
+                nranks,
+                start_iter,
+                name=name,
+                views=views,
             )
         )
         counts.append(count)
@@ -67,16 +75,16 @@ def mixed(
         add(unlabeled, unlabeled_per_batch, own_seed, "the unlabeled_dataset", is_labeled=False)
     if len(samples) == 1:
         return batches[0], samples[0]
-    return _MixedBatches(batches, counts, parts), _MixedSamples(samples)
+    return _MixedBatches(batches, counts, micro_batches), _MixedSamples(samples)
 
 
 class _MixedBatches:
-    """The batches of several sources, joined: each part of an iteration has `counts` samples of each."""
+    """The batches of several sources, joined: each micro-batch has `counts` samples of each source."""
 
-    def __init__(self, sources, counts, parts):
+    def __init__(self, sources, counts, micro_batches):
         self._sources = sources
         self._counts = counts
-        self._parts = parts
+        self._micro_batches = micro_batches
         self._offsets = _offsets(source.num_samples for source in sources)
         self.iters_per_epoch = sources[0].iters_per_epoch
 
@@ -87,9 +95,9 @@ class _MixedBatches:
         for batches in zip(*self._sources):
             yield [
                 (view, index + offset)
-                for part in range(self._parts)
+                for i in range(self._micro_batches)
                 for batch, count, offset in zip(batches, self._counts, self._offsets)
-                for view, index in batch[part * count : (part + 1) * count]
+                for view, index in batch[i * count : (i + 1) * count]
             ]
 
 

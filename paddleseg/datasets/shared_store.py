@@ -17,7 +17,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-_FORM = 1  # the version of the files
+_FORM = 1  # the version of the files' form
 _ALIGNED = 64
 _LEFT_FREE = 2**30  # bytes of a disk that are left for checkpoints
 
@@ -55,7 +55,7 @@ class Room:
         return not self._flags[0] and sum(store.used for store in self.stores) + size <= self.limit
 
     def close(self):
-        """Store nothing more in this run."""
+        """Let no store write anything more in this run."""
         self._flags[0] = 1
 
     def warn_once(self, reason):
@@ -66,7 +66,7 @@ class Room:
 
 
 class Store:
-    """Byte strings 0..count - 1; one that is written again gets new bytes.
+    """Byte strings 0..count - 1, in memory or in files; one that is written again gets new bytes.
 
     An index holds the offset, the length and, on a disk, the checksum of each byte string in a data file,
     and a seal. The seal is written last, as a process may be killed at any moment. Content is written by
@@ -103,7 +103,7 @@ class Store:
         """The number of bytes that are handed out."""
         return int(self._index[0, 2])
 
-    def filled(self):
+    def num_filled(self):
         """Return how many byte strings are stored."""
         return int(np.count_nonzero(self._index[1:, 3]))
 

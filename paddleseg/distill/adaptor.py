@@ -1,4 +1,4 @@
-"""Adaptors: the user's names, in Python, for the tensors to distil."""
+"""Adaptors: classes by which a user's distill_config.py names the tensors to distil."""
 
 import re
 import traceback
@@ -57,7 +57,7 @@ class AdaptorMapping:
         """Return {name: dotted name of a sublayer}.
 
         Raises:
-            UserError: a name stands for something else.
+            UserError: a name is mapped to something else.
         """
         self._layers = self._mapping()
         for name, layer_name in self._layers.items():
@@ -69,7 +69,7 @@ class AdaptorMapping:
         return self._layers
 
     def tensors(self):
-        """Return {name: value} of the names that stand for no sublayer.
+        """Return {name: tensor} of the names that the adaptor maps to tensors; after a forward pass only.
 
         Raises:
             UserError: a sublayer is named inside `if self.add_tensor:`.
@@ -107,10 +107,10 @@ class AdaptorMapping:
         owners = [layer for layer in layers if match and type(layer).__name__ == match[1]]
         if not owners:
             return describe_error(error)
-        return missing(match[2], getattr(error, "obj", None) or owners[0])
+        return missing_message(match[2], getattr(error, "obj", None) or owners[0])
 
 
-def missing(name, layer):
+def missing_message(name, layer):
     """Return a message that `forward` sets no attribute `name` on a layer, with the nearest names."""
     attributes = [n for n in (*vars(layer), *layer._buffers, *layer._sub_layers) if not n.startswith("_")]
     return f"forward leaves no {name!r} on {type(layer).__name__}; {suggestion(name, attributes)}"

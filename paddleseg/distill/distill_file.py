@@ -1,4 +1,4 @@
-"""Reads the `distill_config.py` that a user edits: two adaptors and a list of feature losses."""
+"""Read the `distill_config.py` that a user edits: two adaptors and a list of feature losses."""
 
 import importlib.util
 import os
@@ -43,32 +43,40 @@ def load_distill_file(path):
             )
         if adaptor.mapping_layers is AdaptorBase.mapping_layers:
             raise UserError(f"{path}: the class {adaptor.__name__} must define mapping_layers()")
-    items = check_features(_call(module, "prepare_distill_config", path), path)
+    items = checked_items(_call(module, "prepare_distill_config", path), path)
     return (*adaptors, [as_feature(item, path, i) for i, item in enumerate(items)])
 
 
 def as_feature(item, path, i):
-    """Return item `i` of `prepare_distill_config()`, checked, as a `Feature`; further keys are the loss's."""
+    """Return a checked item of `prepare_distill_config()`, number `i`, as a `Feature`.
+
+    Its keys that are not in `KEYS` are arguments of the loss.
+    """
     return Feature(
         student=f"{item['feature_type']}_{item['s_feature_idx']}",
         teacher=f"{item['feature_type']}_{item['t_feature_idx']}",
         loss={**{k: v for k, v in item.items() if k not in KEYS}, "type": item["loss_function"]},
+        # Messages name the item, not its key, which differs from that of a config.
         place=lambda *keys: f"{path}: prepare_distill_config(), item {i}",
         weight=item["weight"],
     )
 
 
-def check_features(items, path):
-    """Return the items as a list of dicts, after checking keys and types.
+def checked_items(items, path):
+    """Return `prepare_distill_config()`'s items as a list of dicts; one dict becomes a list of one.
 
     Args:
-        items: what `prepare_distill_config()` returned: a list of dicts, or one dict; `{}` and `[]` are none.
+        items: what `prepare_distill_config()` returned: a list of dicts, or one dict; `{}`, `[]` or None for
+            none.
         path: the file, for messages.
 
     Raises:
-        UserError: all mistakes in them, in one message.
+        UserError: keys or types are wrong; one message lists all mistakes.
     """
-    items = [items] if isinstance(items, dict) and items else items or []
+    if not items:
+        return []
+    if isinstance(items, dict):
+        items = [items]
     if not isinstance(items, (list, tuple)):
         raise UserError(f"{path}: prepare_distill_config() must return a list of dicts, not {items!r}")
     problems = [f"item {i}: {problem}" for i, item in enumerate(items) for problem in _problems(item)]
@@ -82,14 +90,13 @@ def _problems(item):
     if not isinstance(item, dict):
         return [f"must be a dict, not {item!r}"]
     problems = []
-    for key, kind in KEYS.items():
+    for key, type_ in KEYS.items():
         if key not in item:
             others = [k for k in item if k not in KEYS]
-            problems.append(
-                f"the key {key!r} is missing" + (f"; {suggestion(key, others)}" if others else "")
-            )
-        elif not isinstance(item[key], kind) or isinstance(item[key], bool):
-            expected = {str: "text", int: "a whole number"}.get(kind, "a number")
+            remedy = f"; {suggestion(key, others)}" if others else ""
+            problems.append(f"the key {key!r} is missing{remedy}")
+        elif not isinstance(item[key], type_) or isinstance(item[key], bool):
+            expected = {str: "text", int: "a whole number"}.get(type_, "a number")
             problems.append(f"{key!r} must be {expected}, not {item[key]!r}")
         elif key == "weight" and not is_weight(item[key]):
             problems.append(f"'weight' must be a finite number of 0 or above, not {item[key]!r}")
@@ -97,7 +104,7 @@ def _problems(item):
 
 
 def _run(path):
-    with open(path, "rb") as file:  # in bytes: Python itself finds out the encoding
+    with open(path, "rb") as file:  # as bytes, since only Python knows the encoding
         if b"paddleslim" in file.read():
             _add_adaptor_base_to_paddleslim()
     spec = importlib.util.spec_from_file_location("distill_config", path)

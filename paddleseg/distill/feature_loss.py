@@ -1,4 +1,4 @@
-"""The loss of a feature at work: a weighted loss between a tensor of the student and one of a teacher."""
+"""The layer of a `Feature`: a connector, and a weighted loss between a student's and a teacher's tensor."""
 
 import paddle
 import paddle.nn as nn
@@ -57,15 +57,15 @@ class FeatureLoss(nn.Layer):
             "ignore_index": ignore_index,
         }
         self.loss = build_loss(feature, available)
-        kind = feature.loss["type"]
-        by_element = kind not in manager.LOSSES and kind not in BETWEEN_SAMPLES
-        compared = slice(2 if len(student_shape) == len(teacher_shape) == 4 else None)
-        # PaddleSlim's losses would broadcast one to the other.
-        if by_element and self.connector is None and student_shape[compared] != teacher_shape[compared]:
+        loss_type = feature.loss["type"]
+        by_element = loss_type not in manager.LOSSES and loss_type not in BETWEEN_SAMPLES
+        # Maps are resized, so only N and C must agree. PaddleSlim's losses would broadcast one to the other.
+        axes = slice(2 if len(student_shape) == len(teacher_shape) == 4 else None)
+        if by_element and self.connector is None and student_shape[axes] != teacher_shape[axes]:
             raise UserError(f"{feature.place('loss')}: {self.name}: {shapes}")
 
     def forward(self, student, teacher, label=None, iteration=None):
-        """Return the weighted loss, a scalar tensor; 0, without computing it, where the schedule says so.
+        """Return the weighted loss, a scalar tensor; 0, without computing it, if the schedule's factor is 0.
 
         Args:
             student, teacher: the tensors, of the shapes given to the constructor except for N, H and W.
@@ -75,11 +75,11 @@ class FeatureLoss(nn.Layer):
         factor = 1.0 if iteration is None else self.feature.schedule.factor(iteration)
         if factor == 0:
             return paddle.zeros([])
-        value = self.compared(*self.connected(student, teacher), label)
+        value = self.unweighted(*self.connect(student, teacher), label)
         return (self.feature.weight * factor) * value
 
-    def connected(self, student, teacher):
-        """Return the two tensors as the loss compares them: resized, the student's through the connector.
+    def connect(self, student, teacher):
+        """Return the two tensors for `unweighted`: resized, and the student's passed through the connector.
 
         Raises:
             UserError: the connector's output has another shape than the teacher's tensor.
@@ -96,11 +96,11 @@ class FeatureLoss(nn.Layer):
                 )
         return student, teacher
 
-    def compared(self, student, teacher, label=None):
-        """Return the loss, without its weight, of two tensors that are `connected`."""
-        takes = takes_label(self.loss, 2)
-        label = fit_label(label, student) if takes else None
-        if takes and label is None and getattr(self.loss, "needs_label", False):
+    def unweighted(self, student, teacher, label=None):
+        """Return the loss, without its weight, of two tensors that `connect` returned."""
+        wants_label = takes_label(self.loss, 2)
+        label = fit_label(label, student) if wants_label else None
+        if wants_label and label is None and getattr(self.loss, "needs_label", False):
             raise UserError("it needs labels N x H x W, and none reach it here")
         return compare(self.loss, (student, teacher), label)
 
@@ -176,13 +176,12 @@ def describe_shapes(feature, student_shape, teacher_shape):
     return f"{shapes}; choose two of equal shape{'' if feature.uses_adaptor else ', or `connector: auto`'}"
 
 
-def unique_names(feature_losses):
-    """Add an index to the names of losses that share one, so that each is logged; return the same list."""
+def make_names_unique(feature_losses):
+    """Add an index to the names that several losses share, in place, so that each loss is logged."""
     names = [loss.name for loss in feature_losses]
     for i, loss in enumerate(feature_losses):
         if names.count(names[i]) > 1:
             loss.name = f"{names[i]}_{names[:i].count(names[i])}"
-    return feature_losses
 
 
 def check_batch_size(features, batch_size):

@@ -1,4 +1,4 @@
-"""Lists all taps of a model: the inputs and outputs of its layers, and the attributes that `forward` sets."""
+"""List all taps of a model: the inputs and outputs of its layers, and the attributes that `forward` sets."""
 
 import functools
 import itertools

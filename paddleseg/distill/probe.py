@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 import paddle
 
-from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, unique_names
+from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, make_names_unique
 from paddleseg.distill.outputs import counterparts, left_at_head, resize_message
 from paddleseg.errors import UserError, suggestion
 from paddleseg.losses.combine import output_list
@@ -116,7 +116,8 @@ def feature_losses(features, observed, num_classes=None, ignore_index=255):
     for feature in features:
         shapes = [list(tensor.shape) for tensor in _tensors(feature, observed)]
         losses.append(FeatureLoss(feature, *shapes, num_classes, ignore_index))
-    for loss in unique_names(losses):
+    make_names_unique(losses)
+    for loss in losses:
         _check_feature(loss, observed)
     return losses
 
@@ -157,12 +158,12 @@ def _check_finite(loss, student, teacher, label):
     place = loss.feature.place("loss")
     shapes = describe_shapes(loss.feature, student.shape, teacher.shape)
     with _errors_to_user(loss, loss.connector, f"{loss.feature.place('connector')}: {loss.name}", shapes):
-        pair = loss.connected(student, teacher)
+        pair = loss.connect(student, teacher)
     with _errors_to_user(loss, loss.loss, f"{place}: {loss.name}", shapes):
-        value = loss.compared(*pair, label)
+        value = loss.unweighted(*pair, label)
     if not isinstance(value, paddle.Tensor) or value.size != 1:
-        kind = f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
-        raise UserError(f"{place}: {loss.name} gives {kind}; a loss must be one number")
+        actual = f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
+        raise UserError(f"{place}: {loss.name} gives {actual}; a loss must be one number")
     if not np.isfinite(float(value)):
         raise UserError(
             f"{place}: {loss.name} gives {float(value)}: {shapes}; choose another loss or other tensors"

@@ -7,7 +7,7 @@ from typing import Optional
 
 import paddle
 
-from paddleseg.distill.adaptor import AdaptorMapping, missing
+from paddleseg.distill.adaptor import AdaptorMapping, missing_message
 from paddleseg.errors import UserError, suggestion
 
 
@@ -135,7 +135,7 @@ class Taps:
         owner = self._model
         for name in dotted_name.split("."):
             if not hasattr(owner, name):
-                raise UserError(f"{where}: {missing(name, owner)}")
+                raise UserError(f"{where}: {missing_message(name, owner)}")
             owner = getattr(owner, name)
         return owner
 

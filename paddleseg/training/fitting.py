@@ -130,7 +130,7 @@ def _loop_arguments(step, builder, options, snapshot, state):
             rank=parallel.rank(),
             nranks=parallel.num_ranks(),
             start_iter=after,
-            parts=accumulate,
+            micro_batches=accumulate,
             views=options.cache_views,
             # A cache compares the samples, which must not depend on the device.
             defer_normalize=not step.with_keys and not parallel.on_cpu(),

@@ -20,7 +20,7 @@ def test_variants_of_the_loader_give_the_same_samples(tmp_path, chain):
     args = argparse.Namespace(data=None, images=4, size=64, batch=2, clock="wall")
     datasets = data.variants(data.files(args, str(tmp_path)), chain, str(tmp_path / "cache"), side=48)
     data.check_same(datasets)
-    assert datasets["ram"].image_cache.store.filled() == 4
+    assert datasets["ram"].image_cache.store.num_filled() == 4
     seconds = {name: [data.turn(dataset, 0, args)()] for name, dataset in datasets.items()}
     assert all(duration > 0 for (duration,) in seconds.values())
     assert [row[2] for row in data.rows(chain, 0, seconds, args)] == ["plain", "none", "ram", "disk"]

@@ -115,7 +115,7 @@ def test_workers_share_what_one_of_them_decoded(photographs, tmp_path, place):
     got = [b["img"].numpy() for b in load_batches(SeededSamples(dataset, 0), keys, 2, stack)]
     np.testing.assert_array_equal(got, expected)
     store = dataset.image_cache.store
-    assert store.filled() == 6
+    assert store.num_filled() == 6
     # This process reads what the workers have stored.
     for index in range(6):
         assert store.get(index) is not None
@@ -132,7 +132,7 @@ def test_images_without_masks_are_cached_too(photographs, tmp_path):
 
     dataset = cached("ram", None, make_unlabeled())
     assert_same(read(dataset) + read(dataset), read(make_unlabeled()) * 2)
-    assert dataset.image_cache.store.filled() == len(dataset)
+    assert dataset.image_cache.store.num_filled() == len(dataset)
 
 
 @pytest.mark.parametrize("place", ["ram", "disk"])
@@ -145,7 +145,7 @@ def test_the_limit_holds_for_all_together_and_is_logged_once(photographs, tmp_pa
     for dataset in data.values():
         assert_same(samples(dataset), samples(make(photographs)))
     stores = [dataset.image_cache.store for dataset in data.values()]
-    assert sum(store.filled() for store in stores) == 3
+    assert sum(store.num_filled() for store in stores) == 3
     assert sum(store.used for store in stores) <= limit
     assert sum("the limit of" in line for line in lines) == 1
     if place == "disk":
@@ -180,7 +180,7 @@ def test_damaged_files_are_never_used(photographs, tmp_path, damage, endings):
     for _ in range(2):
         dataset = cached("disk", tmp_path, make(photographs))
         assert_same(samples(dataset), expected)
-    assert dataset.image_cache.store.filled() == 6
+    assert dataset.image_cache.store.num_filled() == 6
 
 
 def test_an_edited_image_is_decoded_again(own_photographs, tmp_path):
@@ -218,14 +218,14 @@ def test_a_full_disk_is_logged_and_changes_nothing(photographs, tmp_path, monkey
     monkeypatch.setattr(os, "pwrite", pwrite)
     assert_same(samples(dataset), samples(make(photographs)))
     assert sum("No space left on device" in line for line in lines) == 1
-    assert dataset.image_cache.store.filled() == 0
+    assert dataset.image_cache.store.num_filled() == 0
 
 
 def test_some_of_a_disk_is_left_free(photographs, tmp_path, monkeypatch, lines):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 2**30 + 1}))
     dataset = cached("disk", tmp_path, make(photographs))
     assert_same(samples(dataset), samples(make(photographs)))
-    assert dataset.image_cache.store.filled() == 0
+    assert dataset.image_cache.store.num_filled() == 0
     assert "1 GiB would be left free" in lines[-1]
 
 
@@ -285,7 +285,7 @@ dataset = OpticDiscSeg([T.Normalize()], sys.argv[1])
 cache_images({"train_dataset": dataset}, "ram", 2**30)
 batches = load_batches(SeededSamples(dataset, 0), [[(0, i)] for i in range(8)] * 9, 2, stack)
 next(batches), next(batches), next(batches)
-print(dataset.image_cache.store.filled() > 0, flush=True)
+print(dataset.image_cache.store.num_filled() > 0, flush=True)
 if sys.argv[2] != "exit":
     os.kill(os.getpid(), getattr(signal, sys.argv[2]))
 """

@@ -80,7 +80,7 @@ def test_each_of_the_two_sets_has_its_own_views():
 
 
 def test_the_parts_of_an_iteration_are_mixed_alike():
-    (keys,) = mixed(LABELED, UNLABELED, 3, 2, iters=1, seed=1, parts=2)[0]
+    (keys,) = mixed(LABELED, UNLABELED, 3, 2, iters=1, seed=1, micro_batches=2)[0]
     assert [index >= 8 for _, index in keys] == [False, True, True, False, True, True]
     assert len(set(keys)) == 6
     (whole,) = mixed(LABELED, UNLABELED, 6, 4, iters=1, seed=1)[0]

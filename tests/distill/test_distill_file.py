@@ -4,7 +4,7 @@ import pytest
 import tiny
 
 from paddleseg.distill import AdaptorBase
-from paddleseg.distill.distill_file import check_features, load_distill_file
+from paddleseg.distill.distill_file import checked_items, load_distill_file
 from paddleseg.errors import UserError
 
 
@@ -34,8 +34,8 @@ def test_adaptor_base_may_come_from_either_package(tmp_path, source):
 
 
 def test_one_dict_counts_as_a_list_of_one_and_an_empty_one_as_none():
-    assert check_features(tiny.feature(), "f") == [tiny.feature()]
-    assert check_features({}, "f") == []
+    assert checked_items(tiny.feature(), "f") == [tiny.feature()]
+    assert checked_items({}, "f") == []
 
 
 def test_all_mistakes_of_the_features_are_reported_at_once():
@@ -46,7 +46,7 @@ def test_all_mistakes_of_the_features_are_reported_at_once():
         tiny.feature(weight=float("inf")),
     ]
     with pytest.raises(UserError) as raised:
-        check_features(features, "d.py")
+        checked_items(features, "d.py")
     message = str(raised.value)
     assert "item 0: 's_feature_idx' must be a whole number, not '0'" in message
     assert "item 0: the key 't_feature_idx' is missing; did you mean 't_feature_id'?" in message

@@ -6,7 +6,7 @@ import paddle
 import pytest
 
 from paddleseg.cvlibs import manager
-from paddleseg.distill.feature_loss import FeatureLoss, check_batch_size, fit_label, unique_names
+from paddleseg.distill.feature_loss import FeatureLoss, check_batch_size, fit_label, make_names_unique
 from paddleseg.distill.features import Feature, Schedule
 from paddleseg.distill.taps import Tap
 from paddleseg.errors import UserError
@@ -119,7 +119,8 @@ def test_the_teacher_gets_no_gradient():
 
 
 def test_losses_of_one_name_get_an_index():
-    losses = unique_names([build(name=name) for name in ("a", "a", "b")])
+    losses = [build(name=name) for name in ("a", "a", "b")]
+    make_names_unique(losses)
     assert [loss.name for loss in losses] == ["a_L2Loss_0", "a_L2Loss_1", "b_L2Loss"]
 
 

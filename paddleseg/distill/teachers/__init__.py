@@ -1,4 +1,4 @@
-"""Frozen teachers: what they answer, the engines that compute them, and the cache of their outputs."""
+"""Frozen teachers: their outputs, the engines that compute these, and the cache that stores them."""
 
 from paddleseg.distill.teachers.cache_setup import attach_caches
 from paddleseg.distill.teachers.engine_choice import check_engine, choose_engines

@@ -14,7 +14,7 @@ from paddleseg.errors import UserError, one_line
 from paddleseg.utils.sizes import format_size
 
 DESCRIPTION, INDEX = "cache.json", "index.bin"
-# The row's image, the CRC-32 of its bytes, the CRC-32 of these two and the row's number, and padding.
+# A record: the id of the row's image, the CRC-32 of its bytes, a seal (see `_seal`), and padding.
 _RECORD = struct.Struct("<IIII")
 _EMPTY = bytes(_RECORD.size)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quotas
@@ -38,10 +38,10 @@ class CacheFiles:
 
     Attributes:
         folder, num_rows: the same.
-        names: of the tensors, in the order of `layout`.
-        row_bytes: size of one row of all tensors together.
+        names: the names of the tensors, in the order of `layout`.
+        row_bytes: bytes of one row of all tensors together.
         size: bytes of the folder when it is full.
-        mismatches: how many of the rows looked up by `read` belonged to another image.
+        mismatches: how many of the rows that `read` looked up belonged to another image.
 
     Raises:
         UserError: the folder cannot be made, or has another description, or its files are damaged.
@@ -58,7 +58,7 @@ class CacheFiles:
         self.row_bytes = sum(row.itemsize for row in self._rows.values())
         self.size = num_rows * (self.row_bytes + _RECORD.size)
         self.mismatches = 0
-        # The check numbers of records whose rows have passed the checksum, which is computed once for each.
+        # The seals of the records whose rows this process has verified, as a checksum is computed only once.
         self._verified = np.zeros(num_rows, np.uint32)
         with self._user_errors():
             self._prepare(description)
@@ -68,11 +68,11 @@ class CacheFiles:
                 for name, row in self._rows.items()
             }
 
-    def empty(self, count):
-        """Return {name: uninitialised array of `count` rows}, to read into."""
+    def empty_rows(self, count):
+        """Return {name: uninitialised array of `count` rows}, for `read` to copy into."""
         return {name: np.empty((count, *row.shape), row.base) for name, row in self._rows.items()}
 
-    def filled(self):
+    def num_filled(self):
         """Return how many rows are stored."""
         with self._user_errors():
             records = np.fromfile(self._path(INDEX), "<u4").reshape(self.num_rows, -1)
@@ -88,20 +88,20 @@ class CacheFiles:
         """
         with self._user_errors():
             record = self._record(row)
-            stored_id, checksum, check, _ = _RECORD.unpack(record)
-            if check != _check(row, stored_id, checksum):
+            stored_id, checksum, seal, _ = _RECORD.unpack(record)
+            if seal != _seal(row, stored_id, checksum):
                 return False
             if stored_id != image_id:
                 self.mismatches += 1
                 return False
             for name, array in into.items():
                 array[...] = self._maps[name][row]
-            if self._verified[row] != check and self._checksum(into) != checksum:
+            if self._verified[row] != seal and self._checksum(into) != checksum:
                 return False
             # Another process may have begun to write the row meanwhile.
             if self._record(row) != record:
                 return False
-        self._verified[row] = check
+        self._verified[row] = seal
         return True
 
     def write(self, row, image_id, arrays):
@@ -120,7 +120,7 @@ class CacheFiles:
             for name, array in arrays.items():
                 self._write(name, row * self._rows[name].itemsize, np.ascontiguousarray(array).tobytes())
             checksum = self._checksum(arrays)
-            record = _RECORD.pack(image_id, checksum, _check(row, image_id, checksum), 0)
+            record = _RECORD.pack(image_id, checksum, _seal(row, image_id, checksum), 0)
             self._write(INDEX, row * _RECORD.size, record)
 
     def _path(self, name):
@@ -184,7 +184,8 @@ class CacheFiles:
             ) from error
 
 
-def _check(row, image_id, checksum):
+def _seal(row, image_id, checksum):
+    """Return the CRC-32 of these three numbers, by which a record is known to be complete."""
     return zlib.crc32(struct.pack("<QII", row, image_id, checksum)) or 1  # 0 means: never written
 
 
@@ -197,10 +198,10 @@ def _read_json(path):
 
 
 def _write_json(path, value):
-    # Two processes may do this at once; both write the same.
-    beside = f"{path}.{os.getpid()}"
-    with open(beside, "w", encoding="utf-8") as file:
+    # Two processes may do this at once; each writes a file of its own, with the same content.
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    os.replace(temporary, path)

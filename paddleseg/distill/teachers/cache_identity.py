@@ -30,8 +30,8 @@ def data_identity(builder):
 
 
 def _source_identity(cfg, section, dataset):
-    idle = (*_WITHOUT_EFFECT, *(("class_names",) if cfg[section]["type"] == NAMING else ()))
-    spec = {key: value for key, value in cfg[section].items() if key not in idle}
+    without_effect = (*_WITHOUT_EFFECT, *(("class_names",) if cfg[section]["type"] == NAMING else ()))
+    spec = {key: value for key, value in cfg[section].items() if key not in without_effect}
     # Relative names, which do not depend on how the config writes the folder.
     root = os.path.abspath(cfg[section].get("dataset_root") or os.curdir)
     names = "\n".join(os.path.relpath(image, root) for image, _ in pairs_of(dataset))
@@ -52,26 +52,26 @@ def teacher_identity(teacher, taps, distill_file_digest):
 
 
 def describe_tensors(teacher, images, num_logits, taps):
-    """Return what is cached of a teacher, {name: {'is': what, 'shape': of one image}}, and its values.
+    """Run a teacher, and return which of its tensors are cached, and their values.
 
     Args:
         teacher: a `Teacher`.
         images: N x 3 x H x W.
-        num_logits: how many of its outputs are cached, from the first.
+        num_logits: how many of its logits are cached, the first ones.
         taps: keys of the tensors that are cached.
 
     Returns:
-        (that dict, {name: float32 array N x ... for the images}).
+        ({name: {'is': meaning, 'shape': shape for one image}}, {name: float32 array N x ... for the images}).
 
     Raises:
         UserError: a tensor is not N x ..., or depends on the other images of the batch.
     """
     outputs = _computed(teacher, images, num_logits, taps)
-    # The first image beside quite different ones.
+    # The same first image, in a batch with quite different other ones.
     factors = paddle.to_tensor([1.0] + [-3.0] * (len(images) - 1)).reshape([-1, 1, 1, 1])
-    beside_others = _computed(teacher, images * factors, num_logits, taps)
+    with_others = _computed(teacher, images * factors, num_logits, taps)
     meanings = [*(f"logits, output {i}" for i in range(num_logits)), *map(str, taps)]
-    for meaning, one, other in zip(meanings, outputs, beside_others):
+    for meaning, one, other in zip(meanings, outputs, with_others):
         row_per_image = one.ndim > 1 and one.shape[0] == len(images)
         if not row_per_image or not np.allclose(
             one[0], other[0], rtol=1e-3, atol=1e-3 * np.abs(one[0]).max()

@@ -17,7 +17,7 @@ from paddleseg.errors import UserError, counted
 from paddleseg.utils.logger import logger
 from paddleseg.utils.sizes import format_size
 
-# Goes up when rows change their form, so that folders of an earlier form are not read.
+# The version of the rows' form; raise it with each change, so that folders of an earlier form are not read.
 _FORM = 1
 # How many samples are read to see whether all have one size.
 _TRIED = 8
@@ -54,10 +54,12 @@ def attach_caches(step, builder, plan, options):
         taps = list(dict.fromkeys(f.teacher for f in plan.features if f.teacher_index == k))
         if num_logits or taps:
             own = {**description, "teacher": teacher_identity(teacher, taps, distill_file_digest)}
-            teacher.cache = _cache(teacher, own, batch, num_logits, taps, len(samples), options.teacher_cache)
+            teacher.cache = _open_cache(
+                teacher, own, batch, num_logits, taps, len(samples), options.teacher_cache
+            )
             caches.append(teacher.cache)
     if not caches:
-        return  # no loss compares anything of a teacher
+        return  # no loss compares any output of a teacher
     step.cache = CacheRecord(caches, options.cache_dtype)
     iters = builder.cfg.iters
     per_iteration = builder.cfg.batch_size * options.accumulate_steps * parallel.num_ranks()
@@ -85,18 +87,18 @@ def _training_samples(builder, options):
         options.seed,
         parallel.rank(),
         parallel.num_ranks(),
-        parts=options.accumulate_steps,
+        micro_batches=options.accumulate_steps,
         views=options.cache_views,
     )
 
 
 def _first_batch(builder, samples, options):
     """Return a batch of training images with their keys, after a check that some more have the same size."""
-    # The training judges samples that cannot be read, so any number may be replaced here.
+    # The training itself limits how many samples may be unreadable, so here any number is replaced.
     readable = ReplacedSamples(samples, options.seed, len(samples), with_keys=True)
     count = max(_TRIED, builder.cfg.batch_size)
     keys = [(i % options.cache_views, i * len(samples) // count) for i in range(count)]
-    read = [readable.read(key)[0] for key in keys]
+    read = [sample for sample, _ in map(readable.read, keys)]
     sizes = sorted({sample["img"].shape for sample in read})
     if len(sizes) > 1:
         first, second = (" x ".join(map(str, size[-2:])) for size in sizes[:2])
@@ -109,8 +111,8 @@ def _first_batch(builder, samples, options):
     return stack_with_keys(images)
 
 
-def _cache(teacher, description, batch, num_logits, taps, num_samples, parent):
-    """Return an `OutputCache`; the name of its folder is a hash of the rows' description."""
+def _open_cache(teacher, description, batch, num_logits, taps, num_samples, parent):
+    """Open or create the `OutputCache` of a teacher, in a folder named by a hash of the rows' description."""
     tensors, outputs = describe_tensors(teacher, paddle.to_tensor(batch["img"]), num_logits, taps)
     description = {**description, "tensors": tensors}
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
@@ -119,7 +121,8 @@ def _cache(teacher, description, batch, num_logits, taps, num_samples, parent):
     files = CacheFiles(os.path.join(parent, name), description, num_samples * views, layout)
     logger.info(
         f"teacher cache {files.folder}: {format_size(files.size)} when full, {files.num_rows} rows "
-        f"({_views(views)}) of {format_size(files.row_bytes)} in {dtype}; {files.filled()} rows are stored"
+        f"({_views(views)}) of {format_size(files.row_bytes)} in {dtype}; "
+        f"{files.num_filled()} rows are stored"
     )
     cache = OutputCache(files, views, taps)
     cache.check(outputs, batch["keys"])
@@ -128,7 +131,7 @@ def _cache(teacher, description, batch, num_logits, taps, num_samples, parent):
 
 def _check_space(folder, all_files, most_rows):
     """Raise `UserError` unless the disk has room for missing rows; a run adds at most `most_rows`."""
-    needed = sum(min(f.num_rows - f.filled(), most_rows) * f.row_bytes for f in all_files)
+    needed = sum(min(f.num_rows - f.num_filled(), most_rows) * f.row_bytes for f in all_files)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(

@@ -18,7 +18,7 @@ from paddleseg.graphs.traced import run_and_forget
 from paddleseg.utils.logger import logger
 from paddleseg.weights.download import home
 
-# Goes up when the same teacher is exported in another way.
+# The version of the export; raise it when the same teacher is exported in another way.
 LAYOUT = 2
 # Any N, H and W: onnxruntime was no faster with a file of fixed sizes.
 SHAPE = (-1, 3, -1, -1)
@@ -110,8 +110,8 @@ def _stored(path, reference):
 
 
 def _file_name(teacher, keys):
-    """Return a digest of everything nameable that the exported file depends on."""
-    parts = {
+    """Return a digest of what the exported file depends on, except the code of a user's model."""
+    identity = {
         "layout": LAYOUT,
         "module": type(teacher.model).__module__,
         "layers": repr(teacher.model),
@@ -122,11 +122,11 @@ def _file_name(teacher, keys):
         "paddle": paddle.__version__,
         "paddle2onnx": metadata.version("paddle2onnx"),
     }
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
 
 
 def _export(teacher, images, path):
-    """Write the file beside its path, then rename it."""
+    """Export a teacher to a temporary folder, then move the file to its path."""
     try:
         # A copy, since the conversion replaces methods of the layers.
         model, taps = teacher.taps.of_copy()

@@ -1,4 +1,7 @@
-"""The cache of a teacher's outputs: with it a teacher runs once for each view of each sample."""
+"""The cache of a teacher's outputs, with which a teacher runs once for each view of each sample.
+
+A view is one of the augmentations of a sample; see `datasets.sampling`.
+"""
 
 import zlib
 
@@ -15,10 +18,10 @@ class OutputCache:
 
     A row holds the outputs for one view of one sample; its number is index * views + view. A row serves only
     the image that it was computed from, which its checksum identifies. So a changed file, or a transform
-    that draws from something else than its seed, never brings the outputs of another image to the student.
+    that draws from something other than its seed, never brings the outputs of another image to the student.
     If any row of a batch is missing, the teacher runs on the whole batch, as without a cache: the last digits
-    depend on which images are computed together. All outputs go through the files' dtype, computed or read,
-    so a resumed training, which reads what the first one computed, ends with the same weights.
+    depend on which images are computed together. All outputs, computed or read, are rounded to the files'
+    dtype. So a resumed training, which reads what the first one computed, ends with the same weights.
 
     Args:
         files: `CacheFiles` with the logits that are cached, followed by the taps.
@@ -46,10 +49,11 @@ class OutputCache:
             keys: [view, index, `image_checksum`] of each image, on the host.
             compute: the teacher's engine, for batches with a missing row.
         """
-        outputs = self.files.empty(len(keys))
-        rows = [index * self._views + view for view, index, _ in keys]
+        outputs = self.files.empty_rows(len(keys))
         into = [{name: array[i] for name, array in outputs.items()} for i in range(len(keys))]
-        missing = [i for i, key in enumerate(keys) if not self.files.read(rows[i], key[2], into[i])]
+        # (row, image id) of each image, the arguments by which the files know a row.
+        rows = [(index * self._views + view, image_id) for view, index, image_id in keys]
+        missing = [i for i, row in enumerate(rows) if not self.files.read(*row, into[i])]
         self.lookups += len(keys)
         self.hits += len(keys) - len(missing)
         if self.files.mismatches and not self._warned:
@@ -62,7 +66,7 @@ class OutputCache:
             computed = self._computed(images, compute)
             for i in missing:
                 arrays = {name: array[i] for name, array in computed.items()}
-                self._store(rows[i], keys[i][2], arrays, into[i])
+                self._store(*rows[i], arrays, into[i])
         tensors = [paddle.to_tensor(array).astype("float32") for array in outputs.values()]
         return tensors[: self._num_logits], dict(zip(self._taps, tensors[self._num_logits :]))
 
@@ -74,7 +78,7 @@ class OutputCache:
             keys: as in `__call__`.
         """
         for i, (view, index, image_id) in enumerate(keys):
-            stored = {name: array[0] for name, array in self.files.empty(1).items()}
+            stored = {name: array[0] for name, array in self.files.empty_rows(1).items()}
             if not self.files.read(index * self._views + view, image_id, stored):
                 continue
             for name, row in stored.items():
@@ -86,7 +90,7 @@ class OutputCache:
                     )
 
     def _computed(self, images, compute):
-        """Return {name: array N x ...} of what is cached, in float32 under any precision of the training."""
+        """Return {name: array N x ...} of the cached tensors, computed in float32 under any precision."""
         with paddle.amp.auto_cast(enable=False):
             logits, taps = compute(images)
         tensors = [*logits[: self._num_logits], *(taps[key] for key in self._taps)]
@@ -98,12 +102,12 @@ class OutputCache:
         if self.files.read(row, image_id, into):
             return
         for name, array in arrays.items():
-            _round(name, array, into[name])
+            _copy_rounded(name, array, into[name])
         self.files.write(row, image_id, into)
 
 
-def _round(name, array, into):
-    """Copy an array into one of the files' dtype."""
+def _copy_rounded(name, array, into):
+    """Copy an array into `into`, which has the files' dtype."""
     if array.shape != into.shape:
         raise UserError(
             f"teacher_cache: {name} of this image is {list(array.shape)}, of the first {list(into.shape)}; "

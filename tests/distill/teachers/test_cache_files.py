@@ -56,7 +56,7 @@ def values(seed):
 
 def read(files, row, image_id=7):
     """Return the arrays of a row, None if it cannot be read."""
-    into = {name: array[0] for name, array in files.empty(1).items()}
+    into = {name: array[0] for name, array in files.empty_rows(1).items()}
     return into if files.read(row, image_id, into) else None
 
 
@@ -76,7 +76,7 @@ def test_what_one_process_writes_any_other_reads(opened):
         assert_holds(files, 3, values(0))
         assert_holds(files, 0, values(1), image_id=9)
         assert [read(files, row) is None for row in (1, 2, 4)] == [True] * 3
-        assert files.filled() == 2
+        assert files.num_filled() == 2
 
 
 def test_a_row_of_another_image_is_not_read_and_may_be_replaced(opened):
@@ -87,7 +87,7 @@ def test_a_row_of_another_image_is_not_read_and_may_be_replaced(opened):
     files.write(2, 8, values(1))
     assert read(files, 2) is None
     assert_holds(files, 2, values(1), image_id=8)
-    assert files.filled() == 1
+    assert files.num_filled() == 1
 
 
 def test_sizes(opened, tmp_path):

@@ -84,7 +84,7 @@ def test_views_are_kept_apart(cached, runs):
     outputs(teacher, keys((0, 1)))
     outputs(teacher, keys((1, 1)))
     assert len(runs) == 2
-    assert teacher.cache.files.filled() == 2
+    assert teacher.cache.files.num_filled() == 2
 
 
 def test_what_is_missing_of_a_batch_is_computed_with_the_whole_batch(cached, model, runs):
@@ -117,13 +117,13 @@ def test_without_keys_the_teacher_runs_and_nothing_is_stored(cached, model, runs
     for logits, _ in (teacher.at_head(images), teacher(images)):
         np.testing.assert_array_equal(logits[0].numpy(), model(images)[0].numpy())
         assert len(logits) == 2
-    assert teacher.cache.files.filled() == teacher.cache.lookups == 0
+    assert teacher.cache.files.num_filled() == teacher.cache.lookups == 0
 
 
 def test_a_row_that_another_process_stored_meanwhile_is_used(cached):
     other = cached().cache.files
     key = keys((0, 0))
-    theirs = {name: np.ones_like(array[0]) for name, array in other.empty(1).items()}
+    theirs = {name: np.ones_like(array[0]) for name, array in other.empty_rows(1).items()}
 
     teacher = cached()
     compute = teacher.engine
