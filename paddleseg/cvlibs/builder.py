@@ -14,7 +14,7 @@ from paddleseg.weights.load import load_weights
 
 
 class SegBuilder:
-    """Builds what a config describes, each part once, when it is first used.
+    """Builds the objects that a config describes, each one once, when it is first used.
 
     Building the model touches no data, building a dataset no model. A section that is missing, or that a
     component refuses, raises `UserError`.
@@ -36,7 +36,7 @@ class SegBuilder:
         skip = self.cfg.get("skip_mismatched_weights", False)
         if signature.accepts(manager.MODELS[spec["type"]], "pretrained") and not skip:
             return self._build(spec, manager.MODELS, "model")
-        # A user's model need not know how weights are read, and no model knows which to leave out.
+        # A user's model need not take `pretrained`, and no model skips weights of another shape by itself.
         pretrained = spec.pop("pretrained", None)
         model = self._build(spec, manager.MODELS, "model")
         if pretrained is not None:
@@ -124,8 +124,9 @@ class SegBuilder:
         try:
             return build_component(spec, registry, path)
         except UserError as error:
-            key, _, problem = str(error).partition(": ")
-            keys = [int(part) if part.isdigit() else part for part in key.split(".")]
+            # The message begins with the key path, "a.b.0: ".
+            key_path, _, problem = str(error).partition(": ")
+            keys = [int(key) if key.isdigit() else key for key in key_path.split(".")]
             raise UserError(f"{self.cfg.place(*keys)}: {problem}") from None
 
     def _losses(self, section):
@@ -133,7 +134,7 @@ class SegBuilder:
         types = [
             self._build(item, manager.LOSSES, f"{section}.types.{i}") for i, item in enumerate(spec["types"])
         ]
-        if len(types) == 1:
+        if len(types) == 1:  # one loss serves all outputs
             types *= len(spec["coef"])
         return {"types": types, "coef": list(spec["coef"])}
 
@@ -157,18 +158,18 @@ def build_component(spec, registry, path):
         has_path = str(error).startswith((f"{path}.", f"{path}:"))
         raise UserError(error if has_path else f"{path}: {error}") from None
     except Exception as error:
-        # Paddle refuses sizes that it cannot count with, for example. Any other file's error is its bug.
+        # Paddle refuses impossible sizes, for example. An error that another file raises is a bug.
         if not _raised_by_library(error):
             raise
         raise UserError(f"{path}: {spec['type']} refuses {values}: {one_line(error)}") from error
 
 
 def _raised_by_library(error):
-    """Tell whether Paddle, or PaddleSlim beside it, raised an error."""
-    last = os.path.abspath(traceback.extract_tb(error.__traceback__)[-1].filename)
-    folder = os.path.dirname(paddle.__file__)
-    beside = os.path.join(os.path.dirname(folder), "paddleslim")
-    return last.startswith((folder + os.sep, beside + os.sep))
+    """Tell whether a file of Paddle or PaddleSlim raised an error."""
+    file = os.path.abspath(traceback.extract_tb(error.__traceback__)[-1].filename)
+    paddle_folder = os.path.dirname(paddle.__file__)
+    paddleslim_folder = os.path.join(os.path.dirname(paddle_folder), "paddleslim")
+    return file.startswith((paddle_folder + os.sep, paddleslim_folder + os.sep))
 
 
 def build_transforms(specs, path="transforms"):

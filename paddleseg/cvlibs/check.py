@@ -20,7 +20,7 @@ class Checker:
     Args:
         dic: the config.
         where: function from key path (a tuple) to "file:line".
-        as_teacher: whether the model may be one that only teaches. Default False.
+        as_teacher: whether the model may be teacher-only (see `TeacherOnly`). Default False.
 
     Attributes:
         problems: one line for each mistake, with its place.
@@ -46,8 +46,8 @@ class Checker:
 
     def add(self, path, problem):
         """Note a problem at a key path."""
-        key = ".".join(str(part) for part in path)
-        self.problems.append(": ".join(part for part in (self._where(path), key, problem) if part))
+        key = ".".join(map(str, path))
+        self.problems.append(": ".join(text for text in (self._where(path), key, problem) if text))
 
     def unknown(self, spec, key, path, known, refused=(), owner=""):
         """Note a key that nothing takes.
@@ -67,8 +67,10 @@ class Checker:
 
     def supplied(self, section):
         """Return the parameters that a section's component is given where the section does not state them."""
-        counted = "num_classes" in self.dic or facts.class_counts(self.dic, facts.COMPONENT_SECTIONS)
-        unknown = (() if counted else SUPPLIED_TO_LOSSES) + (STEPS if self.dic.get("iters") is None else ())
+        classes_known = "num_classes" in self.dic or facts.class_counts(self.dic, facts.COMPONENT_SECTIONS)
+        unknown = () if classes_known else SUPPLIED_TO_LOSSES
+        if self.dic.get("iters") is None:
+            unknown += STEPS
         return [name for name in SUPPLIED.get(section, ()) if name not in unknown]
 
     def component(self, spec, registry, path, supplied=()):
@@ -121,7 +123,7 @@ class Checker:
 
     def _arguments(self, spec, component, path, supplied):
         """Check the keys of a `{type: ..., key: value, ...}` against the constructor of its component."""
-        before, owner = len(self.problems), f" of {spec['type']}"
+        problems_before, owner = len(self.problems), f" of {spec['type']}"
         if getattr(component, "teacher_only", False) and not self._as_teacher:
             problem = "can only be a teacher: name this config as teacher_config"
             self.add((*path, "type"), f"{spec['type']} {problem}")
@@ -138,7 +140,7 @@ class Checker:
         for name, parameter in known.items():
             if parameter.default is inspect.Parameter.empty and name not in (*spec, *supplied, "type"):
                 self.add(path, f"the key {name!r}{owner} is missing")
-        if hasattr(component, "check_arguments") and len(self.problems) == before:
+        if hasattr(component, "check_arguments") and len(self.problems) == problems_before:
             self.try_call(component.check_arguments, spec, path)
 
     @staticmethod
@@ -152,9 +154,9 @@ class Checker:
         return facts.registry_of(value) or (manager.BACKBONES if parameter.annotation is nn.Layer else None)
 
     def _agree(self, key, stated, noun):
-        """Check that all `Fact`s have the value of the first."""
+        """Check that all `Fact`s, of the key `key`, have the value of the first; `noun` is for messages."""
         for value, path in stated[1:]:
             first, place = stated[0]
             if value != first:
-                there = ".".join(str(part) for part in place)
-                self.add(path, f"{value} {noun}, but {there} has {first}; they must agree ({key})")
+                first_key = ".".join(map(str, place))
+                self.add(path, f"{value} {noun}, but {first_key} has {first}; they must agree ({key})")

@@ -4,8 +4,8 @@ from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.facts import component_of
 from paddleseg.errors import UserError, counted
 
-# The data set whose key `class_names` names the classes and does nothing else. A user's data set may choose
-# its classes by a key of that name, or read them from a file.
+# The data set whose key `class_names` only names the classes. With a key of that name, a user's data set may
+# choose its classes, or read them from a file.
 NAMING = "Dataset"
 
 

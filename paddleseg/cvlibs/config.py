@@ -49,7 +49,7 @@ class Config:
         required: keys that the caller cannot do without.
         test_config: dict of values that win over those of the section `test_config`; None for one that is not
             given.
-        as_teacher: whether it is a teacher's config, whose model may be one that can only be a teacher.
+        as_teacher: whether it is a teacher's config, whose model may be teacher-only (see `TeacherOnly`).
 
     Attributes:
         path: the file.
@@ -207,10 +207,10 @@ class Config:
 
     def place(self, *path):
         """Return "file:line: a.b.0" for a key path, for messages."""
-        return ": ".join(part for part in (self._where(path), ".".join(map(str, path))) if part)
+        return ": ".join(text for text in (self._where(path), ".".join(map(str, path))) if text)
 
     def name_source(self, where):
-        """Let messages name `where`, since the file that was read, with its lines, is temporary."""
+        """Let messages name `where` instead of the file that was read, which is temporary, and its lines."""
         self.path = where
         self._origins = {}
 
@@ -227,7 +227,7 @@ class Config:
         return next((name for name in sections if self.get(name, {}).get("transforms")), None)
 
     def _with_line(self, fact):
-        """Return a `Fact` whose key path is written as messages do."""
+        """Return a `Fact` whose place is a text, as messages write it, instead of a key path."""
         return fact._replace(place=self.place(*fact.place))
 
     def _where(self, path):

@@ -1,4 +1,4 @@
-"""What a config states, in one place or in several, and where."""
+"""The facts that a config states, in one place or in several, each with its place."""
 
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ def stated(dic, name, sections=SECTIONS):
     find, default = {
         "num_classes": (class_counts, None),
         "ignore_index": (ignored_labels, 255),
-        "img_channels": (lambda *of: channel_counts(*of)[::-1], 3),
+        "img_channels": (lambda *args: channel_counts(*args)[::-1], 3),  # the backbone's first
     }[name]
     return next(iter([*find(dic, sections), *find(dic, SECTIONS)]), Fact(default, ()))
 
@@ -51,27 +51,28 @@ def stated(dic, name, sections=SECTIONS):
 def class_counts(dic, sections=SECTIONS, of_losses=False):
     """Return the `Fact`s of the number of classes: at the top, of model and data sets, perhaps of losses."""
     model = [(("model",), dic.get("model"), None)] if "model" in sections else []
-    more = [(*loss, None) for loss in losses(dic, sections)] if of_losses else []
-    return _numbers("num_classes", [((), dic, None), *model, *_data(dic, sections, "NUM_CLASSES"), *more])
+    in_losses = [(*loss, None) for loss in losses(dic, sections)] if of_losses else []
+    data = _data(dic, sections, "NUM_CLASSES")
+    return _numbers("num_classes", [((), dic, None), *model, *data, *in_losses])
 
 
 def ignored_labels(dic, sections=SECTIONS):
     """Return the `Fact`s of the label that is ignored: at the top, of data sets and of losses."""
-    fixed = {path: label for path, _, label in _data(dic, sections, "IGNORE_INDEX")}
-    places = [(path, spec, fixed.pop(path, None)) for path, spec in ignoring_components(dic, sections)]
+    defaults = {path: label for path, _, label in _data(dic, sections, "IGNORE_INDEX")}
+    places = [(path, spec, defaults.pop(path, None)) for path, spec in ignoring_components(dic, sections)]
     # The class of a data set may state a label that its constructor does not take.
-    rest = [(path, None, label) for path, label in fixed.items()]
+    rest = [(path, None, label) for path, label in defaults.items()]
     return _numbers("ignore_index", [((), dic, None), *rest, *places])
 
 
 def channel_counts(dic, sections=SECTIONS):
-    """Return the `Fact`s of the channels of images: of each data set that knows them, and of the backbone."""
+    """Return the `Fact`s of the channels of images: of each data set that takes them, and of the backbone."""
     places = []
     for section in (*DATA_SECTIONS, "unlabeled_dataset"):
         component = component_of(dic.get(section), manager.DATASETS) if section in sections else None
-        known = signature.parameters(component).get("img_channels") if component else None
-        if known is not None:
-            places.append(((section,), dic[section], known.default))
+        parameter = signature.parameters(component).get("img_channels") if component else None
+        if parameter is not None:
+            places.append(((section,), dic[section], parameter.default))
     model = dic.get("model") if "model" in sections else None
     backbone = model.get("backbone") if isinstance(model, dict) else None
     return [
@@ -91,21 +92,21 @@ def normalizations(dic, sections):
         sections: names of data sets.
     """
     facts = []
-    known = signature.parameters(manager.TRANSFORMS["Normalize"])
+    parameters = signature.parameters(manager.TRANSFORMS["Normalize"])
     for section in sections:
         specs = dic[section].get("transforms")
         if specs is None:
             facts.append(Fact(None, (section,)))
             continue
-        found = [
+        of_section = [
             Fact(
-                tuple(tuple(spec.get(key, known[key].default)) for key in ("mean", "std")),
+                tuple(tuple(spec.get(key, parameters[key].default)) for key in ("mean", "std")),
                 (section, "transforms", i),
             )
             for i, spec in enumerate(specs)
             if spec["type"] == "Normalize"
         ]
-        facts += found or [Fact(((0.0,), (1 / 255,)), (section, "transforms"))]
+        facts += of_section or [Fact(((0.0,), (1 / 255,)), (section, "transforms"))]
     return facts
 
 

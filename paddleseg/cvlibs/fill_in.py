@@ -1,4 +1,4 @@
-"""Writes what a config states once to each component that takes it and states nothing itself."""
+"""Write the facts that a config states once to each component that takes them and does not state them."""
 
 from paddleseg.cvlibs import facts, manager
 from paddleseg.utils import signature
@@ -7,9 +7,9 @@ MODES = {"train_dataset": "train", "val_dataset": "val", "unlabeled_dataset": "t
 # Logits have as many channels as there are classes.
 SUPPLIED_TO_LOSSES = ("num_classes", "student_channels", "teacher_channels")
 SUPPLIED_TO_CONNECTORS = ("student_channels", "teacher_channels")
-# What a schedule calls the iterations for which it runs.
+# The names that schedules give to the number of iterations for which they run.
 STEPS = ("decay_steps", "T_max")
-# What each section's component is given, so that a config need not state it.
+# {section: the parameters that are filled in for its component, so that a config need not state them}
 SUPPLIED = {
     **dict.fromkeys(MODES, ("mode", "num_classes")),
     "model": ("num_classes", "pretrained"),

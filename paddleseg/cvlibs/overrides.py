@@ -1,4 +1,4 @@
-"""`--opts a.b=c loss.coef.0=2`: single values of a config that a command changes."""
+"""Change single values of a config, as `--opts a.b=c loss.coef.0=2` does."""
 
 import yaml
 
@@ -39,30 +39,31 @@ def apply_overrides(dic, origins, opts, source="option opts"):
     return problems
 
 
-def _set(node, parts, value):
-    """Set `value` at `parts` below `node`; return (its key path, None) or (None, why that is impossible)."""
+def _set(node, names, value):
+    """Set `value` at the path `names` below `node`; return (its key path, None), or (None, why not)."""
     keys = []
-    for part in parts:
-        here = ".".join(parts[: len(keys)]) or "the config"
+    for key in names:
+        here = ".".join(names[: len(keys)]) or "the config"
         if isinstance(node, list):
-            if not part.isdecimal() or int(part) >= len(node):
+            if not key.isdecimal() or int(key) >= len(node):
                 last = len(node) - 1
                 return None, f"{here} is a list of {len(node)}, so an index from 0 to {last} must follow"
-            part = int(part)
+            key = int(key)
         elif not isinstance(node, dict):
             return None, f"{here} is the value {node!r} and has nothing below it"
-        keys.append(part)
-        if len(keys) == len(parts):
-            node[part] = value
+        keys.append(key)
+        if len(keys) == len(names):
+            node[key] = value
         else:
             # A section that is absent or empty (Null) is created here; the checker checks its keys.
-            if isinstance(node, dict) and node.get(part) is None:
-                node[part] = {}
-            node = node[part]
+            if isinstance(node, dict) and node.get(key) is None:
+                node[key] = {}
+            node = node[key]
     return tuple(keys), None
 
 
 def _note_origin(origins, keys, source):
+    """Record that `source` wrote the value at a key path, and all values below it."""
     for depth in range(1, len(keys)):
         origins.setdefault(keys[:depth], source)
     for below in [path for path in origins if path[: len(keys)] == keys]:

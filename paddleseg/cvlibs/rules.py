@@ -67,7 +67,12 @@ def section(keys, holds, needed=(), refused=(), then=None):
 
 
 def component(registry, supplied=None):
-    """Return the rule that a value is a component that is given `supplied`; None: what its section is."""
+    """Return the rule that a value is a component.
+
+    Args:
+        registry: the registry of the component.
+        supplied: names of the parameters that it is given from elsewhere; None for those of its section.
+    """
 
     def rule(checker, spec, path):
         checker.component(spec, registry, path, checker.supplied(path[0]) if supplied is None else supplied)
@@ -91,7 +96,7 @@ NAME = plain("a name", lambda value: isinstance(value, str) and value != "")
 
 
 def _loss(checker, spec, path):
-    """The rule of a loss in `loss` or `distill_loss`: each loss compares what its section is for."""
+    """Check a loss of `loss` or `distill_loss`: it must compare the student with what its section is for."""
     checker.component(spec, manager.LOSSES, path, checker.supplied(path[0]))
     for place, loss in facts.with_nested(spec, path):
         against = getattr(facts.component_of(loss, manager.LOSSES), "against", None)
@@ -136,7 +141,7 @@ def _tap(checker, spec, path):
 
 
 def _without_channels(checker, spec, path):
-    """Refuse the channels of features, which the tapped tensors have."""
+    """Refuse channels in the config, since they are those of the tapped tensors."""
     for key in SUPPLIED_TO_CONNECTORS:
         if isinstance(spec, dict) and key in spec:
             checker.add((*path, key), "is taken from the tapped tensors; leave the key out")

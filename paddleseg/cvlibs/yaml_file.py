@@ -1,4 +1,4 @@
-"""Reads a YAML file, and what its `_base_` names, to one dict, and notes the line of each key."""
+"""Read a YAML file and its `_base_` files into one dict, and note the line of each key."""
 
 import ast
 import os
@@ -207,6 +207,6 @@ class _Reader:
                 # 1, 1.0 and true are equal to Python.
                 one, other = (repr(self._value(loader, n, (*place, key))) for n in (first_node, value_node))
                 if one != other:
-                    name = ".".join(str(part) for part in (*place, key))
+                    name = ".".join(map(str, (*place, key)))
                     self.duplicates.append(f"{name!r} in lines {first_line} and {line}")
             first[key] = (line, value_node)

@@ -76,7 +76,7 @@ def _operations(model, image):
     with contextlib.ExitStack() as hooks:
         for part, layer in parts.items():
             for leaf in layer.sublayers(include_self=True):
-                formula = next((FORMULAS[kind] for kind in FORMULAS if isinstance(leaf, kind)), None)
+                formula = next((FORMULAS[classes] for classes in FORMULAS if isinstance(leaf, classes)), None)
                 if formula is not None:
                     hooks.callback(leaf.register_forward_post_hook(_counter(flops, part, formula)).remove)
                 elif any(np.prod(p.shape) > 1 for p in leaf.parameters(include_sublayers=False)):
@@ -110,10 +110,10 @@ def _times(model, image, repeats, warmup):
             spent["total"].append(-_now())
             model(image)
             _stop(spent["total"])
-    # A part that is called several times in a pass has so many entries, which add up.
+    # A part that is called several times in a pass has an entry for each call; they add up.
     seconds = {p: float(np.median(np.reshape(t, (repeats, -1)).sum(axis=1))) for p, t in spent.items()}
-    parts = sum(value for part, value in seconds.items() if part != "total")
-    return {**seconds, REST: max(seconds["total"] - parts, 0.0)}
+    in_parts = sum(value for part, value in seconds.items() if part != "total")
+    return {**seconds, REST: max(seconds["total"] - in_parts, 0.0)}
 
 
 def _called(layer):
@@ -137,13 +137,13 @@ def _now():
 def _convolution(layer, x, y):
     # An output number takes a multiplication and an addition for each input channel of its group and each
     # position of the kernel.
-    taps = np.prod(layer.weight.shape[1:])
-    return np.prod(y.shape) * (2 * taps + (layer.bias is not None))
+    weights_per_output = np.prod(layer.weight.shape[1:])
+    return np.prod(y.shape) * (2 * weights_per_output + (layer.bias is not None))
 
 
 def _transposed_convolution(layer, x, y):
-    taps = np.prod(layer.weight.shape[1:])
-    return np.prod(x.shape) * 2 * taps + np.prod(y.shape) * (layer.bias is not None)
+    weights_per_input = np.prod(layer.weight.shape[1:])
+    return np.prod(x.shape) * 2 * weights_per_input + np.prod(y.shape) * (layer.bias is not None)
 
 
 def _linear(layer, x, y):
@@ -154,7 +154,7 @@ NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBa
 NORMS += (nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2D)
 POOLS = (nn.AvgPool2D, nn.AdaptiveAvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D)
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardswish)
-# The operations of a layer that maps x to y.
+# {layer classes: the operations of such a layer, from layer, input x and output y}
 FORMULAS = {
     (nn.Conv1D, nn.Conv2D, nn.Conv3D): _convolution,
     (nn.Conv1DTranspose, nn.Conv2DTranspose, nn.Conv3DTranspose): _transposed_convolution,

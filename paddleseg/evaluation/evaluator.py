@@ -35,8 +35,8 @@ def evaluate(
         batch_size: number of images that are read together; those of equal size run together. Default:
             `fitting_batch_size` of the first image.
         num_workers: number of processes that read. Default 0, this process.
-        config: an `EvalConfig`: how images are inferred, and what is measured beside the confusion matrix.
-            Default: whole images, and nothing else is measured.
+        config: an `EvalConfig`: how images are inferred, and what is measured in addition to the confusion
+            matrix. Default: whole images, and the confusion matrix alone.
         on_batch: called before each batch, equally often on all ranks; its errors end the evaluation. Default
             None.
         with_bar: whether a terminal shows a progress bar instead of log lines. Default False.
@@ -53,7 +53,7 @@ def evaluate(
     batches = SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     loader = load_batches(samples, batches, num_workers, group_by_size, ahead=True)
     counts = _Counts(num_classes, ignore_index, config)
-    announced = _announced(loader, on_batch, batches.count)
+    announced = _call_before_each(loader, on_batch, batches.count)
     shown = bar(announced, len(dataset), "evaluating", with_bar, batches.sizes_of_all)
     with eval_mode(model), contextlib.closing(loader), contextlib.closing(shown):
         for group in itertools.chain.from_iterable(shown):
@@ -65,7 +65,7 @@ def evaluate(
 
 
 class _Counts:
-    """Sums up on the device what the scores need."""
+    """Sums up on the device the counts from which the scores are computed."""
 
     def __init__(self, num_classes, ignore_index, config):
         self._labels = (num_classes, ignore_index)
@@ -90,7 +90,7 @@ class _Counts:
         return compute_scores(totals["confusion"], totals.get("score"), totals.get("boundary"))
 
 
-def _announced(loader, on_batch, count):
+def _call_before_each(loader, on_batch, count):
     """Yield batches; call `on_batch` before each, and `count` times even if there are fewer batches."""
     for _ in range(count):
         if on_batch is not None:
@@ -110,7 +110,7 @@ def group_by_size(samples):
     """
     groups = {}
     for sample in samples:
-        trans_info = tuple((kind, (int(h), int(w))) for kind, (h, w) in sample.get("trans_info") or ())
+        trans_info = tuple((change, (int(h), int(w))) for change, (h, w) in sample.get("trans_info") or ())
         key = (sample["img"].shape, sample["label"].shape, trans_info)
         groups.setdefault(key, []).append(sample)
     return [

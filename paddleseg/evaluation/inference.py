@@ -60,7 +60,7 @@ def _in_windows(net, crop_size, stride, images):
     the images, so that memory is not larger than for whole images.
 
     Args:
-        net: maps N x 3 x h x w to logits.
+        net: function from N x 3 x h x w to logits.
         crop_size: (width, height) of a window, which is cut to the size of a smaller image.
         stride: (width, height) from one window to the next, at most `crop_size`.
         images: N x 3 x H x W.
@@ -76,8 +76,8 @@ def _in_windows(net, crop_size, stride, images):
         logits = _resized(net(crops), (h, w))
         if total is None:
             total = paddle.zeros([n, logits.shape[1], height, width])
-        for (top, left), part in zip(group, paddle.split(logits, len(group))):
-            total[:, :, top : top + h, left : left + w] += part.astype("float32")
+        for (top, left), of_window in zip(group, paddle.split(logits, len(group))):
+            total[:, :, top : top + h, left : left + w] += of_window.astype("float32")
             count[:, :, top : top + h, left : left + w] += 1
     return total / count
 
@@ -113,13 +113,15 @@ def _augmented(net, images, config):
 
 def _undone(logits, size, trans_info):
     """Return logits of a transformed image of `size` with those changes of size undone."""
-    for kind, before in reversed(list(trans_info)):
-        if kind == "resize":
+    for change, before in reversed(list(trans_info)):
+        if change == "resize":
             logits = _resized(logits, before)
-        elif kind == "padding":  # at the right and at the bottom
+        elif change == "padding":  # at the right and at the bottom
             logits = _resized(logits, size)[:, :, : before[0], : before[1]]
         else:
-            raise UserError(f"trans_info has {kind!r}, which cannot be undone; known: 'resize' and 'padding'")
+            raise UserError(
+                f"trans_info has {change!r}, which cannot be undone; known: 'resize' and 'padding'"
+            )
         size = before
     return logits
 

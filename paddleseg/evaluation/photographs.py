@@ -173,12 +173,12 @@ def model_names(configs, weights):
     names = [os.path.splitext(os.path.basename(path))[0] for path in configs]
     if len(set(names)) == len(names):
         return names
-    parts = [os.path.splitext(os.path.abspath(path or ""))[0].split(os.sep) for path in weights]
+    folders = [os.path.splitext(os.path.abspath(path or ""))[0].split(os.sep) for path in weights]
     # Remove the common start of all paths and then, as they are reversed, the common end.
     for _ in range(2):
-        common = len(os.path.commonprefix(parts))
-        parts = [own[common:][::-1] for own in parts]
-    names = ["_".join([name, *own]) if names.count(name) > 1 else name for name, own in zip(names, parts)]
+        common = len(os.path.commonprefix(folders))
+        folders = [own[common:][::-1] for own in folders]
+    names = ["_".join([name, *own]) if names.count(name) > 1 else name for name, own in zip(names, folders)]
     if len(set(names)) == len(names):
         return names
     return [f"{name}_{number}" for number, name in enumerate(names, 1)]

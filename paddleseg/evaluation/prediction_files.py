@@ -39,7 +39,7 @@ class PredictionFiles:
         self._folder = folder
         self._models = models
         self._colors = colors
-        self._written = {}
+        self._written = {}  # {what was written: its folder}
 
     def summary(self):
         """Return in words what was written, and where."""
@@ -48,13 +48,13 @@ class PredictionFiles:
     def refuse_inputs(self, images):
         """Raise `UserError` if an `ImageFile` or its mask is in a folder of the results.
 
-        It would be overwritten, or it is a result of an earlier prediction.
+        Such a file would be overwritten, or is a result of an earlier prediction.
         """
         kinds = (MASKS, OVERLAYS, SHEETS)
-        ours = [self._of(model, kind) for model in self._models for kind in kinds]
-        ours = tuple(os.path.join(os.path.realpath(folder), "") for folder in ours)
+        folders = [self._folder_of(model, kind) for model in self._models for kind in kinds]
+        folders = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
         for path in (path for image in images for path in (image.path, image.mask) if path is not None):
-            if _resolved(path).startswith(ours):
+            if _resolved(path).startswith(folders):
                 raise UserError(
                     f"{path} is where save_dir {self._folder} puts its pictures; choose another save_dir, "
                     f"outside of image_path"
@@ -110,13 +110,13 @@ class PredictionFiles:
         mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         return overlay(shown, mask, self._colors, ignore_index=ignore_index)
 
-    def _of(self, model, kind):
+    def _folder_of(self, model, kind):
         own = [model] if len(self._models) > 1 and kind != SHEETS else []
         return os.path.join(self._folder, *own, kind)
 
     def _path(self, model, kind, name, noun):
-        self._written[noun] = self._of("*", kind)
-        return os.path.join(self._of(model, kind), *name.split("/"))
+        self._written[noun] = self._folder_of("*", kind)
+        return os.path.join(self._folder_of(model, kind), *name.split("/"))
 
 
 def _resolved(path):

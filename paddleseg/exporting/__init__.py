@@ -1,4 +1,4 @@
-"""A trained model as a static graph or an ONNX file, with what it needs beside it."""
+"""A trained model as a static graph or an ONNX file, and the files that it needs."""
 
 from paddleseg.exporting.exporter import export
 

@@ -1,4 +1,4 @@
-"""What the model of each run costs on this machine, measured in a process of its own."""
+"""The cost of each run's model on this machine, measured in a process of its own."""
 
 import json
 import os
@@ -21,7 +21,7 @@ RESULT = "measured: "
 
 
 def costs(runs, repeats, device):
-    """Return what the model of each run costs, and sentences on how that was measured.
+    """Return the cost of each run's model, and sentences on how it was measured.
 
     Equal models are measured once. The input is the first validation image, or one of `DEFAULT_SIZE`.
 
@@ -31,10 +31,10 @@ def costs(runs, repeats, device):
         device: "cpu", "gpu" or "auto".
 
     Returns:
-        (for each run what `measure` returns with its 'shape', None where it could not be measured; list of
-        sentences)
+        (list with an item for each run: what `measure` returns, and the input's 'shape', or None if the model
+        could not be measured; list of sentences)
     """
-    by_model, measured, notes = {}, [], []
+    by_model, measured, notes = {}, [], []  # costs by model and shape, costs of each run, sentences
     for run in runs:
         shape, problem = input_shape(run)
         key = str((without_pretrained(run.config.get("model")), shape))
@@ -50,7 +50,7 @@ def costs(runs, repeats, device):
                 by_model[key] = None
                 notes.append(f"{_clause(error)}.")
         measured.append(by_model[key])
-    return measured, [*_explained([known for known in measured if known], repeats), *notes]
+    return measured, [*_sentences([known for known in measured if known], repeats), *notes]
 
 
 def input_shape(run):
@@ -63,7 +63,7 @@ def input_shape(run):
 
 
 def measure(run, shape, repeats, device):
-    """Return what the model of a run costs, measured in a process that does nothing else.
+    """Return the cost of a run's model, measured in a process that does nothing else.
 
     Args:
         run: a `Run`.
@@ -83,11 +83,11 @@ def measure(run, shape, repeats, device):
         "shape": shape,
         "repeats": repeats,
         "device": device,
-        "beside": run.config_path,
+        "config_path": run.config_path,
     }
-    # That process must find the modules of the user's own components, too.
+    # The new process must find the modules of the user's own components, too.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "paddleseg.commands.measure"],
         input=json.dumps(task),
         capture_output=True,
@@ -95,9 +95,9 @@ def measure(run, shape, repeats, device):
         env=environment,
         check=False,
     )
-    results = [line for line in done.stdout.splitlines() if line.startswith(RESULT)]
-    if done.returncode or not results:
-        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+    results = [line for line in process.stdout.splitlines() if line.startswith(RESULT)]
+    if process.returncode or not results:
+        last = (process.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise UserError(f"{run.run_file}: the model could not be measured: {last}")
     return json.loads(results[-1][len(RESULT) :])
 
@@ -107,7 +107,7 @@ def measure_here(task):
     parallel.set_device(task["device"])
     paddle.zeros([1]).numpy()  # so that Paddle takes what it needs before there is a model
     before = _peak_megabytes()
-    model = builder_of(task["config"], ("model",), task["where"], task["beside"]).model
+    model = builder_of(task["config"], ("model",), task["where"], task["config_path"]).model
     total = cost.measure(model, task["shape"], task["repeats"])["total"]
     return {**vars(total), "megabytes": _peak_megabytes(), "megabytes_before": before}
 
@@ -128,7 +128,8 @@ def _peak_megabytes():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _explained(measured, repeats):
+def _sentences(measured, repeats):
+    """Return how the costs were measured, as a list of one text; [] if none were."""
     if not measured:
         return []
     before = max(known["megabytes_before"] for known in measured)
@@ -148,4 +149,5 @@ def _explained(measured, repeats):
 
 
 def _clause(error):
+    """Return an error as a clause, without a full stop, for a sentence of the page."""
     return one_line(error).rstrip(".")

@@ -53,8 +53,8 @@ def charts(runs):
         runs: list of `Run`; the place of a run in it decides its colour.
     """
     curves = {"mIoU on the validation images": _evaluations(runs), **_losses(runs)}
-    drawn = [chart(title, of_runs) for title, of_runs in curves.items()]
-    return [one for one in drawn if one is not None]
+    all_charts = [chart(title, of_runs) for title, of_runs in curves.items()]
+    return [one for one in all_charts if one is not None]
 
 
 def chart(title, curves):

@@ -1,4 +1,4 @@
-"""What differs between the configs of runs."""
+"""The differences between the configs of runs."""
 
 import collections
 import re
@@ -31,16 +31,16 @@ def texts_by_key(value, prefix=""):
     item changes no other key. The list's own key holds the types in their order.
     """
     if isinstance(value, dict):
-        parts = [texts_by_key(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
-        return _joined(parts) if parts else {prefix: "{}"}
+        texts = [texts_by_key(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
+        return _joined(texts) if texts else {prefix: "{}"}
     if isinstance(value, (list, tuple)) and value and all(isinstance(i, dict) and "type" in i for i in value):
         names = _numbered([str(item["type"]) for item in value])
-        parts = [
+        texts = [
             texts_by_key({key: v for key, v in item.items() if key != "type"}, f"{prefix}.{name}")
             for name, item in zip(names, value)
             if len(item) > 1
         ]
-        return {prefix: ", ".join(names), **_joined(parts)}
+        return {prefix: ", ".join(names), **_joined(texts)}
     return {prefix: _text(value)}
 
 
@@ -54,8 +54,8 @@ def _differ(key, texts):
 def _settings(run):
     """Return what decides the outcome of a run, as nested dicts."""
     record = run.record
-    idle = () if run.distilled else DISTILLATION_SECTIONS
-    settings = {key: value for key, value in run.config.items() if key not in idle}
+    unread = () if run.distilled else DISTILLATION_SECTIONS
+    settings = {key: value for key, value in run.config.items() if key not in unread}
     for number, teacher in enumerate(run.teachers):
         settings["teacher" if len(run.teachers) == 1 else f"teacher {number}"] = {
             "weights": teacher_file(teacher),
@@ -77,8 +77,8 @@ def _numbered(names):
     return numbered
 
 
-def _joined(parts):
-    return {key: text for part in parts for key, text in part.items()}
+def _joined(dicts):
+    return {key: text for dic in dicts for key, text in dic.items()}
 
 
 def _text(value):

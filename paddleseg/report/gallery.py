@@ -72,7 +72,7 @@ def gallery(comparisons, images, compared):
     if pair is None:
         return Gallery(missing="It takes a distilled run and a plain run of the same model, both evaluated.")
     try:
-        return _gallery(*pair, images, compared)
+        return _compared_gallery(*pair, images, compared)
     except UserError as error:
         return Gallery(missing=f"The models could not be run: {one_line(error)}")
 
@@ -115,7 +115,7 @@ def teacher_model(comparison, distilled):
         raise UserError(f"its file, {path}, is not on this machine")
     where = f"{distilled.run_file}: teachers.0.config"
     model = model_of(teacher.get("config") or {}, teacher.get("weights"), where, distilled.config_path)
-    if hasattr(model, "set_input_normalization"):  # a file that expects its own normalisation of images
+    if hasattr(model, "set_input_normalization"):  # it must undo the normalisation of the run's images
         normalization = normalizations(distilled.config, ["val_dataset"])[0].value
         if normalization is None:
             raise UserError(f"{path} must know how images are normalised, and the config does not state it")
@@ -136,7 +136,7 @@ def _pair(comparisons):
     return None
 
 
-def _gallery(comparison, distilled, plain, images, compared):
+def _compared_gallery(comparison, distilled, plain, images, compared):
     for section in ("val_dataset", "test_config"):
         if distilled.config.get(section) != plain.config.get(section):
             return Gallery(missing=f"{distilled.name} and {plain.name} differ in their {section}.")
@@ -151,7 +151,7 @@ def _gallery(comparison, distilled, plain, images, compared):
     groups = extremes(examples, images)
     if not any(groups):
         return Gallery(missing=_why_none(plain, distilled, examples))
-    show = _Picturing(dataset, config, num_classes, (plain.name, distilled.name))
+    show = _ExamplePictures(dataset, config, num_classes, (plain.name, distilled.name))
     notes = [_summary(plain, distilled, examples, len(dataset))]
     try:
         with_teacher = {"teacher": teacher_model(comparison, distilled), **models}
@@ -167,8 +167,8 @@ def _model(run):
     return model_of(run.config, run.weights, run.run_file, run.config_path)
 
 
-class _Picturing:
-    """Turns an `Example` into a `Shown`."""
+class _ExamplePictures:
+    """Runs models on the image of an `Example`, and returns it as a `Shown`."""
 
     def __init__(self, dataset, config, num_classes, students):
         self._dataset = dataset

@@ -13,21 +13,22 @@ from paddleseg.report.runs import without_pretrained
 from paddleseg.weights.load import load_weights
 
 
-def builder_of(config, sections, where, beside=None, as_teacher=False):
+def builder_of(config, sections, where, config_path=None, as_teacher=False):
     """Return the `SegBuilder` of some sections of a merged config, whose model has random weights.
 
     Args:
         config: the dict.
         sections: names of the sections; all are required.
         where: what messages call the config.
-        beside: the path of the config file of the run, in whose folder modules of `imports` may lie.
-        as_teacher: whether the model may be one that only teaches.
+        config_path: the path of the run's config file, whose folder may hold modules of `imports`. Default
+            None.
+        as_teacher: whether the model may be teacher-only (see `TeacherOnly`). Default False.
 
     Raises:
         UserError: a component or a module does not exist, or a section is missing.
     """
-    if beside is not None and os.path.dirname(beside) not in sys.path:
-        sys.path.append(os.path.dirname(beside))
+    if config_path is not None and os.path.dirname(config_path) not in sys.path:
+        sys.path.append(os.path.dirname(config_path))
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "config.yml")
         with open(path, "w", encoding="utf-8") as file:
@@ -41,14 +42,14 @@ def builder_of(config, sections, where, beside=None, as_teacher=False):
     return SegBuilder(cfg)
 
 
-def model_of(config, weights, where, beside=None):
+def model_of(config, weights, where, config_path=None):
     """Return the model of a merged config in eval mode, with the weights of a file.
 
     Args:
-        weights: what `load_weights` takes; None for a teacher that is a file of its own.
-        config, where, beside: as in `builder_of`.
+        weights: what `load_weights` takes; None for a teacher-only model, which loads its own.
+        config, where, config_path: as in `builder_of`.
     """
-    model = builder_of(config, ("model",), where, beside, as_teacher=weights is None).model
+    model = builder_of(config, ("model",), where, config_path, as_teacher=weights is None).model
     if weights is not None:
         load_weights(model, weights)
     model.eval()

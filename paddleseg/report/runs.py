@@ -225,7 +225,7 @@ def _is_teacher(teacher):
 
 
 def _best_state(folder):
-    """Return the scores that lie beside the best weights, None without them."""
+    """Return the scores that are stored with the best weights, None without them."""
     try:
         with open(os.path.join(folder, BEST_STATE), encoding="utf-8") as file:
             state = json.load(file)

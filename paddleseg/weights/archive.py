@@ -45,7 +45,7 @@ class Limits:
     read: int = 16 << 20
 
 
-# What the readers raise for a damaged archive; ValueError is for names that no file can have.
+# The errors that the readers raise for a damaged archive; ValueError is for names that no file can have.
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -133,7 +133,7 @@ def _decompressed(archive):
 
 
 class _ShortReads:
-    """A file that refuses long reads: `tarfile` reads a header at once, whatever size it states."""
+    """A file that refuses long reads, since `tarfile` reads a header as one piece, whatever its size."""
 
     def __init__(self, file, archive, longest):
         self._file = file
@@ -148,9 +148,9 @@ class _ShortReads:
 
 
 def _checked(archive, members, limits):
-    """Return the list of all members, each of them harmless and all of them within the limits.
+    """Return the list of all members, after checking that each is harmless and all are within the limits.
 
-    A tar is read on only while the members so far are within the limits.
+    The members of a tar are read one after the other, only as long as they are within the limits.
     """
     checked, files, budget = [], set(), Budget(archive, limits)
     for member in members:
@@ -207,7 +207,7 @@ def _write(member, path, budget):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with member.open() as source, open(path, "wb") as target:
-        # Counted again: a zip may state a wrong size.
+        # The bytes are counted again, since a zip may state a wrong size.
         while chunk := source.read(1 << 20):
             budget.spend(len(chunk))
             target.write(chunk)

@@ -42,20 +42,21 @@ def download(url, path, longest=MAX_BYTES):
     path = Path(path)
     checksum = _checksum(url)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        _stream(url, part, longest)
+        _stream(url, partial, longest)
         if checksum:
-            _compare(url, part, *checksum)
-        os.replace(part, path)
+            _compare_checksum(url, partial, *checksum)
+        os.replace(partial, path)
     except requests.RequestException as error:
         raise UserError(f"cannot download {url}: {one_line(error)}") from error
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return path
 
 
-def _stream(url, part, longest):
+def _stream(url, path, longest):
+    """Write the reply to `path`; raise `UserError` if it is too long, or shorter than announced."""
     # Uncompressed, or the announced length could not be checked.
     with requests.get(
         url, stream=True, timeout=(CONNECT_SECONDS, STALL_SECONDS), headers={"Accept-Encoding": "identity"}
@@ -63,13 +64,13 @@ def _stream(url, part, longest):
         reply.raise_for_status()
         announced = _announced(url, reply)
         bar = tqdm(total=announced, unit="B", unit_scale=True, desc=_file_name(url), disable=None)
-        with bar, open(part, "wb") as file:
+        with bar, open(path, "wb") as file:
             for chunk in reply.iter_content(1 << 16):
                 file.write(chunk)
                 bar.update(len(chunk))
                 if file.tell() > longest:
                     raise UserError(f"cannot download {url}: it does not end after {longest} bytes")
-    size = part.stat().st_size
+    size = path.stat().st_size
     if announced and size != announced:
         raise UserError(f"cannot download {url}: the connection broke after {size} of {announced} bytes")
 
@@ -82,7 +83,7 @@ def _announced(url, reply):
     return int(length) or None
 
 
-def _parts(url):
+def _split(url):
     try:
         return urlsplit(url)
     except ValueError as error:
@@ -92,13 +93,13 @@ def _parts(url):
 def _file_name(url):
     """Return a plain file name with the suffix of a URL's path."""
     # Unquoted first, since %2f and %5c separate folders too; Windows paths know both characters.
-    name = PureWindowsPath(unquote(_parts(url).path)).name
+    name = PureWindowsPath(unquote(_split(url).path)).name
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "file"
 
 
 def _checksum(url):
     """Return (algorithm, digest) from the end of a URL, None if it has none."""
-    fragment = _parts(url).fragment
+    fragment = _split(url).fragment
     algorithm, equals, digest = fragment.partition("=")
     if not equals or algorithm not in CHECKSUMS:
         return None
@@ -107,7 +108,7 @@ def _checksum(url):
     return algorithm, digest.lower()
 
 
-def _compare(url, path, algorithm, expected):
+def _compare_checksum(url, path, algorithm, expected):
     digest = file_digest(path, algorithm)
     if digest != expected:
         raise UserError(f"refused the download of {url}: its {algorithm} is {digest}")

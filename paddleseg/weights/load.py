@@ -9,7 +9,7 @@ from paddleseg.utils.logger import logger
 from paddleseg.weights.archive import WEIGHT_SUFFIXES
 from paddleseg.weights.safe_pickle import read_pickle
 
-# The dtypes that NumPy has, little-endian. A bfloat16 becomes the uint16 of its bits, as in Paddle.
+# {dtype of safetensors: NumPy's, little-endian}. A bfloat16 becomes the uint16 of its bits, as in Paddle.
 SAFETENSORS_DTYPES = {
     "BOOL": "?",
     "BF16": "<u2",
@@ -83,7 +83,7 @@ def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False):
         layer: the `paddle.nn.Layer` to fill.
         source: as in `read_weights`.
         ignored_prefixes: keys of the file with these prefixes may be absent from the layer. Default ().
-        skip_mismatched: skip weights of another shape with a warning each. Default False.
+        skip_mismatched: whether to skip weights of another shape, with a warning for each. Default False.
 
     Raises:
         UserError: keys are missing, unexpected or of another shape, or hold whole numbers instead of
@@ -132,7 +132,7 @@ def _mismatches(own, weights):
 
 
 def _another_model(own, weights):
-    """Return a clause if so few keys fit that the file must be another model's, else ""."""
+    """Return a clause for the message if so few keys fit that the file must be another model's, else ""."""
     fitting = sum(k in weights for k in own) - len(_wrongly_shaped(own, weights))
     if fitting >= SAME_MODEL * max(len(own), len(weights)):
         return ""

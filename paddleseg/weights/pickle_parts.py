@@ -10,7 +10,7 @@ from reprlib import repr as shortened  # values with shared parts can have an en
 
 import numpy as np
 
-# The dtypes of booleans and of whole, floating-point and complex numbers.
+# The codes of dtypes: booleans, and whole, floating-point and complex numbers.
 _NUMBERS = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)")
 _MAX_AXES = 32
 
@@ -30,7 +30,7 @@ class StandIn:
 
 
 class Budget:
-    """Limits the bytes that stand-ins read and make in all, so that repeated calls cannot fill the memory.
+    """Limits the bytes that stand-ins read and make in total, so that repeated calls cannot fill the memory.
 
     Args:
         size: bytes of the file. The data of an array from `paddle.save` count at most four times: as text,

@@ -47,7 +47,7 @@ def read_pickle(path):
     """
     try:
         with open(path, "rb") as file:
-            return _as_paddle_loads(_Plain().of(_Unpickler(_Bounded(file)).load()))
+            return _as_paddle_load_returns(_Plain().plain(_Unpickler(_Bounded(file)).load()))
     except Refused as refusal:
         raise UserError(
             f"{path} is refused: {one_line(refusal)[:300]}; weights are only arrays and plain values"
@@ -184,8 +184,8 @@ class _Plain:
     def __init__(self):
         self._done = {}
 
-    def of(self, value):
-        """Return the plain value; parts that it shares, or that contain themselves, stay so."""
+    def plain(self, value):
+        """Return the plain value; objects in it that are shared, or contain themselves, stay so."""
         if isinstance(value, (StandIn, Dtype)):
             raise Refused(f"it holds {getattr(value, 'name', 'a dtype')} as a value")
         if isinstance(value, Array):
@@ -202,15 +202,15 @@ class _Plain:
 
     def _inside(self, value):
         if isinstance(value, tuple):
-            items = tuple(self.of(item) for item in value)
+            items = tuple(self.plain(item) for item in value)
             named = len(items) == 2 and isinstance(items[0], str) and isinstance(items[1], np.ndarray)
             return items[1] if named else items
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            value[key] = self.of(item)
+            value[key] = self.plain(item)
         return value
 
 
-def _as_paddle_loads(value):
+def _as_paddle_load_returns(value):
     """Join the slices of big arrays and drop Paddle's table of names, both at the top level only."""
     if not isinstance(value, dict):
         return value
