@@ -9,7 +9,15 @@ import shutil
 import paddle
 
 from paddleseg import parallel
-from paddleseg.checkpoints.folder import folders_in, mend_folder, problem, write_folder, write_json
+from paddleseg.checkpoints.folder import (
+    TENSOR_SUFFIXES,
+    folders_in,
+    linked,
+    mend_folder,
+    problem,
+    write_folder,
+    write_json,
+)
 from paddleseg.checkpoints.snapshot import EMA, MODEL, OPTIMIZER
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
@@ -76,6 +84,14 @@ class Checkpoints:
                 shutil.rmtree(os.path.join(self.save_dir, oldest), ignore_errors=True)
         return True
 
+    def save_state(self, iteration, state):
+        """Write the state of `iter_N/` again, whose tensors are still right; see `save`."""
+        name = f"iter_{iteration}"
+        folder = os.path.join(self.save_dir, name)
+        files = os.listdir(folder) if parallel.rank() == 0 else []
+        tensors = {f: linked(os.path.join(folder, f)) for f in files if f.endswith(TENSOR_SUFFIXES)}
+        return self._write(name, tensors, {"iter": iteration, **state})
+
     def save_best(self, files, state, name=BEST):
         """Write the folder of the best weights; a failure is logged, and training continues."""
         return self._write(name, files, state)
@@ -84,7 +100,10 @@ class Checkpoints:
         final = os.path.join(self.save_dir, name)
         failed = None
         if parallel.rank() == 0:
-            writers = {file: functools.partial(_save, content) for file, content in files.items()}
+            writers = {
+                file: content if callable(content) else functools.partial(_save, content)
+                for file, content in files.items()
+            }
             try:
                 write_folder(final, {**writers, STATE_FILE: write_json(state)})
             except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import PureWindowsPath
 from paddleseg.utils.save_dir import file_digest
 
 MANIFEST = "manifest.json"
+TENSOR_SUFFIXES = (".pdparams", ".pdopt")
 _BESIDE, _OLD = ".part", ".old"
 
 
@@ -42,6 +43,18 @@ def write_folder(final, writers):
         raise
     _flush(os.path.dirname(final) or ".")
     shutil.rmtree(old, ignore_errors=True)
+
+
+def linked(path):
+    """Return `write(path)` for a file that is there already: a second name for it, or a copy."""
+
+    def write(target):
+        try:
+            os.link(path, target)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(path, target)
+
+    return write
 
 
 def mend_folder(final):
@@ -87,7 +100,7 @@ def _misfit(folder, files, needed):
             return f"{MANIFEST} does not list {name}"
     # A file of tensors would be loaded; other files, such as a note of the user's, do no harm.
     for name in sorted(os.listdir(folder)):
-        if name.endswith((".pdparams", ".pdopt")) and name not in files:
+        if name.endswith(TENSOR_SUFFIXES) and name not in files:
             return f"{MANIFEST} does not list {name}"
     return None
 

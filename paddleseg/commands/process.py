@@ -16,8 +16,9 @@ def run(main):
     """Run `main()` and turn its errors into exit statuses.
 
     A `UserError`, or too little memory, becomes one message and status 2. A stop by SIGTERM exits with 143,
-    by SIGINT with 130. Where the reader of the output has gone, as with `| head`, log lines are dropped and
-    the command continues; if it prints more, it exits with 141, a shell's status of SIGPIPE.
+    by SIGINT with 130, by SIGHUP with 129. Where the reader of the output has gone, as with `| head`, log
+    lines are dropped and the command continues; if it prints more, it exits with 141, a shell's status of
+    SIGPIPE.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
@@ -57,11 +58,13 @@ def _reader_has_gone():
 
 
 def prepare():
-    """Import Paddle as `runtime.prepare` does, and replace its handler of SIGTERM, which prints a trace.
+    """Import Paddle as `runtime.prepare` does, and replace Paddle's handler of SIGTERM, which prints a trace.
 
-    The signal ends the process after its clean-up. A training has a handler of its own.
+    SIGTERM and SIGHUP end the process after its clean-up. A training has a handler of its own.
     """
     runtime.prepare()
+    from paddleseg.parallel.signals import stop_signals
+
     process = os.getpid()
 
     def stop(signum, frame):
@@ -70,4 +73,6 @@ def prepare():
         signal.signal(signum, signal.SIG_IGN)  # launchers send the signal several times
         raise Stopped(signum)
 
-    signal.signal(signal.SIGTERM, stop)
+    for signum in stop_signals():
+        if signum != signal.SIGINT:  # Python turns it into KeyboardInterrupt
+            signal.signal(signum, stop)

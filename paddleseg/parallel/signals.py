@@ -1,4 +1,4 @@
-"""Turn SIGTERM and SIGINT into a request to stop, which the training reads between two steps."""
+"""Turn SIGTERM, SIGINT and SIGHUP into a request to stop, which the training reads between two steps."""
 
 import ctypes
 import os
@@ -13,11 +13,18 @@ SAME_SIGNAL_SECONDS = 5  # Paddle's launcher sends SIGTERM three times in half a
 _PR_SET_PDEATHSIG = 1
 
 
+def stop_signals():
+    """Return the signals that ask a process to stop: SIGTERM, SIGINT, and SIGHUP unless it is ignored."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    wanted = hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN
+    return (signal.SIGTERM, signal.SIGINT, *([hangup] if wanted else []))
+
+
 class StopRequest:
-    """A context in which SIGTERM and SIGINT set `signum` instead of ending the process.
+    """A context in which the `stop_signals` set `signum` instead of ending the process.
 
     Repeats within 5 seconds count as the same signal; a later one ends the process at once. After a stop,
-    both signals stay ignored, so that repeats do not change the exit status.
+    the signals stay ignored, so that repeats do not change the exit status.
 
     Attributes:
         signum: the number of the first signal, 0 before it.
@@ -32,7 +39,7 @@ class StopRequest:
     def __enter__(self):
         self._pid = os.getpid()
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGTERM, signal.SIGINT):
+            for signum in stop_signals():
                 self._before[signum] = signal.signal(signum, self._handle)
         return self
 
@@ -66,7 +73,7 @@ def outlive_signals(worker_id=0):
     Terminals, Paddle's launcher and batch systems signal all processes of a job. A worker that ended on its
     own would count as a failure in the middle of the last save.
     """
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in stop_signals():
         signal.signal(signum, signal.SIG_IGN)
     if sys.platform.startswith("linux"):
         # Paddle's workers check for their parent only between batches, and may wait for ever for one.

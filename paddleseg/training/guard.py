@@ -12,6 +12,10 @@ from paddleseg.utils.logger import logger
 APPLIED, LOSSES_FINITE, OWN_LOSS_FINITE, OVERFLOW = range(4)
 
 
+class BadStepsError(UserError):
+    """Too many steps in a row were not finite."""
+
+
 class Guard:
     """Applies an optimizer's step if loss and gradients are finite, else leaves everything as it was.
 
@@ -37,6 +41,7 @@ class Guard:
         self._state = None
         self._stepped = set()
         self._statistics = []
+        self._begun = False
 
     @paddle.no_grad()
     def begin(self):
@@ -46,6 +51,18 @@ class Guard:
         self._statistics = [(tensor, tensor.detach().clone()) for tensor in changing]
         for memory in self._memories:
             memory.begin_step()
+        self._begun = True
+
+    @paddle.no_grad()
+    def undo(self):
+        """Take back what the forward passes since `begin` have changed."""
+        if not self._begun:
+            return
+        for tensor, old in self._statistics:
+            paddle.assign(old, output=tensor)
+        for memory in self._memories:
+            memory.end_step(False)
+        self._begun = False
 
     @paddle.no_grad()
     def step(self, loss, loss_scale=None):
@@ -84,6 +101,7 @@ class Guard:
                 self._stepped.update(id(p) for p in new)
         for memory in self._memories:
             memory.end_step(good)
+        self._begun = False
         self._trained.clear_gradients()  # gradients that the optimizer does not use would add up otherwise
         for parameter in new:
             if id(parameter) not in self._stepped:
@@ -140,7 +158,7 @@ class BadSteps:
             last_good: path of the last checkpoint, None if there is none yet.
 
         Raises:
-            UserError: there were `limit` of them in a row.
+            BadStepsError: there were `limit` of them in a row.
         """
         if not self._pending:
             return
@@ -163,7 +181,7 @@ class BadSteps:
                     f"{self._files_of(iteration)}"
                 )
             if self.in_a_row >= self._limit:
-                raise UserError(
+                raise BadStepsError(
                     f"{self.in_a_row} steps in a row, the last one iter {iteration}, were not applied "
                     f"because their losses or gradients are not finite; {_advice(last_good)}"
                 )

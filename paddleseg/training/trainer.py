@@ -2,7 +2,7 @@
 
 from paddleseg import parallel
 from paddleseg.errors import Stopped, UserError
-from paddleseg.training.guard import APPLIED
+from paddleseg.training.guard import APPLIED, BadStepsError
 from paddleseg.utils.logger import logger
 
 
@@ -61,6 +61,8 @@ class Trainer:
         self.iteration = start_iter
         self.evaluation_due = evaluation_due
         self.about = about or {}
+        # A run that continues has the checkpoint of its first iteration already.
+        self._saved = start_iter
 
     def fit(self):
         """Train and return {"best_miou": ..., "best_iter": ..., ...}, {} without evaluations.
@@ -68,11 +70,13 @@ class Trainer:
         Raises:
             Stopped: a signal came; everything is saved.
             UserError: there were too many bad steps, or the last checkpoint could not be written.
+
+        Whatever else ends the training, such as an unreadable file, its work so far is saved first.
         """
         self.snapshot.model.train()
         try:
             if self.evaluation_due:
-                self._evaluate_and_save()
+                self._evaluate()
             while not self.over():
                 self._iterate()
         except Stopped:
@@ -80,6 +84,11 @@ class Trainer:
                 f"stopped at iteration {self.iteration} with the checkpoint {self.checkpoints.last_good}; "
                 f"--resume_model auto continues from it"
             )
+            raise
+        except BadStepsError:  # it names the last good checkpoint
+            raise
+        except Exception as error:
+            self._save_before_ending(error)
             raise
         if self.checkpoints.failed:
             failures = "; ".join(self.checkpoints.failed.values())
@@ -101,8 +110,8 @@ class Trainer:
         group = next(self.batches)
         self.progress.batch_read()
         lr = self.snapshot.optimizer.get_lr()
+        losses, verdicts = self.update(group, self.iteration + 1)
         self.iteration += 1
-        losses, verdicts = self.update(group, self.iteration)
         self.progress.add(losses, verdicts[APPLIED])
         self.bad_steps.add(self.iteration, verdicts)
         self.record.advance()
@@ -112,7 +121,8 @@ class Trainer:
         saved = self._due(self.save_interval)
         if saved:
             self.evaluation_due = self.best is not None
-            self._evaluate_and_save()
+            self._save()
+            self._evaluate()
         signum = self._signal_of_any_rank()
         if signum:
             if not saved:
@@ -122,22 +132,35 @@ class Trainer:
     def _due(self, interval):
         return self.iteration % interval == 0 or self.iteration == self.iters
 
-    def _evaluate_and_save(self):
-        if self.evaluation_due:
-            try:
-                self.best.evaluate(self.iteration, self._stop_evaluation_on_signal)
-            except Stopped:
-                self._save()
-                raise
-            self.evaluation_due = False
-        self._save()
-        if self.best is not None and self.best.over:
+    def _evaluate(self):
+        """Make the evaluation that is due, if any, and note in the checkpoint that it is made."""
+        if not self.evaluation_due:
+            return
+        self.best.evaluate(self.iteration, self._stop_evaluation_on_signal)
+        self.evaluation_due = False
+        if self._saved == self.iteration:
+            self.checkpoints.save_state(self.iteration, self._state())
+        else:
+            self._save()
+        if self.best.over:
             logger.info(f"no better mIoU for {self.best.patience} evaluations: training stops early")
 
     def _save(self):
         # The state holds the number of bad steps in a row, so all steps so far must be counted.
         self.bad_steps.check(self.checkpoints.last_good)
-        self.checkpoints.save(self.iteration, self.snapshot.files(), self._state())
+        if self.checkpoints.save(self.iteration, self.snapshot.files(), self._state()):
+            self._saved = self.iteration
+
+    def _save_before_ending(self, error):
+        """Save the work since the last checkpoint, unless the error came while the weights changed."""
+        # The other ranks wait in the middle of their step, and cannot save together with this one.
+        if parallel.num_ranks() == 1 and self._saved != self.iteration and self.update.undo():
+            self._save()
+        if self.checkpoints.last_good is not None:
+            logger.info(
+                f"{type(error).__name__} at iteration {self.iteration + 1}: the training ends with the "
+                f"checkpoint {self.checkpoints.last_good}; --resume_model auto continues from it"
+            )
 
     def _state(self):
         return {

@@ -37,6 +37,7 @@ class Update:
         self._seed = seed
         self._autocast = autocast
         self._loss_scale = loss_scale
+        self._applying = False
 
     def __call__(self, batches, iteration):
         """Make iteration `iteration`, counted from 1, of a list of batches.
@@ -59,12 +60,25 @@ class Update:
                     self._scaled(losses["loss"]).backward()
             for name, value in losses.items():
                 means[name] = means[name] + value.detach() if name in means else value.detach()
+        self._applying = True
         with phase("optimizer"):
             verdicts = self._guard.step(means["loss"], self._loss_scale)
             if self._ema is not None:
                 self._ema.update(iteration, verdicts[APPLIED])
         self._optimizer._learning_rate.step()
+        self._applying = False
         return means, verdicts
+
+    def undo(self):
+        """Take back the iteration that an error has ended.
+
+        Returns:
+            Whether all tensors are as before it; False if the error came while the weights changed.
+        """
+        if self._applying:
+            return False
+        self._guard.undo()
+        return True
 
     def loss_scale_state(self):
         """Return the `state` of the loss scale, None without one; reads the device."""

@@ -71,3 +71,19 @@ def test_pictures_change_no_weight(tmp_path, root, lines):
         weights.append(tiny.flat_arrays(os.path.join(folder, "iter_4", "model.pdparams")))
     for key, value in weights[0].items():
         np.testing.assert_array_equal(weights[1][key], value)
+
+
+def test_an_error_of_a_receiver_costs_its_figure_and_not_the_training(lines):
+    class Broken:
+        def add_training(self, figures):
+            raise ValueError("a disk\nof another kind")
+
+    class Kept:
+        def add_training(self, figures):
+            self.figures = figures
+
+    kept = Kept()
+    record = Record(progress=None, bar=Broken(), history=kept)
+    record.add_training({"iteration": 3})
+    assert kept.figures == {"iteration": 3}
+    assert lines == ["Broken: a disk of another kind; the training continues without this figure"]
