@@ -1,9 +1,11 @@
 """The tensors of a training: to files and back."""
 
+import copy
 import os
 
 from paddleseg import parallel
 from paddleseg.errors import UserError
+from paddleseg.optimizers.lr import rewind
 from paddleseg.parallel.statistics import averaged_over_ranks, of_memories, overwrite, untrained
 from paddleseg.weights.load import load_weights
 from paddleseg.weights.safe_pickle import read_pickle
@@ -56,13 +58,19 @@ class Snapshot:
             files[RANKS] = {key: parallel.gathered(value) for key, value in self._own().items()}
         return files
 
-    def load(self, folder):
-        """Restore all tensors from a checkpoint's folder.
+    def load(self, folder, iteration):
+        """Restore all tensors from a checkpoint's folder, and set the schedule to its iteration.
+
+        Args:
+            folder: the checkpoint.
+            iteration: the number of its last iteration.
 
         Raises:
             UserError: a file is missing, or belongs to another model or optimizer.
         """
         load_weights(self.model, self._path(folder, MODEL))
+        schedule = self.optimizer._learning_rate
+        fresh = copy.deepcopy(schedule)
         try:
             own_names = {key: name for name, key in _structured_names(self.trained).items()}
             saved = read_pickle(self._path(folder, OPTIMIZER))
@@ -71,6 +79,7 @@ class Snapshot:
             raise
         except Exception as error:  # unpickling and Paddle's own checks raise nearly anything
             raise UserError(f"resume_model {folder}: {OPTIMIZER} cannot be used: {error}") from error
+        rewind(schedule, fresh, iteration)
         if self.extra is not None:
             load_weights(self.extra, self._path(folder, EXTRA))
         if self.ema is not None:

@@ -10,6 +10,7 @@ from paddleseg.cvlibs import check, facts, manager
 from paddleseg.errors import UserError, one_line
 from paddleseg.options.inference import EvalConfig
 from paddleseg.utils import signature
+from paddleseg.utils.logger import logger
 from paddleseg.weights.load import load_weights
 
 
@@ -80,6 +81,12 @@ class SegBuilder:
     @cached_property
     def lr_scheduler(self):
         """The learning rate over the iterations, a `paddle.optimizer.lr.LRScheduler`."""
+        warmup = self._section("lr_scheduler").get("warmup_iters", 0)
+        if warmup and warmup >= self.cfg.iters:
+            logger.warning(
+                f"{self.cfg.place('lr_scheduler', 'warmup_iters')}: {warmup} is not below iters "
+                f"({self.cfg.iters}), so the training ends before the learning rate reaches its full height"
+            )
         return self._component("lr_scheduler")
 
     @cached_property

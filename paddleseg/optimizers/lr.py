@@ -205,3 +205,23 @@ def _check_rates(**rates):
 def _check_gamma(gamma):
     if not 0 < gamma < 1:
         raise UserError(f"gamma must be above 0 and below 1, not {gamma}")
+
+
+def rewind(schedule, copy, iterations):
+    """Set a schedule to the rate that it has after some iterations from its beginning.
+
+    A checkpoint holds a schedule's last rate, and some schedules compute the next rate from it. That is wrong
+    after a change of `iters` or of the first rate. An unchanged schedule comes to the same bits.
+
+    Args:
+        schedule: a `paddle.optimizer.lr.LRScheduler`. A user's own schedule, or one that depends on more than
+            the iteration, is left as it is.
+        copy: a copy of the schedule from before its state was loaded.
+        iterations: the number of steps from the beginning.
+    """
+    own = type(schedule).__module__ in (__name__, paddle_lr.__name__)
+    if not own or isinstance(schedule, paddle_lr.ReduceOnPlateau):
+        return
+    for _ in range(copy.last_epoch, iterations):
+        copy.step()
+    schedule.set_state_dict(copy.state_dict())

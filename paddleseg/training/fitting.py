@@ -55,7 +55,7 @@ def fit(step, builder, options, evaluate=None):
     snapshot = _snapshot(step, builder, options)
     if folder is not None:
         _check_optimizer(folder, state, snapshot)
-        snapshot.load(folder)
+        snapshot.load(folder, state["iter"])
     start_iter = state.get("iter", 0)
     checkpoints = Checkpoints(options.save_dir, options.keep_checkpoint_max, keep_from=start_iter)
     checkpoints.last_good = folder

@@ -65,7 +65,7 @@ def test_everything_comes_back_in_another_process_as_it_were(tmp_path, with_extr
     assert [n for n in sorted(os.listdir(tmp_path / "iter_1")) if ".pd" in n] == names
 
     second = stepped(made(with_extra))  # its parameters have other internal names
-    second.load(str(tmp_path / "iter_1"))
+    second.load(str(tmp_path / "iter_1"), 1)
     expected, got = arrays(first), arrays(second)
     assert set(expected) == set(got)
     for key, value in expected.items():
@@ -88,7 +88,7 @@ def test_an_average_that_is_only_now_asked_for_starts_from_the_weights(tmp_path)
     first = stepped(made(ema=False))
     Checkpoints(str(tmp_path)).save(1, first.files(), {})
     second = made()
-    second.load(str(tmp_path / "iter_1"))
+    second.load(str(tmp_path / "iter_1"), 1)
     weight = second.ema.state_dict()["body.0.weight"].numpy()
     np.testing.assert_array_equal(weight, first.model.state_dict()["body.0.weight"].numpy())
 
@@ -105,13 +105,13 @@ def test_a_missing_file_is_named(tmp_path, missing, told):
     Checkpoints(str(tmp_path)).save(1, stepped(made()).files(), {})
     os.remove(tmp_path / "iter_1" / missing)
     with pytest.raises(UserError, match=told):
-        made().load(str(tmp_path / "iter_1"))
+        made().load(str(tmp_path / "iter_1"), 1)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     Checkpoints(str(tmp_path)).save(1, stepped(made(False)).files(), {})
     with pytest.raises(UserError, match="wrongly shaped keys: body.0.weight"):
-        made(False, width=5).load(str(tmp_path / "iter_1"))
+        made(False, width=5).load(str(tmp_path / "iter_1"), 1)
 
 
 def test_statistics_are_averaged_over_the_ranks_and_queues_are_not(monkeypatch):

@@ -1,7 +1,9 @@
+import copy
 import json
 import math
 import pathlib
 
+import paddle.optimizer.lr as paddle_lr
 import pytest
 from refusal import refusal
 
@@ -158,3 +160,45 @@ def test_an_argument_of_polynomial_decay_out_of_range_is_refused(changes, messag
 def test_an_argument_of_other_schedules_out_of_range_is_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize(
+    ("kind", "then", "now"),
+    [
+        (CosineAnnealingDecay, {"learning_rate": 0.5, "T_max": 4}, {"learning_rate": 0.5, "T_max": 12}),
+        (
+            PolynomialDecay,
+            {"learning_rate": 0.5, "decay_steps": 4},
+            {"learning_rate": 0.5, "decay_steps": 12},
+        ),
+        (PolynomialDecay, {"learning_rate": 0.5, "decay_steps": 9}, {"learning_rate": 0.1, "decay_steps": 9}),
+        (ExponentialDecay, {"learning_rate": 0.5, "gamma": 0.9}, {"learning_rate": 0.1, "gamma": 0.8}),
+        (StepDecay, {"learning_rate": 0.5, "step_size": 2}, {"learning_rate": 0.2, "step_size": 3}),
+        (
+            PiecewiseDecay,
+            {"boundaries": [2, 3], "values": [0.3, 0.2, 0.1]},
+            {"boundaries": [5, 6], "values": [0.5, 0.4, 0.3]},
+        ),
+    ],
+)
+def test_a_schedule_that_has_changed_continues_as_if_it_had_been_so_from_the_beginning(
+    kind, then, now, warmup
+):
+    old, new = kind(**then, warmup_iters=warmup), kind(**now, warmup_iters=warmup)
+    rates(old, 5)
+    before = copy.deepcopy(new)
+    new.set_state_dict(old.state_dict())
+    lr.rewind(new, before, 5)
+    assert rates(new, 5) == rates(kind(**now, warmup_iters=warmup), 10)[5:]
+
+
+def test_a_schedule_of_a_users_class_keeps_its_state():
+    class Own(paddle_lr.LRScheduler):
+        def get_lr(self):
+            return 0.5
+
+    schedule, before = Own(), Own()
+    schedule.set_state_dict({"last_epoch": 3, "last_lr": 0.25})
+    lr.rewind(schedule, before, 3)
+    assert (schedule.last_epoch, schedule.last_lr) == (3, 0.25)

@@ -25,7 +25,7 @@ def run(kind, steps, save_dir=None, start=0, load=None):
     optimizer = kind(**SECTION)(net, schedule)
     snapshot = Snapshot(TrainedLayer(net), optimizer)
     if load:
-        snapshot.load(load)
+        snapshot.load(load, start)
     for step in range(start, start + steps):
         step_of(net, optimizer, step)
         schedule.step()

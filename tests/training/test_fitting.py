@@ -139,3 +139,27 @@ def test_a_best_score_without_its_weights_is_not_the_best(tmp_path, root, lines,
         with open(os.path.join(folder, name, "state.json"), encoding="utf-8") as file:
             assert json.load(file) == best[key]
         assert (best[key]["best_miou"], best[key]["best_iter"]) == (0.4, 6)
+
+
+@pytest.mark.parametrize("kind", ["PolynomialDecay", "CosineAnnealingDecay"])
+def test_a_run_that_is_prolonged_has_the_rates_of_the_longer_one(tmp_path, root, lines, kind):
+    def trained(name, **more):
+        schedule = {"type": kind, "learning_rate": 0.05}
+        lines.clear()
+        folder = train(tmp_path, config(root, lr_scheduler=schedule, **more), name, no_eval=True, **resume)
+        return folder, [re.search(r"lr: ([\d.]+)", line)[1] for line in lines if "[TRAIN]" in line]
+
+    resume = {}
+    _, whole = trained("whole", iters=8)
+    folder, _ = trained("run", iters=4)
+    resume = {"resume_model": "auto", "resume_anyway": True}
+    _, rest = trained("run", iters=8)
+    assert rest == whole[4:]
+
+
+@pytest.mark.parametrize(("warmup", "warned"), [(0, False), (5, False), (6, True), (9, True)])
+def test_a_warm_up_as_long_as_the_training_is_warned_of(tmp_path, root, lines, warmup, warned):
+    schedule = {"type": "PolynomialDecay", "learning_rate": 0.05, "warmup_iters": warmup}
+    train(tmp_path, config(root, lr_scheduler=schedule), no_eval=True)
+    found = [line for line in lines if "lr_scheduler.warmup_iters" in line]
+    assert bool(found) == warned
