@@ -4,6 +4,7 @@ import contextlib
 
 from paddleseg import parallel
 from paddleseg.cvlibs.class_names import class_names
+from paddleseg.errors import one_line
 from paddleseg.monitoring.board import Board
 from paddleseg.monitoring.history import History
 from paddleseg.monitoring.terminal import Bar, bar_wanted
@@ -15,6 +16,8 @@ _DATA = ("train_dataset", "unlabeled_dataset", "val_dataset", "test_config.")
 
 class Record(contextlib.ExitStack):
     """Hands on each figure of a run as it becomes known.
+
+    An error of a receiver costs that figure there, with a warning, and never the training.
 
     Args:
         progress: the `Progress`, which writes the log lines.
@@ -40,32 +43,42 @@ class Record(contextlib.ExitStack):
     def advance(self):
         """Count an iteration as done."""
         if self._bar is not None:
-            self._bar.advance()
+            self._hand(self._bar.advance)
 
     def add_training(self, figures):
         """Hand on a `Progress.summary`."""
         if self._bar is None:
             logger.info(self._progress.line(figures))
         for receiver in self._receivers:
-            receiver.add_training(figures)
+            self._hand(receiver.add_training, figures)
 
     def add_evaluation(self, scores, iteration, ema=False):
         """Hand on the `Scores` of an evaluation, of the weights' moving average if `ema`."""
         for receiver in self._receivers:
-            receiver.add_evaluation(scores, iteration, ema)
+            self._hand(receiver.add_evaluation, scores, iteration, ema)
 
     def draw_pictures(self):
         """Return {name: picture} of the model as it is now."""
-        return {} if self._pictures is None else self._pictures()
+        return (self._hand(self._pictures) if self._pictures is not None else None) or {}
 
     def add_pictures(self, pictures, iteration):
         """Hand on what `draw_pictures` has returned."""
         if self._board is not None:
-            self._board.add_pictures(pictures, iteration)
+            self._hand(self._board.add_pictures, pictures, iteration)
 
     def position(self):
         """Return how far the curves are, for JSON; None without curves."""
-        return None if self._board is None else self._board.position()
+        return None if self._board is None else self._hand(self._board.position)
+
+    @staticmethod
+    def _hand(method, *figures):
+        """Call a method; warn of an error and return None."""
+        try:
+            return method(*figures)
+        except Exception as error:
+            owner = type(getattr(method, "__self__", method)).__name__
+            logger.warning(f"{owner}: {one_line(error)}; the training continues without this figure")
+            return None
 
 
 def open_record(step, builder, options, progress, state, result_settings, evaluated):

@@ -1,15 +1,20 @@
 """An exception in any part of a training costs no more than its step."""
 
+import contextlib
 import os
+import shutil
 
 import noisy
 import numpy as np
 import pytest
 import tiny
 
+from paddleseg.checkpoints import checkpoint
 from paddleseg.core import runs
 from paddleseg.datasets import sampling
 from paddleseg.distill.step import DistillNet
+from paddleseg.monitoring.board import Board
+from paddleseg.monitoring.history import History
 from paddleseg.training.update import Update
 
 LAST = 6
@@ -98,3 +103,39 @@ def test_an_error_within_the_step_takes_statistics_and_queues_back(whole_and_bro
     # After the second batch of iteration 5 has gone through the student.
     broken = whole_and_broken("distilled", DistillNet, "forward", 10, before=False, **WITHOUT_EVALUATION)
     assert broken == (4, [])
+
+
+EVERY_PLACE = {
+    "a sample": (sampling.SeededSamples, "__getitem__"),
+    "an evaluation": (runs, "evaluate_model"),
+    "a file of a checkpoint": (checkpoint, "_save"),
+    "the history": (History, "add_training"),
+    "the curves": (Board, "add_training"),
+}
+NEVER_END_A_RUN = ("the history", "the curves")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["plain", "distilled"])
+@pytest.mark.parametrize("place", EVERY_PLACE)
+def test_an_error_at_every_call_costs_no_more_than_its_step(tmp_path, monkeypatch, kind, place):
+    given = noisy.write(tmp_path, iters=30)
+    flags = {**noisy.FLAGS, "save_interval": 10}
+    whole = str(tmp_path / "whole")
+    owner, name = EVERY_PLACE[place]
+    with monkeypatch.context() as patch:
+        calls = failing(patch, owner, name, call=None)
+        noisy.train(given, kind, **flags, save_dir=whole)
+    # Samples on which a distillation tries its models come before the training.
+    first = 5 if (kind, place) == ("distilled", "a sample") else 1
+    assert calls[0] > first
+    for call in range(first, calls[0] + 1):
+        run = str(tmp_path / f"run_{call}")
+        ends = contextlib.nullcontext() if place in NEVER_END_A_RUN else pytest.raises(InjectedError)
+        with monkeypatch.context() as patch:
+            failing(patch, owner, name, call)
+            with ends:
+                noisy.train(given, kind, **flags, save_dir=run)
+        noisy.train(given, kind, **flags, save_dir=run, resume_model="auto")
+        assert differences(os.path.join(whole, "iter_30"), os.path.join(run, "iter_30")) == [], call
+        shutil.rmtree(run)
