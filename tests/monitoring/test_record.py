@@ -5,6 +5,8 @@ import os
 import numpy as np
 import tiny
 
+from paddleseg.monitoring.record import Record
+
 
 def reader(folder):
     from visualdl import LogReader
