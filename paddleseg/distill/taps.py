@@ -8,7 +8,9 @@ from typing import Optional
 import paddle
 
 from paddleseg.distill.adaptor import AdaptorMapping, missing_message
+from paddleseg.distill.moments import Attributes, Moments
 from paddleseg.errors import UserError, suggestion
+from paddleseg.utils.logger import logger
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Tap:
 class Taps:
     """Reads the tensors at some places of a model after each forward pass.
 
-    Of a layer that runs several times in one pass, the last call counts.
+    Of a layer that runs several times in one pass, the last call counts. A tensor is read as it was at its
+    place, even if an in-place operation overwrites it later in the pass: the first pass that is read shows
+    which tensors are overwritten, and those are copied.
 
     Args:
         model: the layer itself, not its data-parallel wrapper.
@@ -67,8 +71,10 @@ class Taps:
         # The keys are names of the adaptor and `Tap`s of the config, so the two cannot collide.
         self._taps = {}
         self._where = {}
-        self._tensors = {}
+        self._moments = Moments()
+        self._attributes = Attributes(model)
         self._hooks = []
+        self._is_first_read = True
         for name, layer_name in self._adaptor.layers().items() if self._adaptor else ():
             self._add(name, Tap("output_of", layer_name), self._adaptor.where(name))
         for tap, where in declared:
@@ -82,11 +88,27 @@ class Taps:
         """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and hold them no longer.
 
         Raises:
-            UserError: `forward` does not set an attribute or does not run a layer, or what is found is no
-                tensor.
+            UserError: `forward` does not set an attribute or does not run a layer, what is found is no
+                tensor, or a tensor is overwritten in place and was not in the first pass.
         """
-        outputs = dict(self._tensors)
-        self.clear()
+        self._moments.judge()
+        self._attributes.judge()
+        outputs = self._moments.values()
+        try:
+            with self._attributes.as_set():
+                tensors = self._read(outputs)
+            self._check(tensors)
+        finally:
+            self.clear()
+        return tensors
+
+    def clear(self):
+        """Drop the tensors of forward passes that were not read, such as those of an evaluation."""
+        self._moments.clear()
+        self._attributes.clear()
+
+    def _read(self, outputs):
+        """Return {key: tensor}; `outputs` holds what the taps of layers have noted."""
         tensors = {}
         for key, tap in self._taps.items():
             where = self._where[key]
@@ -97,12 +119,9 @@ class Taps:
         named = self._adaptor.tensors() if self._adaptor else {}
         self.of_forward = self._has_attributes or bool(named)
         for name, value in named.items():
-            tensors[name] = one_tensor(value, None, self._adaptor.where(name))
+            self._where[name] = self._adaptor.where(name)
+            tensors[name] = one_tensor(value, None, self._where[name])
         return tensors
-
-    def clear(self):
-        """Drop the tensors of forward passes that were not read, such as those of an evaluation."""
-        self._tensors.clear()
 
     def of_copy(self):
         """Return (a copy of the model, the same `Taps` of the copy)."""
@@ -114,6 +133,29 @@ class Taps:
         finally:
             self._register_hooks()
         return model, Taps(model, *self._arguments)
+
+    def _check(self, tensors):
+        """Raise `UserError` where a tensor is not what its place gave; say once what is copied."""
+        if not paddle.in_dynamic_mode():  # nothing is overwritten in a static graph
+            return
+        first, self._is_first_read = self._is_first_read, False
+        for key, tensor in tensors.items():
+            where, kept = self._where[key], (self._moments, self._attributes)
+            if any(moments.is_late(tensor) for moments in kept):
+                raise UserError(
+                    f"{where}: an in-place operation has overwritten this tensor, and had not in the first "
+                    f"forward pass; let the model compute it out of place, such as by F.relu for F.relu_"
+                )
+            if first and any(moments.is_copy(tensor) for moments in kept):
+                logger.info(f"{where}: an in-place operation overwrites this tensor later, so it is copied")
+            elif first and self._is_of_forward(key) and self._attributes.is_unknown(tensor):
+                logger.warning(
+                    f"{where}: this tensor was changed in place, perhaps after forward put it into its list; "
+                    f"to be sure, set the attribute to the whole list, or add tensor.clone() to it"
+                )
+
+    def _is_of_forward(self, key):
+        return key not in self._taps or self._taps[key].kind == "attr"
 
     def _add(self, key, tap, where):
         self._taps[key], self._where[key] = tap, where
@@ -128,8 +170,10 @@ class Taps:
         layers = dict(self._model.named_sublayers())
         for key, tap in self._taps.items():
             if tap.kind != "attr":
-                store = functools.partial(self._tensors.__setitem__, key)
+                store = functools.partial(self._moments.note, key)
                 self._hooks.append(register_hook(layers[tap.name], tap.kind, store))
+        if self.of_forward:
+            self._hooks += self._attributes.register()
 
     def _attribute(self, dotted_name, where):
         owner = self._model
