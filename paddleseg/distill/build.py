@@ -12,7 +12,7 @@ from paddleseg.distill.features import declared_taps
 from paddleseg.distill.list_taps import find_taps, table
 from paddleseg.distill.outputs import counterparts
 from paddleseg.distill.plan import make_plan
-from paddleseg.distill.probe import check_logits, feature_losses, observe
+from paddleseg.distill.probe import check_logits, feature_losses, observe, try_distill_loss
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers import (
@@ -97,7 +97,7 @@ def _build_models_and_step(builder, teacher_cfgs, plan, options):
     observed = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at)
     if builder.distill_loss is not None:
         _check_logits_and_losses(builder, observed)
-    losses = feature_losses(plan.features, observed, cfg.num_classes, cfg.ignore_index)
+    losses = feature_losses(plan.features, observed, cfg.num_classes, cfg.ignore_index, cfg.batch_size)
     net = DistillNet(
         student,
         taps,
@@ -131,7 +131,7 @@ def teacher_model(cfg, student_cfg):
 
 
 def _check_logits_and_losses(builder, observed):
-    """Raise `UserError` unless the logits can be compared, and `distill_loss` has a loss for each pair."""
+    """Raise `UserError` unless the logits can be compared, and `distill_loss` has a sound loss for each pair."""
     try:
         check_logits(observed, builder.cfg.logits_at)
         # The outputs that the teachers have in common, then those that they and the student have in common.
@@ -140,6 +140,9 @@ def _check_logits_and_losses(builder, observed):
         check_loss_count(builder.distill_loss["types"], counterparts(student_logits, teacher_outputs))
     except UserError as error:
         raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
+    cfg, section = builder.cfg, builder.distill_loss
+    place = cfg.place("distill_loss")
+    try_distill_loss(section, observed, cfg.logits_at, cfg.num_classes, cfg.batch_size, place)
 
 
 def first_batch(builder, seed):

@@ -1,17 +1,17 @@
 """One forward pass of all models before training, so that what does not fit is reported at once."""
 
 import contextlib
-import random
+import functools
 from dataclasses import dataclass
 from typing import Optional
 
-import numpy as np
 import paddle
 
-from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, make_names_unique
-from paddleseg.distill.outputs import counterparts, left_at_head, resize_message
+from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, fit_label, make_names_unique
+from paddleseg.distill.outputs import at_smallest, counterparts, left_at_head, resize_message
+from paddleseg.distill.trial import generators, restored, set_generators, try_loss
 from paddleseg.errors import UserError, suggestion
-from paddleseg.losses.combine import output_list
+from paddleseg.losses.combine import compare, output_list
 from paddleseg.utils.logger import logger
 
 
@@ -23,11 +23,13 @@ class Observed:
         student: (list of logits at the size where they are compared, {name or Tap: tensor}).
         teachers: the same of each teacher.
         label: M x H x W, int64, of the first M images; None without labels.
+        constant: the names and Taps of the student's tensors that no trained parameter changes. Default none.
     """
 
     student: tuple
     teachers: list
     label: Optional[paddle.Tensor]
+    constant: frozenset = frozenset()
 
 
 def observe(student, taps, teachers, batch, at="full"):
@@ -48,24 +50,24 @@ def observe(student, taps, teachers, batch, at="full"):
         features = taps.read()
     if at == "head":
         logits = left_at_head(student, logits)
+    constant = frozenset(key for key, tensor in features.items() if tensor.stop_gradient)
+    logits = [tensor.detach() for tensor in logits]
+    features = {key: tensor.detach() for key, tensor in features.items()}
     outputs = [(teacher.at_head if at == "head" else teacher)(batch["img"]) for teacher in teachers]
-    return Observed((logits, features), outputs, batch.get("label"))
+    return Observed((logits, features), outputs, batch.get("label"), constant)
 
 
 @contextlib.contextmanager
 def _training_without_traces(model):
-    """Put a model into training mode without gradients; restore at the end what a forward pass changes."""
+    """Put a model into training mode; restore at the end what a forward pass changes."""
     modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
     state = {key: value.clone() for key, value in model.state_dict().items() if value.stop_gradient}
-    generators = paddle.get_rng_state(), np.random.get_state(), random.getstate()
+    drawn = generators()
     model.train()
     try:
-        with paddle.no_grad():
-            yield
+        yield
     finally:
-        paddle.set_rng_state(generators[0])
-        np.random.set_state(generators[1])
-        random.setstate(generators[2])
+        set_generators(drawn)
         current = model.state_dict()
         for key, value in state.items():
             current[key].set_value(value)
@@ -100,17 +102,53 @@ def _check_pair(i, student, teacher, role, at):
         )
 
 
-def feature_losses(features, observed, num_classes=None, ignore_index=255):
+def try_distill_loss(section, observed, at="full", num_classes=None, batch_size=4, place="distill_loss"):
+    """Try each loss of `distill_loss` on the observed logits, and leave no traces.
+
+    Args:
+        section: {'types': [...], 'coef': [...]} between the logits of student and teachers.
+        observed: `Observed`.
+        at: as in `DistillNet`. Default "full".
+        num_classes, batch_size: as in `try_loss`.
+        place: where `distill_loss` is written, for messages.
+
+    Raises:
+        UserError: as `try_loss`; the message names the key of the loss.
+    """
+    taught = [pair[0] for pair in counterparts(*(logits for logits, _ in observed.teachers))]
+    pairs = counterparts(observed.student[0], taught)
+    drawn = generators()
+    for i, (loss, factor, pair) in enumerate(zip(section["types"], section["coef"], pairs)):
+        if factor == 0:
+            continue
+        student, teacher = at_smallest(*pair) if at == "head" else pair
+        student, teacher = student.clone(), teacher.clone()
+        student.stop_gradient = False
+        label = fit_label(observed.label, student) if at == "head" else observed.label
+        name = f"{place}.types.{i}: {type(loss).__name__}"
+        shapes = f"the student's output {i} has shape {student.shape}, the teacher's {teacher.shape}"
+        call = _for_users(functools.partial(_compare, loss), loss, name, shapes)
+        with restored(loss):
+            try_loss(call, student, teacher, label, name, shapes, num_classes, batch_size)
+    set_generators(drawn)
+
+
+def _compare(loss, student, teacher, label):
+    return compare(loss, (student, teacher), label)
+
+
+def feature_losses(features, observed, num_classes=None, ignore_index=255, batch_size=4):
     """Return a `FeatureLoss` of each `Feature`, made for the observed tensors and tried on them.
 
     Args:
         features: list of `Feature`.
         observed: `Observed`.
         num_classes, ignore_index: as in `FeatureLoss`.
+        batch_size: samples in a batch of the training. Default 4.
 
     Raises:
-        UserError: an adaptor does not name a tensor, a loss or connector does not fit the shapes, or a loss
-            or its gradient is not finite.
+        UserError: an adaptor does not name a tensor, a loss or connector does not fit the shapes, no trained
+            parameter changes the student's tensor, or as `try_loss`.
     """
     losses = []
     for feature in features:
@@ -118,7 +156,7 @@ def feature_losses(features, observed, num_classes=None, ignore_index=255):
         losses.append(FeatureLoss(feature, *shapes, num_classes, ignore_index))
     make_names_unique(losses)
     for loss in losses:
-        _check_feature(loss, observed)
+        _check_feature(loss, observed, num_classes, batch_size)
     return losses
 
 
@@ -137,52 +175,47 @@ def _tensors(feature, observed):
     return tensors
 
 
-def _check_feature(loss, observed):
-    """Raise `UserError` unless a `FeatureLoss` gives a finite number with a finite gradient.
-
-    The loss is computed as in training; its state is restored afterwards.
-    """
-    state = {key: value.clone() for key, value in loss.state_dict().items()}
-    student, teacher = _tensors(loss.feature, observed)
+def _check_feature(loss, observed, num_classes, batch_size):
+    """Raise `UserError` unless a `FeatureLoss` works as in training; its state is restored afterwards."""
+    feature = loss.feature
+    student, teacher = _tensors(feature, observed)
+    if feature.student in observed.constant and feature.weight != 0:
+        raise UserError(
+            f"{feature.place('student')}: no trained parameter of the student changes {feature.student}, so "
+            f"{loss.name} would train nothing; name a tensor behind a layer that is trained"
+        )
     student = student.detach()
     student.stop_gradient = False
-    try:
-        _check_finite(loss, student, teacher, observed.label)
-    finally:
-        loss.set_state_dict(state)
-        for parameter in loss.parameters():
-            parameter.clear_gradient(False)  # to None: with zeros an optimizer could move the parameter
+    shapes = describe_shapes(feature, student.shape, teacher.shape)
+    name, own = f"{feature.place('loss')}: {loss.name}", feature.place("connector")
+    connect = _for_users(loss.connect, loss.connector, f"{own}: {loss.name}", shapes, own)
+    call = _for_users(loss.unweighted, loss.loss, name, shapes)
+    with restored(loss):
+        pair = connect(student, teacher)
+        try_loss(call, *pair, observed.label, name, shapes, num_classes, batch_size, through=student)
 
 
-def _check_finite(loss, student, teacher, label):
-    place = loss.feature.place("loss")
-    shapes = describe_shapes(loss.feature, student.shape, teacher.shape)
-    with _errors_to_user(loss, loss.connector, f"{loss.feature.place('connector')}: {loss.name}", shapes):
-        pair = loss.connect(student, teacher)
-    with _errors_to_user(loss, loss.loss, f"{place}: {loss.name}", shapes):
-        value = loss.unweighted(*pair, label)
-    if not isinstance(value, paddle.Tensor) or value.size != 1:
-        actual = f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
-        raise UserError(f"{place}: {loss.name} gives {actual}; a loss must be one number")
-    if not np.isfinite(float(value)):
-        raise UserError(
-            f"{place}: {loss.name} gives {float(value)}: {shapes}; choose another loss or other tensors"
-        )
-    value.backward()
-    if student.grad is not None and not np.isfinite(student.grad.numpy()).all():
-        raise UserError(f"{place}: {loss.name} has no finite gradient: {shapes}")
+def _for_users(function, component, place, shapes, own_place=None):
+    """Return a function whose errors are `UserError`s; an error of one of our own components is a bug.
 
+    Args:
+        function: calls the component.
+        component: a loss or connector.
+        place: the place and name of the component, for messages.
+        shapes: the shapes of its tensors, in words.
+        own_place: a `UserError` that begins with it has its place already. Default None.
+    """
 
-@contextlib.contextmanager
-def _errors_to_user(loss, component, place, shapes):
-    """Turn an error of a loss or connector into a `UserError`; one of our own components is a bug."""
-    try:
-        yield
-    except UserError as error:
-        prefix = "" if str(error).startswith(loss.feature.place("connector")) else f"{place}: "
-        raise UserError(f"{prefix}{error}: {shapes}") from error
-    except Exception as error:
-        if type(component).__module__.startswith("paddleseg."):
-            raise
-        message = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise UserError(f"{place}: {message}: {shapes}") from error
+    def call(*arguments):
+        try:
+            return function(*arguments)
+        except UserError as error:
+            prefix = "" if own_place and str(error).startswith(own_place) else f"{place}: "
+            raise UserError(f"{prefix}{error}: {shapes}") from error
+        except Exception as error:
+            if type(component).__module__.startswith("paddleseg."):
+                raise
+            message = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise UserError(f"{place}: {message}: {shapes}") from error
+
+    return call

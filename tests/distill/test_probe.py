@@ -9,10 +9,12 @@ import tiny
 from stepping import Body, feature
 
 from paddleseg.cvlibs import manager
-from paddleseg.distill.probe import check_logits, feature_losses, observe
+from paddleseg.distill.connectors import ConvConnector
+from paddleseg.distill.probe import check_logits, feature_losses, observe, try_distill_loss
 from paddleseg.distill.taps import Tap, Taps
 from paddleseg.distill.teachers import Teacher
 from paddleseg.errors import UserError
+from paddleseg.losses import KLLoss, MGDLoss, SegChannelwiseLoss
 
 
 def probe(student, teacher, *features):
@@ -162,3 +164,94 @@ def test_heads_of_other_sizes_are_logged_and_other_classes_refused(lines):
     assert len(lines) == 1
     with pytest.raises(UserError, match="output 0 of the student has 2 classes and the teacher's 3"):
         probe_at_head(tiny.StridedNet(stride=2), tiny.StridedNet(3))
+
+
+def probe_logits(loss, student, teacher, at="full", coef=1):
+    """Probe the logits of two models for one loss of `distill_loss`."""
+    images, label = paddle.randn([2, 3, 8, 8]), paddle.randint(0, 2, [2, 8, 8])
+    taps = Taps(student, "student")
+    observed = observe(student, taps, [Teacher(teacher)], {"img": images, "label": label}, at)
+    section = {"types": [loss], "coef": [coef]}
+    try_distill_loss(section, observed, at, 2, place="c.yml:7: distill_loss")
+
+
+def test_a_distill_loss_that_gives_no_gradient_is_refused_with_its_key():
+    message = r"^c.yml:7: distill_loss.types.0: {} gives the student no gradient.*\[2, {}\]"
+    one_position = SegChannelwiseLoss()
+    student, teacher = tiny.StridedNet(stride=8), tiny.StridedNet(stride=8, width=6)
+    with pytest.raises(UserError, match=message.format("SegChannelwiseLoss", "2, 1, 1")):
+        probe_logits(one_position, student, teacher, "head")
+    probe_logits(one_position, student, teacher, "head", coef=0)
+    probe_logits(one_position, student, teacher)
+    with pytest.raises(UserError, match=message.format("KLLoss", "1, 8, 8")):
+        probe_logits(KLLoss(), tiny.TinyNet(1), tiny.TinyNet(1, width=6))
+    probe_logits(KLLoss(), teacher, teacher)  # at its minimum
+
+
+def test_trying_the_distill_loss_leaves_no_traces():
+    loss, student = MGDLoss(2, 2), tiny.TinyNet()
+    before = {key: value.numpy() for key, value in loss.state_dict().items()}
+    paddle.seed(7)
+    expected = float(paddle.rand([1]))
+    paddle.seed(7)
+    images = paddle.randn([2, 3, 8, 8])
+    observed = observe(student, Taps(student, "student"), [Teacher(tiny.TinyNet())], {"img": images})
+    paddle.seed(7)
+    try_distill_loss({"types": [loss], "coef": [1]}, observed)
+    assert float(paddle.rand([1])) == expected
+    assert all((value.numpy() == before[key]).all() for key, value in loss.state_dict().items())
+    assert all(parameter.grad is None for parameter in [*loss.parameters(), *student.parameters()])
+
+
+def test_an_error_of_a_users_distill_loss_is_reported():
+    Odd.gives = fail(RuntimeError("no kernel"))
+    with pytest.raises(
+        UserError, match="^c.yml:7: distill_loss.types.0: Odd: no kernel: the student's output 0"
+    ):
+        probe_logits(Odd(), tiny.TinyNet(), tiny.TinyNet())
+
+
+@pytest.mark.parametrize("tap", [Tap("input_of", "body.0"), Tap("attr", "detached")])
+def test_a_tensor_that_no_trained_parameter_changes_is_refused(tap):
+    class Detached(tiny.TinyNet):
+        def forward(self, x):
+            outputs = super().forward(x)
+            self.detached = self.mixed.detach()
+            return outputs
+
+    student = Detached()
+    taps = Taps(student, "student", None, [(tap, "c.yml")])
+    observed = observe(
+        student, taps, [Teacher(Detached(), None, [(tap, "c.yml")])], {"img": paddle.randn([2, 3, 8, 8])}
+    )
+    with pytest.raises(UserError, match="^c.yml: no trained parameter of the student changes"):
+        feature_losses([dataclasses.replace(feature(), student=tap, teacher=tap)], observed)
+
+
+def test_a_loss_of_features_that_gives_no_gradient_is_refused():
+    Odd.gives = lambda x: x.sign().sum()
+    with pytest.raises(
+        UserError, match=r"^c.yml: hidden_0_Odd gives the student no gradient.*\[2, 4, 8, 8\]"
+    ):
+        probe(tiny.TinyNet(), tiny.TinyNet(), feature("Odd"))
+
+
+def test_a_connector_that_starts_at_zero_is_accepted():
+    """Its weights get a gradient, though the student gets none yet."""
+    student = tiny.TinyNet()
+    observed = observe(
+        student,
+        Taps(student, "student", Body),
+        [Teacher(tiny.TinyNet(), Body)],
+        {"img": paddle.randn([2, 3, 8, 8])},
+    )
+    feature_losses([feature(connector={"type": "ZeroConnector"})], observed)
+
+
+@manager.CONNECTORS.add_component
+class ZeroConnector(ConvConnector):
+    """A convolution whose weights start at 0."""
+
+    def __init__(self, student_channels: int, teacher_channels: int):
+        super().__init__(student_channels, teacher_channels)
+        self.conv.weight.set_value(paddle.zeros_like(self.conv.weight))

@@ -1,0 +1,161 @@
+"""Tries a loss on tensors before training: its value, its gradient, and what it does to the tensors."""
+
+import contextlib
+import random
+
+import numpy as np
+import paddle
+
+from paddleseg.distill.moments import Moment
+from paddleseg.errors import UserError
+
+# How much of their own spread is added to both tensors, the student's and the teacher's, in each attempt to
+# get a gradient.
+_ATTEMPTS = ((0.1, 0), (1, 0), (1, 1), (10, 10), (1, 100))
+_SAMPLES = 4  # so many samples have relations to each other that two lack
+_DOUBTFUL = 1e-4  # below this, float32 cannot tell a gradient from rounding errors
+# In float64, above what constants such as the 1e-8 beside a norm give, and below any gradient that trains.
+_LEAST = 1e-7
+
+
+def try_loss(
+    loss, student, teacher, label, name, shapes, num_classes=None, batch_size=_SAMPLES, through=None
+):
+    """Raise `UserError` unless a loss gives one finite number with a finite gradient that is not always 0.
+
+    Args:
+        loss: maps (student's tensor, teacher's tensor, label) to a scalar.
+        student, teacher: the tensors that it compares; the student's takes part in a gradient.
+        label: as the loss takes it; None for none.
+        name: the place and the name of the loss, for messages.
+        shapes: the shapes in words, for messages.
+        num_classes: what labels to try; None where it is not known. Default None.
+        batch_size: samples in a batch of the training. Default 4.
+        through: the tensor that `student` was computed from, which is to get a finite gradient; None for
+            `student` itself. Default None.
+    """
+    through = student if through is None else through
+    if not student.is_leaf:
+        student.retain_grads()
+    given = Moment(teacher, copied=True)
+    value = loss(student, teacher, label)
+    if not isinstance(value, paddle.Tensor) or value.size != 1:
+        kind = f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
+        raise UserError(f"{name} gives {kind}; a loss must be one number")
+    if not np.isfinite(float(value)):
+        raise UserError(f"{name} gives {float(value)}: {shapes}; choose another loss or other tensors")
+    if given.overwritten():
+        raise UserError(
+            f"{name} overwrites the teacher's tensor in place, and other losses may compare the same tensor; "
+            f"let the loss compute out of place"
+        )
+    if not value.stop_gradient:
+        value.backward()
+    if through.grad is not None and not np.isfinite(through.grad.numpy()).all():
+        raise UserError(f"{name} has no finite gradient: {shapes}")
+    if through.grad is None or student.grad is None:
+        raise UserError(
+            f"{name} gives the student no gradient, so it would train nothing: it does not depend on the "
+            f"student's tensor: {shapes}"
+        )
+    if _strength(student, student.grad, value) > _DOUBTFUL:
+        return
+    tensors, drawn = (student.detach(), teacher.detach()), generators()
+    gives = _gives_gradient(loss, tensors, label, num_classes, min(batch_size, _SAMPLES))
+    set_generators(drawn)
+    if not gives:
+        raise UserError(
+            f"{name} gives the student no gradient, so it would train nothing: it is the same for any values "
+            f"of these tensors: {shapes}; choose another loss or other tensors"
+        )
+
+
+def _strength(tensor, gradient, value):
+    """Return by how much a loss, relative to itself or 1, can change with the spread of a tensor."""
+    change = float(gradient.astype("float64").abs().sum()) * _spread(tensor)
+    return change / max(1.0, abs(float(value)))
+
+
+def _spread(tensor):
+    """Return the standard deviation of a tensor; where all its values are equal, their size, or 1."""
+    values = tensor.detach().numpy().astype("float64")
+    return float(values.std()) or float(np.abs(values).max()) or 1.0
+
+
+def _gives_gradient(loss, tensors, label, num_classes, samples):
+    """Return whether a loss has a gradient for any of several changes of the tensors.
+
+    A loss may be at its minimum, such as that of a student that equals its teacher; it may compare samples,
+    of which the trial has but two; or it may leave out the pixels of these labels or this teacher.
+    """
+    rng = np.random.default_rng(0)
+    count = max(samples, tensors[0].shape[0])
+    for attempt, scales in enumerate(_ATTEMPTS):
+        changed = [_changed(*pair, count, rng) for pair in zip(tensors, scales)]
+        classes = num_classes if attempt else None
+        known = _has_gradient(loss, changed, _changed_label(label, tensors[0].shape[0], count, classes, rng))
+        if known is not False:  # where nothing is known, a loss that works must not be refused
+            return True
+    return False
+
+
+def _has_gradient(loss, tensors, label):
+    """Return whether a loss has a gradient for NumPy's tensors; None where it cannot be computed."""
+    for dtype, least in (("float64", _LEAST), ("float32", 0)):
+        student, teacher = (paddle.to_tensor(tensor.astype(dtype)) for tensor in tensors)
+        student.stop_gradient = False
+        try:
+            value = loss(student, teacher, label)
+            gradient = paddle.grad(value, student)[0]
+        except Exception:  # the loss may take float32 alone, or just so many samples
+            continue
+        strength = _strength(student, gradient, value)
+        return strength > least if np.isfinite(strength) else None
+    return None
+
+
+def _changed(tensor, scale, count, rng):
+    """Return `count` samples of a tensor with noise of `scale` times its spread, as NumPy's array."""
+    values = _repeated(tensor.numpy().astype("float64"), count)
+    return values + scale * _spread(tensor) * rng.standard_normal(values.shape)
+
+
+def _changed_label(label, before, count, num_classes, rng):
+    """Return the label of `count` samples, where there were `before`, perhaps with random classes."""
+    if label is None:
+        return None
+    values = label.numpy()
+    values = _repeated(values, count) if len(values) == before else values
+    if num_classes is not None:
+        values = rng.integers(0, num_classes, values.shape).astype(values.dtype)
+    return paddle.to_tensor(values)
+
+
+def _repeated(values, count):
+    return values[np.arange(count) % len(values)]
+
+
+@contextlib.contextmanager
+def restored(loss):
+    """Restore afterwards the state of a loss, and that no parameter has a gradient."""
+    is_layer = isinstance(loss, paddle.nn.Layer)
+    state = {key: value.clone() for key, value in loss.state_dict().items()} if is_layer else {}
+    try:
+        yield
+    finally:
+        if is_layer:
+            loss.set_state_dict(state)
+            for parameter in loss.parameters():
+                parameter.clear_gradient(False)  # to None: with zeros an optimizer could move the parameter
+
+
+def generators():
+    """Return the state of all generators of random numbers, for `set_generators`."""
+    return paddle.get_rng_state(), np.random.get_state(), random.getstate()
+
+
+def set_generators(state):
+    """Set the state of all generators of random numbers."""
+    paddle.set_rng_state(state[0])
+    np.random.set_state(state[1])
+    random.setstate(state[2])
