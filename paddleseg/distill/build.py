@@ -8,20 +8,23 @@ from paddleseg.cvlibs import SegBuilder, manager
 from paddleseg.cvlibs.config import as_yaml
 from paddleseg.datasets.loading import stack
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
+from paddleseg.distill.channels import of_images
 from paddleseg.distill.features import declared_taps
 from paddleseg.distill.list_taps import find_taps, table
 from paddleseg.distill.outputs import counterparts
 from paddleseg.distill.plan import make_plan
-from paddleseg.distill.probe import check_logits, feature_losses, observe, try_distill_loss
+from paddleseg.distill.probe import check_logits, feature_losses, observe, roles, try_distill_loss
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers import (
     Teacher,
     Teachers,
     attach_caches,
+    check_classes,
     check_engine,
     choose_engines,
     is_teacher_only,
+    renormalization,
 )
 from paddleseg.errors import UserError
 from paddleseg.losses.combine import check_loss_count
@@ -88,13 +91,18 @@ def _build_models_and_step(builder, teacher_cfgs, plan, options):
     student = parallel.with_sync_batch_norm(builder.model)
     taps = Taps(student, "student", plan.student_adaptor, declared_taps(plan.features, "student"))
     teachers = []
-    for k, teacher_cfg in enumerate(teacher_cfgs):
+    for k, (role, teacher_cfg) in enumerate(zip(roles(teacher_cfgs), teacher_cfgs)):
+        if cfg.compares_logits:
+            check_classes(cfg, teacher_cfg, role)
         adaptor = plan.teacher_adaptor if k == 0 else None  # a distill_config.py has one for the first alone
         declared = declared_taps(plan.features, "teacher", k)
-        teachers.append(Teacher(teacher_model(teacher_cfg, cfg), adaptor, declared, teacher_cfg))
+        model = teacher_model(teacher_cfg, cfg)
+        # A teacher-only model converts its images itself.
+        images = None if is_teacher_only(model) else renormalization(cfg, teacher_cfg, role)
+        teachers.append(Teacher(model, adaptor, declared, teacher_cfg, images))
     if builder.distill_loss is None and not plan.features:
         logger.warning("neither distill_loss nor feature losses: the teacher has no effect")
-    observed = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at)
+    observed = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at, cfg)
     if builder.distill_loss is not None:
         _check_logits_and_losses(builder, observed)
     losses = feature_losses(plan.features, observed, cfg.num_classes, cfg.ignore_index, cfg.batch_size)
@@ -131,7 +139,7 @@ def teacher_model(cfg, student_cfg):
 
 
 def _check_logits_and_losses(builder, observed):
-    """Raise `UserError` unless the logits can be compared, and `distill_loss` has a sound loss for each pair."""
+    """Raise `UserError` unless the logits can be compared, by a sound loss for each pair of them."""
     try:
         check_logits(observed, builder.cfg.logits_at)
         # The outputs that the teachers have in common, then those that they and the student have in common.
@@ -178,5 +186,6 @@ def taps_table(builder, teacher_cfgs, seed):
         cfg.drop_pretrained()  # the shapes do not depend on weights, whose files may be elsewhere
         model = builder.model if role == "student" else teacher_model(cfg, builder.cfg)
         heading = f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:"
-        models.append((heading, find_taps(model, image, training=role == "student")))
+        with of_images(image, model, f"the {role}".replace("the teacher ", "teacher "), cfg, builder.cfg):
+            models.append((heading, find_taps(model, image, training=role == "student")))
     return table(models)

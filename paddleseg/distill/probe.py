@@ -7,8 +7,9 @@ from typing import Optional
 
 import paddle
 
+from paddleseg.distill.channels import of_images
 from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, fit_label, make_names_unique
-from paddleseg.distill.outputs import at_smallest, counterparts, left_at_head, resize_message
+from paddleseg.distill.outputs import counterparts, left_at_head, resize_message, resize_to_smallest
 from paddleseg.distill.trial import generators, restored, set_generators, try_loss
 from paddleseg.errors import UserError, suggestion
 from paddleseg.losses.combine import compare, output_list
@@ -32,7 +33,7 @@ class Observed:
     constant: frozenset = frozenset()
 
 
-def observe(student, taps, teachers, batch, at="full"):
+def observe(student, taps, teachers, batch, at="full", cfg=None):
     """Run all models on a batch and return what they give, as `Observed`.
 
     The student runs in training mode, since some layers run only then. Its running statistics and the
@@ -44,17 +45,30 @@ def observe(student, taps, teachers, batch, at="full"):
         teachers: list of `Teacher`.
         batch: {'img': float32 N x 3 x H x W, 'label': as in `Observed`, or absent}.
         at: as in `DistillNet`. Default "full".
+        cfg: the student's `Config`, for messages; None for none. Default None.
+
+    Raises:
+        UserError: a model takes images of another number of channels, or a user's model fails.
     """
-    with _training_without_traces(student):
-        logits = output_list(student(batch["img"]))
+    images = batch["img"]
+    with _training_without_traces(student), of_images(images, student, "the student", cfg, cfg):
+        logits = output_list(student(images))
         features = taps.read()
     if at == "head":
         logits = left_at_head(student, logits)
     constant = frozenset(key for key, tensor in features.items() if tensor.stop_gradient)
     logits = [tensor.detach() for tensor in logits]
     features = {key: tensor.detach() for key, tensor in features.items()}
-    outputs = [(teacher.at_head if at == "head" else teacher)(batch["img"]) for teacher in teachers]
+    outputs = []
+    for role, teacher in zip(roles(teachers), teachers):
+        with of_images(images, teacher.model, role, teacher.cfg, cfg):
+            outputs.append((teacher.at_head if at == "head" else teacher)(images))
     return Observed((logits, features), outputs, batch.get("label"), constant)
+
+
+def roles(teachers):
+    """Return what messages call each teacher: "the teacher", or "teacher 0" and so on of several."""
+    return ["the teacher"] if len(teachers) == 1 else [f"teacher {k}" for k in range(len(teachers))]
 
 
 @contextlib.contextmanager
@@ -80,8 +94,8 @@ def check_logits(observed, at="full"):
 
     With `at` "head" sizes may differ: the larger logits are resized, and the log says so.
     """
-    for k, (logits, _) in enumerate(observed.teachers):
-        role = "teacher" if len(observed.teachers) == 1 else f"teacher {k}"
+    for role, (logits, _) in zip(roles(observed.teachers), observed.teachers):
+        role = role.replace("the ", "")
         for i, (student, teacher) in enumerate(counterparts(observed.student[0], logits)):
             _check_pair(i, student, teacher, role, at)
 
@@ -121,7 +135,7 @@ def try_distill_loss(section, observed, at="full", num_classes=None, batch_size=
     for i, (loss, factor, pair) in enumerate(zip(section["types"], section["coef"], pairs)):
         if factor == 0:
             continue
-        student, teacher = at_smallest(*pair) if at == "head" else pair
+        student, teacher = resize_to_smallest(*pair) if at == "head" else pair
         student, teacher = student.clone(), teacher.clone()
         student.stop_gradient = False
         label = fit_label(observed.label, student) if at == "head" else observed.label

@@ -13,6 +13,7 @@ from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.cvlibs.facts import normalizations
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.distill.teachers.training_data import conversion, first_normalization
 from paddleseg.errors import UserError, counted, one_line
 from paddleseg.monitoring.validation_pictures import photograph, spread_indices
 from paddleseg.report.examples import compare, extremes, mask_of
@@ -106,7 +107,7 @@ def teacher_model(comparison, distilled):
     """
     for run in comparison.teachers:
         if run.weights:
-            return _model(run)
+            return _as_in_training(_model(run), run.config, distilled)
     teacher = next(iter(distilled.teachers), {})
     path = teacher_file(teacher)
     if not path:
@@ -120,6 +121,16 @@ def teacher_model(comparison, distilled):
         if normalization is None:
             raise UserError(f"{path} must know how images are normalised, and the config does not state it")
         model.set_input_normalization(*normalization)
+        return model
+    return _as_in_training(model, teacher.get("config") or {}, distilled)
+
+
+def _as_in_training(model, config, distilled):
+    """Return a teacher's model, which converts images to the normalisation that it was trained with."""
+    stated, given = first_normalization(config), first_normalization(distilled.config, ["val_dataset"])
+    converted = conversion(given.value, stated.value) if stated and given else None
+    if converted is not None:
+        model.register_forward_pre_hook(lambda _, inputs: (converted(inputs[0]),))
     return model
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import paddle
 import pytest
 import tiny
@@ -125,3 +126,26 @@ def test_a_teacher_that_is_a_file_is_told_how_validation_images_are_normalised(m
         UserError, match="must know how images are normalised, and the config does not state it"
     ):
         given("unknown", {})
+
+
+def test_a_teacher_of_another_normalisation_sees_its_own_images(made_up, tmp_path):
+    def answer(name, dataset, images):
+        section = {"type": "TinyNet", "num_classes": 2, "pretrained": weights}
+        train = {"transforms": [{"type": "Normalize", "mean": [0.4], "std": [0.2]}]}
+        config = {"model": section, "train_dataset": train}
+        teachers = [{"config": config, "weights": weights}]
+        (run,) = read_runs(
+            [made_up(name, role="distill", teachers=teachers, config={"val_dataset": dataset})]
+        )
+        (comparison,) = comparisons([run])
+        return teacher_model(comparison, run)(images)[0].numpy()
+
+    weights = tiny.save_weights(tmp_path / "model.pdparams", tiny.TinyNet())
+    pixels = paddle.rand([1, 3, 8, 8])
+    half = answer("half", {"transforms": [{"type": "Normalize"}]}, (pixels - 0.5) / 0.5)
+    none = answer("none", {"transforms": []}, pixels * 255)
+    own = answer(
+        "own", {"transforms": [{"type": "Normalize", "mean": [0.4], "std": [0.2]}]}, (pixels - 0.4) / 0.2
+    )
+    for converted in (half, none):
+        np.testing.assert_allclose(converted, own, atol=1e-4)

@@ -8,6 +8,7 @@ from paddleseg.distill.teachers.onnx_engine import OnnxEngine
 from paddleseg.distill.teachers.output_cache import stack_with_keys
 from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.distill.teachers.teacher_only import TeacherOnly, is_teacher_only
+from paddleseg.distill.teachers.training_data import check_classes, renormalization
 
 __all__ = [
     "ENGINES",
@@ -17,9 +18,11 @@ __all__ = [
     "TeacherOnly",
     "Teachers",
     "attach_caches",
+    "check_classes",
     "check_engine",
     "choose_engines",
     "is_teacher_only",
     "register_engine",
+    "renormalization",
     "stack_with_keys",
 ]

@@ -22,18 +22,20 @@ class Teacher:
             for none. Default None.
         declared: pairs (`Tap`, the place in a file that declares it) of more such tensors. Default none.
         cfg: the `Config` that the model was built from; None for a model without one. Default None.
+        renormalization: the `Renormalization` of the images that it is given; None for none. Default None.
 
     Attributes:
-        model: the same.
+        model, cfg: the same.
         taps: its `Taps`.
         engine: the `Engine` that computes its outputs, Paddle's until another one is set.
         cache: the `OutputCache` of its outputs; None unless one is set.
         teacher_only: whether its model is a `TeacherOnly`, for which no engine is chosen.
     """
 
-    def __init__(self, model, adaptor_class=None, declared=(), cfg=None):
+    def __init__(self, model, adaptor_class=None, declared=(), cfg=None, renormalization=None):
         self.model = model
-        self._cfg = cfg
+        self.cfg = cfg
+        self._renormalization = renormalization
         model.eval()
         for parameter in model.parameters():
             parameter.stop_gradient = True
@@ -53,13 +55,15 @@ class Teacher:
         return self.model.digest if self.teacher_only else digest(self.model)
 
     def identity(self):
-        """Return {key: plain value} of what decides its outputs: the model's section and the weights."""
-        model = {} if self._cfg is None else {k: v for k, v in self._cfg["model"].items() if k not in _PATHS}
-        return {**flattened(model, "model"), "weights (SHA-256)": self.weights_digest}
+        """Return {key: plain value} of what decides its outputs: its model, weights and normalisation."""
+        model = {} if self.cfg is None else {k: v for k, v in self.cfg["model"].items() if k not in _PATHS}
+        # Without a conversion there is no entry, as in the runs and caches of earlier versions.
+        images = {} if self._renormalization is None else self._renormalization.identity()
+        return {**flattened(model, "model"), "weights (SHA-256)": self.weights_digest, **images}
 
     def run_record(self):
         """Return what `run.yml` records of this teacher, a dict of plain values."""
-        return {} if self._cfg is None else {"config": self._cfg.dic, "weights": self._cfg.pretrained}
+        return {} if self.cfg is None else {"config": self.cfg.dic, "weights": self.cfg.pretrained}
 
     @paddle.no_grad()
     def at_head(self, images, keys=None):
@@ -70,10 +74,13 @@ class Teacher:
             keys: as in `OutputCache`, to use the cache if there is one; None never uses it. Default None.
         """
         if self.cache is None or keys is None:
-            return self.engine(images)
-        return self.cache(images, keys, self.engine)
+            return self._computed(images)
+        return self.cache(images, keys, self._computed)
 
     @paddle.no_grad()
     def upsampled(self, logits, size):
         """Return the list of the model's logits for images of `size`, (H, W), from those at the head."""
         return upsampled(self.model, logits, size)
+
+    def _computed(self, images):
+        return self.engine(images if self._renormalization is None else self._renormalization(images))

@@ -1,0 +1,183 @@
+"""What the configs of a teacher and of the student state about their images and classes, compared.
+
+Only the model of a teacher's config is used. If the config has data sections as well, they state what the
+teacher was trained with.
+"""
+
+from numbers import Real
+
+import numpy as np
+import paddle
+
+from paddleseg.cvlibs import facts, manager
+from paddleseg.cvlibs.class_names import section_names
+from paddleseg.errors import UserError
+from paddleseg.utils.logger import logger
+
+STATING = ("train_dataset", "val_dataset", "export")  # a teacher's sections that list transforms
+_CLOSE = 1e-4  # in units of an image's range; writing a mean of ImageNet with three digits is no difference
+
+
+class Renormalization:
+    """Brings images that are normalised as the student's to the normalisation of a teacher's training.
+
+    Args:
+        student, teacher: (mean, std) of each, as `Normalize` takes them.
+
+    Raises:
+        ValueError: the two are of different numbers of channels.
+    """
+
+    def __init__(self, student, teacher):
+        (mean, std), (own_mean, own_std) = (map(np.float64, pair) for pair in (student, teacher))
+        self._scale, self._shift = std / own_std, (mean - own_mean) / own_std
+        np.broadcast_shapes(self._scale.shape, self._shift.shape)
+        self._own = teacher
+
+    def identity(self):
+        """Return the teacher's mean and std as plain values."""
+        return {"normalised by": [list(map(float, values)) for values in self._own]}
+
+    def __call__(self, images):
+        """Return float32 N x C x H x W as the teacher's training would have normalised it."""
+        scale, shift = (
+            paddle.to_tensor(values.reshape(1, -1, 1, 1), images.dtype)
+            for values in (self._scale, self._shift)
+        )
+        return images * scale + shift
+
+
+def renormalization(cfg, teacher_cfg, role):
+    """Return the `Renormalization` of a teacher's images, None where there is nothing to convert.
+
+    Args:
+        cfg, teacher_cfg: the `Config`s of student and teacher.
+        role: the teacher in words, such as "teacher 0", for the warning where the two differ.
+    """
+    stated = first_normalization(teacher_cfg.dic)
+    ours = [fact for section in cfg.training_sections for fact in _normalizations(cfg.dic, section)]
+    different = [] if stated is None else [fact for fact in ours if not _agree(fact.value, stated.value)]
+    if not different:
+        return None
+    theirs = f"{_in_words(stated.value)} ({teacher_cfg.place(*stated.place)})"
+    students = f"{_in_words(different[0].value)} ({cfg.place(*different[0].place)})"
+    message = f"{role} was trained with images normalised by {theirs}, and the student's are by {students}"
+    of_one_kind = all(fact.value == ours[0].value for fact in ours)
+    converted = conversion(ours[0].value, stated.value) if of_one_kind else None
+    if converted is None:
+        logger.warning(f"{message}; this cannot be converted, so {role} sees images of another range")
+    else:
+        logger.warning(f"{message}; each image is converted for {role}")
+    return converted
+
+
+def conversion(student, teacher):
+    """Return the `Renormalization` from one (mean, std) to another; None if they agree or do not fit."""
+    try:
+        return None if _agree(student, teacher) else Renormalization(student, teacher)
+    except ValueError:
+        return None
+
+
+def check_classes(cfg, teacher_cfg, role):
+    """Compare the names of the classes, and the ignored label, of a teacher with the student's.
+
+    Args:
+        cfg, teacher_cfg, role: as in `renormalization`.
+
+    Raises:
+        UserError: both name the same classes in another order.
+    """
+    ours, theirs = _class_names(cfg), _class_names(teacher_cfg)
+    if ours is not None and theirs is not None and len(ours.value) == len(theirs.value):
+        _compare_names(ours, theirs, role)
+    ours, theirs = (one.stated("ignore_index") for one in (cfg, teacher_cfg))
+    classes = cfg.num_classes
+    if classes is not None and theirs.value != ours.value and 0 <= theirs.value < classes:
+        logger.warning(
+            f"{role} was trained with ignore_index {theirs.value} ({theirs.place}), so it has not learned "
+            f"this class, which the student learns from it ({ours.place}: {ours.value})"
+        )
+
+
+def _compare_names(ours, theirs, role):
+    pairs = enumerate(zip(ours.value, theirs.value))
+    different = [(k, *names) for k, names in pairs if names[0].casefold() != names[1].casefold()]
+    if not different:
+        return
+    k, our_name, their_name = different[0]
+    message = (
+        f"class {k} is {their_name!r} for {role} ({theirs.place}) and {our_name!r} for the student "
+        f"({ours.place})"
+    )
+    sets = [{name.casefold() for name in fact.value} for fact in (ours, theirs)]
+    if sets[0] == sets[1]:
+        raise UserError(
+            f"{message}: the same classes in another order, so one's logits would teach another class"
+        )
+    logger.warning(f"{message}; distill_loss takes them for the same class")
+
+
+def _class_names(cfg):
+    """Return the `Fact` of a config's class names, None where it has none."""
+    for section in facts.DATA_SECTIONS:
+        spec = cfg.get(section)
+        names = section_names(spec)
+        if names:
+            return facts.Fact(names, cfg.place(section, "class_names" if "class_names" in spec else "type"))
+    return None
+
+
+def first_normalization(dic, sections=STATING):
+    """Return the `Fact` of (mean, std) of the first section of a config that states them, or None.
+
+    Args:
+        dic: the config, which may be unchecked.
+        sections: names of sections. Default: those that say what a teacher was trained with.
+    """
+    return next((fact for section in sections for fact in _normalizations(dic, section)), None)
+
+
+def _normalizations(dic, section):
+    """Return [the `Fact` of (mean, std)] of a section, which may be unchecked; [] where it states none."""
+    spec = dic.get(section)
+    specs = spec.get("transforms") if isinstance(spec, dict) else None
+    if not isinstance(specs, list):
+        return []
+    types = [item.get("type") if isinstance(item, dict) else None for item in specs]
+    if "Normalize" not in types:
+        # A user's transform may do it. With this project's transforms alone, values go from 0 to 255.
+        known = all(_is_built_in(name) for name in types)
+        return [facts.Fact(((0.0,), (1 / 255,)), (section, "transforms"))] if known else []
+    i = types.index("Normalize")
+    values = tuple(_numbers(specs[i].get(key, (0.5,))) for key in ("mean", "std"))
+    good = types.count("Normalize") == 1 and all(values) and all(values[1])
+    return [facts.Fact(values, (section, "transforms", i))] if good else []
+
+
+def _numbers(value):
+    """Return a number or a list of numbers as a tuple; None of anything else."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    good = all(isinstance(item, Real) and not isinstance(item, bool) for item in values)
+    return tuple(map(float, values)) if good and values else None
+
+
+def _is_built_in(name):
+    component = manager.TRANSFORMS[name] if isinstance(name, str) and name in manager.TRANSFORMS else None
+    return getattr(component, "__module__", "").startswith("paddleseg.")
+
+
+def _agree(one, other):
+    try:
+        return all(np.allclose(*pair, rtol=0, atol=_CLOSE) for pair in zip(one, other))
+    except ValueError:  # of different numbers of channels
+        return False
+
+
+def _in_words(normalization):
+    """Return (mean, std) for a message."""
+    words = (
+        f"{name} [{', '.join(f'{value:.4g}' for value in values)}]"
+        for name, values in zip(("mean", "std"), normalization)
+    )
+    return " and ".join(words)
