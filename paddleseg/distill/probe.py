@@ -52,7 +52,7 @@ def observe(student, taps, teachers, batch, at="full", cfg=None):
     """
     images = batch["img"]
     with _training_without_traces(student), of_images(images, student, "the student", cfg, cfg):
-        logits = output_list(student(images))
+        logits = output_list(student(images.clone()))  # a model may overwrite its images
         features = taps.read()
     if at == "head":
         logits = left_at_head(student, logits)

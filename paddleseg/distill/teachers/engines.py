@@ -1,5 +1,6 @@
 """The registry of engines, which compute the outputs of frozen teachers, and Paddle's own engine."""
 
+from paddleseg.distill.moments import Moment
 from paddleseg.distill.outputs import head_logits
 
 ENGINES = {}
@@ -58,6 +59,9 @@ class PaddleEngine(Engine):
     Batch norm stays a separate layer. Folded into its convolution it leaves a bias, which Paddle's eager mode
     adds in a separate pass; on the CPU that takes longer than batch norm does.
 
+    The images stay as they are for the student: a model that overwrites them in place gets a copy, and the
+    first pass shows whether it does.
+
     Args:
         model: a `paddle.nn.Layer`.
         taps: its `Taps`.
@@ -68,7 +72,12 @@ class PaddleEngine(Engine):
     def __init__(self, model, taps):
         self._model = model
         self._taps = taps
+        self._overwrites = None  # unknown before the first pass
 
     def __call__(self, images):
-        logits = head_logits(self._model, images, whole=self._taps.of_forward)
+        own_images = images if self._overwrites is False else images.clone()
+        given = Moment(own_images, copied=self._overwrites is None)
+        logits = head_logits(self._model, own_images, whole=self._taps.of_forward)
+        if self._overwrites is None:
+            self._overwrites = bool(given.overwritten())
         return logits, self._taps.read()

@@ -125,3 +125,21 @@ def test_a_teacher_names_itself_by_its_config_and_the_content_of_its_weights(wri
     record = Teacher(model, cfg=cfg).run_record()
     assert record["config"]["model"]["width"] == 3
     assert record["weights"] == "nowhere.pdparams"
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_teacher_that_overwrites_its_images_leaves_the_students_as_they_are(in_place):
+    class Normalizing(tiny.TinyNet):
+        def forward(self, x):
+            with paddle.no_grad():
+                x = x.scale_(2.0) if in_place else x.scale(2.0)
+            return super().forward(x)
+
+    teacher = Teacher(Normalizing())
+    images = paddle.randn([2, 3, 8, 8])
+    for x in (images, images + 1, images):  # in the first pass, and in later ones
+        before = x.numpy()
+        (logits,), _ = teacher(x)
+        np.testing.assert_array_equal(x.numpy(), before)
+        expected = tiny.TinyNet.forward(teacher.model, paddle.to_tensor(2 * before))[0]
+        np.testing.assert_array_equal(logits.numpy(), expected.numpy())
