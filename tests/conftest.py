@@ -109,7 +109,7 @@ def read(monkeypatch):
     keys = []
     original = loading.load_batches
 
-    def counting(samples, batches, *args):
+    def counting(samples, batches, *args, **more):
         class Counted:
             def __len__(self):
                 return len(samples)
@@ -118,7 +118,7 @@ def read(monkeypatch):
                 keys.append(key)
                 return samples[key]
 
-        return original(Counted(), batches, *args)
+        return original(Counted(), batches, *args, **more)
 
     monkeypatch.setattr("paddleseg.training.fitting.load_batches", counting)
     return keys

@@ -1,21 +1,17 @@
 """Samples to batches of tensors, read by worker processes, by a thread, or at once."""
 
-import atexit
 import concurrent.futures
 import contextlib
-import functools
-import json
 
-import cv2
 import numpy as np
 import paddle
 
+from paddleseg.datasets.workers import read_by_workers
 from paddleseg.errors import UserError
-from paddleseg.parallel.signals import outlive_signals
 from paddleseg.transforms.functional import normalized_planes
 
 
-def load_batches(samples, batch_sampler, num_workers, collate, ahead=False):
+def load_batches(samples, batch_sampler, num_workers, collate, ahead=False, held=2):
     """Return a generator of collated batches, their arrays turned into tensors; close it to end the workers.
 
     With workers, Paddle's `DataLoader` reads; the workers live as long as the generator. Without workers,
@@ -35,9 +31,13 @@ def load_batches(samples, batch_sampler, num_workers, collate, ahead=False):
         ahead: without workers, let a thread read the next batch while this one is used. The thread seeds
             NumPy's and Python's global generators around each sample, so nobody else may draw from them
             meanwhile. Default False.
+        held: how many batches the caller may hold at the same time. Default 2, the last one and this one.
+
+    Raises:
+        UserError: a sample or a batch cannot be made; or a worker has died.
     """
     if num_workers:
-        batches = _read_by_workers(samples, batch_sampler, num_workers, collate)
+        batches = read_by_workers(samples, batch_sampler, num_workers, collate, held)
     else:
         batches = (collate([samples[key] for key in keys]) for keys in batch_sampler)
         batches = _read_ahead(batches) if ahead else batches
@@ -81,94 +81,6 @@ def _read_ahead(batches):
         while (batch := coming.result()) is not None:
             coming = reader.submit(next, batches, None)
             yield batch
-
-
-def _read_by_workers(samples, batch_sampler, num_workers, collate):
-    loader = paddle.io.DataLoader(
-        _InWorker(samples),
-        batch_sampler=batch_sampler,
-        num_workers=num_workers,
-        collate_fn=functools.partial(_collate_in_worker, collate),
-        return_list=True,
-        worker_init_fn=_begin_worker,
-    )
-    batches = iter(loader)
-    # The traceback of an error may keep this generator alive to the end of Python, which would wait for the
-    # workers for ever.
-    end = atexit.register(functools.partial(_end_workers, batches))
-    try:
-        for batch in batches:
-            yield _received(batch, samples)
-    finally:
-        atexit.unregister(end)
-        end()
-
-
-def _begin_worker(worker_id):
-    outlive_signals()
-    # The workers share the cores already, and OpenCV's threads may hang in a forked process.
-    cv2.setNumThreads(0)
-    paddle.base.core.set_num_threads(1)
-
-
-def _end_workers(batches):
-    # A thread of the iterator refers to it, so it is never collected, and nor are its workers.
-    batches._try_shutdown_all(1)
-    for worker in batches._workers:  # a worker that still reads, or hangs while reading; it ignores SIGTERM
-        if worker.is_alive():
-            worker.kill()
-
-
-class _InWorker:
-    """Samples as (sample, {index: why it could not be read}), or the `UserError` that reading raised.
-
-    An exception in a worker would reach the main process as one of several, whichever of Paddle's threads is
-    first; data arrives as it is.
-    """
-
-    def __init__(self, samples):
-        self._samples = samples
-
-    def __len__(self):
-        return len(self._samples)
-
-    def __getitem__(self, key):
-        try:
-            return self._samples.read(key) if hasattr(self._samples, "read") else (self._samples[key], {})
-        except UserError as error:
-            return error
-
-
-def _collate_in_worker(collate, read):
-    """Return the batch of what `_InWorker` read; in a dict, if there is something to report with it."""
-    try:
-        for item in read:
-            if isinstance(item, UserError):
-                raise item
-        batch = collate([sample for sample, _ in read])
-    except UserError as error:
-        return {"error": _text_to_array(str(error))}
-    bad = [pair for _, bad_of_sample in read for pair in bad_of_sample.items()]
-    # Not with every batch: on a GPU the main process would wait for the text.
-    return {"batch": batch, "bad": _text_to_array(json.dumps(bad))} if bad else batch
-
-
-def _received(batch, samples):
-    """Return the batch of `_collate_in_worker` in the main process; raise or note what came with it."""
-    if isinstance(batch, dict) and "error" in batch:
-        raise UserError(_array_to_text(batch["error"]))
-    if isinstance(batch, dict) and "bad" in batch:
-        samples.note(dict(json.loads(_array_to_text(batch["bad"]))))
-        return batch["batch"]
-    return batch
-
-
-def _text_to_array(text):
-    return np.frombuffer(text.encode(errors="surrogateescape"), dtype="uint8")
-
-
-def _array_to_text(array):
-    return array.numpy().tobytes().decode(errors="surrogateescape")
 
 
 def stack(samples):

@@ -138,7 +138,8 @@ def _loop_arguments(step, builder, options, snapshot, state):
 
     keys, samples = keys_and_samples(start_iter)
     readable = ReplacedSamples(samples, options.seed, options.max_bad_samples, with_keys=step.with_keys)
-    loader = load_batches(readable, _SplitBatches(keys, accumulate), options.num_workers, step.collate)
+    split, held = _SplitBatches(keys, accumulate), 2 * accumulate
+    loader = load_batches(readable, split, options.num_workers, step.collate, held=held)
     # The sampler is made again for the iteration of a bad batch alone, to name its files.
     files_of = batch_files(samples, lambda iteration: next(iter(keys_and_samples(iteration - 1)[0])))
     return {
