@@ -80,6 +80,7 @@ def evaluate(cfg, options=None):
     """
     options = options or EvaluateOptions()
     parallel.set_device(options.device)
+    cfg.warn_of_differences("val_dataset")
     builder = SegBuilder(cfg)
     check_file_lists(None, builder.val_dataset)
     builder.trained_model(options.model_path, "evaluate")
@@ -96,6 +97,8 @@ def _prepare(cfg, options, unlabeled_per_batch=0):
     if options.log_config:
         logger.info(f"config {cfg.path}:\n{cfg}")
     parallel.seed_everything(options.seed)
+    unlabeled = ["unlabeled_dataset"] if unlabeled_per_batch else []
+    cfg.warn_of_differences("val_dataset", *unlabeled, "export")
     builder = SegBuilder(cfg)
     val_dataset = None if options.no_eval else builder.val_dataset
     unlabeled = builder.unlabeled_dataset if unlabeled_per_batch else None

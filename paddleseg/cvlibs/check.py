@@ -4,7 +4,7 @@ import inspect
 
 import paddle.nn as nn
 
-from paddleseg.cvlibs import facts, manager, paddleseg_keys, rules
+from paddleseg.cvlibs import facts, manager, paddleseg_keys, preparation, rules
 from paddleseg.cvlibs.fill_in import STEPS, SUPPLIED, SUPPLIED_TO_LOSSES
 from paddleseg.errors import UserError, suggestion
 from paddleseg.utils import signature
@@ -42,7 +42,9 @@ class Checker:
             rules.unlabeled_share(self)
         self._agree("num_classes", facts.class_counts(self.dic, sections, of_losses=True), "classes")
         self._agree("ignore_index", facts.ignored_labels(self.dic, sections), "as ignore_index")
-        self._agree("img_channels", facts.channel_counts(self.dic, sections), "channels")
+        self._agree("img_channels", facts.channel_counts(self.dic, _with_training(sections)), "channels")
+        if set(facts.DATA_SECTIONS).issubset(sections):
+            self._order_of_names()
 
     def add(self, path, problem):
         """Note a problem at a key path."""
@@ -158,5 +160,17 @@ class Checker:
         for value, path in stated[1:]:
             first, place = stated[0]
             if value != first:
-                first_key = ".".join(map(str, place))
-                self.add(path, f"{value} {noun}, but {first_key} has {first}; they must agree ({key})")
+                first_key, line = ".".join(map(str, place)), self._where(place)
+                problem = f"{value} {noun}, but {first_key} ({line}) has {first}; they must agree ({key})"
+                self.add(path, problem)
+
+    def _order_of_names(self):
+        """Check that data sets which name the same classes give them the same numbers."""
+        for found in preparation.renumbered(self.dic, facts.DATA_SECTIONS):
+            there = f"{'.'.join(found.other)} ({self._where(found.other)}) has {found.other_text}"
+            self.add(found.path, f"{found.text}, but {there}; a class has one number in all data sets")
+
+
+def _with_training(sections):
+    """Return sections; with one of a data set, also that of the training, whose images the model knows."""
+    return (*sections, "train_dataset") if "val_dataset" in sections else sections

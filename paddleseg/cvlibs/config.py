@@ -6,14 +6,17 @@ import sys
 
 import yaml
 
+from paddleseg import parallel
 from paddleseg.cvlibs import facts, paddleseg_keys
 from paddleseg.cvlibs.check import Checker
 from paddleseg.cvlibs.class_names import section_names
 from paddleseg.cvlibs.fill_in import fill_in
 from paddleseg.cvlibs.overrides import apply_overrides
+from paddleseg.cvlibs.preparation import TRAINED_ON, differences, preparation
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError, counted
 from paddleseg.options.inference import with_flags
+from paddleseg.utils.logger import logger
 
 # These modules register the built-in components. Users' modules are imported likewise.
 BUILT_IN = (
@@ -217,14 +220,51 @@ class Config:
     def deployed_transforms(self, sections=DEPLOYED):
         """Return the transforms of an image without a mask, from the first of `sections` that lists some.
 
-        By default those of a deployment: of `export`, else of evaluation. Without any: `Normalize`.
+        By default those of a deployment: of `export`, else of evaluation. Without any: what a prediction can
+        repeat of those of `train_dataset`, else `Normalize`.
         """
-        section = self.deployed_section(sections)
-        return self.dic[section]["transforms"] if section else [{"type": "Normalize"}]
+        return preparation(self.dic, sections).transforms
 
     def deployed_section(self, sections=DEPLOYED):
         """Return the section whose transforms `deployed_transforms` returns, None if there is none."""
-        return next((name for name in sections if self.get(name, {}).get("transforms")), None)
+        return preparation(self.dic, sections).section
+
+    def warn_of_preparation(self, sections=DEPLOYED):
+        """Warn if the transforms of a deployment follow from a training, or differ from those of one.
+
+        Args:
+            sections: as in `deployed_transforms`.
+        """
+        found = preparation(self.dic, sections)
+        names = " -> ".join(str(spec["type"]) for spec in found.transforms) or "no transform"
+        remedy = "a section val_dataset, or `export: transforms:`, would state it"
+        if found.section is None:
+            self._warn(f"{self.path} does not state how images are prepared: {names} is assumed; {remedy}")
+        elif found.section in TRAINED_ON:
+            without = f", without {', '.join(found.left_out)}" if found.left_out else ""
+            place, channels = self.place(found.section, "transforms"), counted(self.img_channels, "channel")
+            self._warn(
+                f"images are prepared as in training ({place}): {channels}, {names}{without}; {remedy}"
+            )
+        self.warn_of_differences(found.section)
+
+    def warn_of_differences(self, *sections):
+        """Warn of sections that normalise images or name classes otherwise than those of the training."""
+        for line in self.differences(*sections):
+            self._warn(line)
+
+    def differences(self, *sections):
+        """Return what `warn_of_differences` warns of, a list of lines with both places."""
+        return [
+            f"{self.place(*found.path)}: {found.text}, but {self.place(*found.other)}: {found.other_text}; "
+            f"{found.consequence}"
+            for found in differences(self.dic, sections)
+        ]
+
+    @staticmethod
+    def _warn(text):
+        if parallel.rank() == 0:
+            logger.warning(text)
 
     def _with_line(self, fact):
         """Return a `Fact` whose place is a text, as messages write it, instead of a key path."""

@@ -71,7 +71,8 @@ def check_config(cfg, num_threads=4):
     sections = [section for section in SECTIONS if cfg.get(section) is not None]
     if not sections:
         raise UserError(f"{cfg.path}: there is neither train_dataset nor val_dataset to check")
-    findings, counts, digests = [], {}, {}
+    findings = cfg.differences("val_dataset", "unlabeled_dataset", "export")
+    counts, digests = {}, {}
     for section in sections:
         try:
             dataset = _build(cfg[section], section)

@@ -95,7 +95,9 @@ class Predictor:
     def __init__(self, cfg, model_path=None):
         builder = SegBuilder(cfg)
         # Those of the evaluation, so that the masks are the ones that were scored.
-        transforms = build_transforms(cfg.deployed_transforms(("val_dataset", "export")))
+        sections = ("val_dataset", "export")
+        cfg.warn_of_preparation(sections)
+        transforms = build_transforms(cfg.deployed_transforms(sections))
         refuse_train_only(transforms, f"{cfg.path}: transforms of a prediction")
         self.transforms = Compose(transforms, img_channels=cfg.img_channels)
         self.ignore_index = cfg.ignore_index

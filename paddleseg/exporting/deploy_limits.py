@@ -14,7 +14,7 @@ PROBES = ((61, 83), (83, 47))  # heights and widths that no config is written fo
 
 
 def check_transforms(cfg):
-    """Refuse transforms that are for training only; warn of those that infer.py does not know.
+    """Refuse transforms that are for training only; warn of those that may be wrong or unknown to infer.py.
 
     Args:
         cfg: the model's config.
@@ -22,6 +22,7 @@ def check_transforms(cfg):
     Raises:
         UserError: a transform moves the image away from its mask, or cannot be built.
     """
+    cfg.warn_of_preparation()
     specs = cfg.deployed_transforms()
     try:
         built = build_transforms(specs)

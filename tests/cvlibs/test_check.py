@@ -69,7 +69,7 @@ def test_a_dozen_mistakes_are_reported_at_once(write, capsys):
         "config.yml:31: distill_loss.types.0.type: CrossEntropyLoss compares the student with the label, so "
         "it has no place in distill_loss",
         "config.yml:29: distill_loss: the key 'coef' is missing",
-        "config.yml:12: train_dataset: 2 classes, but model.num_classes has 3; they must agree (num_classes)",
+        "config.yml:12: train_dataset: 2 classes, but model.num_classes (config.yml:",
     ]
     assert head == f"{len(lines)} problems in the config config.yml:"
     missing = [line for line in expected if not any(t.strip().startswith(line) for t in lines)]

@@ -15,10 +15,12 @@ def test_class_counts_must_agree(problems):
         + "val_dataset: {type: OpticDiscSeg, transforms: []}\n"
     )
     assert problems(text) == [
-        "config.yml:3: model.num_classes: 3 classes, but num_classes has 4; they must agree (num_classes)",
-        "config.yml:4: train_dataset.num_classes: 2 classes, but num_classes has 4; they must agree "
+        "config.yml:3: model.num_classes: 3 classes, but num_classes (config.yml:1) has 4; they must agree "
         "(num_classes)",
-        "config.yml:5: val_dataset: 2 classes, but num_classes has 4; they must agree (num_classes)",
+        "config.yml:4: train_dataset.num_classes: 2 classes, but num_classes (config.yml:1) has 4; they must "
+        "agree (num_classes)",
+        "config.yml:5: val_dataset: 2 classes, but num_classes (config.yml:1) has 4; they must agree "
+        "(num_classes)",
     ]
 
 
@@ -41,8 +43,8 @@ def test_ignored_labels_must_agree(problems):
         "distill_loss: {types: [{type: KLLoss, ignore_index: 255}], coef: [1]}\n"
     )
     assert problems(text) == [
-        "config.yml:2: loss.types.0.ignore_index: 0 as ignore_index, but ignore_index has 255; they must "
-        "agree (ignore_index)"
+        "config.yml:2: loss.types.0.ignore_index: 0 as ignore_index, but ignore_index (config.yml:1) has "
+        "255; they must agree (ignore_index)"
     ]
     assert problems(HEAD + DATA.replace("}", ", ignore_index: 7}") + text.replace("255", "7")) != []
     assert (
@@ -54,7 +56,7 @@ def test_ignored_labels_must_agree(problems):
 
 
 def test_channels_must_agree(problems):
-    first = "train_dataset.img_channels has 1; they must agree (img_channels)"
+    first = "train_dataset.img_channels (config.yml:4) has 1; they must agree (img_channels)"
     (problem,) = problems(GREY.replace("x0_25}", "x0_25, in_channels: 3}"))
     assert problem == (f"config.yml:3: model.backbone.in_channels: 3 channels, but {first}")
     (problem,) = problems(

@@ -30,8 +30,8 @@ def test_nested_losses_are_built_with_the_ignored_label_of_the_config(write):
 def test_a_nested_loss_with_another_ignored_label_is_refused(problems):
     text = "ignore_index: 7\n" + TEXT.replace("DiceLoss", "DiceLoss, ignore_index: 8")
     assert problems(text) == [
-        "config.yml:8: loss.types.0.losses.1.losses.0.ignore_index: 8 as ignore_index, but ignore_index has"
-        " 7; they must agree (ignore_index)"
+        "config.yml:8: loss.types.0.losses.1.losses.0.ignore_index: 8 as ignore_index, but ignore_index "
+        "(config.yml:1) has 7; they must agree (ignore_index)"
     ]
 
 

@@ -173,6 +173,7 @@ def test_channels_of_features_are_refused_in_the_config(problems, key):
 )
 def test_a_losss_number_of_classes_agrees_with_the_others(problems, text, path):
     assert problems(HEAD + text + "\n") == [
-        f"config.yml:4: {path}.num_classes: 7 classes, but num_classes has 2; they must agree (num_classes)"
+        f"config.yml:4: {path}.num_classes: 7 classes, but num_classes (config.yml:3) has 2; they must "
+        "agree (num_classes)"
     ]
     assert problems(HEAD + text.replace("num_classes: 7", "num_classes: 2") + "\n") == []

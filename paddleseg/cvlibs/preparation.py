@@ -1,0 +1,176 @@
+"""How the sections of a config prepare an image for the model, and where two of them differ."""
+
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from paddleseg.cvlibs import facts, manager
+from paddleseg.cvlibs.class_names import section_names
+from paddleseg.utils import signature
+
+TRAINED_ON = ("train_dataset", "unlabeled_dataset")
+# Transforms of a training that a prediction repeats; the others draw, cut or add a border.
+REPEATED = ("Resize", "ResizeByLong", "ResizeByShort", "LimitLong", "Normalize")
+_ASSUMED = [{"type": "Normalize"}]
+_TOLERANCE = 1e-3  # of mean and std; some write them with fewer digits
+
+
+class Preparation(NamedTuple):
+    """How an image without a mask is prepared.
+
+    Attributes:
+        transforms: list of {type: ..., key: value}.
+        section: the section that states them; None if they are assumed.
+        left_out: the types of the transforms that are for training alone.
+    """
+
+    transforms: list
+    section: Optional[str]
+    left_out: tuple = ()
+
+
+class Difference(NamedTuple):
+    """Two places of a config that should agree.
+
+    Attributes:
+        path, other: their key paths.
+        text, other_text: what they state, in words.
+        consequence: what is wrong with that.
+    """
+
+    path: tuple
+    text: str
+    other: tuple
+    other_text: str
+    consequence: str
+
+
+def preparation(dic, sections):
+    """Return the `Preparation` of the first of `sections` that lists transforms, else of a training.
+
+    Of a training it has the transforms that `REPEATED` names; without any section, a `Normalize`.
+
+    Args:
+        dic: the config; `sections` are checked, the others may hold anything.
+        sections: names such as "export", the first one wins.
+    """
+    for section in sections:
+        specs = _listed(dic, section)
+        if specs is not None:
+            return Preparation(specs, section)
+    for section in TRAINED_ON:
+        specs = _listed(dic, section)
+        if specs is not None:
+            repeated = [_without_draws(spec) for spec in specs if spec["type"] in REPEATED]
+            left_out = tuple(str(spec["type"]) for spec in specs if spec["type"] not in REPEATED)
+            return Preparation(repeated, section, left_out)
+    return Preparation(list(_ASSUMED), None)
+
+
+def _listed(dic, section):
+    """Return the list of transforms of a section, None if it has none or one that is no component."""
+    spec = dic.get(section)
+    specs = spec.get("transforms") if isinstance(spec, dict) else None
+    good = isinstance(specs, list) and all(isinstance(item, dict) and item.get("type") for item in specs)
+    return specs if good else None
+
+
+def _without_draws(spec):
+    """Return a transform that treats each image alike."""
+    return {key: value for key, value in spec.items() if (key, value) != ("interp", "RANDOM")}
+
+
+def differences(dic, sections):
+    """Return the `Difference`s between the given sections and those that a model was trained on.
+
+    Args:
+        dic: the config; it may have sections that are not checked.
+        sections: names of data sets, or "export".
+    """
+    return [*_of_normalization(dic, sections), *_of_names(dic, sections)]
+
+
+def renumbered(dic, sections):
+    """Return the `Difference`s of sections that name the same classes in another order, a list."""
+    return [
+        found
+        for found in _of_names(dic, sections)
+        if sorted(section_names(dic[found.path[0]])) == sorted(section_names(dic[found.other[0]]))
+    ]
+
+
+def _of_normalization(dic, sections):
+    stated = {name: _normalization(dic, name) for name in dict.fromkeys([*TRAINED_ON, *sections])}
+    first = next((stated[name] for name in TRAINED_ON if stated[name] is not None), None)
+    others = [stated[name] for name in sections if stated[name] is not None]
+    return [
+        Difference(
+            other.place,
+            _in_words(other.value),
+            first.place,
+            _in_words(first.value),
+            "the model meets other values than it was trained on",
+        )
+        for other in others
+        if first is not None and not _equal(first.value, other.value)
+    ]
+
+
+def _normalization(dic, section):
+    """Return the `Fact` of ((mean, std), ...), one pair for each `Normalize`; None if that is unknown."""
+    specs = _listed(dic, section)
+    if specs is None:
+        return None
+    known = signature.parameters(manager.TRANSFORMS["Normalize"])
+    found = [(i, spec) for i, spec in enumerate(specs) if spec["type"] == "Normalize"]
+    pairs = [tuple(spec.get(key, known[key].default) for key in ("mean", "std")) for _, spec in found]
+    if not all(_are_numbers(values) for pair in pairs for values in pair):
+        return None
+    if found:
+        return facts.Fact(tuple(pairs), (section, "transforms", found[0][0]))
+    # A transform of the user's may normalise.
+    return facts.Fact((), (section, "transforms")) if all(map(_is_own, specs)) else None
+
+
+def _is_own(spec):
+    component = facts.component_of(spec, manager.TRANSFORMS)
+    return component is not None and component.__module__.startswith("paddleseg.transforms.")
+
+
+def _are_numbers(values):
+    return isinstance(values, (list, tuple)) and values and all(signature.fits(v, float) for v in values)
+
+
+def _equal(one, other):
+    if len(one) != len(other):
+        return False
+    values = [(a, b) for pair, other_pair in zip(one, other) for a, b in zip(pair, other_pair)]
+    if any(len(a) != len(b) and 1 not in (len(a), len(b)) for a, b in values):
+        return False
+    return all(np.allclose(a, b, rtol=_TOLERANCE, atol=_TOLERANCE) for a, b in values)
+
+
+def _in_words(pairs):
+    if not pairs:
+        return "no Normalize"
+    return " and then ".join(f"Normalize with mean {list(mean)} and std {list(std)}" for mean, std in pairs)
+
+
+def _of_names(dic, sections):
+    named = {name: section_names(dic.get(name)) for name in facts.DATA_SECTIONS}
+    first = named["train_dataset"]
+    return [
+        Difference(
+            _place_of_names(dic, name),
+            f"the classes {', '.join(named[name])}",
+            _place_of_names(dic, "train_dataset"),
+            ", ".join(first),
+            "a class has one name, the same in each data set",
+        )
+        for name in facts.DATA_SECTIONS[1:]
+        if name in sections and first and named[name] and named[name] != first
+    ]
+
+
+def _place_of_names(dic, section):
+    return (section, "class_names") if "class_names" in dic[section] else (section,)
