@@ -37,17 +37,19 @@ def feature(loss="L2Loss", **changes):
     return Feature("hidden_0", "hidden_0", loss, lambda *keys: "c.yml", **changes)
 
 
-def make_net(student, feature_losses=(), distill_loss=None, loss=None, at="full"):
+def make_net(student, feature_losses=(), distill_loss=None, loss=None, logits_at="full"):
     """Return a `DistillNet`; the losses are of `section`, the task's a `CrossEntropyLoss` by default."""
     taps = Taps(student, "student", Body if feature_losses else None)
-    return DistillNet(student, taps, loss or section(CrossEntropyLoss()), distill_loss, feature_losses, at)
+    return DistillNet(
+        student, taps, loss or section(CrossEntropyLoss()), distill_loss, feature_losses, logits_at
+    )
 
 
 def make_step(student, teachers, feature_losses=(), distill_loss=None, weighting="mean", **more):
     """Return a `DistillStep` of a student under a list of teachers; `more` is as in `make_net`."""
     net = make_net(student, feature_losses, distill_loss, **more)
     adaptor = Body if feature_losses else None
-    joined = Teachers([Teacher(teacher, adaptor) for teacher in teachers], weighting, at=net.at)
+    joined = Teachers([Teacher(teacher, adaptor) for teacher in teachers], weighting, logits_at=net.logits_at)
     return DistillStep(net, joined)
 
 

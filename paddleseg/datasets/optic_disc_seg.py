@@ -46,7 +46,7 @@ class OpticDiscSeg(Dataset):
     ):
         root = Path(DEFAULT_ROOT if dataset_root is None else dataset_root)
         if _missing(root):
-            _provide(root, self.URL if download else None)
+            _download_or_refuse(root, self.URL if download else None)
         super().__init__(
             dataset_root=str(root),
             transforms=transforms,
@@ -61,8 +61,8 @@ def _missing(root):
     return not root.exists() or (root.is_dir() and not any(root.iterdir()))
 
 
-def _provide(root, url):
-    """Download the set to `root`, or raise `UserError` if that fails or `url` is None."""
+def _download_or_refuse(root, url):
+    """Download the set to `root`; raise `UserError` if that fails, or if `url` is None."""
     reason = "download is False"
     if url is not None:
         try:

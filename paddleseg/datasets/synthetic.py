@@ -80,10 +80,10 @@ def _is_complete(out, stamp):
         return False
     if not (out / STAMP).is_file():
         raise UserError(f"{str(out)!r} exists and is no synthetic set; choose another folder")
-    found = (out / STAMP).read_text()
-    if found != stamp:
+    own_stamp = (out / STAMP).read_text()
+    if own_stamp != stamp:
         raise UserError(
-            f"{str(out)!r} was made with {found}, not {stamp}; remove it or choose another folder"
+            f"{str(out)!r} was made with {own_stamp}, not {stamp}; remove it or choose another folder"
         )
     return True
 
@@ -163,7 +163,8 @@ def _inside(field, softness):
     return np.clip((1 - field) / softness + 0.5, 0, 1)[..., np.newaxis]
 
 
-def _lay(image, colour, alpha):
+def _blend(image, colour, alpha):
+    """Return an image with `alpha`, 0 to 1, of a colour."""
     return image + (colour - image) * alpha
 
 
@@ -177,8 +178,8 @@ def _retina(x, y, macula, rng):
     return image * (1 - dark[..., np.newaxis] * np.array([0.7, 1, 1], np.float32))
 
 
-def _away(rng, centre, distance):
-    """Return a place in the aperture at least `distance` from `centre`."""
+def _draw_place_away(rng, centre, distance):
+    """Draw a place in the aperture at least `distance` from `centre`."""
     while True:
         place = rng.uniform(0.12, 0.88, 2)
         if np.hypot(*(place - 0.5)) < 0.38 and np.hypot(*(place - centre)) > distance:
@@ -188,17 +189,17 @@ def _away(rng, centre, distance):
 def _lesions(image, x, y, disc_centre, bright, rng):
     for _ in range(rng.integers(1, 4)):
         radius = rng.uniform(0.05, 0.105)
-        place = _away(rng, disc_centre, 0.13 + radius)
+        place = _draw_place_away(rng, disc_centre, 0.13 + radius)
         field = _blob(x, y, place, (radius, radius * rng.uniform(0.75, 1.3)), rng, ripple=0.06)
         tint = bright * rng.uniform(0.94, 1.06) * (1 + 0.04 * _cloud(len(x), 16, rng)[..., np.newaxis])
-        image = _lay(image, tint, _inside(field, rng.uniform(0.12, 0.4)) * rng.uniform(0.8, 1.0))
+        image = _blend(image, tint, _inside(field, rng.uniform(0.12, 0.4)) * rng.uniform(0.8, 1.0))
     exudates, bleedings = [], []
     for _ in range(rng.integers(0, 4)):
-        cluster = _away(rng, disc_centre, 0.2)
+        cluster = _draw_place_away(rng, disc_centre, 0.2)
         for _ in range(rng.integers(3, 10)):
             exudates.append((cluster + rng.normal(0, 0.03, 2), rng.uniform(0.004, 0.014)))
     for _ in range(rng.integers(0, 7)):
-        bleedings.append((_away(rng, disc_centre, 0.12), rng.uniform(0.004, 0.012)))
+        bleedings.append((_draw_place_away(rng, disc_centre, 0.12), rng.uniform(0.004, 0.012)))
     return _spots(_spots(image, exudates, bright), bleedings, np.float32([105, 22, 14]))
 
 
@@ -207,17 +208,17 @@ def _spots(image, spots, colour):
     for place, radius in spots:
         x, y, radius = (int(length * len(image) * 16) for length in (*place, radius))
         cv2.circle(alpha, (x, y), max(radius, 8), 255, -1, cv2.LINE_AA, 4)
-    return _lay(image, colour, alpha[..., np.newaxis] * np.float32(0.85 / 255))
+    return _blend(image, colour, alpha[..., np.newaxis] * np.float32(0.85 / 255))
 
 
 def _disc(image, x, y, field, centre, axes, bright, rng):
     tint = bright * (1 + 0.03 * _cloud(len(x), 16, rng)[..., np.newaxis])
     tint = tint * (1 - np.float32(rng.uniform(0.0, 0.12)) * np.clip(field, 0, 1)[..., np.newaxis])
-    image = _lay(image, tint, _inside(field, rng.uniform(0.08, 0.25)) * rng.uniform(0.85, 1.0))
+    image = _blend(image, tint, _inside(field, rng.uniform(0.08, 0.25)) * rng.uniform(0.85, 1.0))
     share = rng.uniform(0.35, 0.6)
     cup = centre + rng.uniform(-0.2, 0.2, 2) * axes
     inner = _blob(x, y, cup, (axes[0] * share, axes[1] * share), rng, ripple=0.03)
-    return _lay(image, np.minimum(tint * np.float32([1.04, 1.12, 1.3]), 255), _inside(inner, 0.5))
+    return _blend(image, np.minimum(tint * np.float32([1.04, 1.12, 1.3]), 255), _inside(inner, 0.5))
 
 
 def _vessels(image, centre, side, rng):
@@ -267,10 +268,10 @@ def _photograph(image, x, y, rng):
     if rng.random() < 0.3:
         # Stray light beside the lens leaves a crescent at the rim.
         leak = np.clip((slope - rng.uniform(0.3, 0.38)) * 6, 0, 1)[..., np.newaxis]
-        image = _lay(image, np.float32([235, 175, 70]), leak * 0.8)
+        image = _blend(image, np.float32([235, 175, 70]), leak * 0.8)
     rim = rng.uniform(0.46, 0.5)
     inside = np.clip((rim - np.hypot(x - 0.5 - rng.normal(0, 0.005), y - 0.5)) * size / 2 + 0.5, 0, 1)
-    image = _lay(np.float32([6, 4, 3]), image, inside[..., np.newaxis])
+    image = _blend(np.float32([6, 4, 3]), image, inside[..., np.newaxis])
     image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), rng.uniform(0.4, 1.3) * size / 256)
     image += rng.uniform(1.5, 5) * rng.standard_normal(image.shape, np.float32)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -21,10 +21,10 @@ def head_logits(model, images, whole=False):
         return output_list(model(images))
     if not whole:
         return model.head_logits(images)
-    return left_at_head(model, model(images))
+    return last_head_logits(model, model(images))
 
 
-def left_at_head(model, outputs):
+def last_head_logits(model, outputs):
     """Return the `head_logits` of a model whose forward pass has just returned `outputs`."""
     return list(model.head_logit_list) if _has_head(model) else output_list(outputs)
 

@@ -9,7 +9,7 @@ import paddle
 
 from paddleseg.distill.channels import of_images
 from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, fit_label, make_names_unique
-from paddleseg.distill.outputs import counterparts, left_at_head, resize_message, resize_to_smallest
+from paddleseg.distill.outputs import counterparts, last_head_logits, resize_message, resize_to_smallest
 from paddleseg.distill.trial import generators, restored, set_generators, try_loss
 from paddleseg.errors import UserError, suggestion
 from paddleseg.losses.combine import compare, output_list
@@ -33,7 +33,7 @@ class Observed:
     constant: frozenset = frozenset()
 
 
-def observe(student, taps, teachers, batch, at="full", cfg=None):
+def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
     """Run all models on a batch and return what they give, as `Observed`.
 
     The student runs in training mode, since some layers run only then. Its running statistics and the
@@ -44,7 +44,7 @@ def observe(student, taps, teachers, batch, at="full", cfg=None):
         taps: its `Taps`.
         teachers: list of `Teacher`.
         batch: {'img': float32 N x 3 x H x W, 'label': as in `Observed`, or absent}.
-        at: as in `DistillNet`. Default "full".
+        logits_at: as in `DistillNet`. Default "full".
         cfg: the student's `Config`, for messages; None for none. Default None.
 
     Raises:
@@ -54,15 +54,15 @@ def observe(student, taps, teachers, batch, at="full", cfg=None):
     with _training_without_traces(student), of_images(images, student, "the student", cfg, cfg):
         logits = output_list(student(images.clone()))  # a model may overwrite its images
         features = taps.read()
-    if at == "head":
-        logits = left_at_head(student, logits)
+    if logits_at == "head":
+        logits = last_head_logits(student, logits)
     constant = frozenset(key for key, tensor in features.items() if tensor.stop_gradient)
     logits = [tensor.detach() for tensor in logits]
     features = {key: tensor.detach() for key, tensor in features.items()}
     outputs = []
     for role, teacher in zip(roles(teachers), teachers):
         with of_images(images, teacher.model, role, teacher.cfg, cfg):
-            outputs.append((teacher.at_head if at == "head" else teacher)(images))
+            outputs.append((teacher.at_head if logits_at == "head" else teacher)(images))
     return Observed((logits, features), outputs, batch.get("label"), constant)
 
 
@@ -89,24 +89,24 @@ def _training_without_traces(model):
             layer.training = training
 
 
-def check_logits(observed, at="full"):
+def check_logits(observed, logits_at="full"):
     """Raise `UserError` if a teacher's logits differ from the student's in classes or size.
 
-    With `at` "head" sizes may differ: the larger logits are resized, and the log says so.
+    With `logits_at` "head" sizes may differ: the larger logits are resized, and the log says so.
     """
     for role, (logits, _) in zip(roles(observed.teachers), observed.teachers):
         role = role.replace("the ", "")
         for i, (student, teacher) in enumerate(counterparts(observed.student[0], logits)):
-            _check_pair(i, student, teacher, role, at)
+            _check_pair(i, student, teacher, role, logits_at)
 
 
-def _check_pair(i, student, teacher, role, at):
+def _check_pair(i, student, teacher, role, logits_at):
     if student.shape[1] != teacher.shape[1]:
         raise UserError(
             f"output {i} of the student has {student.shape[1]} classes and the {role}'s {teacher.shape[1]}; "
             f"give both models the same num_classes"
         )
-    resizing = resize_message(student.shape, teacher.shape, role) if at == "head" else None
+    resizing = resize_message(student.shape, teacher.shape, role) if logits_at == "head" else None
     if resizing is not None:
         logger.info(f"distill_loss at the head: output {i}: {resizing}")
     elif student.shape != teacher.shape:
@@ -116,13 +116,15 @@ def _check_pair(i, student, teacher, role, at):
         )
 
 
-def try_distill_loss(section, observed, at="full", num_classes=None, batch_size=4, place="distill_loss"):
+def try_distill_loss(
+    section, observed, logits_at="full", num_classes=None, batch_size=4, place="distill_loss"
+):
     """Try each loss of `distill_loss` on the observed logits, and leave no traces.
 
     Args:
         section: {'types': [...], 'coef': [...]} between the logits of student and teachers.
         observed: `Observed`.
-        at: as in `DistillNet`. Default "full".
+        logits_at: as in `DistillNet`. Default "full".
         num_classes, batch_size: as in `try_loss`.
         place: where `distill_loss` is written, for messages.
 
@@ -135,10 +137,10 @@ def try_distill_loss(section, observed, at="full", num_classes=None, batch_size=
     for i, (loss, factor, pair) in enumerate(zip(section["types"], section["coef"], pairs)):
         if factor == 0:
             continue
-        student, teacher = resize_to_smallest(*pair) if at == "head" else pair
+        student, teacher = resize_to_smallest(*pair) if logits_at == "head" else pair
         student, teacher = student.clone(), teacher.clone()
         student.stop_gradient = False
-        label = fit_label(observed.label, student) if at == "head" else observed.label
+        label = fit_label(observed.label, student) if logits_at == "head" else observed.label
         name = f"{place}.types.{i}: {type(loss).__name__}"
         shapes = f"the student's output {i} has shape {student.shape}, the teacher's {teacher.shape}"
         call = _for_users(functools.partial(_compare, loss), loss, name, shapes)

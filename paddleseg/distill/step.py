@@ -5,7 +5,7 @@ import os
 import paddle.nn as nn
 
 from paddleseg.distill.feature_loss import fit_label
-from paddleseg.distill.outputs import counterparts, left_at_head, resize_to_smallest
+from paddleseg.distill.outputs import counterparts, last_head_logits, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
 from paddleseg.graphs.traced import Traced
 from paddleseg.losses.combine import add_losses, output_list, weighted_losses
@@ -23,15 +23,17 @@ class DistillNet(TrainedLayer):
         loss: {'types': [...], 'coef': [...]} between logits and label.
         distill_loss: the same between the logits of student and teachers; None for none. Default None.
         feature_losses: list of `FeatureLoss`. Default none.
-        at: where `distill_loss` compares logits: "full", at the size of the images, or "head", before the
-            last upsampling, at the smaller size of the two heads. Default "full".
+        logits_at: where `distill_loss` compares logits: "full", at the size of the images, or "head", before
+            the last upsampling, at the smaller size of the two heads. Default "full".
         to_static: whether the student's forward pass is a static graph. Default False.
 
     Attributes:
         extra: the connectors and losses that have parameters or buffers, as one layer; None without any.
     """
 
-    def __init__(self, student, taps, loss, distill_loss=None, feature_losses=(), at="full", to_static=False):
+    def __init__(
+        self, student, taps, loss, distill_loss=None, feature_losses=(), logits_at="full", to_static=False
+    ):
         # Not those of `loss`: as in plain training, a loss of the task has no state that a checkpoint stores.
         losses = [*feature_losses, *([] if distill_loss is None else distill_loss["types"])]
         layers = dict.fromkeys(item for item in losses if isinstance(item, nn.Layer))  # each one once
@@ -43,7 +45,7 @@ class DistillNet(TrainedLayer):
         self.loss = loss
         self.distill_loss = distill_loss
         self.feature_losses = list(feature_losses)
-        self.at = at
+        self.logits_at = logits_at
         self._student = Traced(self._run_student, student) if to_static else self._run_student
 
     @property
@@ -84,13 +86,13 @@ class DistillNet(TrainedLayer):
         features = self.taps.read()
         # A static graph returns tensors only, so their names are stored here.
         self._tap_names = list(features)
-        compared = logits if self.at == "full" else left_at_head(self.model, logits)
+        compared = logits if self.logits_at == "full" else last_head_logits(self.model, logits)
         return logits, compared, list(features.values())
 
     def _logit_losses(self, logits, teacher_logits, label):
         """Return {name: loss} of the student's and the teachers' logits, each times its coefficient."""
         pairs = counterparts(logits, teacher_logits)
-        if self.at == "full":
+        if self.logits_at == "full":
             return weighted_losses(self.distill_loss, pairs, label)
         # At the heads, each pair has a size of its own, and so needs a label of that size.
         pairs = [resize_to_smallest(*pair) for pair in pairs]
@@ -139,7 +141,8 @@ class DistillStep(Step):
 
         Args:
             batch: {"img": float32 N x C x H x W, "label": int64 M x H x W of the first M <= N images (absent
-                where M is 0), "iteration": int, from 1, "keys": as in `Teacher.at_head`, or absent}.
+                where M is 0), "iteration": int, from 1, "keys": as `stack_with_keys` returns them (absent
+                without a cache)}.
         """
         batch = dict(batch)
         keys = batch.pop("keys", None)

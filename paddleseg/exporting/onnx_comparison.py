@@ -108,7 +108,7 @@ def _runner(path, output_op):
 
 
 def _with_logits(path):
-    """Write, beside a file that outputs classes, a copy that also outputs their logits; return its path."""
+    """Copy a file that outputs classes to one that also outputs their logits; return the path of the copy."""
     import onnx
 
     model = onnx.load(path)

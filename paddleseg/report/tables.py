@@ -60,7 +60,7 @@ def overview(runs, costs):
         )
         rows.append([run.name, str(run.record.get("seed", UNKNOWN)), *scores, *_cost_texts(cost)])
     notes = []
-    if not _on_one_set(runs):
+    if not _on_same_images(runs):
         notes.append("The runs were not evaluated on the same images, so their mIoU cannot be compared.")
     if any(run.best is None for run in runs):
         notes.append("A run without an mIoU was never evaluated.")
@@ -80,8 +80,8 @@ def gains(compared):
         gain, problem = _gain(comparison)
         if problem is not None:
             notes.append(f"{names(comparison.distilled)}: no share of the gap is given, since {problem}.")
-        nothing = [UNKNOWN, UNKNOWN]
-        groups = [(comparison.teachers, nothing), (comparison.plain, nothing), (comparison.distilled, gain)]
+        no_gain = [UNKNOWN, UNKNOWN]
+        groups = [(comparison.teachers, no_gain), (comparison.plain, no_gain), (comparison.distilled, gain)]
         for group, cells in groups:
             if group:
                 miou = _mious(group)
@@ -153,14 +153,14 @@ def _gain(comparison):
     """Return ([gain over plain students, share of the gap], why there is no share or None)."""
     distilled, plain, teachers = map(_mious, (comparison.distilled, comparison.plain, comparison.teachers))
     runs = [*comparison.teachers, *comparison.plain, *comparison.distilled]
-    over, share = UNKNOWN, UNKNOWN
-    if distilled and plain and _on_one_set(runs):
-        over = f"{np.mean(distilled) - np.mean(plain):+.4f}"
+    over_plain, share = UNKNOWN, UNKNOWN
+    if distilled and plain and _on_same_images(runs):
+        over_plain = f"{np.mean(distilled) - np.mean(plain):+.4f}"
     if not comparison.plain:
         problem = "no run here trained its model without a teacher"
     elif not distilled or not plain:
         problem = "a run was never evaluated"
-    elif not _on_one_set(runs):
+    elif not _on_same_images(runs):
         problem = "the runs were not evaluated on the same images"
     elif len({str(run.config) for run in comparison.plain}) > 1:
         problem = "the plain students differ in more than their seeds"
@@ -170,14 +170,14 @@ def _gain(comparison):
         # The spread of a single distilled student is unknown.
         remark = "" if len(distilled) > 1 else " (one seed)"
         share = f"{share_of_gap(distilled, plain, teachers):.0%}{remark}"
-    return [over, share], problem
+    return [over_plain, share], problem
 
 
 def _mious(runs):
     return [run.best["miou"] for run in runs if run.best is not None]
 
 
-def _on_one_set(runs):
+def _on_same_images(runs):
     return len({str(_validation_set(run.config)) for run in runs}) <= 1
 
 
@@ -193,16 +193,17 @@ def _iou_text(iou):
 def _labels(runs, count):
     """Return labels of `count` classes, a number alone where runs name a class differently, and notes."""
     named = {run: dict(enumerate(run.class_names)) for run in runs if run.class_names}
-    given = [{of_run[k] for of_run in named.values() if k in of_run} for k in range(count)]
-    labels = [" ".join([str(k), *(called if len(called) == 1 else ())]) for k, called in enumerate(given)]
+    # The different names of each class.
+    names_of = [{of_run[k] for of_run in named.values() if k in of_run} for k in range(count)]
+    labels = [" ".join([str(k), *(given if len(given) == 1 else ())]) for k, given in enumerate(names_of)]
     notes = []
-    differing = [k for k, called in enumerate(given) if len(called) > 1]
+    differing = [k for k, given in enumerate(names_of) if len(given) > 1]
     if differing:
         groups = collections.defaultdict(list)
         for run, of_run in named.items():
             groups[", ".join(of_run.get(k, UNKNOWN) for k in differing)].append(run)
         classes = f"{'Class' if len(differing) == 1 else 'Classes'} {', '.join(map(str, differing))}"
-        by_group = "; ".join(f"{called} in {names(group)}" for called, group in groups.items())
+        by_group = "; ".join(f"{given} in {names(group)}" for given, group in groups.items())
         notes.append(f"{classes}, by the names that the runs give: {by_group}.")
     if named and len(named) < len(runs):
         unnamed = [run for run in runs if run not in named]

@@ -87,7 +87,7 @@ def _images_of(path):
 
 
 def _without_masks(path, files):
-    """Return a folder's images without the masks beside them, and log how many were left out."""
+    """Return a folder's images without its folders of masks, and log how many were left out."""
     masks = mask_folders(files)
     for folder, count in masks.items():
         logger.warning(

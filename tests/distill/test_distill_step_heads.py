@@ -13,7 +13,7 @@ RNG = np.random.default_rng(12)
 
 
 def head_step(student, teachers, weighting="mean", loss=None):
-    return make_step(student, teachers, [], section(loss or KLLoss(), coef=3), weighting, at="head")
+    return make_step(student, teachers, [], section(loss or KLLoss(), coef=3), weighting, logits_at="head")
 
 
 def resized(x, size):

@@ -166,13 +166,13 @@ def test_heads_of_other_sizes_are_logged_and_other_classes_refused(lines):
         probe_at_head(tiny.StridedNet(stride=2), tiny.StridedNet(3))
 
 
-def probe_logits(loss, student, teacher, at="full", coef=1):
+def probe_logits(loss, student, teacher, logits_at="full", coef=1):
     """Probe the logits of two models for one loss of `distill_loss`."""
     images, label = paddle.randn([2, 3, 8, 8]), paddle.randint(0, 2, [2, 8, 8])
     taps = Taps(student, "student")
-    observed = observe(student, taps, [Teacher(teacher)], {"img": images, "label": label}, at)
+    observed = observe(student, taps, [Teacher(teacher)], {"img": images, "label": label}, logits_at)
     section = {"types": [loss], "coef": [coef]}
-    try_distill_loss(section, observed, at, 2, place="c.yml:7: distill_loss")
+    try_distill_loss(section, observed, logits_at, 2, place="c.yml:7: distill_loss")
 
 
 def test_a_distill_loss_that_gives_no_gradient_is_refused_with_its_key():

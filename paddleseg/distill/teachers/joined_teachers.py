@@ -17,18 +17,18 @@ class Teachers:
         weighting: how the logits of several teachers are joined: "mean", or "confidence", by
             `confidence_weights` at each pixel; None if no loss compares logits. Default "mean".
         ignore_index: label of pixels at which all teachers count alike. Default 255.
-        at: the size of the logits: "full", as the models return them, or "head", before their last
+        logits_at: the size of the logits: "full", as the models return them, or "head", before their last
             upsampling. Default "full".
 
     Attributes:
         teachers: the same list.
     """
 
-    def __init__(self, teachers, weighting="mean", ignore_index=255, at="full"):
+    def __init__(self, teachers, weighting="mean", ignore_index=255, logits_at="full"):
         self.teachers = teachers
         self._weighting = weighting
         self._ignore_index = ignore_index
-        self._at = at
+        self._logits_at = logits_at
 
     @paddle.no_grad()
     def __call__(self, images, label=None, without_features=(), keys=None):
@@ -54,7 +54,7 @@ class Teachers:
         if self._weighting is None:
             return None, features
         logits = [at_head for at_head, _ in outputs]
-        if self._at == "full":
+        if self._logits_at == "full":
             size = images.shape[2:]
             logits = [teacher.upsampled(at_head, size) for teacher, at_head in zip(self.teachers, logits)]
         if len(logits) == 1:
@@ -63,12 +63,12 @@ class Teachers:
 
     def _joined(self, logits, label):
         """Return the logits N x C x H x W of one output, joined from those of each teacher."""
-        if self._at == "head":
+        if self._logits_at == "head":
             logits = resize_to_smallest(*logits)
         logits = paddle.stack(logits)
         weights = None
         if self._weighting == "confidence" and label is not None:
-            if self._at == "head":
+            if self._logits_at == "head":
                 label = resize_label(label, logits.shape[3:])
             weights = confidence_weights(logits, label, self._ignore_index)
         return weighted_logits(logits, weights)

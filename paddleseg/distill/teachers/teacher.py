@@ -71,7 +71,8 @@ class Teacher:
 
         Args:
             images: N x 3 x H x W.
-            keys: as in `OutputCache`, to use the cache if there is one; None never uses it. Default None.
+            keys: [view, index, checksum] of each image, as `stack_with_keys` returns them, to use the cache
+                if there is one; None never uses it. Default None.
         """
         if self.cache is None or keys is None:
             return self._computed(images)

@@ -82,7 +82,7 @@ def test_teachers_at_the_head_are_joined_at_the_smallest_of_their_sizes(weightin
     coarse, fine = segmentation_model(-1), segmentation_model(0)
     x = paddle.randn([2, 3, 64, 64])
     label = paddle.randint(0, 3, [2, 64, 64])
-    (joined,), _ = Teachers([Teacher(coarse), Teacher(fine)], weighting, at="head")(x, label)
+    (joined,), _ = Teachers([Teacher(coarse), Teacher(fine)], weighting, logits_at="head")(x, label)
     heads = [coarse.head_logits(x)[0], fine.head_logits(x)[0]]
     size = heads[0].shape[2:]
     assert size < heads[1].shape[2:]
