@@ -10,6 +10,7 @@ import paddle
 
 from paddleseg import parallel
 from paddleseg.checkpoints.folder import (
+    MANIFEST,
     TENSOR_SUFFIXES,
     folders_in,
     linked,
@@ -138,10 +139,38 @@ def newest(save_dir, warn=True):
             if fault is None:
                 found = number
                 break
-            if warn:
+            if warn and _is_of_paddleseg(folder):
+                logger.warning(f"{folder} is skipped: {_why_no_checkpoint(folder)}")
+            elif warn:
                 logger.warning(f"the checkpoint {folder} is damaged and is skipped: {fault}")
     found = parallel.most_over_ranks(found)
     return os.path.join(save_dir, f"iter_{found}") if found else None
+
+
+def _is_of_paddleseg(folder):
+    """Return whether a folder has weights, but nothing that a training of this package writes beside them."""
+    has = {name: os.path.isfile(os.path.join(folder, name)) for name in (MODEL, STATE_FILE, MANIFEST)}
+    return has == {MODEL: True, STATE_FILE: False, MANIFEST: False}
+
+
+def _why_no_checkpoint(folder):
+    """Return what a path is that is no checkpoint, and what to do."""
+    if not os.path.exists(folder):
+        return "there is no such folder"
+    if os.path.isfile(folder):
+        return f"it is a file; name its folder, {os.path.dirname(folder) or '.'}"
+    if _is_of_paddleseg(folder):
+        weights = os.path.join(folder, MODEL)
+        return (
+            f"it is a checkpoint of PaddleSeg, which does not hold the state of a training as those of this "
+            f"package do; begin a new training from its weights with model.pretrained {weights}, without "
+            f"resume_model"
+        )
+    numbers = numbered(folder)
+    if numbers:
+        last = os.path.join(folder, f"iter_{numbers[-1]}")
+        return f"it is the folder of a run; name a checkpoint in it, such as {last}"
+    return f"there is no {STATE_FILE}; name an iter_N folder of a run"
 
 
 def read_state(folder):
@@ -154,7 +183,13 @@ def read_state(folder):
         UserError: the folder is no checkpoint, is damaged, or its state was not written by a training.
     """
     if not os.path.isfile(os.path.join(folder, STATE_FILE)):
-        raise UserError(f"resume_model {folder}: there is no {STATE_FILE}; name an iter_N folder of a run")
+        raise UserError(f"resume_model {folder}: {_why_no_checkpoint(folder)}")
+    best = _NEEDED_OF_BEST.get(os.path.basename(os.path.normpath(folder)))
+    if best and problem(folder, best) is None:
+        raise UserError(
+            f"resume_model {folder}: it holds the weights of the best evaluation, and not the state of a "
+            f"training; name an iter_N folder"
+        )
     fault = problem(folder, _NEEDED)
     if fault:
         raise UserError(

@@ -61,7 +61,8 @@ class Checker:
             owner: what does not have the key, such as " of ResNet18_vd".
         """
         if key not in refused:
-            self.add(path, f"unknown key {key!r}{owner}; {suggestion(key, known)}")
+            why_flag = paddleseg_keys.why_flag(key, path)
+            self.add(path, why_flag or f"unknown key {key!r}{owner}; {suggestion(key, known)}")
         elif spec[key] in refused[key].idle:
             self.idle.append((spec, key))
         else:

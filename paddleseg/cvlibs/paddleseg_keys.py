@@ -1,10 +1,21 @@
 """Keys of PaddleSeg's configs that have no effect here: why, and what to write instead."""
 
+import dataclasses
 from typing import NamedTuple
 
 from paddle.optimizer import lr
 
 from paddleseg.cvlibs import manager
+from paddleseg.options import (
+    ConfigChanges,
+    DistillOptions,
+    EvalConfig,
+    EvaluateOptions,
+    ExportOptions,
+    PredictOptions,
+    TrainConfigChanges,
+    TrainOptions,
+)
 
 
 class Refused(NamedTuple):
@@ -22,8 +33,8 @@ class Refused(NamedTuple):
 _NEW = "only PaddleSeg's development branch has it"
 TOP_LEVEL = {
     "learning_rate": Refused(
-        "it is from before PaddleSeg 2.1; write lr_scheduler: {type: PolynomialDecay, learning_rate: 0.01, "
-        "power: 0.9, end_lr: 0}"
+        "it is from before PaddleSeg 2.1, or a flag (the option learning_rate); write lr_scheduler: {type: "
+        "PolynomialDecay, learning_rate: 0.01, power: 0.9, end_lr: 0}"
     ),
     "to_static_training": Refused(
         "it is an option of the command, since it changes how a training is computed and not its result; "
@@ -67,8 +78,47 @@ OF_TEST_CONFIG = {
     "amp_level": Refused("evaluation computes in float32; leave the key out", ("O1", "O2")),
     "use_multilabel": Refused("a pixel of a mask has one class; leave the key out", (False,)),
 }
+# PaddleSeg's logs print flags among the keys of the config. These have another name here, or none.
+_OTHER_FLAGS = {
+    "config": "config",
+    "cfg": "config",
+    "fp16": "precision fp16",
+    "profiler_options": "profile",
+    "with_softmax": "output_op softmax",
+    "without_argmax": "output_op none",
+    **dict.fromkeys(("for_fd", "repeats", "save_latest_only", "use_multilabel"), None),
+}
+_OPTIONS = (
+    TrainOptions,
+    DistillOptions,
+    EvaluateOptions,
+    PredictOptions,
+    ExportOptions,
+    ConfigChanges,
+    TrainConfigChanges,
+)
 # Spellings that PaddleSeg still accepts.
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
+
+
+def why_flag(key, path):
+    """Return what to do with an unknown key that is a flag of a command, None for any other key.
+
+    Args:
+        key: its name.
+        path: its key path; only at the top and in `test_config` do people write flags.
+    """
+    if path[:-1] not in ((), ("test_config",)):
+        return None
+    name = str(key).lstrip("-")
+    flags = {field.name: field.name for options in _OPTIONS for field in dataclasses.fields(options)}
+    flags.update(_OTHER_FLAGS)
+    if name in flags:
+        remedy = f"and give the option {flags[name]}" if flags[name] else "since no command here has it"
+        return f"{key!r} is a flag of a command, not a key of a config; leave it out {remedy}"
+    if name in {field.name for field in dataclasses.fields(EvalConfig)}:
+        return f"{key!r} is a flag of a command, or a key of the section test_config; write it there"
+    return None
 
 
 def why_unknown(name, registry):

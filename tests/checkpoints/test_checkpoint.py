@@ -111,6 +111,36 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
         read_state(str(tmp_path))
 
 
+def test_what_is_named_instead_of_a_checkpoint_is_called_what_it_is(tmp_path, warnings):
+    with pytest.raises(UserError, match="resume_model .*nowhere: there is no such folder"):
+        read_state(str(tmp_path / "nowhere"))
+    saved(tmp_path, 1, 12)
+    with pytest.raises(UserError, match="it is the folder of a run; name .* such as .*iter_12$"):
+        read_state(str(tmp_path))
+    with pytest.raises(UserError, match="it is a file; name its folder, .*iter_12$"):
+        read_state(str(tmp_path / "iter_12" / "model.pdparams"))
+    best = {name: content for name, content in FILES.items() if name == "model.pdparams"}
+    Checkpoints(str(tmp_path)).save_best(best, {"best_iter": 1})
+    with pytest.raises(UserError, match="best_model: it holds the weights of the best .* name an iter_N"):
+        read_state(str(tmp_path / "best_model"))
+
+
+def test_a_checkpoint_of_paddlesegs_is_no_damaged_one(tmp_path, warnings):
+    saved(tmp_path, 1)
+    folder = tmp_path / "iter_20"  # PaddleSeg writes weights and optimizer state alone
+    folder.mkdir()
+    for name in ("model.pdparams", "model.pdopt"):
+        (folder / name).write_bytes((tmp_path / "iter_1" / name).read_bytes())
+    remedy = (
+        "it is a checkpoint of PaddleSeg, .* with model.pretrained .*iter_20/model.pdparams, without resume"
+    )
+    with pytest.raises(UserError, match=f"resume_model .*iter_20: {remedy}"):
+        read_state(str(folder))
+    assert newest(str(tmp_path)) == str(tmp_path / "iter_1")
+    (warning,) = warnings
+    assert "iter_20 is skipped: it is a checkpoint of PaddleSeg" in warning
+
+
 def test_a_damaged_checkpoint_that_was_named_is_refused(tmp_path):
     saved(tmp_path, 1)
     flip(tmp_path / "iter_1" / "model.pdparams")

@@ -107,3 +107,48 @@ def test_sections_that_are_not_read_keep_their_keys(write):
 @pytest.mark.parametrize(("old", "new"), [("sgd", "SGD"), ("adam", "Adam"), ("AdamW", "AdamW")])
 def test_older_spellings_of_optimizers_are_understood(write, old, new):
     assert Config(write(f"optimizer: {{type: {old}}}\n"))["optimizer"]["type"] == new
+
+
+# A config as PaddleSeg's log prints it, with the flags of the command among its keys.
+FLAGS = {
+    "device": "and give the option device",
+    "save_interval": "and give the option save_interval",
+    "log_iters": "and give the option log_iters",
+    "num_workers": "and give the option num_workers",
+    "save_dir": "and give the option save_dir",
+    "use_vdl": "and give the option use_vdl",
+    "do_eval": "and give the option do_eval",
+    "resume_model": "and give the option resume_model",
+    "seed": "and give the option seed",
+    "keep_checkpoint_max": "and give the option keep_checkpoint_max",
+    "precision": "and give the option precision",
+    "model_path": "and give the option model_path",
+    "image_path": "and give the option image_path",
+    "opts": "and give the option opts",
+    "profiler_options": "and give the option profile",
+    "fp16": "and give the option precision fp16",
+    "cfg": "and give the option config",
+    "repeats": "since no command here has it",
+}
+
+
+@pytest.mark.parametrize("value", ["null", "1"])
+def test_flags_among_the_keys_are_called_flags(problems, value):
+    text = "".join(f"{key}: {value}\n" for key in FLAGS)
+    why = "is a flag of a command, not a key of a config; leave it out"
+    assert problems(text) == [
+        f"config.yml:{line}: {key}: {key!r} {why} {remedy}"
+        for line, (key, remedy) in enumerate(FLAGS.items(), 1)
+    ]
+
+
+def test_flags_elsewhere(problems):
+    (problem,) = problems("aug_eval: true\n")
+    assert problem == (
+        "config.yml:1: aug_eval: 'aug_eval' is a flag of a command, or a key of the section test_config; "
+        "write it there"
+    )
+    (problem,) = problems("test_config: {device: cpu}\n")
+    assert problem.startswith("config.yml:1: test_config.device: 'device' is a flag of a command")
+    (problem,) = problems("divice: cpu\n")
+    assert problem.startswith("config.yml:1: divice: unknown key 'divice'")

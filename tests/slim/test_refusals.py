@@ -55,7 +55,7 @@ def test_evaluation_with_nothing_to_evaluate_on(train):
         (["--device", "tpu"], "invalid choice"),
         (["--no_such_flag"], "unrecognized arguments: --no_such_flag"),
         (["--opts", "iters"], "option opts: iters: write it as key.path=value"),
-        (["--resume_model", "nowhere"], "there is no state.json; name an iter_N folder of a run"),
+        (["--resume_model", "nowhere"], "resume_model nowhere: there is no such folder"),
     ],
 )
 def test_flags_that_cannot_act(train, flags, told):
