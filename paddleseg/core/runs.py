@@ -7,8 +7,10 @@ import paddle
 
 from paddleseg import parallel
 from paddleseg.cvlibs import SegBuilder
-from paddleseg.cvlibs.class_names import class_names
+from paddleseg.cvlibs.class_names import class_names, labelled
+from paddleseg.datasets.dataset import MOST_NAMED, ignored_label
 from paddleseg.datasets.file_lists import check_file_lists
+from paddleseg.datasets.first_look import look_at_samples
 from paddleseg.datasets.image_cache import cache_images
 from paddleseg.distill import build
 from paddleseg.errors import UserError
@@ -83,6 +85,7 @@ def evaluate(cfg, options=None):
     cfg.warn_of_differences("val_dataset")
     builder = SegBuilder(cfg)
     check_file_lists(None, builder.val_dataset)
+    look_at_samples({"val_dataset": builder.val_dataset})
     builder.trained_model(options.model_path, "evaluate")
     return _evaluate_and_log(builder, _num_classes(builder), options)
 
@@ -103,12 +106,13 @@ def _prepare(cfg, options, unlabeled_per_batch=0):
     val_dataset = None if options.no_eval else builder.val_dataset
     unlabeled = builder.unlabeled_dataset if unlabeled_per_batch else None
     check_file_lists(builder.train_dataset, val_dataset, unlabeled, options.max_bad_samples)
+    datasets = {
+        "train_dataset": builder.train_dataset,
+        "val_dataset": val_dataset,
+        "unlabeled_dataset": unlabeled,
+    }
+    look_at_samples(datasets)
     if options.cache_images != "none":
-        datasets = {
-            "train_dataset": builder.train_dataset,
-            "val_dataset": val_dataset,
-            "unlabeled_dataset": unlabeled,
-        }
         limit, folder = options.cache_images_limit, options.cache_images_dir
         cache_images(datasets, options.cache_images, limit, folder, local_ranks())
     return builder
@@ -118,7 +122,7 @@ def _evaluation(builder, options):
     """Return `evaluate(on_batch=...) -> Scores` of the model being trained; None to evaluate nothing."""
     if options.no_eval or builder.val_dataset is None:
         return None
-    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), options)
+    return functools.partial(_evaluate_and_log, builder, _num_classes(builder), options, named=set())
 
 
 def _num_classes(builder):
@@ -133,7 +137,8 @@ def _num_classes(builder):
     return number
 
 
-def _evaluate_and_log(builder, num_classes, options, on_batch=None):
+def _evaluate_and_log(builder, num_classes, options, on_batch=None, named=None):
+    """Return the `Scores` of the val_dataset; name the classes without truth that are not in the set `named`."""
     dataset, config = builder.val_dataset, builder.eval_config
     result = evaluate_model(
         builder.model,
@@ -147,7 +152,22 @@ def _evaluate_and_log(builder, num_classes, options, on_batch=None):
     )
     for line in result.log_lines(len(dataset)):
         logger.info(line)
-    named = [f"{name} {iou:.4f}" for name, iou in zip(class_names(dataset), result.class_iou)]
-    if named:
-        logger.info(f"[EVAL] IoU by name: {', '.join(named)}")
+    by_name = [f"{name} {iou:.4f}" for name, iou in zip(class_names(dataset), result.class_iou)]
+    if by_name:
+        logger.info(f"[EVAL] IoU by name: {', '.join(by_name)}")
+    _warn_of_absent(dataset, num_classes, result.absent, set() if named is None else named)
     return result
+
+
+def _warn_of_absent(dataset, num_classes, absent, named):
+    """Name the classes that no pixel of the truth has, and add them to the set `named`."""
+    absent = [number for number in absent if number != ignored_label(dataset) and number not in named]
+    named.update(absent)
+    if absent and parallel.rank() == 0:
+        labels = labelled(class_names(dataset), num_classes)
+        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+        logger.warning(
+            f"[EVAL] no pixel of val_dataset is of {'class' if len(absent) == 1 else 'classes'} "
+            f"{', '.join(labels[number] for number in absent[:MOST_NAMED])}{more}; their IoU counts as 0 in "
+            f"the mIoU"
+        )

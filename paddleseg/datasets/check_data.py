@@ -2,9 +2,7 @@
 
 import concurrent.futures
 import functools
-import hashlib
-import os
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -14,12 +12,13 @@ from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.file_lists import pairs_of
-from paddleseg.errors import UserError
-from paddleseg.transforms.reading import decode_image, read_bytes, read_mask
+from paddleseg.datasets.pair_check import check_pair, doubts_of_set
+from paddleseg.errors import UserError, counted
 from paddleseg.utils.signature import accepts
 
 SECTIONS = ("train_dataset", "val_dataset")
-MOST_NAMED = 10  # values or classes that one line names
+MOST_NAMED = 10  # classes that one line names
+INTENDED = "alpha"  # the kind of doubt that is only noted
 
 
 class ClassCounts(NamedTuple):
@@ -44,18 +43,12 @@ class Report(NamedTuple):
     Attributes:
         findings: a line for each error, in the order of the lists.
         counts: {section: `ClassCounts`}, without sections that have no readable mask.
+        remarks: a line for what may be intended, such as alpha bands that are left out.
     """
 
     findings: list
     counts: dict
-
-
-class _CheckedPair(NamedTuple):
-    """The result for one image and its mask: errors, SHA-256 of the image, pixels as in `ClassCounts`."""
-
-    findings: list
-    digest: Optional[bytes] = None
-    pixels: Optional[np.ndarray] = None
+    remarks: list
 
 
 def check_config(cfg, num_threads=4):
@@ -72,7 +65,7 @@ def check_config(cfg, num_threads=4):
     if not sections:
         raise UserError(f"{cfg.path}: there is neither train_dataset nor val_dataset to check")
     findings = cfg.differences("val_dataset", "unlabeled_dataset", "export")
-    counts, digests = {}, {}
+    counts, remarks, digests = {}, [], {}
     for section in sections:
         try:
             dataset = _build(cfg[section], section)
@@ -86,7 +79,11 @@ def check_config(cfg, num_threads=4):
                 f"`file_list` of [image path, mask path or None]"
             )
         checked = _check_all(dataset, pairs, section, num_threads)
-        findings += [f"{section}: {line}" for pair in checked for line in pair.findings]
+        findings += [f"{section}: {line}" for pair in checked for line in _findings(pair)]
+        findings += [f"{section}: {line}" for line in doubts_of_set(dataset, checked)]
+        alpha = [pair.doubts[INTENDED] for pair in checked if INTENDED in pair.doubts]
+        if alpha:
+            remarks.append(f"{section}: {alpha[0]} ({counted(len(alpha), 'image')} in all)")
         pixels = np.array([pair.pixels for pair in checked if pair.pixels is not None])
         if len(pixels):
             labels = labelled(class_names(dataset), dataset.num_classes)
@@ -94,7 +91,11 @@ def check_config(cfg, num_threads=4):
         digests[section] = {
             result.digest: image for (image, _), result in zip(pairs, checked) if result.digest
         }
-    return Report(findings + _in_both_sets(digests), counts)
+    return Report(findings + _in_both_sets(digests), counts, remarks)
+
+
+def _findings(pair):
+    return [*pair.findings, *(line for kind, line in pair.doubts.items() if kind != INTENDED)]
 
 
 def _build(spec, section):
@@ -105,54 +106,10 @@ def _build(spec, section):
 
 
 def _check_all(dataset, pairs, section, num_threads):
-    check = functools.partial(_check_pair, dataset)
+    check = functools.partial(check_pair, dataset)
     with concurrent.futures.ThreadPoolExecutor(num_threads) as threads:
         results = threads.map(check, pairs)
         return list(tqdm(results, total=len(pairs), desc=section, unit="samples", disable=None))
-
-
-def _check_pair(dataset, pair):
-    (image_path, mask_path), findings = pair, []
-    size = digest = None
-    try:
-        content = read_bytes(os.fspath(image_path), "image")
-        digest = hashlib.sha256(content).digest()
-        size = decode_image(content, image_path).shape[:2]
-    except UserError as error:
-        findings.append(str(error))
-    if mask_path is None:
-        return _CheckedPair(findings, digest)
-    try:
-        mask = getattr(dataset, "read_label", os.fspath)(mask_path)
-        mask = read_mask(mask) if isinstance(mask, (str, os.PathLike)) else mask
-    except UserError as error:
-        return _CheckedPair([*findings, str(error)], digest)
-    if size is not None and mask.shape != size:
-        findings.append(
-            f"the image {image_path!r} is {size[1]} x {size[0]}, its mask {mask_path!r} "
-            f"{mask.shape[1]} x {mask.shape[0]} (width x height)"
-        )
-    ignored = ignored_label(dataset)
-    wrong, pixels = _count(mask, dataset.num_classes, ignored)
-    if wrong:
-        findings.append(
-            f"the mask {mask_path!r} holds {', '.join(map(str, wrong[:MOST_NAMED]))}, but masks hold "
-            f"0..{dataset.num_classes - 1}, or {ignored} for pixels to ignore"
-        )
-    return _CheckedPair(findings, digest, pixels)
-
-
-def _count(mask, num_classes, ignored):
-    """Return the values that are no class, and the number of pixels of each class and of ignored pixels."""
-    pixels, wrong = np.zeros(num_classes + 1, np.int64), []
-    for value, count in zip(*(array.tolist() for array in np.unique(mask, return_counts=True))):
-        if value == ignored:
-            pixels[-1] += count
-        elif 0 <= value < num_classes:
-            pixels[value] += count
-        else:
-            wrong.append(value)
-    return wrong, pixels
 
 
 def _in_both_sets(digests):
@@ -178,11 +135,11 @@ def table(report):
 
 
 def notes(report):
-    """Return a line for each data set with classes that no mask holds, which may be intended.
+    """Return the remarks, and a line for each data set with classes that no mask holds; both may be intended.
 
     A class that is ignored does not count.
     """
-    lines = []
+    lines = list(report.remarks)
     for section, counts in report.counts.items():
         absent = [
             label

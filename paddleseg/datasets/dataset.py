@@ -14,6 +14,7 @@ from paddleseg.transforms.common import refuse_train_only
 from paddleseg.utils.image_files import read_lines
 
 MODES = ("train", "val", "test")
+MOST_NAMED = 10  # values that one line names
 
 
 def read_list(path, root, separator=" ", masks_needed=True):
@@ -57,6 +58,24 @@ def ignored_label(dataset):
     return getattr(dataset, "ignore_index", getattr(dataset, "IGNORE_INDEX", 255))
 
 
+def values_refusal(dataset, path, wrong, which=""):
+    """Return [the sentence that a mask holds the values `wrong`, which are no classes]; [] if there are none.
+
+    Args:
+        dataset: the data set, with `num_classes`.
+        path: the mask.
+        wrong: a sorted list of whole numbers.
+        which: words that follow them.
+    """
+    if not wrong:
+        return []
+    meant = "; did you mean 1 by 255?" if wrong == [255] and dataset.num_classes == 2 else ""
+    return [
+        f"the mask {path!r} holds {', '.join(map(str, wrong[:MOST_NAMED]))}{which}, but masks hold "
+        f"0..{dataset.num_classes - 1}, or {ignored_label(dataset)} for pixels to ignore{meant}"
+    ]
+
+
 @manager.DATASETS.add_component
 class Dataset(FileSamples):
     """Images and masks named by a list.
@@ -74,7 +93,9 @@ class Dataset(FileSamples):
         separator: the text between image and mask in a list.
         ignore_index: the mask value that no loss and no metric counts. Default: the class's `IGNORE_INDEX`,
             or 255 if it has none.
-        img_channels: 3, or 1 for grey images.
+        img_channels: 3, 1 for grey images, or the number of bands of a TIFF or .npy.
+        img_range: [low, high], the values of an image that become 0 and 255, the scale of all transforms.
+            Default: the range of a file's type, if that has 8 or 16 bits.
         class_names: the names of the classes in logs, curves and reports, in their order. Default: the
             class's `CLASS_NAMES`, or numbers alone if it has none.
 
@@ -98,6 +119,7 @@ class Dataset(FileSamples):
         ignore_index: Optional[int] = None,
         img_channels: int = 3,
         class_names: Optional[Sequence[str]] = None,
+        img_range: Optional[Sequence[float]] = None,
     ):
         name = type(self).__name__
         if mode not in MODES:
@@ -114,12 +136,14 @@ class Dataset(FileSamples):
         path = {"train": train_path, "val": val_path, "test": test_path}[mode]
         if path is None:
             raise UserError(f"{name}: mode {mode!r} needs {mode}_path, the list of its files")
-        self.transforms = Compose(transforms, img_channels=img_channels)
+        self.ignore_index = ignored_label(type(self)) if ignore_index is None else ignore_index
+        self.transforms = Compose(
+            transforms, img_channels=img_channels, img_range=img_range, ignore_index=self.ignore_index
+        )
         if mode != "train":
             refuse_train_only(self.transforms.transforms, f"{name} in mode {mode!r}")
         self.num_classes = num_classes
         self.mode = mode
-        self.ignore_index = ignored_label(type(self)) if ignore_index is None else ignore_index
         self.dataset_root = dataset_root
         self.file_list = self.find_files(path, separator)
 
@@ -148,8 +172,6 @@ class Dataset(FileSamples):
             wrong |= label < 0
         wrong &= label != self.ignore_index
         if wrong.any():
-            values = sorted(set(label[wrong].tolist()))
             raise UserError(
-                f"the mask {path!r} holds {', '.join(map(str, values[:10]))} (padding included), but masks "
-                f"hold 0..{self.num_classes - 1}, or {self.ignore_index} for pixels to ignore"
+                *values_refusal(self, path, sorted(set(label[wrong].tolist())), " (padding included)")
             )

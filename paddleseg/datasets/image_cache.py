@@ -17,7 +17,7 @@ from paddleseg.utils.logger import logger
 from paddleseg.utils.sizes import available_memory, format_size
 from paddleseg.weights.download import home
 
-_FORM = 1  # the version of the stored samples' form
+_FORM = 2  # the version of the stored samples' form
 
 
 def cache_images(datasets, place, limit=None, folder=None, processes=1):
@@ -98,7 +98,7 @@ def _key(dataset):
         # A user may edit the code by which a class turns masks into classes.
         "source": [_source(cls) for cls in own],
         "values": {k: v for k, v in vars(dataset).items() if isinstance(v, plain) and k != "file_list"},
-        "compose": [compose.to_rgb, compose.img_channels],
+        "compose": [compose.to_rgb, compose.img_channels, compose.img_range, compose.ignore_index],
         "leading": [
             [type(transform).__name__, {key: repr(value) for key, value in vars(transform).items()}]
             for transform in compose.leading

@@ -22,7 +22,9 @@ class UnlabeledImages(FileSamples):
             of the training set.
         image_list: a UTF-8 text file with the name of one image per line, relative to `dataset_root`; None
             for all images in `dataset_root` and below, in the order of their names. Default None.
-        img_channels: 3, or 1 for grey images.
+        img_channels: 3, 1 for grey images, or the number of bands of a TIFF or .npy.
+        img_range: [low, high], the values of an image that become 0 and 255, the scale of all transforms.
+            Default: the range of a file's type, if that has 8 or 16 bits.
 
     Attributes:
         file_list: a list of [image path, None].
@@ -37,10 +39,11 @@ class UnlabeledImages(FileSamples):
         transforms: Sequence[Callable],
         image_list: Optional[str] = None,
         img_channels: int = 3,
+        img_range: Optional[Sequence[float]] = None,
     ):
         if not os.path.isdir(dataset_root):
             raise UserError(f"UnlabeledImages: dataset_root {str(dataset_root)!r} is not a folder")
-        self.transforms = Compose(transforms, img_channels=img_channels)
+        self.transforms = Compose(transforms, img_channels=img_channels, img_range=img_range)
         if image_list is None:
             files = in_folder(dataset_root)
         else:

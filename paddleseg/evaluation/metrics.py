@@ -1,7 +1,7 @@
 """The scores of a segmentation, from its confusion matrix and, if wanted, other counts."""
 
 import dataclasses
-from typing import Optional
+from typing import Optional, Sequence
 
 import numpy as np
 import paddle
@@ -76,6 +76,7 @@ class Scores:
         class_dice: 2 TP / (2 TP + FP + FN), also called F1.
         auc_roc: area under the ROC curve, see `auc.auc_roc`; None if not wanted.
         class_boundary_iou: IoU of each class's boundary, see `boundary`; None if not wanted.
+        absent: the classes that no pixel of the truth has; their IoU is 0 whatever is predicted.
 
     A ratio without pixels, 0 / 0, counts as 0, also in the means, as in PaddleSeg and in scikit-learn's macro
     averages (`zero_division=0`).
@@ -91,6 +92,7 @@ class Scores:
     class_dice: np.ndarray
     auc_roc: Optional[float] = None
     class_boundary_iou: Optional[np.ndarray] = None
+    absent: Sequence[int] = ()
 
     @property
     def mean_boundary_iou(self):
@@ -150,6 +152,7 @@ def compute_scores(matrix, score_counts=None, boundary_areas=None):
         class_dice=class_dice,
         auc_roc=None if score_counts is None else auc_roc(score_counts),
         class_boundary_iou=class_boundary_iou,
+        absent=tuple(np.flatnonzero(truth == 0).tolist()),
     )
 
 

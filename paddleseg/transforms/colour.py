@@ -6,15 +6,15 @@ import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import LARGEST_ARGUMENT, require, set_bounded
+from paddleseg.transforms.common import LARGEST_ARGUMENT, in_depth_of, require, set_bounded
 
 
 @manager.TRANSFORMS.add_component
 class RandomDistort:
     """Change brightness, contrast, saturation, hue and sharpness, in random order, each with a probability.
 
-    The image becomes float32 and is clipped to 0..255 after each change. A grey image has no hue or
-    saturation to change.
+    The image becomes float32 and is clipped to 0..255 after each change. Only an image of
+    three channels has hue and saturation to change.
 
     Args:
         brightness_range, contrast_range, saturation_range, sharpness_range: r; a factor is drawn uniformly
@@ -56,7 +56,8 @@ class RandomDistort:
     def __call__(self, data, rng=None):
         rng = F.as_rng(rng)
         image = np.clip(data["img"], 0, 255).astype(np.float32)
-        names = [name for name in self.changes if image.ndim == 3 or name not in ("saturation", "hue")]
+        has_colours = image.ndim == 3 and image.shape[2] == 3
+        names = [name for name in self.changes if has_colours or name not in ("saturation", "hue")]
         for name in rng.permutation(names):
             change, neutral, range_, prob = self.changes[name]
             if rng.random() < prob:
@@ -69,7 +70,8 @@ class RandomDistort:
 class RandomBlur:
     """Blur with probability `prob`, with a square kernel of 3, 5, 7 or 9 pixels (drawn 1 : 2 : 2 : 2).
 
-    An image that is blurred is first rounded down to 8 bits. The image becomes float32 in any case.
+    An image that is blurred is first rounded down to 8 bits. One of more bits is not, and the largest kernel
+    of its median is 5 pixels. The image becomes float32 in any case.
 
     Args:
         prob: the probability. PaddleSeg uses 1 / int(1 / prob) instead, so that 0.7 always blurs.
@@ -95,7 +97,7 @@ class RandomBlur:
             kind = self.blur_type
             if kind == "random":
                 kind = rng.choice(["gaussian", "median", "blur"], p=[0.3, 0.3, 0.4])
-            data["img"] = F.blur(F.as_bytes(data["img"]), kind, int(side))
+            data["img"] = F.blur(in_depth_of(data, data["img"]), kind, int(side))
         data["img"] = data["img"].astype(np.float32)
         return data
 
@@ -143,9 +145,11 @@ class Normalize:
 
     def __init__(self, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,)):
         for name, values in (("mean", mean), ("std", std)):
-            is_list = isinstance(values, (list, tuple)) and len(values) in (1, 3)
-            require(is_list, self, f"{name} must be a list of 1 or 3 numbers", values)
+            is_list = isinstance(values, (list, tuple)) and len(values) > 0
+            require(is_list, self, f"{name} must be a list of numbers", values)
         require(all(std), self, "std must hold no 0", std)
+        rule = "mean and std must have as many numbers, or one"
+        require(1 in (len(mean), len(std)) or len(mean) == len(std), self, rule, (len(mean), len(std)))
         self.mean = np.array(mean, np.float32)
         self.std = np.array(std, np.float32)
 

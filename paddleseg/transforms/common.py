@@ -1,6 +1,7 @@
 """What the transforms share: checks of their arguments, and how masks follow their image."""
 
 from paddleseg.errors import UserError
+from paddleseg.transforms import functional as F
 
 LONGEST_SIDE = 2**15 - 1  # the longest side that OpenCV warps to, and longer than any image
 # The bound of arguments that are no lengths, such as angles: far above any useful value, but no overflow.
@@ -21,10 +22,22 @@ def set_bounded(transform, upper, **values):
 
 
 def set_padding(transform, **values):
-    """Set each padding value as an attribute, or raise `UserError` if it does not fit a pixel of 32 bits."""
+    """Set each padding value, or None, as an attribute; raise `UserError` if it does not fit 32 bits."""
     for name, value in values.items():
-        require(-(2**31) <= value < 2**31, transform, f"{name} must be a number of 32 bits", value)
+        fits = value is None or -(2**31) <= value < 2**31
+        require(fits, transform, f"{name} must be a number of 32 bits", value)
         setattr(transform, name, value)
+
+
+def mask_fill(transform, data):
+    """Return what fills a mask beside the image: `label_padding_value`, the ignored label if it is None."""
+    value = transform.label_padding_value
+    return data.get("ignore_index", 255) if value is None else value
+
+
+def in_depth_of(data, image):
+    """Return an image as uint8, as PaddleSeg does; one of more than 8 bits stays float32."""
+    return image if data.get("full_depth") else F.as_bytes(image)
 
 
 def set_ascending(transform, **bounds):

@@ -1,7 +1,7 @@
 """Transforms that crop at random."""
 
 import math
-from typing import Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from paddleseg.transforms import functional as F
 from paddleseg.transforms.common import (
     as_size,
     change_together,
+    mask_fill,
     require,
     set_bounded,
     set_padding,
@@ -31,10 +32,11 @@ class RandomPaddingCrop:
     Args:
         crop_size: (width, height) in pixels.
         im_padding_value: what the image is padded with.
-        label_padding_value: what masks are padded with; it should be the ignored index.
+        label_padding_value: what masks are padded with. Default: the label that is ignored.
         category_max_ratio: if below 1, places are tried until the crop shows at least two classes and each
             of them has less than this share of the pixels that are not ignored.
-        ignore_index: the mask value of the pixels that are ignored in that search.
+        ignore_index: the mask value of the pixels that are ignored in that search. Default: the label that is
+            ignored.
         loop_times: the largest number of places to try; the last one is taken if none fits.
 
     Raises:
@@ -47,9 +49,9 @@ class RandomPaddingCrop:
         self,
         crop_size: Sequence[int] = (512, 512),
         im_padding_value: float = 127.5,
-        label_padding_value: int = 255,
+        label_padding_value: Optional[int] = None,
         category_max_ratio: float = 1.0,
-        ignore_index: int = 255,
+        ignore_index: Optional[int] = None,
         loop_times: int = 10,
     ):
         self.crop_size = as_size(self, "crop_size", crop_size)
@@ -60,17 +62,18 @@ class RandomPaddingCrop:
         self.ignore_index = ignore_index
         self.loop_times = loop_times
 
-    def _is_balanced(self, mask):
+    def _is_balanced(self, mask, ignored):
         classes, counts = np.unique(mask, return_counts=True)
-        counts = counts[classes != self.ignore_index]
+        counts = counts[classes != ignored]
         return len(counts) > 1 and counts.max() / counts.sum() < self.category_max_ratio
 
     def _draw_balanced_corner(self, data, rng):
         """Draw the top left corner (x, y) of a crop that is balanced, if that is wanted."""
         checked = self.category_max_ratio < 1 and "label" in data.get("gt_fields", [])
+        ignored = data.get("ignore_index", 255) if self.ignore_index is None else self.ignore_index
         for _ in range(self.loop_times if checked else 1):
             corner = _draw_corner(rng, size_of(data["img"]), self.crop_size)
-            if checked and self._is_balanced(F.crop(data["label"], corner, self.crop_size)):
+            if checked and self._is_balanced(F.crop(data["label"], corner, self.crop_size), ignored):
                 break
         return corner
 
@@ -83,7 +86,7 @@ class RandomPaddingCrop:
             self,
             data,
             image=lambda image: F.pad(image, self.crop_size, self.im_padding_value),
-            mask=lambda mask: F.pad(mask, self.crop_size, self.label_padding_value),
+            mask=lambda mask: F.pad(mask, self.crop_size, mask_fill(self, data)),
         )
         corner = self._draw_balanced_corner(data, F.as_rng(rng))
         cut = lambda array: F.crop(array, corner, self.crop_size)  # noqa: E731

@@ -36,6 +36,8 @@ def scale_size(size, factor):
 
 def resize(image, size, interp="LINEAR"):
     """Resize to `size` (width, height); `interp` is a key of `INTERPOLATIONS`."""
+    if _has_many_bands(image):
+        return _by_band(image, lambda band: resize(band, size, interp))
     if image.dtype.name in _OPENCV_DTYPES:
         return cv2.resize(image, tuple(size), interpolation=INTERPOLATIONS[interp])
     working = np.int32 if image.dtype.kind in "bui" else np.float32
@@ -45,10 +47,19 @@ def resize(image, size, interp="LINEAR"):
 
 def flip(image, axis):
     """Mirror top and bottom (axis 0) or left and right (axis 1)."""
-    if image.dtype.name not in _OPENCV_DTYPES:
+    if _has_many_bands(image) or image.dtype.name not in _OPENCV_DTYPES:
         return np.ascontiguousarray(np.flip(image, axis))
     # OpenCV drops the axis of a single channel.
     return cv2.flip(image, axis).reshape(image.shape)
+
+
+def _has_many_bands(image):
+    """Tell whether an image has more bands than OpenCV changes at once."""
+    return image.ndim == 3 and image.shape[2] > 4
+
+
+def _by_band(image, change):
+    return np.stack([change(np.ascontiguousarray(band)) for band in np.moveaxis(image, 2, 0)], axis=2)
 
 
 def _widened(image, value):
@@ -119,6 +130,8 @@ def fitting(size, target, angle, scale, shift):
 
 def warp(image, matrix, size, interp, value):
     """Map pixels by a 2 x 3 `matrix` to an image of `size` (width, height); `value` fills the rest."""
+    if _has_many_bands(image):
+        return _by_band(image, lambda band: warp(band, matrix, size, interp, value))
     image = _widened(image, value)
     working = image if image.dtype in (np.uint8, np.float32) else image.astype(np.float64)
     warped = cv2.warpAffine(
@@ -145,7 +158,14 @@ BLURS = {
 
 
 def blur(image, kind, side):
-    """Blur bytes with a square kernel of an odd `side` in pixels; `kind` is a key of `BLURS`."""
+    """Blur with a square kernel of an odd `side` in pixels; `kind` is a key of `BLURS`.
+
+    OpenCV's median of more than bytes has at most 5 pixels, so a larger `side` counts as 5.
+    """
+    if kind == "median" and image.dtype != np.uint8:
+        side = min(side, 5)
+    if _has_many_bands(image):
+        return _by_band(image, lambda band: BLURS[kind](band, side))
     return BLURS[kind](image, side)
 
 
@@ -182,8 +202,11 @@ def brightness(image, factor):
 
 
 def contrast(image, factor):
-    """Blend float32 RGB in 0..255 with its mean grey level: 0 is that grey, 1 changes nothing."""
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    """Blend float32 RGB in 0..255 with its mean grey level: 0 is that grey, 1 changes nothing.
+
+    The grey of an image that has not three channels is the mean of all of them.
+    """
+    grey = image if image.ndim == 2 or image.shape[2] != 3 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return _blend(np.float32(np.floor(grey.mean() + 0.5)), image, factor)
 
 
@@ -199,7 +222,8 @@ def sharpness(image, factor):
     """
     kernel = np.ones((3, 3), np.float32)
     kernel[1, 1] = 5
-    return _blend(cv2.filter2D(image, -1, kernel / 13, borderType=cv2.BORDER_REPLICATE), image, factor)
+    smooth = lambda band: cv2.filter2D(band, -1, kernel / 13, borderType=cv2.BORDER_REPLICATE)  # noqa: E731
+    return _blend(_by_band(image, smooth) if _has_many_bands(image) else smooth(image), image, factor)
 
 
 def hue(image, shift):

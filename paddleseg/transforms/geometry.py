@@ -1,6 +1,6 @@
 """Transforms that mirror, rotate and warp image and masks together."""
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from paddleseg.transforms.common import (
     LONGEST_SIDE,
     as_size,
     change_together,
+    in_depth_of,
+    mask_fill,
     set_ascending,
     set_bounded,
     set_padding,
@@ -73,7 +75,8 @@ class RandomRotation:
     Args:
         max_rotation: the largest angle in degrees, in either direction; 0 changes nothing.
         im_padding_value: the value that fills the corners of the image.
-        label_padding_value: the value that fills the corners of masks; it should be the ignored index.
+        label_padding_value: the value that fills the corners of masks. Default: the label that
+            is ignored.
 
     Raises:
         UserError: an argument is out of its range.
@@ -82,7 +85,10 @@ class RandomRotation:
     train_only = True
 
     def __init__(
-        self, max_rotation: float = 15, im_padding_value: float = 127.5, label_padding_value: int = 255
+        self,
+        max_rotation: float = 15,
+        im_padding_value: float = 127.5,
+        label_padding_value: Optional[int] = None,
     ):
         set_bounded(self, upper=LARGEST_ARGUMENT, max_rotation=max_rotation)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
@@ -98,7 +104,7 @@ class RandomRotation:
             self,
             data,
             image=lambda image: F.warp(image, matrix, size, "LINEAR", self.im_padding_value),
-            mask=lambda mask: F.warp(mask, matrix, size, "NEAREST", self.label_padding_value),
+            mask=lambda mask: F.warp(mask, matrix, size, "NEAREST", mask_fill(self, data)),
         )
 
 
@@ -106,8 +112,8 @@ class RandomRotation:
 class RandomAffine:
     """Fit the image into a given size, then rotate, scale and shift it, each by an amount drawn uniformly.
 
-    The image is warped in 8 bits, as in PaddleSeg. `translation_offset` shifts the image; in PaddleSeg it
-    moves only the centre of rotation and scaling, so that by itself it shifts nothing.
+    The image is warped in 8 bits, as in PaddleSeg, unless it has more. `translation_offset` shifts the image;
+    in PaddleSeg it moves only the centre of rotation and scaling, so that by itself it shifts nothing.
 
     Args:
         size: (width, height) of the result in pixels.
@@ -116,7 +122,7 @@ class RandomAffine:
         min_scale_factor, max_scale_factor: the range of the scale; 1 is the mean of the scale that fits the
             width and the scale that fits the height.
         im_padding_value: the value of the result where the image does not reach.
-        label_padding_value: the same for masks; it should be the ignored index.
+        label_padding_value: the same for masks. Default: the label that is ignored.
 
     Raises:
         UserError: an argument is out of its range.
@@ -132,7 +138,7 @@ class RandomAffine:
         min_scale_factor: float = 0.75,
         max_scale_factor: float = 1.25,
         im_padding_value: float = 128,
-        label_padding_value: int = 255,
+        label_padding_value: Optional[int] = None,
     ):
         self.size = as_size(self, "size", size)
         set_ascending(self, min_scale_factor=min_scale_factor, max_scale_factor=max_scale_factor)
@@ -152,10 +158,10 @@ class RandomAffine:
         matrix = F.fitting(size_of(data["img"]), self.size, angle, scale, shift)
 
         def image(array):
-            warped = F.warp(F.as_bytes(array), matrix, self.size, "LINEAR", self.im_padding_value)
+            warped = F.warp(in_depth_of(data, array), matrix, self.size, "LINEAR", self.im_padding_value)
             return warped.astype(array.dtype)
 
         def mask(array):
-            return F.warp(array, matrix, self.size, "NEAREST", self.label_padding_value)
+            return F.warp(array, matrix, self.size, "NEAREST", mask_fill(self, data))
 
         return change_together(self, data, image, mask)

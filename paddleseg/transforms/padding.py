@@ -1,11 +1,22 @@
 """Transforms that pad an image and its masks."""
 
-from typing import Sequence
+from typing import Optional, Sequence
+
+import numpy as np
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.transforms import functional as F
-from paddleseg.transforms.common import as_size, change_together, record_size, require, set_padding, size_of
+from paddleseg.transforms.common import (
+    as_size,
+    change_together,
+    in_depth_of,
+    mask_fill,
+    record_size,
+    require,
+    set_padding,
+    size_of,
+)
 
 
 @manager.TRANSFORMS.add_component
@@ -17,7 +28,7 @@ class Padding:
     Args:
         target_size: (width, height) in pixels.
         im_padding_value: what the image is padded with.
-        label_padding_value: what masks are padded with; it should be the ignored index.
+        label_padding_value: what masks are padded with. Default: the label that is ignored.
 
     Raises:
         UserError: `target_size` is no size, or an image is larger.
@@ -26,7 +37,10 @@ class Padding:
     fixed = True
 
     def __init__(
-        self, target_size: Sequence[int], im_padding_value: float = 127.5, label_padding_value: int = 255
+        self,
+        target_size: Sequence[int],
+        im_padding_value: float = 127.5,
+        label_padding_value: Optional[int] = None,
     ):
         self.target_size = as_size(self, "target_size", target_size)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
@@ -54,7 +68,7 @@ class PaddingByAspectRatio:
     Args:
         aspect_ratio: width / height.
         im_padding_value: what the image is padded with.
-        label_padding_value: what masks are padded with; it should be the ignored index.
+        label_padding_value: what masks are padded with. Default: the label that is ignored.
 
     Raises:
         UserError: `aspect_ratio` is not in 0.01..100.
@@ -63,7 +77,10 @@ class PaddingByAspectRatio:
     fixed = True
 
     def __init__(
-        self, aspect_ratio: float = 1, im_padding_value: float = 127.5, label_padding_value: int = 255
+        self,
+        aspect_ratio: float = 1,
+        im_padding_value: float = 127.5,
+        label_padding_value: Optional[int] = None,
     ):
         require(0.01 <= aspect_ratio <= 100, self, "aspect_ratio must lie in 0.01..100", aspect_ratio)
         self.aspect_ratio = aspect_ratio
@@ -85,7 +102,7 @@ def _pad(owner, data, size):
         owner,
         data,
         image=lambda image: F.pad(image, size, owner.im_padding_value),
-        mask=lambda mask: F.pad(mask, size, owner.label_padding_value),
+        mask=lambda mask: F.pad(mask, size, mask_fill(owner, data)),
     )
 
 
@@ -93,13 +110,13 @@ def _pad(owner, data, size):
 class ScalePadding:
     """Pad to a square with the image in its middle, then resize to a given size.
 
-    The image is interpolated cubically in 8 bits, as in PaddleSeg. Masks are not interpolated; PaddleSeg
-    interpolates them, which makes up classes at the borders between others.
+    The image is interpolated cubically, in 8 bits, as in PaddleSeg, unless it has more. Masks are not
+    interpolated; PaddleSeg interpolates them, which makes up classes at the borders between others.
 
     Args:
         target_size: (width, height) in pixels.
         im_padding_value: what the image is padded with; a fraction is dropped.
-        label_padding_value: what masks are padded with; it should be the ignored index.
+        label_padding_value: what masks are padded with. Default: the label that is ignored.
 
     Raises:
         UserError: `target_size` is no size.
@@ -111,7 +128,7 @@ class ScalePadding:
         self,
         target_size: Sequence[int] = (512, 512),
         im_padding_value: float = 127.5,
-        label_padding_value: int = 255,
+        label_padding_value: Optional[int] = None,
     ):
         self.target_size = as_size(self, "target_size", target_size)
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
@@ -122,11 +139,13 @@ class ScalePadding:
         corner = ((side - width) // 2, (side - height) // 2)
 
         def image(array):
-            square = F.pad(F.as_bytes(array), (side, side), int(self.im_padding_value), corner)
-            return F.resize(square, self.target_size, "CUBIC").astype(array.dtype)
+            square = F.pad(in_depth_of(data, array), (side, side), int(self.im_padding_value), corner)
+            resized = F.resize(square, self.target_size, "CUBIC")
+            # In 8 bits OpenCV does so itself.
+            return (np.clip(resized, 0, 255) if data.get("full_depth") else resized).astype(array.dtype)
 
         def mask(array):
-            square = F.pad(array, (side, side), self.label_padding_value, corner)
+            square = F.pad(array, (side, side), mask_fill(self, data), corner)
             return F.resize(square, self.target_size, "NEAREST")
 
         return change_together(self, data, image, mask)
