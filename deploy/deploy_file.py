@@ -39,12 +39,23 @@ def check_num_classes(num_classes):
 
 
 def input_shape(deploy):
-    """Return the input's [N, C, H, W]: N is 1 or -1, C is 3 (RGB) or 1 (grey), -1 stands for any size."""
+    """Return the input's [N, C, H, W]: N is 1 or -1, C the number of channels, -1 stands for any size."""
     shape = deploy.get("input_shape") or [-1, 3, -1, -1]
     if not isinstance(shape, list) or len(shape) != 4 or not all(isinstance(n, int) for n in shape):
         raise UserError(f"the deploy.yaml's input_shape must be N, C, H and W, whole numbers, not {shape!r}")
-    if shape[1] not in (1, 3):
-        raise UserError(f"the model takes images of {shape[1]} channels, and infer.py reads images of 1 or 3")
+    if shape[1] < 1:
+        raise UserError(
+            f"the deploy.yaml's input_shape must name the channels, not {shape[1]}; export it again"
+        )
     if shape[0] not in (1, -1):
         raise UserError(f"the model takes {shape[0]} images at once; export it for 1, or for any number (-1)")
     return shape
+
+
+def img_range(deploy):
+    """Return the (low, high) of images that become 0 and 255; None for the range of a file's type."""
+    value = deploy.get("img_range")
+    numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(n, (int, float)) for n in value)
+    if value is not None and not (numbers and value[0] < value[1]):
+        raise UserError(f"the deploy.yaml's img_range must be [low, high], two numbers, not {value!r}")
+    return value

@@ -9,7 +9,8 @@ import sys
 import time
 
 import numpy as np
-from deploy_file import input_shape, read_deploy_file
+from bounds import max_pixels
+from deploy_file import img_range, input_shape, read_deploy_file
 from engines import open_model
 from errors import ImageError, UserError, one_line
 from masks import mask_of, palette, refuse_overwriting, write_mask
@@ -60,7 +61,7 @@ def threads(text):
 def infer(args):
     """Write a mask for each image and print the model's latency."""
     deploy = read_deploy_file(args.config)
-    shape = input_shape(deploy)
+    shape, values, most = input_shape(deploy), img_range(deploy), max_pixels()
     prepare = steps_of(deploy["transforms"])
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
     colors = palette(deploy.get("num_classes"))
@@ -71,7 +72,7 @@ def infer(args):
     seconds, failed = [], []
     for file, mask in zip(files, masks):
         try:
-            image = read_image(file, shape[1])
+            image = read_image(file, shape[1], values, most)
             batch = prepared(image, prepare)
             check_size(batch, shape)
             duration, output = timed(run, batch, 0 if seconds else args.warmup)

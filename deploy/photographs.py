@@ -1,24 +1,28 @@
-"""Find the photographs that a path names, read them, and name their masks."""
+"""Find the images that a path names, read them, and name their masks."""
 
 import collections
+import functools
 import os
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
-from errors import ImageError, UserError
+from bounds import VARIABLE
+from decoding import decode, is_cut_jpeg, read_header, to_bytes_range
+from errors import ImageError, UserError, one_line
 from masks import COLORED, colored, decoded, is_own
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# What systems and programs put beside a user's files.
+COMPANIONS = ("._", "Thumbs.db", ".DS_Store", "desktop.ini")
+COMPANION_FOLDERS = ("__MACOSX", "@eaDir", ".AppleDouble", ".ipynb_checkpoints", ".Trashes", "$RECYCLE.BIN")
 
 
 def image_files(path):
     """Return the images that a path names, each once: an image, a folder's images, or a list's."""
     if os.path.isdir(path):
-        files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        images = (file for file in files if file.lower().endswith(SUFFIXES) and os.path.isfile(file))
-        files = without_masks(sorted(images))
+        files = without_masks(in_folder(path))
     elif path.lower().endswith(".txt") and os.path.isfile(path):
         lines = lines_of(path)
         folder = os.path.dirname(path)
@@ -32,6 +36,17 @@ def image_files(path):
     if not files:
         raise UserError(f"there is no image at {path}")
     return files
+
+
+def in_folder(path):
+    """Return the images in a folder and its subfolders, or its NumPy files if there is no image, sorted."""
+    files = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if name not in COMPANION_FOLDERS]
+        files += [os.path.join(folder, name) for name in names if not name.startswith(COMPANIONS)]
+    files = [file for file in files if os.path.isfile(file)]
+    images = [file for file in files if file.lower().endswith(SUFFIXES)]
+    return sorted(images or (file for file in files if file.lower().endswith(".npy")))
 
 
 def lines_of(path):
@@ -105,8 +120,12 @@ def has_few_values(file):
     return len(np.unique(sum(channels[..., i] << (16 * i) for i in range(channels.shape[2])))) <= 64
 
 
-def read_image(file, channels=3):
-    """Return an image, uint8 H x W x 3 (RGB) or H x W; refuse files that are cut off or cannot be read."""
+def read_image(file, channels=3, img_range=None, most_pixels=2**30):
+    """Return an image, RGB H x W x 3, H x W, or H x W x channels, on the scale 0..255, as training does.
+
+    It is uint8 or, if the file holds more than 8 bits or there is an `img_range` (low, high), float32. Files
+    that are cut off or cannot be read are refused.
+    """
     if not os.path.isfile(file):  # opening a pipe would wait for ever
         raise ImageError("there is no such file")
     try:
@@ -116,28 +135,26 @@ def read_image(file, channels=3):
     # OpenCV would fill the rest of a cut-off JPEG with grey.
     if not content or is_cut_jpeg(content):
         raise ImageError("it is cut off")
+    header = read_header(content)
+    if header.width * header.height > most_pixels:
+        raise ImageError(
+            f"its {header.width} x {header.height} pixels are more than {most_pixels}, a limit that the "
+            f"environment variable {VARIABLE} sets"
+        )
     try:
-        flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    except cv2.error:  # more pixels than OpenCV takes
-        image = None
-    if image is None:
-        raise ImageError("it is cut off, or not an image that OpenCV reads")
-    return image if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        image = to_bytes_range(decode(content, channels), img_range)
+    except (cv2.error, EOFError, MemoryError):  # cv2.error: more pixels than OpenCV takes
+        raise ImageError("it is cut off, or not an image that OpenCV reads") from None
+    except ValueError as error:
+        raise ImageError(one_line(error)) from None
+    if header.alpha and channels < header.bands:
+        print_once("alpha bands of images are left out, as in training")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if channels == 3 else image
 
 
-def is_cut_jpeg(content):
-    """Tell whether a JPEG lacks its end marker; that of a thumbnail in the header does not count."""
-    if not content.startswith(b"\xff\xd8"):
-        return False
-    start = 2
-    # Each segment before the picture itself states its length.
-    while start + 4 <= len(content) and content[start] == 0xFF:
-        if content[start + 1] == 0xDA:
-            return content.find(b"\xff\xd9", start) < 0
-        filler = content[start + 1] == 0xFF
-        start += 1 if filler else 2 + int.from_bytes(content[start + 2 : start + 4], "big")
-    return b"\xff\xd9" not in content
+@functools.lru_cache(maxsize=None)
+def print_once(line):
+    print(line, file=sys.stderr)
 
 
 def mask_names(files):

@@ -108,8 +108,8 @@ def resized_by(factor):
 
 def normalize(mean=(0.5,), std=(0.5,)):
     mean, std = np.float32(mean), np.float32(std)
-    if not (mean.ndim == std.ndim == 1 and {mean.size, std.size} <= {1, 3} and std.all()):
-        raise ValueError("mean and std must be lists of 1 or 3 numbers, and std must hold no 0")
+    if not (mean.ndim == std.ndim == 1 and mean.size and std.size and std.all()):
+        raise ValueError("mean and std must be lists of numbers, and std must hold no 0")
     return lambda image: (image / np.float32(255) - mean) / std
 
 

@@ -138,7 +138,7 @@ def _num_classes(builder):
 
 
 def _evaluate_and_log(builder, num_classes, options, on_batch=None, named=None):
-    """Return the `Scores` of the val_dataset; name the classes without truth that are not in the set `named`."""
+    """Return the `Scores` of the val_dataset; name classes without truth unless the set `named` has them."""
     dataset, config = builder.val_dataset, builder.eval_config
     result = evaluate_model(
         builder.model,
@@ -167,7 +167,6 @@ def _warn_of_absent(dataset, num_classes, absent, named):
         labels = labelled(class_names(dataset), num_classes)
         more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
         logger.warning(
-            f"[EVAL] no pixel of val_dataset is of {'class' if len(absent) == 1 else 'classes'} "
-            f"{', '.join(labels[number] for number in absent[:MOST_NAMED])}{more}; their IoU counts as 0 in "
-            f"the mIoU"
+            f"[EVAL] val_dataset has no pixel of {'class' if len(absent) == 1 else 'classes'} "
+            f"{', '.join(labels[number] for number in absent[:MOST_NAMED])}{more}: an IoU of 0 in the mIoU"
         )

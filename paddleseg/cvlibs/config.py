@@ -124,6 +124,17 @@ class Config:
         return self.stated("img_channels").value
 
     @property
+    def img_range(self):
+        """The (low, high) of images that become 0 and 255; None for the range of their files' type.
+
+        It is that of the first section among `val_dataset`, `train_dataset` and `unlabeled_dataset`.
+        """
+        sections = (self.get(name) for name in ("val_dataset", "train_dataset", "unlabeled_dataset"))
+        section = next((section for section in sections if isinstance(section, dict)), {})
+        value = section.get("img_range")
+        return value if value is None else tuple(value)
+
+    @property
     def unlabeled_per_batch(self):
         """How many images of a process's batch come from the `unlabeled_dataset`, 0 without one."""
         return facts.num_unlabeled(self.dic)

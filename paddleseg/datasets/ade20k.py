@@ -2,6 +2,7 @@
 
 from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, pair_by_stem, read_ids
+from paddleseg.utils.image_files import is_companion
 
 _FOLDERS = {"train": "training", "val": "validation"}
 _CLASSES = {id_: id_ - 1 for id_ in range(1, 151)}
@@ -47,7 +48,7 @@ class ADE20K(PublishedDataset):
 
     def _pairs(self, root):
         images, masks = (root / kind / _FOLDERS[self.published_mode] for kind in ("images", "annotations"))
-        stems = sorted(path.stem for path in images.glob("*.jpg"))
+        stems = sorted(path.stem for path in images.glob("*.jpg") if not is_companion(path.name))
         return pair_by_stem(images, masks, stems)
 
     def read_label(self, path):

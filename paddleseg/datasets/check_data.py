@@ -12,11 +12,11 @@ from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.file_lists import pairs_of
-from paddleseg.datasets.pair_check import check_pair, doubts_of_set
+from paddleseg.datasets.pair_check import check_pair, different_ranges, doubts_of_set
 from paddleseg.errors import UserError, counted
 from paddleseg.utils.signature import accepts
 
-SECTIONS = ("train_dataset", "val_dataset")
+SECTIONS = ("train_dataset", "val_dataset", "unlabeled_dataset")
 MOST_NAMED = 10  # classes that one line names
 INTENDED = "alpha"  # the kind of doubt that is only noted
 
@@ -52,10 +52,11 @@ class Report(NamedTuple):
 
 
 def check_config(cfg, num_threads=4):
-    """Check the train and val sets of a `Config` and return the `Report`.
+    """Check the data sets of a `Config` and return the `Report`.
 
     Args:
-        cfg: with the sections `train_dataset` and `val_dataset`, or one of them.
+        cfg: with the sections `train_dataset` and `val_dataset`, or one of them, and perhaps
+            `unlabeled_dataset`.
         num_threads: how many files are read at the same time. Default 4.
 
     Raises:
@@ -65,15 +66,17 @@ def check_config(cfg, num_threads=4):
     if not sections:
         raise UserError(f"{cfg.path}: there is neither train_dataset nor val_dataset to check")
     findings = cfg.differences("val_dataset", "unlabeled_dataset", "export")
-    counts, remarks, digests = {}, [], {}
+    counts, remarks, digests, datasets = {}, [], {}, {}
     for section in sections:
         try:
-            dataset = _build(cfg[section], section)
+            dataset = datasets[section] = _build(cfg[section], section)
         except UserError as error:
             findings.append(str(error))
             continue
         pairs = pairs_of(dataset)
-        if not pairs or not hasattr(dataset, "num_classes"):
+        if section == "unlabeled_dataset" and not pairs:
+            continue  # it may read its images in its own way
+        if not pairs or not (section == "unlabeled_dataset" or hasattr(dataset, "num_classes")):
             raise UserError(
                 f"{section}: to be checked, {type(dataset).__name__} must have `num_classes` and a "
                 f"`file_list` of [image path, mask path or None]"
@@ -91,7 +94,8 @@ def check_config(cfg, num_threads=4):
         digests[section] = {
             result.digest: image for (image, _), result in zip(pairs, checked) if result.digest
         }
-    return Report(findings + _in_both_sets(digests), counts, remarks)
+    findings += different_ranges(datasets) + _in_both_sets(digests)
+    return Report(findings, counts, remarks)
 
 
 def _findings(pair):
@@ -114,7 +118,7 @@ def _check_all(dataset, pairs, section, num_threads):
 
 def _in_both_sets(digests):
     """Return a finding for each image of val that has the same bytes as one of train."""
-    train, val = (digests.get(section, {}) for section in SECTIONS)
+    train, val = (digests.get(section, {}) for section in SECTIONS[:2])
     return [
         f"{val[digest]!r} of val_dataset is the same image as {train[digest]!r} of train_dataset"
         for digest in val

@@ -5,6 +5,7 @@ import os
 from paddleseg.cvlibs import manager
 from paddleseg.datasets.published import PublishedDataset, read_ids
 from paddleseg.errors import UserError
+from paddleseg.utils.image_files import is_companion
 
 # The label ids that have a class, with their names, in the order of the classes ("train ids"), as in
 # https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py
@@ -50,6 +51,8 @@ class Cityscapes(PublishedDataset):
         present = {str(path) for path in masks.glob("*/*.png")}
         pairs = []
         for image in sorted((root / "leftImg8bit" / self.published_mode).glob(f"*/*{_IMAGE}")):
+            if is_companion(image.name):
+                continue
             stem = masks / image.parent.name / image.name[: -len(_IMAGE)]
             mask = next((f"{stem}{ending}" for ending in _MASKS if f"{stem}{ending}" in present), None)
             if mask is None and self.mode != "test":

@@ -14,6 +14,7 @@ from paddleseg.evaluation.inference import WHOLE, classes, infer
 from paddleseg.evaluation.prediction_files import PredictionFiles
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
+from paddleseg.transforms.reading import read_mask, read_picture
 from paddleseg.utils.image_files import named_images
 from paddleseg.utils.logger import logger
 from paddleseg.utils.pictures import class_colors
@@ -69,7 +70,8 @@ def predict_images(configs, options):
 
 def _predict(image, predictors, files, with_probabilities):
     """Write the predictions of an `ImageFile` by `Predictor`s, {name: predictor}."""
-    photograph, truth = read_photograph(image.path, image.mask)
+    first = next(iter(predictors.values()))
+    photograph, truth = read_photograph(image.path, image.mask, first.transforms)
     samples = [predictor.transforms({"img": image.path}) for predictor in predictors.values()]
     masks = []
     for (name, predictor), sample in zip(predictors.items(), samples):
@@ -80,7 +82,6 @@ def _predict(image, predictors, files, with_probabilities):
         if with_probabilities:
             probabilities = paddle.nn.functional.softmax(logits, axis=1)[0].numpy()
             files.write_probabilities(image, name, probabilities)
-    first = next(iter(predictors.values()))
     files.write_sheet(image, photograph, truth, masks, first.ignore_index)
 
 
@@ -99,7 +100,7 @@ class Predictor:
         cfg.warn_of_preparation(sections)
         transforms = build_transforms(cfg.deployed_transforms(sections))
         refuse_train_only(transforms, f"{cfg.path}: transforms of a prediction")
-        self.transforms = Compose(transforms, img_channels=cfg.img_channels)
+        self.transforms = Compose(transforms, img_channels=cfg.img_channels, img_range=cfg.img_range)
         self.ignore_index = cfg.ignore_index
         self.config = builder.eval_config
         self.model = builder.trained_model(model_path, "predict with")
@@ -140,19 +141,31 @@ def mask_of(logits):
     return classes(logits)[0].astype("uint8").numpy()
 
 
-def read_photograph(path, mask=None):
+def read_photograph(path, mask=None, compose=None):
     """Return an image file as uint8 H x W x 3, BGR, and the classes of its mask, H x W, or None.
 
     The image is upright: it is turned according to its EXIF data, as in training.
 
+    Args:
+        path, mask: the files.
+        compose: the `Compose` whose `img_channels` and `img_range` count. Default: photographs in colour.
+
     Raises:
         UserError: one of them cannot be read, their sizes differ, or the mask has classes of 256 or more.
     """
-    data = Compose([], to_rgb=False)({"img": path, "label": mask, "gt_fields": ["label"]})
-    truth = data["label"]
+    # A grey model's photograph is shown in its colours.
+    channels = 3 if compose is None or compose.img_channels == 1 else compose.img_channels
+    picture = read_picture(path, channels, None if compose is None else compose.img_range)
+    truth = None if mask is None else read_mask(mask)
+    if truth is not None and truth.shape != picture.shape[:2]:
+        sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (picture, truth)]
+        raise UserError(
+            f"image and mask differ in size (img {path!r}, label {mask!r}): the image is {sizes[0]}, the "
+            f"mask {sizes[1]} (width x height)"
+        )
     if truth is not None and truth.max() >= MAX_CLASSES:
         raise UserError(f"the mask {mask!r} has class {truth.max()}, but classes are below {MAX_CLASSES}")
-    return np.ascontiguousarray(data["img"].transpose(1, 2, 0)).astype(np.uint8), truth
+    return picture, truth
 
 
 def prediction_config(path, opts=None, test_config=None):

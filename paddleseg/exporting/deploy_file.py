@@ -43,5 +43,7 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
         # Paddle loads truncated weights without an error; the digest lets infer.py notice.
         "sha256": {key: file_digest(os.path.join(folder, name)) for key, name in names.items()},
     }
+    if cfg.img_range is not None:
+        deploy["img_range"] = list(cfg.img_range)
     with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
         yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)

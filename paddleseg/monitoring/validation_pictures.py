@@ -8,8 +8,10 @@ import numpy as np
 
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.errors import UserError
 from paddleseg.evaluation.inference import WHOLE, eval_mode
 from paddleseg.evaluation.photographs import predict
+from paddleseg.transforms.reading import read_picture
 from paddleseg.utils.pictures import class_colors, overlay, palette, sheet
 
 LONGEST = 240  # pixels of a side; with larger pictures each evaluation would add megabytes to the log
@@ -91,13 +93,23 @@ def photograph(dataset, index, sample):
         sample: the sample, as `SeededSamples` gives it.
     """
     files = getattr(dataset, "file_list", None)
-    picture = cv2.imread(str(files[index][0])) if files else None
+    picture = _picture(dataset, files[index][0]) if files else None
     if picture is None:
         image = sample["img"][[2, 1, 0] if len(sample["img"]) == 3 else [0, 0, 0]]
         low, high = image.min(), image.max()
         picture = ((image - low) * (255 / max(high - low, 1e-6))).astype(np.uint8).transpose(1, 2, 0)
     height, width = sample["label"].shape
     return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _picture(dataset, path):
+    """Return a file as a picture, None if it is none, as for a data set that reads files in its own way."""
+    compose = getattr(dataset, "transforms", None)
+    channels, img_range = getattr(compose, "img_channels", 3), getattr(compose, "img_range", None)
+    try:
+        return read_picture(path, 3 if channels == 1 else channels, img_range)
+    except UserError:
+        return None
 
 
 def _shrunk(picture, interpolation):

@@ -161,7 +161,7 @@ def _by_opencv(content, channels, header):
         flag |= cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     if pixels is None:
-        raise ValueError("it is damaged, or no image that OpenCV decodes")
+        raise ValueError("it is cut off, or not an image that OpenCV reads")
     if header.bits > 8 and pixels.dtype.itemsize == 1:
         raise ValueError(f"its values have {header.bits} bits, of which OpenCV reads 8")
     if flag == cv2.IMREAD_UNCHANGED:

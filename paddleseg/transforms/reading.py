@@ -20,7 +20,7 @@ from paddleseg.transforms.decoding import (
 )
 from paddleseg.utils.pixel_limit import too_large
 
-# One limit counts for images and masks, and it is checked here.
+# One limit counts for images and masks, `pixel_limit`.
 Image.MAX_IMAGE_PIXELS = None
 
 

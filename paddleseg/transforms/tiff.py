@@ -144,7 +144,7 @@ def _plane(content, order, page, which, count, dtype):
         tags[tag] = page[tag][which[0] * share : (which[0] + 1) * share]
     rows = cv2.imdecode(np.frombuffer(_with_directory(content, order, tags), np.uint8), cv2.IMREAD_UNCHANGED)
     if rows is None or rows.shape != (height, full * pixel):
-        raise ValueError("it is damaged, or no TIFF that OpenCV decodes")
+        raise ValueError("it is cut off, or not a TIFF that OpenCV reads")
     predictor = page.get(_PREDICTOR, [1])[0]
     blocks = [
         _predicted(rows[:, start : start + block * pixel], predictor, count, dtype)

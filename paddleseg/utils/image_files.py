@@ -10,8 +10,13 @@ from PIL import Image
 
 from paddleseg.errors import UserError, counted
 from paddleseg.utils.logger import logger
+from paddleseg.utils.pixel_limit import too_large
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+ARRAYS = ".npy"  # images of any number of bands, in a folder without other images
+# What systems and programs put beside a user's files: previews, and what another file system cannot hold.
+COMPANIONS = ("._", "Thumbs.db", ".DS_Store", "desktop.ini")
+COMPANION_FOLDERS = ("__MACOSX", "@eaDir", ".AppleDouble", ".ipynb_checkpoints", ".Trashes", "$RECYCLE.BIN")
 # A folder counts as masks if its first files hold at most so many values. A grey photograph holds more; even
 # a mask of 150 classes shows fewer of them at once.
 MASKS_READ, MASK_VALUES = 3, 64
@@ -98,9 +103,21 @@ def _without_masks(path, files):
 
 
 def in_folder(path):
-    """Return the paths of the images in a folder and its subfolders, sorted."""
-    files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    return sorted(file for file in files if file.lower().endswith(SUFFIXES))
+    """Return the paths of the images in a folder and its subfolders, sorted, without `is_companion` files.
+
+    NumPy files count if there is no other image.
+    """
+    files = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if name not in COMPANION_FOLDERS]
+        files += [os.path.join(folder, name) for name in names if not is_companion(name)]
+    images = [file for file in files if file.lower().endswith(SUFFIXES)]
+    return sorted(images or (file for file in files if file.lower().endswith(ARRAYS)))
+
+
+def is_companion(name):
+    """Tell whether a file has the name of those that systems put beside others, such as "._photo.jpg"."""
+    return name.startswith(COMPANIONS)
 
 
 def _image_and_mask(line, folder):
@@ -153,7 +170,7 @@ def _read_png(file, condition):
         return False
     try:
         with Image.open(file) as image:  # reads the file's header; pixels are read only if they are used
-            return condition(image)
+            return too_large(*image.size) is None and condition(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
 

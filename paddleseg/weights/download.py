@@ -12,6 +12,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from paddleseg.errors import UserError, one_line
+from paddleseg.utils.image_files import is_companion
 from paddleseg.utils.save_dir import file_digest
 from paddleseg.weights.archive import MAX_BYTES, WEIGHT_SUFFIXES, extract
 
@@ -161,4 +162,5 @@ def _fill_cache(url, name, folder):
 
 
 def _weight_files(folder):
-    return sorted(path for path in folder.rglob("*") if path.suffix in WEIGHT_SUFFIXES and path.is_file())
+    files = (path for path in folder.rglob("*") if path.suffix in WEIGHT_SUFFIXES and path.is_file())
+    return sorted(path for path in files if not is_companion(path.name))

@@ -133,7 +133,8 @@ def test_missing_files_are_named(root):
         ({"separator": ""}, "separator"),
         ({"train_path": None}, "mode 'train' needs train_path"),
         ({"transforms": [5]}, "transforms must be a list"),
-        ({"img_channels": 2}, "img_channels"),
+        ({"img_channels": 0}, "img_channels"),
+        ({"img_range": [5, 5]}, "img_range must be"),
     ],
 )
 def test_bad_arguments_are_named(root, changes, message):

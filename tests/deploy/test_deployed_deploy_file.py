@@ -20,11 +20,12 @@ def read(tmp_path, deploy_file):
     return read
 
 
-def test_a_model_of_other_channels_is_refused(deploy_file):
+def test_an_input_shape_that_no_image_has_is_refused(deploy_file):
     shape = deploy_file.input_shape
     assert (shape({"input_shape": [-1, 1, -1, -1]})[1], shape({})[1]) == (1, 3)
-    with pytest.raises(deploy_file.UserError, match="the model takes images of 4 channels, and infer.py"):
-        shape({"input_shape": [1, 4, 32, 32]})
+    assert shape({"input_shape": [1, 4, 32, 32]})[1] == 4
+    with pytest.raises(deploy_file.UserError, match="input_shape must name the channels, not -1"):
+        shape({"input_shape": [1, -1, 32, 32]})
     with pytest.raises(
         deploy_file.UserError, match="input_shape must be N, C, H and W, whole numbers, not 'x'"
     ):

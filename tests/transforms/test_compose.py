@@ -113,5 +113,8 @@ def test_transforms_must_be_a_list_of_callables(transforms):
 
 
 def test_channels_are_checked():
-    with pytest.raises(UserError, match="img_channels must be 1 or 3"):
-        Compose([], img_channels=4)
+    for channels in (0, -1, 1000, 2.0):
+        with pytest.raises(UserError, match="img_channels must be a whole number in 1..512"):
+            Compose([], img_channels=channels)
+    with pytest.raises(UserError, match="img is .*3.*, but img_channels is 4"):
+        Compose([], img_channels=4)({"img": ARRAYS["image"]})

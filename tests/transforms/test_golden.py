@@ -70,13 +70,18 @@ def test_blurs_are_paddlesegs(kind, side):
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_parameters_are_paddlesegs_in_name_order_and_default(name):
-    """The same names, in the same order, with the same defaults."""
+    """The same names, in the same order, with the same defaults, but those of the ignored label."""
     component = T.Compose if name == "Compose" else manager.TRANSFORMS[name]
     got = {}
     for parameter in inspect.signature(component).parameters.values():
         default = parameter.default
         required = default is inspect.Parameter.empty
         got[parameter.name] = "required" if required else list(default) if type(default) is tuple else default
+    for of_config in {"label_padding_value", "ignore_index"}.intersection(SIGNATURES[name]):
+        assert got[of_config] is None
+        got[of_config] = 255  # in a config that states no ignore_index
+    for more in {"img_range", "ignore_index"}.intersection(got) - set(SIGNATURES[name]):
+        del got[more]
     assert list(got.items()) == list(SIGNATURES[name].items())
 
 

@@ -98,7 +98,7 @@ def test_a_cut_off_jpeg_is_named_and_a_whole_one_is_read(tmp_path, kind):
     end = whole.rindex(b"\xff\xd9")
     for size in (2, 3, 20, end // 2, end - 40, end, end + 1):
         path.write_bytes(whole[:size])
-        with pytest.raises(SampleError, match=r"a\.jpg.*(cut off|damaged)"):
+        with pytest.raises(SampleError, match=r"a\.jpg.*cut off"):
             read_image(path)
 
 
