@@ -198,3 +198,12 @@ def test_a_config_with_a_wrong_mode_or_number_of_classes(whole, tmp_path, capsys
     assert "train_dataset: ADE20K: mode must be one of train, val, not 'test'" in message
     path.write_text(yaml.safe_dump({"num_classes": 19, "train_dataset": section}))
     assert "150 classes, but num_classes has 19" in refusal(capsys, lambda: Config(str(path)))
+
+
+@pytest.mark.parametrize("name", ["ADE20K", "Cityscapes"])
+def test_companion_files_are_no_images(tmp_path, name):
+    root = TREES[name](tmp_path)
+    before = make(name, root).file_list
+    for image, _ in before:
+        (Path(image).parent / f"._{Path(image).name}").write_bytes(b"\0\5\26\7")
+    assert make(name, root).file_list == before

@@ -104,3 +104,26 @@ def test_a_list_that_cannot_be_read_is_refused(tmp_path, make, message):
     make(path)
     with pytest.raises(UserError, match=message):
         read_lines(path)
+
+
+COMPANIONS = ["._a.PNG", "sub/._b.jpg", "Thumbs.db", ".DS_Store", "__MACOSX/a.jpg", "@eaDir/a.jpg/thumb.jpg"]
+
+
+@pytest.mark.parametrize("name", [*COMPANIONS, ".ipynb_checkpoints/a-checkpoint.png"])
+def test_files_that_systems_put_beside_images_are_no_images(folder, name, deployment):
+    before = [names(str(folder)), deployment("photographs").image_files(str(folder))]
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\0\5\26\7")
+    assert [names(str(folder)), deployment("photographs").image_files(str(folder))] == before
+
+
+def test_numpy_files_are_images_where_there_are_no_others(folder, tmp_path, deployment):
+    (tmp_path / "arrays").mkdir()
+    for place in (folder, tmp_path / "arrays"):
+        (place / "n.npy").write_bytes(b"")
+    assert names(str(folder)) == ["a", "b", "sub/b", "sub/deep/c d"]
+    assert names(str(tmp_path / "arrays")) == ["n"]
+    assert deployment("photographs").image_files(str(tmp_path / "arrays")) == [
+        str(tmp_path / "arrays" / "n.npy")
+    ]
