@@ -1,4 +1,4 @@
-"""How the sections of a config prepare an image for the model, and where two of them differ."""
+"""Find out how the sections of a config prepare an image for the model, and where two of them differ."""
 
 from typing import NamedTuple, Optional
 
@@ -61,7 +61,7 @@ def preparation(dic, sections):
     for section in TRAINED_ON:
         specs = _listed(dic, section)
         if specs is not None:
-            repeated = [_without_draws(spec) for spec in specs if spec["type"] in REPEATED]
+            repeated = [_without_random_interp(spec) for spec in specs if spec["type"] in REPEATED]
             left_out = tuple(str(spec["type"]) for spec in specs if spec["type"] not in REPEATED)
             return Preparation(repeated, section, left_out)
     return Preparation(list(_ASSUMED), None)
@@ -75,8 +75,8 @@ def _listed(dic, section):
     return specs if good else None
 
 
-def _without_draws(spec):
-    """Return a transform that treats each image alike."""
+def _without_random_interp(spec):
+    """Return a transform without `interp: RANDOM`, so that it treats all images alike."""
     return {key: value for key, value in spec.items() if (key, value) != ("interp", "RANDOM")}
 
 
@@ -87,19 +87,19 @@ def differences(dic, sections):
         dic: the config; it may have sections that are not checked.
         sections: names of data sets, or "export".
     """
-    return [*_of_normalization(dic, sections), *_of_names(dic, sections)]
+    return [*_normalization_differences(dic, sections), *_name_differences(dic, sections)]
 
 
 def renumbered(dic, sections):
     """Return the `Difference`s of sections that name the same classes in another order, a list."""
     return [
-        found
-        for found in _of_names(dic, sections)
-        if sorted(section_names(dic[found.path[0]])) == sorted(section_names(dic[found.other[0]]))
+        difference
+        for difference in _name_differences(dic, sections)
+        if sorted(section_names(dic[difference.path[0]])) == sorted(section_names(dic[difference.other[0]]))
     ]
 
 
-def _of_normalization(dic, sections):
+def _normalization_differences(dic, sections):
     stated = {name: _normalization(dic, name) for name in dict.fromkeys([*TRAINED_ON, *sections])}
     first = next((stated[name] for name in TRAINED_ON if stated[name] is not None), None)
     others = [stated[name] for name in sections if stated[name] is not None]
@@ -121,18 +121,20 @@ def _normalization(dic, section):
     specs = _listed(dic, section)
     if specs is None:
         return None
-    known = signature.parameters(manager.TRANSFORMS["Normalize"])
-    found = [(i, spec) for i, spec in enumerate(specs) if spec["type"] == "Normalize"]
-    pairs = [tuple(spec.get(key, known[key].default) for key in ("mean", "std")) for _, spec in found]
+    parameters = signature.parameters(manager.TRANSFORMS["Normalize"])
+    normalizing = [(i, spec) for i, spec in enumerate(specs) if spec["type"] == "Normalize"]
+    pairs = [
+        tuple(spec.get(key, parameters[key].default) for key in ("mean", "std")) for _, spec in normalizing
+    ]
     if not all(_are_numbers(values) for pair in pairs for values in pair):
         return None
-    if found:
-        return facts.Fact(tuple(pairs), (section, "transforms", found[0][0]))
-    # A transform of the user's may normalise.
-    return facts.Fact((), (section, "transforms")) if all(map(_is_own, specs)) else None
+    if normalizing:
+        return facts.Fact(tuple(pairs), (section, "transforms", normalizing[0][0]))
+    # A user's own transform may normalise.
+    return facts.Fact((), (section, "transforms")) if all(map(_is_built_in, specs)) else None
 
 
-def _is_own(spec):
+def _is_built_in(spec):
     component = facts.component_of(spec, manager.TRANSFORMS)
     return component is not None and component.__module__.startswith("paddleseg.transforms.")
 
@@ -156,7 +158,7 @@ def _in_words(pairs):
     return " and then ".join(f"Normalize with mean {list(mean)} and std {list(std)}" for mean, std in pairs)
 
 
-def _of_names(dic, sections):
+def _name_differences(dic, sections):
     named = {name: section_names(dic.get(name)) for name in facts.DATA_SECTIONS}
     first = named["train_dataset"]
     return [

@@ -1,4 +1,4 @@
-"""Whether /dev/shm, through which Paddle's data workers pass batches, has room for them."""
+"""Find out whether /dev/shm, through which Paddle's data workers pass batches, has room for them."""
 
 import contextlib
 import os
@@ -12,12 +12,12 @@ from paddleseg.utils.sizes import format_size
 
 FOLDER = "/dev/shm"
 AHEAD = 2  # batches that each of Paddle's workers has made or begun
-# Where this much a batch is free, no batch needs to be measured.
+# With so many free bytes for each batch, no batch needs to be measured.
 _AMPLE = 1 << 30
 
 
 class Claims:
-    """What the open loaders of this process still need of the shared memory.
+    """The bytes of shared memory that the open loaders of this process still need.
 
     A training's workers go on filling their share while an evaluation begins.
     """
@@ -90,7 +90,7 @@ def free_bytes():
 
 def _bytes_of_sample(samples, keys):
     try:
-        sample = samples.read(keys[0])[0] if hasattr(samples, "read") else samples[keys[0]]
+        sample, _ = samples.read(keys[0]) if hasattr(samples, "read") else (samples[keys[0]], {})
     except UserError:
         return 0
     values = sample.values() if isinstance(sample, dict) else sample
@@ -107,7 +107,7 @@ def remove_files(pids):
 def _taken_by(pids):
     taken = 0
     for path in _files_of(pids):
-        with contextlib.suppress(OSError):  # it was removed meanwhile
+        with contextlib.suppress(OSError):  # it may have been removed since
             taken += os.stat(path).st_size
     return taken
 

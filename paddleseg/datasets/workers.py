@@ -111,14 +111,14 @@ def _batches(samples, batch_sampler, num_workers, collate, need, shared):
         prefetch_factor=shared_memory.AHEAD,
     )
     try:
-        multiprocessing.Lock()  # where this fails, a half-made iterator of Paddle's would complain as well
+        multiprocessing.Lock()  # fails before Paddle makes half of an iterator, whose end would print errors
         batches = iter(loader)
     except OSError as error:
         raise UserError(
             f"num_workers {num_workers}: processes cannot be started ({error.strerror}): they need process "
             f"numbers, memory, and room in {shared_memory.FOLDER}; num_workers 0 needs none"
         ) from error
-    # Otherwise Paddle's handler of SIGCHLD raises a worker's death anywhere, even amid an update.
+    # Else Paddle's handler of SIGCHLD would raise an error for a worker's death anywhere, even in an update.
     paddle.base.core._erase_process_pids(id(batches))
     workers = list(batches._workers)
     threading.Thread(target=_watch, args=(batches, workers), daemon=True).start()
@@ -137,15 +137,15 @@ def _batches(samples, batch_sampler, num_workers, collate, need, shared):
         shared_memory.CLAIMS.remove(id(batches))
         atexit.unregister(end)
         end()
-        # Not after any end: containers may share the folder, and each count its processes from 1.
+        # Only then: containers may share the folder, and their processes may have the same numbers.
         if died:
             shared_memory.remove_files([worker.pid for worker in workers])
 
 
 def _watch(batches, workers):
-    """Wait until a worker ends; if that is not the end of the batches, let the reading of them fail.
+    """Wait until a worker ends; if batches are still to come, let the next one raise an error.
 
-    Paddle would notice after seconds; or never, if the worker died while it wrote a batch to a pipe.
+    Paddle itself would notice after seconds, or never, if the worker died while it wrote a batch to a pipe.
     """
     multiprocessing.connection.wait([worker.sentinel for worker in workers])
     if not batches._thread_done_event.is_set():
@@ -170,7 +170,7 @@ def _until_a_death(batches, workers, shared):
 
 def _begin_worker(worker_id):
     outlive_signals()
-    # Paddle's handler would write to stderr what the main process says.
+    # Paddle's handler would write to stderr; the main process reports the death instead.
     signal.signal(signal.SIGBUS, signal.SIG_DFL)
     # The workers share the cores already, and OpenCV's threads may hang in a forked process.
     cv2.setNumThreads(0)

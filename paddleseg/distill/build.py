@@ -8,7 +8,7 @@ from paddleseg.cvlibs import SegBuilder, manager
 from paddleseg.cvlibs.config import as_yaml
 from paddleseg.datasets.loading import stack
 from paddleseg.datasets.sampling import ReplacedSamples, SeededSamples
-from paddleseg.distill.channels import of_images
+from paddleseg.distill.channels import explain_failures
 from paddleseg.distill.features import declared_taps
 from paddleseg.distill.list_taps import find_taps, table
 from paddleseg.distill.outputs import counterparts
@@ -179,13 +179,12 @@ def taps_table(builder, teacher_cfgs, seed):
     """Return the taps of student and teachers, with their shapes for one training image, as text."""
     image = first_batch(builder, seed)["img"][:1]
     size = " x ".join(str(n) for n in image.shape)
-    several = len(teacher_cfgs) > 1
-    roles = ["student", *(f"teacher {k}" if several else "teacher" for k in range(len(teacher_cfgs)))]
     models = []
-    for role, cfg in zip(roles, [builder.cfg, *teacher_cfgs]):
+    for role, cfg in zip(["the student", *roles(teacher_cfgs)], [builder.cfg, *teacher_cfgs]):
         cfg.drop_pretrained()  # the shapes do not depend on weights, whose files may be elsewhere
-        model = builder.model if role == "student" else teacher_model(cfg, builder.cfg)
-        heading = f"{role}, {type(model).__name__} of {cfg.path}, for images {size}:"
-        with of_images(image, model, f"the {role}".replace("the teacher ", "teacher "), cfg, builder.cfg):
-            models.append((heading, find_taps(model, image, training=role == "student")))
+        is_student = cfg is builder.cfg
+        model = builder.model if is_student else teacher_model(cfg, builder.cfg)
+        heading = f"{role.replace('the ', '')}, {type(model).__name__} of {cfg.path}, for images {size}:"
+        with explain_failures(image, model, role, cfg, builder.cfg):
+            models.append((heading, find_taps(model, image, training=is_student)))
     return table(models)

@@ -1,4 +1,4 @@
-"""Says in one line that a model cannot take the images of a training, such as grey images for colour."""
+"""Explain in one line why a model cannot take the images of a training, such as grey ones for colour."""
 
 import contextlib
 
@@ -9,7 +9,7 @@ from paddleseg.errors import UserError, counted, one_line
 
 
 @contextlib.contextmanager
-def of_images(images, model, role, cfg=None, student_cfg=None):
+def explain_failures(images, model, role, cfg=None, student_cfg=None):
     """Within this context, a model that cannot compute images raises a `UserError` that says why.
 
     Args:
@@ -52,7 +52,7 @@ def _channels(model):
 
 
 def _place(cfg, channels, section):
-    """Return " (file:line: key)" of a key that states channels, best of `section`; else of the section."""
+    """Return " (file:line: key)" of a key that states channels, if possible in `section`; else of it."""
     if cfg is None:
         return ""
     stated = [fact.place for fact in facts.channel_counts(cfg.dic) if fact.value == channels]

@@ -32,7 +32,7 @@ class Moment:
         pairs = zip(self.tensors, self._versions)
         return {id(x) for x, version in pairs if x.inplace_version != version or self._has_other_numbers(x)}
 
-    def as_noted(self):
+    def with_copies(self):
         """Return the value, with copies in place of the tensors that are copied."""
         return _replaced(self.value, self._copies)
 
@@ -48,14 +48,14 @@ class Moment:
 class Moments:
     """The values of a forward pass, each under a key, as they were when they were noted.
 
-    The first pass that is judged has copied every tensor, and shows which keys' tensors are overwritten.
-    Later passes copy those alone.
+    In the first pass all tensors are copied. `find_overwritten` compares them with their copies, and so finds
+    the keys whose tensors are overwritten in place. Later passes copy only the tensors of these keys.
     """
 
     def __init__(self):
         self._moments = {}
         self._copied = None  # the keys whose tensors are copied; None for all
-        self._overwritten = {}  # {key: ids of tensors}, of the pass that was judged
+        self._overwritten = {}  # {key: ids of tensors}, as `find_overwritten` found them
 
     def note(self, key, value):
         """Note a value under a key, in place of an earlier one."""
@@ -66,20 +66,22 @@ class Moments:
         self._moments.clear()
         self._overwritten.clear()
 
-    def judge(self):
-        """Find out, after a pass, which tensors were overwritten."""
+    def find_overwritten(self):
+        """Find out, after a pass, which tensors were overwritten in it."""
         ids = {key: moment.overwritten() for key, moment in self._moments.items()}
-        self._overwritten = {key: found for key, found in ids.items() if found}
+        self._overwritten = {key: ids_of_key for key, ids_of_key in ids.items() if ids_of_key}
         if self._copied is None and any(moment.tensors for moment in self._moments.values()):
             self._copied = set(self._overwritten)
 
     def values(self):
-        """Return {key: value} of a pass that was judged, with copies where tensors were overwritten."""
+        """Return {key: value} after `find_overwritten`, with copies where tensors were overwritten."""
         copied = self._copied or ()
-        return {k: moment.as_noted() if k in copied else moment.value for k, moment in self._moments.items()}
+        return {
+            k: moment.with_copies() if k in copied else moment.value for k, moment in self._moments.items()
+        }
 
-    def is_late(self, tensor):
-        """Return whether a tensor was overwritten, and not in the first pass, so that there is no copy."""
+    def is_lost(self, tensor):
+        """Return whether a tensor was overwritten without a copy, since it was not in the first pass."""
         copied = self._copied or ()
         return any(id(tensor) in ids for key, ids in self._overwritten.items() if key not in copied)
 
@@ -95,7 +97,7 @@ class Attributes(Moments):
         model: a `paddle.nn.Layer`.
     """
 
-    _running = []  # whose models are in a forward pass
+    _running = []  # the `Attributes` whose models are in a forward pass
 
     def __init__(self, model):
         super().__init__()
@@ -103,7 +105,7 @@ class Attributes(Moments):
         self._owners = {}
 
     def register(self):
-        """Note attributes in each forward pass of the model; return the hooks."""
+        """Let each forward pass of the model note its attributes; return the hooks."""
         return [
             self._model.register_forward_pre_hook(lambda *_: self._start()),
             self._model.register_forward_post_hook(lambda *_: self._stop()),
@@ -117,7 +119,7 @@ class Attributes(Moments):
 
     @contextlib.contextmanager
     def as_set(self):
-        """Within this context, attributes that were overwritten have the tensors that forward set."""
+        """Within this context, attributes that were overwritten hold the tensors that `forward` set."""
         changed = []
         for key, value in self.values().items():
             owner, name = self._owners[key], key[1]
@@ -133,9 +135,9 @@ class Attributes(Moments):
                 holder[name] = current
 
     def is_unknown(self, tensor):
-        """Return whether a tensor was changed in place, and nobody knows its value when it became a tap.
+        """Return whether a tensor was changed in place, so that its value when it became a tap is unknown.
 
-        So it is with a tensor that was appended to a list. A buffer that a model updates is no such tensor.
+        An example is a tensor that was appended to a list. The buffers that a model updates are left out.
         """
         if tensor.inplace_version == 0:
             return False

@@ -7,10 +7,10 @@ from typing import Optional
 
 import paddle
 
-from paddleseg.distill.channels import of_images
+from paddleseg.distill.channels import explain_failures
 from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, fit_label, make_names_unique
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_message, resize_to_smallest
-from paddleseg.distill.trial import generators, restored, set_generators, try_loss
+from paddleseg.distill.trial import generator_states, restored, set_generators, try_loss
 from paddleseg.errors import UserError, suggestion
 from paddleseg.losses.combine import compare, output_list
 from paddleseg.utils.logger import logger
@@ -51,7 +51,7 @@ def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
         UserError: a model takes images of another number of channels, or a user's model fails.
     """
     images = batch["img"]
-    with _training_without_traces(student), of_images(images, student, "the student", cfg, cfg):
+    with _training_without_traces(student), explain_failures(images, student, "the student", cfg, cfg):
         logits = output_list(student(images.clone()))  # a model may overwrite its images
         features = taps.read()
     if logits_at == "head":
@@ -61,13 +61,13 @@ def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
     features = {key: tensor.detach() for key, tensor in features.items()}
     outputs = []
     for role, teacher in zip(roles(teachers), teachers):
-        with of_images(images, teacher.model, role, teacher.cfg, cfg):
+        with explain_failures(images, teacher.model, role, teacher.cfg, cfg):
             outputs.append((teacher.at_head if logits_at == "head" else teacher)(images))
     return Observed((logits, features), outputs, batch.get("label"), constant)
 
 
 def roles(teachers):
-    """Return what messages call each teacher: "the teacher", or "teacher 0" and so on of several."""
+    """Return the name of each teacher in messages: "the teacher", or "teacher 0", ... of several."""
     return ["the teacher"] if len(teachers) == 1 else [f"teacher {k}" for k in range(len(teachers))]
 
 
@@ -76,12 +76,12 @@ def _training_without_traces(model):
     """Put a model into training mode; restore at the end what a forward pass changes."""
     modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
     state = {key: value.clone() for key, value in model.state_dict().items() if value.stop_gradient}
-    drawn = generators()
+    random_state = generator_states()
     model.train()
     try:
         yield
     finally:
-        set_generators(drawn)
+        set_generators(random_state)
         current = model.state_dict()
         for key, value in state.items():
             current[key].set_value(value)
@@ -131,9 +131,11 @@ def try_distill_loss(
     Raises:
         UserError: as `try_loss`; the message names the key of the loss.
     """
-    taught = [pair[0] for pair in counterparts(*(logits for logits, _ in observed.teachers))]
-    pairs = counterparts(observed.student[0], taught)
-    drawn = generators()
+    # Several teachers are joined into one, so the first one's logits stand for all.
+    teacher_logits = [first for first, *_ in counterparts(*(logits for logits, _ in observed.teachers))]
+    student_logits, _ = observed.student
+    pairs = counterparts(student_logits, teacher_logits)
+    random_state = generator_states()
     for i, (loss, factor, pair) in enumerate(zip(section["types"], section["coef"], pairs)):
         if factor == 0:
             continue
@@ -146,7 +148,7 @@ def try_distill_loss(
         call = _for_users(functools.partial(_compare, loss), loss, name, shapes)
         with restored(loss):
             try_loss(call, student, teacher, label, name, shapes, num_classes, batch_size)
-    set_generators(drawn)
+    set_generators(random_state)
 
 
 def _compare(loss, student, teacher, label):
@@ -208,7 +210,7 @@ def _check_feature(loss, observed, num_classes, batch_size):
     call = _for_users(loss.unweighted, loss.loss, name, shapes)
     with restored(loss):
         pair = connect(student, teacher)
-        try_loss(call, *pair, observed.label, name, shapes, num_classes, batch_size, through=student)
+        try_loss(call, *pair, observed.label, name, shapes, num_classes, batch_size, source=student)
 
 
 def _for_users(function, component, place, shapes, own_place=None):

@@ -91,8 +91,8 @@ class Taps:
             UserError: `forward` does not set an attribute or does not run a layer, what is found is no
                 tensor, or a tensor is overwritten in place and was not in the first pass.
         """
-        self._moments.judge()
-        self._attributes.judge()
+        self._moments.find_overwritten()
+        self._attributes.find_overwritten()
         outputs = self._moments.values()
         try:
             with self._attributes.as_set():
@@ -135,18 +135,18 @@ class Taps:
         return model, Taps(model, *self._arguments)
 
     def _check(self, tensors):
-        """Raise `UserError` where a tensor is not what its place gave; say once what is copied."""
+        """Raise `UserError` if a tensor is no longer what its place gave; log once which are copied."""
         if not paddle.in_dynamic_mode():  # nothing is overwritten in a static graph
             return
         first, self._is_first_read = self._is_first_read, False
         for key, tensor in tensors.items():
-            where, kept = self._where[key], (self._moments, self._attributes)
-            if any(moments.is_late(tensor) for moments in kept):
+            where, both = self._where[key], (self._moments, self._attributes)
+            if any(moments.is_lost(tensor) for moments in both):
                 raise UserError(
                     f"{where}: an in-place operation has overwritten this tensor, and had not in the first "
                     f"forward pass; let the model compute it out of place, such as by F.relu for F.relu_"
                 )
-            if first and any(moments.is_copy(tensor) for moments in kept):
+            if first and any(moments.is_copy(tensor) for moments in both):
                 logger.info(f"{where}: an in-place operation overwrites this tensor later, so it is copied")
             elif first and self._is_of_forward(key) and self._attributes.is_unknown(tensor):
                 logger.warning(

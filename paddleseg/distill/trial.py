@@ -1,4 +1,4 @@
-"""Tries a loss on tensors before training: its value, its gradient, and what it does to the tensors."""
+"""Try a loss on tensors before training: its value, its gradient, and what it does to the tensors."""
 
 import contextlib
 import random
@@ -9,60 +9,59 @@ import paddle
 from paddleseg.distill.moments import Moment
 from paddleseg.errors import UserError
 
-# How much of their own spread is added to both tensors, the student's and the teacher's, in each attempt to
-# get a gradient.
+# For each attempt to get a gradient, the noise that is added to the student's and to the teacher's tensor, in
+# units of their own spread.
 _ATTEMPTS = ((0.1, 0), (1, 0), (1, 1), (10, 10), (1, 100))
-_SAMPLES = 4  # so many samples have relations to each other that two lack
+_SAMPLES = 4  # for losses on the relations between samples, which two samples are too few for
 _DOUBTFUL = 1e-4  # below this, float32 cannot tell a gradient from rounding errors
-# In float64, above what constants such as the 1e-8 beside a norm give, and below any gradient that trains.
+# For float64: above the gradients that constants such as the 1e-8 added to a norm cause, and below any
+# gradient that trains.
 _LEAST = 1e-7
 
 
-def try_loss(
-    loss, student, teacher, label, name, shapes, num_classes=None, batch_size=_SAMPLES, through=None
-):
+def try_loss(loss, student, teacher, label, name, shapes, num_classes=None, batch_size=_SAMPLES, source=None):
     """Raise `UserError` unless a loss gives one finite number with a finite gradient that is not always 0.
 
     Args:
         loss: maps (student's tensor, teacher's tensor, label) to a scalar.
-        student, teacher: the tensors that it compares; the student's takes part in a gradient.
+        student, teacher: the tensors that it compares; the student's must allow a gradient.
         label: as the loss takes it; None for none.
         name: the place and the name of the loss, for messages.
         shapes: the shapes in words, for messages.
-        num_classes: what labels to try; None where it is not known. Default None.
+        num_classes: the number of classes, for random labels; None if it is unknown. Default None.
         batch_size: samples in a batch of the training. Default 4.
-        through: the tensor that `student` was computed from, which is to get a finite gradient; None for
+        source: the tensor that `student` was computed from, whose gradient must be finite as well; None for
             `student` itself. Default None.
     """
-    through = student if through is None else through
+    source = student if source is None else source
     if not student.is_leaf:
         student.retain_grads()
-    given = Moment(teacher, copied=True)
+    teacher_before = Moment(teacher, copied=True)
     value = loss(student, teacher, label)
     if not isinstance(value, paddle.Tensor) or value.size != 1:
-        kind = f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
-        raise UserError(f"{name} gives {kind}; a loss must be one number")
+        actual = f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
+        raise UserError(f"{name} gives {actual}; a loss must be one number")
     if not np.isfinite(float(value)):
         raise UserError(f"{name} gives {float(value)}: {shapes}; choose another loss or other tensors")
-    if given.overwritten():
+    if teacher_before.overwritten():
         raise UserError(
             f"{name} overwrites the teacher's tensor in place, and other losses may compare the same tensor; "
             f"let the loss compute out of place"
         )
     if not value.stop_gradient:
         value.backward()
-    if through.grad is not None and not np.isfinite(through.grad.numpy()).all():
+    if source.grad is not None and not np.isfinite(source.grad.numpy()).all():
         raise UserError(f"{name} has no finite gradient: {shapes}")
-    if through.grad is None or student.grad is None:
+    if source.grad is None or student.grad is None:
         raise UserError(
             f"{name} gives the student no gradient, so it would train nothing: it does not depend on the "
             f"student's tensor: {shapes}"
         )
     if _strength(student, student.grad, value) > _DOUBTFUL:
         return
-    tensors, drawn = (student.detach(), teacher.detach()), generators()
+    tensors, random_state = (student.detach(), teacher.detach()), generator_states()
     gives = _gives_gradient(loss, tensors, label, num_classes, min(batch_size, _SAMPLES))
-    set_generators(drawn)
+    set_generators(random_state)
     if not gives:
         raise UserError(
             f"{name} gives the student no gradient, so it would train nothing: it is the same for any values "
@@ -71,7 +70,7 @@ def try_loss(
 
 
 def _strength(tensor, gradient, value):
-    """Return by how much a loss, relative to itself or 1, can change with the spread of a tensor."""
+    """Return how much a loss changes with the spread of a tensor, relative to its value or, if larger, 1."""
     change = float(gradient.astype("float64").abs().sum()) * _spread(tensor)
     return change / max(1.0, abs(float(value)))
 
@@ -93,8 +92,9 @@ def _gives_gradient(loss, tensors, label, num_classes, samples):
     for attempt, scales in enumerate(_ATTEMPTS):
         changed = [_changed(*pair, count, rng) for pair in zip(tensors, scales)]
         classes = num_classes if attempt else None
-        known = _has_gradient(loss, changed, _changed_label(label, tensors[0].shape[0], count, classes, rng))
-        if known is not False:  # where nothing is known, a loss that works must not be refused
+        new_label = _changed_label(label, tensors[0].shape[0], count, classes, rng)
+        # None, where it cannot be computed, counts as a gradient: a loss that works must not be refused.
+        if _has_gradient(loss, changed, new_label) is not False:
             return True
     return False
 
@@ -120,12 +120,12 @@ def _changed(tensor, scale, count, rng):
     return values + scale * _spread(tensor) * rng.standard_normal(values.shape)
 
 
-def _changed_label(label, before, count, num_classes, rng):
-    """Return the label of `count` samples, where there were `before`, perhaps with random classes."""
+def _changed_label(label, num_samples, count, num_classes, rng):
+    """Return the label of `num_samples` samples, repeated to `count`; random if `num_classes` is given."""
     if label is None:
         return None
     values = label.numpy()
-    values = _repeated(values, count) if len(values) == before else values
+    values = _repeated(values, count) if len(values) == num_samples else values
     if num_classes is not None:
         values = rng.integers(0, num_classes, values.shape).astype(values.dtype)
     return paddle.to_tensor(values)
@@ -137,7 +137,7 @@ def _repeated(values, count):
 
 @contextlib.contextmanager
 def restored(loss):
-    """Restore afterwards the state of a loss, and that no parameter has a gradient."""
+    """Restore the state of a loss at the end of this context, and remove the gradients of its parameters."""
     is_layer = isinstance(loss, paddle.nn.Layer)
     state = {key: value.clone() for key, value in loss.state_dict().items()} if is_layer else {}
     try:
@@ -149,13 +149,14 @@ def restored(loss):
                 parameter.clear_gradient(False)  # to None: with zeros an optimizer could move the parameter
 
 
-def generators():
-    """Return the state of all generators of random numbers, for `set_generators`."""
+def generator_states():
+    """Return the states of all generators of random numbers, for `set_generators`."""
     return paddle.get_rng_state(), np.random.get_state(), random.getstate()
 
 
-def set_generators(state):
-    """Set the state of all generators of random numbers."""
-    paddle.set_rng_state(state[0])
-    np.random.set_state(state[1])
-    random.setstate(state[2])
+def set_generators(states):
+    """Set the states of all generators of random numbers to what `generator_states` returned."""
+    of_paddle, of_numpy, of_python = states
+    paddle.set_rng_state(of_paddle)
+    np.random.set_state(of_numpy)
+    random.setstate(of_python)

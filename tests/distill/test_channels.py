@@ -8,7 +8,7 @@ import tiny
 from paddleseg import core
 from paddleseg.commands.distill import teacher_configs
 from paddleseg.cvlibs import Config, manager
-from paddleseg.distill.channels import of_images
+from paddleseg.distill.channels import explain_failures
 from paddleseg.errors import UserError
 from paddleseg.models.base import SegmentationModel
 
@@ -29,14 +29,14 @@ def test_other_channels_are_one_line(images, needed):
     model = ChannelNet(in_channels=needed)
     words = [f"{count} channel{'s' * (count > 1)}" for count in (needed, images.shape[1])]
     message = f"^teacher 1 takes images of {words[0]}, and those of this training have {words[1]}; "
-    with pytest.raises(UserError, match=message), of_images(images, model, "teacher 1"):
+    with pytest.raises(UserError, match=message), explain_failures(images, model, "teacher 1"):
         model(images)
 
 
 def test_right_images_and_errors_for_users_pass():
-    with of_images(COLOUR, ChannelNet(), "the teacher"):
+    with explain_failures(COLOUR, ChannelNet(), "the teacher"):
         ChannelNet()(COLOUR)
-    with pytest.raises(UserError, match="^as it is$"), of_images(COLOUR, ChannelNet(), "the teacher"):
+    with pytest.raises(UserError, match="^as it is$"), explain_failures(COLOUR, ChannelNet(), "the teacher"):
         raise UserError("as it is")
 
 
@@ -46,10 +46,10 @@ def test_any_error_of_a_users_model_is_one_line_and_one_of_ours_a_bug():
             raise ValueError("only squares of 7, please")
 
     message = "^the teacher: Square cannot compute images 2 x 3 x 8 x 8: .*only squares of 7, please"
-    with pytest.raises(UserError, match=message), of_images(COLOUR, Square(), "the teacher"):
+    with pytest.raises(UserError, match=message), explain_failures(COLOUR, Square(), "the teacher"):
         Square()(COLOUR)
     own = SegmentationModel(None)
-    with pytest.raises(ValueError, match="a bug"), of_images(COLOUR, own, "the teacher"):
+    with pytest.raises(ValueError, match="a bug"), explain_failures(COLOUR, own, "the teacher"):
         raise ValueError("a bug")
 
 

@@ -1,4 +1,4 @@
-"""What the configs of a teacher and of the student state about their images and classes, compared.
+"""Compare what the configs of a teacher and of the student state about their images and classes.
 
 Only the model of a teacher's config is used. If the config has data sections as well, they state what the
 teacher was trained with.
@@ -15,7 +15,7 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 STATING = ("train_dataset", "val_dataset", "export")  # a teacher's sections that list transforms
-_CLOSE = 1e-4  # in units of an image's range; writing a mean of ImageNet with three digits is no difference
+_CLOSE = 1e-4  # of mean and std; they may be written with three or with more digits
 
 
 class Renormalization:
@@ -32,11 +32,11 @@ class Renormalization:
         (mean, std), (own_mean, own_std) = (map(np.float64, pair) for pair in (student, teacher))
         self._scale, self._shift = std / own_std, (mean - own_mean) / own_std
         np.broadcast_shapes(self._scale.shape, self._shift.shape)
-        self._own = teacher
+        self._teacher = teacher
 
     def identity(self):
         """Return the teacher's mean and std as plain values."""
-        return {"normalised by": [list(map(float, values)) for values in self._own]}
+        return {"normalised by": [list(map(float, values)) for values in self._teacher]}
 
     def __call__(self, images):
         """Return float32 N x C x H x W as the teacher's training would have normalised it."""
@@ -62,8 +62,8 @@ def renormalization(cfg, teacher_cfg, role):
     theirs = f"{_in_words(stated.value)} ({teacher_cfg.place(*stated.place)})"
     students = f"{_in_words(different[0].value)} ({cfg.place(*different[0].place)})"
     message = f"{role} was trained with images normalised by {theirs}, and the student's are by {students}"
-    of_one_kind = all(fact.value == ours[0].value for fact in ours)
-    converted = conversion(ours[0].value, stated.value) if of_one_kind else None
+    all_equal = all(fact.value == ours[0].value for fact in ours)
+    converted = conversion(ours[0].value, stated.value) if all_equal else None
     if converted is None:
         logger.warning(f"{message}; this cannot be converted, so {role} sees images of another range")
     else:
@@ -151,15 +151,15 @@ def _normalizations(dic, section):
         return [facts.Fact(((0.0,), (1 / 255,)), (section, "transforms"))] if known else []
     i = types.index("Normalize")
     values = tuple(_numbers(specs[i].get(key, (0.5,))) for key in ("mean", "std"))
-    good = types.count("Normalize") == 1 and all(values) and all(values[1])
-    return [facts.Fact(values, (section, "transforms", i))] if good else []
+    valid = types.count("Normalize") == 1 and all(values) and all(values[1])
+    return [facts.Fact(values, (section, "transforms", i))] if valid else []
 
 
 def _numbers(value):
     """Return a number or a list of numbers as a tuple; None of anything else."""
     values = value if isinstance(value, (list, tuple)) else [value]
-    good = all(isinstance(item, Real) and not isinstance(item, bool) for item in values)
-    return tuple(map(float, values)) if good and values else None
+    valid = all(isinstance(item, Real) and not isinstance(item, bool) for item in values)
+    return tuple(map(float, values)) if valid and values else None
 
 
 def _is_built_in(name):
