@@ -6,7 +6,7 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import facts, manager, paddleseg_keys, preparation, rules
 from paddleseg.cvlibs.fill_in import STEPS, SUPPLIED, SUPPLIED_TO_LOSSES
-from paddleseg.errors import UserError, suggestion
+from paddleseg.errors import UserError, counted, suggestion
 from paddleseg.utils import signature
 
 # Parameters that hold a component, and the registry that has it.
@@ -43,6 +43,8 @@ class Checker:
         self._agree("num_classes", facts.class_counts(self.dic, sections, of_losses=True), "classes")
         self._agree("ignore_index", facts.ignored_labels(self.dic, sections), "as ignore_index")
         self._agree("img_channels", facts.channel_counts(self.dic, _with_training(sections)), "channels")
+        for path, count, channels in preparation.misfits(self.dic, sections):
+            self.add(path, f"{counted(count, 'value')} for images of {counted(channels, 'channel')}")
         if set(facts.DATA_SECTIONS).issubset(sections):
             self._order_of_names()
 

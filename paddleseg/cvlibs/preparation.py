@@ -48,7 +48,8 @@ class Difference(NamedTuple):
 def preparation(dic, sections):
     """Return the `Preparation` of the first of `sections` that lists transforms, else of a training.
 
-    Of a training it has the transforms that `REPEATED` names; without any section, a `Normalize`.
+    Of a training it has the transforms that `REPEATED` names and those of users that are `fixed`; without any
+    section, a `Normalize`.
 
     Args:
         dic: the config; `sections` are checked, the others may hold anything.
@@ -61,8 +62,8 @@ def preparation(dic, sections):
     for section in TRAINED_ON:
         specs = _listed(dic, section)
         if specs is not None:
-            repeated = [_without_random_interp(spec) for spec in specs if spec["type"] in REPEATED]
-            left_out = tuple(str(spec["type"]) for spec in specs if spec["type"] not in REPEATED)
+            repeated = [_without_random_interp(spec) for spec in specs if _is_repeated(spec)]
+            left_out = tuple(str(spec["type"]) for spec in specs if not _is_repeated(spec))
             return Preparation(repeated, section, left_out)
     return Preparation(list(_ASSUMED), None)
 
@@ -73,6 +74,14 @@ def _listed(dic, section):
     specs = spec.get("transforms") if isinstance(spec, dict) else None
     good = isinstance(specs, list) and all(isinstance(item, dict) and item.get("type") for item in specs)
     return specs if good else None
+
+
+def _is_repeated(spec):
+    if spec["type"] in REPEATED:
+        return True
+    component = facts.component_of(spec, manager.TRANSFORMS)
+    fixed = getattr(component, "fixed", False) is True and not getattr(component, "train_only", False)
+    return fixed and not _is_built_in(spec)
 
 
 def _without_random_interp(spec):
@@ -88,6 +97,27 @@ def differences(dic, sections):
         sections: names of data sets, or "export".
     """
     return [*_normalization_differences(dic, sections), *_name_differences(dic, sections)]
+
+
+def misfits(dic, sections):
+    """Return [(key path, values, channels)] of each mean and std that does not fit the images of its section.
+
+    Args:
+        dic: the config.
+        sections: names of sections that list transforms.
+    """
+    channels = {fact.place[0]: fact.value for fact in facts.channel_counts(dic, sections)}
+    stated = facts.stated(dic, "img_channels", sections)
+    if stated.place:
+        channels.setdefault("export", stated.value)
+    return [
+        ((section, "transforms", i, key), len(spec[key]), channels[section])
+        for section in sections
+        for i, spec in enumerate(_listed(dic, section) or [])
+        for key in ("mean", "std")
+        if section in channels and spec["type"] == "Normalize" and isinstance(spec.get(key), list)
+        if len(spec[key]) not in (1, channels[section])
+    ]
 
 
 def renumbered(dic, sections):

@@ -11,6 +11,16 @@ RESIZE = "{type: Resize, target_size: [64, 32]}"
 
 
 @manager.TRANSFORMS.add_component
+class OwnSharpening:
+    """A user's transform that does the same to each image."""
+
+    fixed = True
+
+    def __call__(self, data, rng=None):
+        return data
+
+
+@manager.TRANSFORMS.add_component
 class OwnNormalize(Normalize):
     """A user's transform, of which nobody knows how it normalises."""
 
@@ -48,6 +58,26 @@ def test_without_val_dataset_a_prediction_repeats_the_training(write, lines):
         "Resize -> Normalize, without RandomPaddingCrop, RandomNoise; a section val_dataset, or `export: "
         "transforms:`, would state it"
     ]
+
+
+def test_a_users_fixed_transform_is_repeated_and_any_other_is_left_out(write, lines):
+    text = data("train_dataset", "{type: OwnSharpening}", "{type: Padding, target_size: [9, 9]}", IMAGENET)
+    cfg = deployed(write(MODEL + text))
+    assert types(cfg) == ["OwnSharpening", "Normalize"]
+    cfg.warn_of_preparation()
+    assert "OwnSharpening -> Normalize, without Padding;" in lines[0]
+
+
+def test_mean_and_std_must_fit_the_channels(problems):
+    grey = data("train_dataset", "{type: Normalize}", more=", img_channels: 1")
+    grey += data("val_dataset", RESIZE, IMAGENET, more=", img_channels: 1")
+    grey += "export: {transforms: [{type: Normalize, mean: [0, 0, 0], std: [1]}]}\n"
+    assert problems(MODEL + grey) == [
+        "config.yml:4: val_dataset.transforms.1.mean: 3 values for images of 1 channel",
+        "config.yml:4: val_dataset.transforms.1.std: 3 values for images of 1 channel",
+        "config.yml:5: export.transforms.0.mean: 3 values for images of 1 channel",
+    ]
+    assert problems(MODEL + grey.replace("img_channels: 1", "img_channels: 3")) == []
 
 
 def test_channels_come_from_the_training_too(write):
