@@ -100,7 +100,12 @@ def doubts_of_set(dataset, checked):
     ignored = ignored_label(dataset)
     total = np.sum(pixels, axis=0) if pixels else np.zeros(2, np.int64)
     is_class = 0 <= ignored < len(total) - 1
-    if len(total) > 2 and not is_class and total[-1] and not total[1:-1].any():
+    if total[-1] and not total[:-1].any():
+        lines.append(
+            f"{counted(len(pixels), 'mask')} hold {ignored} alone, which is ignored: "
+            "no loss learns from them and no score counts them"
+        )
+    elif len(total) > 2 and not is_class and total[-1] and not total[1:-1].any():
         lines.append(
             f"{counted(len(pixels), 'mask')} hold class 0 and {ignored} alone, and {ignored} is ignored, "
             f"{total[-1] / total.sum():.1%} of the pixels; did you mean 1 by {ignored}?"

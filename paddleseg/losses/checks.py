@@ -62,12 +62,14 @@ def class_weight(weight):
     """Return the class weights that a constructor gets as a float32 tensor, None for None.
 
     Raises:
-        UserError: a weight is negative or not finite.
+        UserError: a weight is negative or not finite, or all are 0.
     """
     if weight is None:
         return None
     if not all(0 <= w < math.inf for w in weight):
         raise UserError(f"weight must hold numbers that are 0 or more, not {list(weight)}")
+    if len(weight) and not any(weight):
+        raise UserError("weight is 0 for all classes, and nothing would be learned; one must be above 0")
     return paddle.to_tensor(weight, dtype="float32")
 
 

@@ -101,7 +101,7 @@ class CrossEntropyLoss(TaskLoss):
             many ignored pixels weigh less. Default True.
 
     Raises:
-        UserError: a weight is negative or not finite, or the fraction out of its range.
+        UserError: a weight is negative or not finite, all are 0, or the fraction is out of its range.
     """
 
     function = staticmethod(cross_entropy_loss)

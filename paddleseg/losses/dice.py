@@ -66,7 +66,7 @@ class DiceLoss(TaskLoss):
             little if little of it is predicted. Default 1.0.
 
     Raises:
-        UserError: a weight or `smooth` is negative or not finite.
+        UserError: a weight or `smooth` is negative or not finite, or all weights are 0.
     """
 
     function = staticmethod(dice_loss)

@@ -91,6 +91,21 @@ def test_a_foreground_of_255_is_asked_about(pairs, capsys, num_classes):
     assert report.findings == [f"train_dataset: {words}"]
 
 
+@pytest.mark.parametrize("keys", [{}, {"ignore_index": 0}, {"num_classes": 3}])
+def test_masks_that_are_ignored_as_a_whole_are_named(pairs, capsys, keys):
+    ignored = keys.get("ignore_index", 255)
+    root = pairs(*[(colour(), classes(values=(ignored,))) for _ in range(3)])
+    at_start, report = said(root, capsys, **keys)
+    words = f"3 masks hold {ignored} alone, which is ignored: no loss learns from them and no score counts"
+    assert f"data: {words} them" in at_start
+    assert report.findings == [f"train_dataset: {words} them"]
+
+
+def test_one_mask_with_a_class_is_enough(pairs, capsys):
+    root = pairs((colour(), classes(values=(255,))), (colour(), classes()))
+    assert said(root, capsys)[0] == ""
+
+
 def test_one_mask_with_another_class_is_enough(pairs, capsys):
     doubtful = [(colour(), classes(values=(0, 255))) for _ in range(20)]
     root = pairs(*doubtful[:10], (colour(), classes()), *doubtful[10:])

@@ -44,6 +44,7 @@ class TestCrossEntropyLoss(TaskLossTests):
     formula = staticmethod(formula)
     refused = [
         ({"top_k_percent_pixels": 0}, "must be a fraction above 0 and up to 1, not 0"),
+        ({"weight": [0.0, 0]}, "weight is 0 for all classes, and nothing would be learned"),
         ({"top_k_percent_pixels": 20}, "must be a fraction above 0 and up to 1, not 20"),
         *(
             ({"weight": [1.0, w]}, "weight must hold numbers that are 0 or more")

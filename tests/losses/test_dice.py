@@ -15,6 +15,7 @@ class TestDiceLoss(TaskLossTests):
         ({"smooth": -1}, "smooth must be a number of 0 or above, not -1"),
         ({"smooth": float("inf")}, "smooth must be a number of 0 or above, not inf"),
         ({"weight": [1, -1]}, r"weight must hold numbers that are 0 or more, not \[1, -1\]"),
+        ({"weight": [0, 0]}, "weight is 0 for all classes, and nothing would be learned"),
     ]
 
     @staticmethod
