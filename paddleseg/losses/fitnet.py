@@ -41,5 +41,6 @@ class FitNetLoss(MaskedLoss):
 
     function = staticmethod(fitnet_loss)
 
+    # Defined here, since the config checker reads the signature of each loss.
     def __init__(self, ignore_index: int = 255):
         super().__init__(ignore_index=ignore_index)
