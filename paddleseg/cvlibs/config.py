@@ -132,7 +132,7 @@ class Config:
         sections = (self.get(name) for name in ("val_dataset", "train_dataset", "unlabeled_dataset"))
         section = next((section for section in sections if isinstance(section, dict)), {})
         value = section.get("img_range")
-        return value if value is None else tuple(value)
+        return tuple(value) if isinstance(value, list) else value
 
     @property
     def unlabeled_per_batch(self):

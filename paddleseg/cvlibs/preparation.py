@@ -96,7 +96,11 @@ def differences(dic, sections):
         dic: the config; it may have sections that are not checked.
         sections: names of data sets, or "export".
     """
-    return [*_normalization_differences(dic, sections), *_name_differences(dic, sections)]
+    return [
+        *_normalization_differences(dic, sections),
+        *_range_differences(dic, sections),
+        *_name_differences(dic, sections),
+    ]
 
 
 def misfits(dic, sections):
@@ -144,6 +148,38 @@ def _normalization_differences(dic, sections):
         for other in others
         if first is not None and not _equal(first.value, other.value)
     ]
+
+
+def _range_differences(dic, sections):
+    stated = {name: _img_range(dic, name) for name in dict.fromkeys([*TRAINED_ON, *sections])}
+    first = next((stated[name] for name in TRAINED_ON if stated[name] is not None), None)
+    others = [stated[name] for name in sections if stated[name] is not None]
+    return [
+        Difference(
+            other.place,
+            _range_in_words(other.value),
+            first.place,
+            _range_in_words(first.value),
+            "equal values of the files become other ones for the model",
+        )
+        for other in others
+        if first is not None and first.value != other.value
+    ]
+
+
+def _range_in_words(img_range):
+    return "no img_range" if img_range is None else f"img_range {img_range}"
+
+
+def _img_range(dic, section):
+    """Return the `Fact` of the range of a data set's images, a list or None; None if it takes no range."""
+    spec = dic.get(section)
+    component = facts.component_of(spec, manager.DATASETS)
+    if component is None or "img_range" not in signature.parameters(component):
+        return None
+    value = spec.get("img_range")
+    value = list(value) if isinstance(value, (list, tuple)) else value
+    return facts.Fact(value, (section,) if value is None else (section, "img_range"))
 
 
 def _normalization(dic, section):

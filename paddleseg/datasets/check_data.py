@@ -12,7 +12,7 @@ from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.file_lists import pairs_of
-from paddleseg.datasets.pair_check import check_pair, different_ranges, doubts_of_set
+from paddleseg.datasets.pair_check import check_pair, doubts_of_set
 from paddleseg.errors import UserError, counted
 from paddleseg.utils.signature import accepts
 
@@ -66,10 +66,10 @@ def check_config(cfg, num_threads=4):
     if not sections:
         raise UserError(f"{cfg.path}: there is neither train_dataset nor val_dataset to check")
     findings = cfg.differences("val_dataset", "unlabeled_dataset", "export")
-    counts, remarks, digests, datasets = {}, [], {}, {}
+    counts, remarks, digests = {}, [], {}
     for section in sections:
         try:
-            dataset = datasets[section] = _build(cfg[section], section)
+            dataset = _build(cfg[section], section)
         except UserError as error:
             findings.append(str(error))
             continue
@@ -94,8 +94,7 @@ def check_config(cfg, num_threads=4):
         digests[section] = {
             result.digest: image for (image, _), result in zip(pairs, checked) if result.digest
         }
-    findings += different_ranges(datasets) + _in_both_sets(digests)
-    return Report(findings, counts, remarks)
+    return Report(findings + _in_both_sets(digests), counts, remarks)
 
 
 def _findings(pair):

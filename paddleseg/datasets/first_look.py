@@ -6,7 +6,7 @@ import numpy as np
 
 from paddleseg.datasets.file_lists import pairs_of
 from paddleseg.datasets.file_samples import reads_by_default
-from paddleseg.datasets.pair_check import check_pair, different_ranges, doubts_of_set
+from paddleseg.datasets.pair_check import check_pair, doubts_of_set
 from paddleseg.utils.logger import logger
 
 LOOKED_AT, LOOKED_AT_IN_DOUBT = 8, 64
@@ -21,8 +21,6 @@ def look_at_samples(datasets):
     Args:
         datasets: {name for messages: data set or None}.
     """
-    for line in different_ranges(datasets):
-        logger.warning(line)
     for name, dataset in datasets.items():
         if dataset is None or not pairs_of(dataset) or not reads_by_default(dataset):
             continue

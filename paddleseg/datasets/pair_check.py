@@ -113,19 +113,6 @@ def doubts_of_set(dataset, checked):
     return lines
 
 
-def different_ranges(datasets):
-    """Return a line if data sets, {name: data set or None}, state different ranges of their images."""
-    ranges = {
-        name: dataset.transforms.img_range
-        for name, dataset in datasets.items()
-        if isinstance(getattr(dataset, "transforms", None), Compose)
-    }
-    if len(set(ranges.values())) <= 1:
-        return []
-    stated = [f"{list(value) if value else 'not stated'} in {name}" for name, value in ranges.items()]
-    return [f"img_range is {', '.join(stated)}; equal pixels of the sets differ for the model"]
-
-
 def _doubts_of_values(spans, dataset):
     lines = []
     img_range = getattr(dataset.transforms, "img_range", None) if hasattr(dataset, "transforms") else None

@@ -22,6 +22,7 @@ from paddleseg.distill.teachers import (
     attach_caches,
     check_classes,
     check_engine,
+    check_range,
     choose_engines,
     is_teacher_only,
     renormalization,
@@ -94,6 +95,7 @@ def _build_models_and_step(builder, teacher_cfgs, plan, options):
     for k, (role, teacher_cfg) in enumerate(zip(roles(teacher_cfgs), teacher_cfgs)):
         if cfg.compares_logits:
             check_classes(cfg, teacher_cfg, role)
+        check_range(cfg, teacher_cfg, role)
         adaptor = plan.teacher_adaptor if k == 0 else None  # a distill_config.py has one for the first alone
         declared = declared_taps(plan.features, "teacher", k)
         model = teacher_model(teacher_cfg, cfg)

@@ -191,3 +191,22 @@ def test_a_prediction_refuses_channels_other_than_those_of_the_training(problems
         "config.yml:4: val_dataset: 3 channels, but train_dataset.img_channels (config.yml:3) has 1"
         in problem
     )
+
+
+def test_another_range_of_images_than_in_the_training_is_named(write, lines):
+    train = data("train_dataset", IMAGENET, more=", img_range: [0, 4095]")
+    text = MODEL + train + data("val_dataset", IMAGENET)
+    cfg = Config(write(text), sections=("model", "train_dataset", "val_dataset"))
+    (line,) = cfg.differences("val_dataset")
+    assert line == (
+        "config.yml:4: val_dataset: no img_range, but config.yml:3: train_dataset.img_range: img_range "
+        "[0, 4095]; equal values of the files become other ones for the model"
+    )
+    same = MODEL + train + data("val_dataset", IMAGENET, more=", img_range: [0, 4095]")
+    assert (
+        Config(write(same), sections=("model", "train_dataset", "val_dataset")).differences("val_dataset")
+        == []
+    )
+    published = "val_dataset: {type: Cityscapes, dataset_root: x, transforms: [{type: Normalize}]}\n"
+    text = MODEL.replace("2", "19") + data("train_dataset", "{type: Normalize}") + published
+    assert Config(write(text), sections=("train_dataset", "val_dataset")).differences("val_dataset") == []

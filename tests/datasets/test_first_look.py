@@ -7,7 +7,7 @@ import tiny
 from PIL import Image
 
 from paddleseg.cvlibs import Config
-from paddleseg.datasets import Dataset, UnlabeledImages
+from paddleseg.datasets import Dataset
 from paddleseg.datasets.check_data import check_config, notes
 from paddleseg.datasets.first_look import look_at_samples
 from paddleseg.errors import UserError
@@ -216,16 +216,6 @@ def test_images_of_all_16_bits_and_floats_with_a_range_are_right(pairs, capsys):
     root = pairs((floats, classes()), image="npy")
     at_start, report = said(root, capsys, img_channels=5, img_range=[0, 1])
     assert (at_start, report.findings) == ("", [])
-
-
-def test_data_sets_with_different_ranges_are_named(pairs, capsys):
-    root = pairs((RNG.integers(0, 2**16, (*SIZE, 3)).astype(np.uint16), classes()))
-    one = Dataset(str(root), [], 2, train_path=str(root / "list.txt"), img_range=[0, 65535])
-    other = UnlabeledImages(str(root), [], img_range=[0, 4095])
-    look_at_samples({"train_dataset": one, "unlabeled_dataset": other, "val_dataset": None})
-    assert (
-        "img_range is [0, 65535] in train_dataset, [0, 4095] in unlabeled_dataset" in capsys.readouterr().out
-    )
 
 
 def test_unlabelled_images_are_checked_too(pairs):

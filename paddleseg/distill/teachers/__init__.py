@@ -8,7 +8,7 @@ from paddleseg.distill.teachers.onnx_engine import OnnxEngine
 from paddleseg.distill.teachers.output_cache import stack_with_keys
 from paddleseg.distill.teachers.teacher import Teacher
 from paddleseg.distill.teachers.teacher_only import TeacherOnly, is_teacher_only
-from paddleseg.distill.teachers.training_data import check_classes, renormalization
+from paddleseg.distill.teachers.training_data import check_classes, check_range, renormalization
 
 __all__ = [
     "ENGINES",
@@ -19,6 +19,7 @@ __all__ = [
     "Teachers",
     "attach_caches",
     "check_classes",
+    "check_range",
     "check_engine",
     "choose_engines",
     "is_teacher_only",

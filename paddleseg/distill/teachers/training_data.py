@@ -100,6 +100,21 @@ def check_classes(cfg, teacher_cfg, role):
         )
 
 
+def check_range(cfg, teacher_cfg, role):
+    """Warn if a teacher was trained with another `img_range` than the student's images have.
+
+    Args:
+        cfg, teacher_cfg, role: as in `renormalization`.
+    """
+    states_data = any(teacher_cfg.get(section) for section in facts.DATA_SECTIONS)
+    if states_data and teacher_cfg.img_range != cfg.img_range:
+        words = ["none" if one.img_range is None else list(one.img_range) for one in (teacher_cfg, cfg)]
+        logger.warning(
+            f"{role} was trained with images of img_range {words[0]} ({teacher_cfg.path}), and the student's "
+            f"have {words[1]} ({cfg.path}), so equal values of the files are other ones for {role}"
+        )
+
+
 def _compare_names(ours, theirs, role):
     pairs = enumerate(zip(ours.value, theirs.value))
     different = [(k, *names) for k, names in pairs if names[0].casefold() != names[1].casefold()]

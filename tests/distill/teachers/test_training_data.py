@@ -13,7 +13,7 @@ from distilling import logged_losses
 from paddleseg.commands.distill import teacher_configs
 from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.distill.build import build_step, first_batch
-from paddleseg.distill.teachers import Teacher, check_classes, renormalization
+from paddleseg.distill.teachers import Teacher, check_classes, check_range, renormalization
 from paddleseg.errors import UserError
 from paddleseg.options import DistillOptions
 
@@ -23,7 +23,7 @@ GREY = {"type": "Normalize", "mean": [0.4], "std": [0.2]}
 
 
 @manager.TRANSFORMS.add_component
-class OwnNormalize:
+class OwnScaling:
     """A user's transform, of which nothing is known."""
 
     def __call__(self, data):
@@ -82,11 +82,11 @@ def test_the_images_of_a_teacher_are_those_of_its_training(configs, lines):
         (HALF, HALF),
         (HALF, {"type": "Normalize", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}),
         (IMAGENET, {**IMAGENET, "mean": [0.48501, 0.456, 0.406]}),
-        (HALF, {"type": "OwnNormalize"}),
+        (HALF, {"type": "OwnScaling"}),
         (HALF, {"type": "Normalise of some other project"}),
         (HALF, "no transform"),
         (HALF, {"type": "Normalize", "mean": "no numbers"}),
-        ({"type": "OwnNormalize"}, IMAGENET),
+        ({"type": "OwnScaling"}, IMAGENET),
     ],
 )
 def test_what_agrees_or_is_unknown_is_not_converted(configs, lines, ours, theirs):
@@ -211,6 +211,25 @@ def test_a_class_that_the_teacher_ignored_is_warned_of(configs, lines, ignored, 
     check_classes(student, teacher, "the teacher")
     assert len(lines) == warned
     assert not warned or f"ignore_index {ignored} ({teacher.path}:" in lines[0]
+
+
+def test_another_range_of_images_is_warned_of(tmp_path, configs, lines, root):
+    listed = {"type": "Dataset", "dataset_root": root, "train_path": f"{root}/train_list.txt"}
+    deep = {
+        "train_dataset": {**listed, "img_range": [0, 4095]},
+        "val_dataset": {**listed, "img_range": [0, 4095]},
+    }
+    student, teacher = configs(None, deep)
+    check_range(student, teacher, "the teacher")
+    (said,) = lines
+    assert said.startswith("the teacher was trained with images of img_range [0, 4095] (")
+    lines.clear()
+    check_range(*configs(deep, deep), "the teacher")
+    check_range(*configs(), "the teacher")
+    model = {"model": {"type": "TinyNet", "num_classes": 2}, "imports": ["tiny"]}
+    alone = Config(tiny.write_yaml(tmp_path / "alone.yml", model), sections=("model",), as_teacher=True)
+    check_range(configs(deep, deep)[0], alone, "the teacher")
+    assert lines == []
 
 
 def test_a_class_that_both_ignore_is_not_warned_of(tmp_path, configs, lines, root):
