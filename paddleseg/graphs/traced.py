@@ -3,10 +3,11 @@
 import paddle
 
 from paddleseg.errors import UserError, one_line
+from paddleseg.graphs.out_of_place import check_same, names_of_inplace_calls
 
 
 @paddle.no_grad()
-def run_and_forget(model, x):
+def run_and_forget(model, x, run=None):
     """Return a model's output in eval mode, and remove the tensors that this pass left on its layers.
 
     Paddle registers a tensor that `forward` sets as an attribute as a buffer. A graph that is traced
@@ -15,12 +16,13 @@ def run_and_forget(model, x):
     Args:
         model: a layer; it and its sublayers keep their training or eval mode.
         x: its input.
+        run: a function of x that runs the model and returns the output; None for the model. Default None.
     """
     layers = model.sublayers(include_self=True)
     held = [(layer.training, dict(layer._buffers)) for layer in layers]
     model.eval()
     try:
-        return model(x)
+        return (run or model)(x.clone())  # a model may overwrite its images
     finally:
         for layer, (training, buffers) in zip(layers, held):
             layer.training = training
@@ -39,6 +41,7 @@ class Traced:
     """
 
     def __init__(self, function, model):
+        self._eager = function
         self._function = paddle.jit.to_static(function, full_graph=True)
         self._model = model
         self._shapes = set()
@@ -47,14 +50,17 @@ class Traced:
         """Return the function's output.
 
         Raises:
-            UserError: the function cannot be traced.
+            UserError: the function cannot be traced, or computes something else as a graph.
         """
         shape = tuple(x.shape)
         if shape in self._shapes:
             return self._function(x)
         run_and_forget(self._model, x)
         try:
-            outputs = self._function(x)
+            with names_of_inplace_calls() as names:
+                outputs = self._function(x)
+            if names:
+                self._check(x, names)
         except (UserError, MemoryError):
             raise
         except Exception as error:  # the model may be a user's, and Paddle raises many classes
@@ -64,3 +70,8 @@ class Traced:
             ) from error
         self._shapes.add(shape)
         return outputs
+
+    def _check(self, x, names):
+        """Compare graph and function in eval mode, in which they draw no random numbers."""
+        expected, graph = (run_and_forget(self._model, x, run) for run in (self._eager, self._function))
+        check_same(names, self._model, expected, graph, "train without to_static_training")
