@@ -30,7 +30,7 @@ def set_padding(transform, **values):
 
 
 def mask_fill(transform, data):
-    """Return what fills a mask beside the image: `label_padding_value`, the ignored label if it is None."""
+    """Return the value of a mask outside of the image: `label_padding_value`, else the ignored label."""
     value = transform.label_padding_value
     return data.get("ignore_index", 255) if value is None else value
 

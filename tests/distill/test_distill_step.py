@@ -19,7 +19,7 @@ def feature_loss(loss="L2Loss", **changes):
     return FeatureLoss(feature(loss, **changes), SHAPE, SHAPE)
 
 
-def test_the_parts_are_those_of_the_formulas(models):
+def test_the_losses_are_those_of_the_formulas(models):
     student, teacher = models
     losses = [feature_loss("SegChannelwiseLoss", weight=5)]
     task = section(CrossEntropyLoss(), coef=2)
