@@ -40,7 +40,8 @@ def deployment():
 @pytest.fixture(autouse=True)
 def _own_signals():
     """A training that was stopped leaves signals ignored; the next test must not find them so."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    stops = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {signum: signal.getsignal(signum) for signum in stops}
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)

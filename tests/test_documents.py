@@ -47,6 +47,16 @@ def test_no_document_names_a_folder_of_its_writers(document):
     assert not re.findall(r"(?<![\w.])/(?:work|tmp|root|home|opt)/", read(document))
 
 
+def test_each_test_that_a_promise_names_is_there():
+    for line in read("docs/reliability.md").splitlines():
+        path = None
+        for named, name in re.findall(r"`([\w/]*/?test_\w+\.py)?(?:::(\w+))?`", line):
+            path = named or path
+            test = ROOT / "tests" / (path or "")
+            assert not (named or name) or test.is_file(), (named, name)
+            assert not name or f"def {name}(" in test.read_text(encoding="utf-8"), (path, name)
+
+
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_both_languages_have_the_same_commands_code_and_output(english, chinese):
     assert BLOCK.findall(read(english)) == BLOCK.findall(read(chinese))

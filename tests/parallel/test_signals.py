@@ -9,6 +9,7 @@ from paddleseg.errors import Stopped
 from paddleseg.parallel import signals
 from paddleseg.parallel.signals import StopRequest, outlive_signals
 
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
 
@@ -26,16 +27,27 @@ def clock(monkeypatch):
 
 
 def handlers():
-    return [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+    return [signal.getsignal(signum) for signum in SIGNALS]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_is_a_request_and_later_ones_are_ignored(clock, signum):
     with StopRequest() as stop:
         assert stop.signum == 0
         os.kill(os.getpid(), signum)
         assert stop.signum == signum
-    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+    assert handlers() == [signal.SIG_IGN] * 3
+
+
+def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signum == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_without_a_signal_the_former_handlers_come_back():
@@ -48,7 +60,7 @@ def test_without_a_signal_the_former_handlers_come_back():
 def test_after_another_ranks_signal_later_ones_are_ignored():
     with pytest.raises(Stopped), StopRequest():
         raise Stopped(signal.SIGTERM)
-    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+    assert handlers() == [signal.SIG_IGN] * 3
 
 
 def test_repeats_count_as_one_signal_and_a_later_one_ends_the_process(clock):
@@ -75,7 +87,7 @@ def test_a_request_without_a_signal_counts_as_one(clock, capfd):
 def test_a_data_worker_ignores_signals(monkeypatch):
     monkeypatch.setattr(signals.sys, "platform", "other")
     outlive_signals()
-    assert handlers() == [signal.SIG_IGN, signal.SIG_IGN]
+    assert handlers() == [signal.SIG_IGN] * 3
 
 
 def test_a_worker_that_was_just_forked_ignores_signals():
