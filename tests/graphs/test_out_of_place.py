@@ -59,6 +59,25 @@ def test_a_training_in_a_graph_takes_models_that_go_on_with_the_result(name):
     np.testing.assert_allclose(model(IMAGES)[0].numpy(), traced(IMAGES)[0].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_the_function_may_be_of_another_layer_that_stays_in_training_mode(goes_on):
+    class Outer(nn.Layer):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def run(self, x):
+            return self.model(x)
+
+    model = InPlace(F.relu_, goes_on)
+    traced = Traced(Outer(model).run, model)
+    if goes_on:
+        assert traced(IMAGES)[0].shape == [2, 4, 8, 8]
+    else:
+        with pytest.raises(UserError, match="there relu_ returns"):
+            traced(IMAGES)
+
+
 @pytest.mark.parametrize("shape", [[-1, 3, -1, -1], [1, 3, 16, 16]])
 def test_an_export_refuses_what_the_graph_would_drop(tmp_path, shape):
     for goes_on in (True, False):
