@@ -22,6 +22,7 @@ from paddleseg.parallel.watchdog import Watchdog
 from paddleseg.training.best import Best
 from paddleseg.training.ema import Ema
 from paddleseg.training.guard import BadSteps, Guard, batch_files
+from paddleseg.training.norms import warn_of_single_values
 from paddleseg.training.precision import autocast, loss_scale
 from paddleseg.training.trainer import Trainer
 from paddleseg.training.update import Update
@@ -87,6 +88,8 @@ def fit(step, builder, options, evaluate=None):
         if trainer.over() and folder is not None:
             _check_finished(options, folder, trainer)
         write_run_file(options.save_dir, cfg, options.seed, step.run_record())
+        if cfg.batch_size == 1 and not options.to_static_training:
+            warn_of_single_values(step.trained.model)
         return trainer.fit()
 
 
