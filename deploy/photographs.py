@@ -14,6 +14,7 @@ from errors import ImageError, UserError, one_line
 from masks import COLORED, colored, decoded, is_own
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+LEAST_SHARE = 0.26  # of the range of 16 bits; images that use less have fewer bits
 # What systems and programs put beside a user's files.
 COMPANIONS = ("._", "Thumbs.db", ".DS_Store", "desktop.ini")
 COMPANION_FOLDERS = ("__MACOSX", "@eaDir", ".AppleDouble", ".ipynb_checkpoints", ".Trashes", "$RECYCLE.BIN")
@@ -147,6 +148,11 @@ def read_image(file, channels=3, img_range=None, most_pixels=2**30):
         raise ImageError("it is cut off, or not an image that OpenCV reads") from None
     except ValueError as error:
         raise ImageError(one_line(error)) from None
+    if header.bits > 8 and img_range is None and image.max() - image.min() < LEAST_SHARE * 255:
+        print_once(
+            f"{file} uses little of the range of its {header.bits} bits, as images of 12 bits do: then the "
+            "config needs an img_range, and the model another export"
+        )
     if header.alpha and channels < header.bands:
         print_once("alpha bands of images are left out, as in training")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if channels == 3 else image

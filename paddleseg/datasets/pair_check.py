@@ -1,5 +1,6 @@
 """A check of an image and its mask, and of what many of them tell about a data set."""
 
+import contextlib
 import hashlib
 import os
 from typing import NamedTuple, Optional
@@ -95,7 +96,8 @@ def _count(mask, num_classes, ignored):
 
 def doubts_of_set(dataset, checked):
     """Return lines about what may be wrong with a data set, from `CheckedPair`s of some of its samples."""
-    lines = _doubts_of_values([pair.span for pair in checked if pair.span], dataset)
+    img_range = getattr(getattr(dataset, "transforms", None), "img_range", None)
+    lines = _doubts_of_values([pair.span for pair in checked if pair.span], img_range)
     pixels = [pair.pixels for pair in checked if pair.pixels is not None]
     ignored = ignored_label(dataset)
     total = np.sum(pixels, axis=0) if pixels else np.zeros(2, np.int64)
@@ -113,9 +115,23 @@ def doubts_of_set(dataset, checked):
     return lines
 
 
-def _doubts_of_values(spans, dataset):
+def doubts_of_images(paths, compose):
+    """Return lines about what may be wrong with the values of images; those that cannot be read do not count.
+
+    Args:
+        paths: the images.
+        compose: the `Compose` that reads them.
+    """
+    spans = []
+    for path in paths:
+        with contextlib.suppress(UserError):
+            content = read_bytes(path, "image")
+            spans.append(decode_image(content, path, compose.img_channels, compose.img_range)[2])
+    return _doubts_of_values([span for span in spans if span], compose.img_range)
+
+
+def _doubts_of_values(spans, img_range):
     lines = []
-    img_range = getattr(dataset.transforms, "img_range", None) if hasattr(dataset, "transforms") else None
     if img_range is not None:
         outside = [low for _, low, high in spans if high <= img_range[0] or low >= img_range[1]]
         if outside:

@@ -9,6 +9,8 @@ import paddle
 from paddleseg import parallel
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.builder import build_transforms
+from paddleseg.datasets.first_look import LOOKED_AT
+from paddleseg.datasets.pair_check import doubts_of_images
 from paddleseg.errors import UserError, counted, one_line
 from paddleseg.evaluation.inference import WHOLE, classes, infer
 from paddleseg.evaluation.prediction_files import PredictionFiles
@@ -51,6 +53,9 @@ def predict_images(configs, options):
     files.refuse_inputs(images)
     parallel.set_device(options.device)
     predictors = {name: Predictor(cfg, path) for name, cfg, path in zip(names, configs, weights)}
+    first = next(iter(predictors.values()))
+    for line in doubts_of_images([image.path for image in images[:LOOKED_AT]], first.transforms):
+        logger.warning(line)
     failed = []
     with contextlib.closing(bar(images, label="predicting")) as shown:
         for image in shown:

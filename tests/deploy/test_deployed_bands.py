@@ -126,3 +126,13 @@ def test_alpha_bands_are_said_once_and_other_fourth_bands_are_refused(tmp_path, 
     assert err.count("alpha bands of images are left out, as in training") == 1
     assert f"skipped {tmp_path / 'c.npy'}: it has 4 bands, and img_channels is 3" in err
     assert "1 of 3 images were skipped" in err
+
+
+def test_an_image_of_12_bits_without_a_range_is_asked_about(tmp_path, infer, capsys):
+    (tmp_path / "photos").mkdir()
+    ramp = np.arange(8 * 8, dtype=np.uint16).reshape(8, 8) * 64
+    cv2.imwrite(str(tmp_path / "photos" / "a.png"), ramp)
+    model = lambda batch: np.zeros((1, *batch.shape[2:]), "int32")  # noqa: E731
+    for values, asked in ((None, True), ([0, 4095], False)):
+        assert infer(model, tmp_path / "photos", tmp_path / "masks", img_range=values) == 0
+        assert ("uses little of the range of its 16 bits" in capsys.readouterr().err) is asked

@@ -218,3 +218,13 @@ def test_the_command_skips_a_broken_image_and_ends_with_status_2(repository, tmp
     ]
     assert "1 image predicted: masks in out/pseudo_color_prediction" in done.stdout
     assert len(written(tmp_path / "out")) == 3
+
+
+def test_images_of_12_bits_without_a_range_are_asked_about(tmp_path, trained, capsys):
+    ramp = np.arange(12 * 16 * 3, dtype=np.uint16).reshape(12, 16, 3) * 7
+    cv2.imwrite(str(tmp_path / "a.png"), ramp)
+    predict_with([trained], [tmp_path / "a.png"], tmp_path / "out")
+    assert "the values of uint16 images lie in 0..4025" in capsys.readouterr().out
+    cv2.imwrite(str(tmp_path / "a.png"), ramp * 16)
+    predict_with([trained], [tmp_path / "a.png"], tmp_path / "out")
+    assert "img_range" not in capsys.readouterr().out
