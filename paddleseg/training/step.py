@@ -11,14 +11,14 @@ from paddleseg.utils.phases import phase
 
 
 class TrainedLayer(nn.Layer):
-    """Everything that a training changes, as one layer: the model, and what is trained beside it.
+    """Everything that a training changes, as one layer: the model, and what is trained in addition to it.
 
     Data parallelism wraps it, the optimizer and the guard see it, and checkpoints store it. The model's
     parameters keep the names that they have in the model.
 
     Args:
         model: the model; it alone is evaluated and exported.
-        extra: a layer that is trained, or has state, beside the model; None for none. Default None.
+        extra: a layer that is trained, or has state, in addition to the model; None for none. Default None.
     """
 
     def __init__(self, model, extra=None):
@@ -65,7 +65,7 @@ class Step:
         self.net = parallel.parallel_model(trained, find_unused_parameters)
 
     def __call__(self, batch):
-        """Return {"loss": the sum, name: part, ...} of scalar tensors on the device, the parts weighted.
+        """Return {"loss": the sum, name: weighted loss, ...}, scalar tensors on the device.
 
         Args:
             batch: what `collate` made, as tensors, with the number of the "iteration", counted from 1.
@@ -77,7 +77,7 @@ class Step:
         return stack(samples)
 
     def identity(self):
-        """Return {key: plain value} of what decides the result beside the config and the options."""
+        """Return {key: plain value} of what decides the result in addition to config and options."""
         return {}
 
     def run_record(self):
@@ -107,7 +107,7 @@ class SupervisedNet(TrainedLayer):
         self._run_model = Traced(self._logits, model) if to_static else self._logits
 
     def forward(self, images, label):
-        """Return {name: part} of scalar tensors, for images float32 N x C x H x W, label int64 N x H x W."""
+        """Return {loss name: weighted loss} for images float32 N x C x H x W and label int64 N x H x W."""
         with phase("student"):
             # A loss takes a tuple of tensors: here the logits alone, in distillation the teacher's, too.
             outputs = [(logits,) for logits in self._run_model(images)]
@@ -131,7 +131,7 @@ class SupervisedStep(Step):
         super().__init__(SupervisedNet(model, loss, to_static))
 
     def __call__(self, batch):
-        """Return {"loss": the sum, name: part, ...} of scalar tensors.
+        """Return {"loss": the sum, name: weighted loss, ...}, scalar tensors.
 
         Args:
             batch: {"img": float32 N x C x H x W, "label": int64 N x H x W}.
