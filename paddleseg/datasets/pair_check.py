@@ -102,6 +102,11 @@ def doubts_of_set(dataset, checked):
     ignored = ignored_label(dataset)
     total = np.sum(pixels, axis=0) if pixels else np.zeros(2, np.int64)
     is_class = 0 <= ignored < len(total) - 1
+    if getattr(dataset, "num_classes", None) == 1:
+        lines.append(
+            "num_classes is 1, so every pixel is of that class, whatever the model answers; the background "
+            "is a class too: use 2, with 0 for the background"
+        )
     if total[-1] and not total[:-1].any():
         lines.append(
             f"{counted(len(pixels), 'mask')} hold {ignored} alone, which is ignored: "

@@ -6,7 +6,7 @@ import stat
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from paddleseg.errors import SampleError, one_line
 from paddleseg.transforms.decoding import (
@@ -106,6 +106,8 @@ def decode_mask(content, path):
             reason = too_large(*file.size)
             if reason is None:
                 mode, mask = file.mode, np.array(file)
+    except UnidentifiedImageError as error:  # its words name no file, but the bytes' address in memory
+        raise SampleError(f"{refusal}: it is no image, such as a PNG, or is damaged") from error
     except Exception as error:  # for a damaged file, Pillow's readers raise nearly anything
         raise SampleError(f"{refusal}: {one_line(error)}") from error
     if reason:

@@ -101,6 +101,13 @@ def test_masks_that_are_ignored_as_a_whole_are_named(pairs, capsys, keys):
     assert report.findings == [f"train_dataset: {words} them"]
 
 
+def test_a_single_class_is_asked_about(pairs, capsys):
+    root = pairs((colour(), classes(values=(0,))))
+    at_start, report = said(root, capsys, num_classes=1)
+    assert "data: num_classes is 1, so every pixel is of that class" in at_start
+    assert len(report.findings) == 1
+
+
 def test_one_mask_with_a_class_is_enough(pairs, capsys):
     root = pairs((colour(), classes(values=(255,))), (colour(), classes()))
     assert said(root, capsys)[0] == ""

@@ -50,6 +50,15 @@ def test_unreadable_files_are_named(tmp_path, read):
         read(str(tmp_path / "broken.png"))
 
 
+@pytest.mark.parametrize("name", ["mask.npy", "mask.png"])
+def test_a_mask_that_is_no_image_is_named_without_addresses_in_memory(tmp_path, name):
+    with open(tmp_path / name, "wb") as file:
+        np.save(file, np.zeros((4, 5), np.uint8))
+    with pytest.raises(SampleError, match=rf"cannot read mask '.*{name}': it is no image") as caught:
+        read_mask(tmp_path / name)
+    assert "0x" not in str(caught.value)
+
+
 def test_truncated_mask_is_named(tmp_path):
     Image.fromarray(RNG.integers(0, 255, (60, 60), dtype=np.uint8)).save(tmp_path / "half.png")
     whole = (tmp_path / "half.png").read_bytes()
