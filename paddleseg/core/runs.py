@@ -161,8 +161,14 @@ def _evaluate_and_log(builder, num_classes, options, on_batch=None, named=None):
 
 def _warn_of_absent(dataset, num_classes, absent, named):
     """Name the classes that no pixel of the truth has, and add them to the set `named`."""
-    absent = [number for number in absent if number != ignored_label(dataset) and number not in named]
+    ignored = ignored_label(dataset)
+    absent = [number for number in absent if number not in named]
     named.update(absent)
+    if ignored in absent:
+        absent.remove(ignored)
+        if parallel.rank() == 0:
+            label = labelled(class_names(dataset), num_classes)[ignored]
+            logger.warning(f"[EVAL] val_dataset ignores class {label}: an IoU of 0 in the mIoU")
     if absent and parallel.rank() == 0:
         labels = labelled(class_names(dataset), num_classes)
         more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""

@@ -45,14 +45,16 @@ def test_they_are_named_once_in_a_training(tmp_path, root, capsys):
     assert out.count("has no pixel of class") == 1
 
 
-def test_an_evaluation_names_them_and_a_class_that_is_ignored_is_none(tmp_path, root, capsys):
+def test_an_evaluation_names_them_and_a_class_that_is_ignored_as_such(tmp_path, root, capsys):
     config = three_classes(tmp_path, root)
     tiny.train(config, save_dir=str(tmp_path / "run"), iters=2, no_eval=True)
     weights = str(tmp_path / "run" / "iter_2" / "model.pdparams")
     tiny.evaluate(config, weights)
     assert "val_dataset has no pixel of class 2 cup" in capsys.readouterr().out
     tiny.evaluate(three_classes(tmp_path, root, ignore_index=2), weights)
-    assert "has no pixel of" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "has no pixel of" not in out
+    assert out.count("[EVAL] val_dataset ignores class 2 cup: an IoU of 0 in the mIoU") == 1
     for name in ("val_0", "val_1"):
         mask = cv2.imread(f"{root}/Annotations/{name}.png", cv2.IMREAD_UNCHANGED)
         mask[0] = 2
