@@ -12,7 +12,7 @@ from paddleseg.cvlibs.check import Checker
 from paddleseg.cvlibs.class_names import section_names
 from paddleseg.cvlibs.fill_in import fill_in
 from paddleseg.cvlibs.overrides import apply_overrides
-from paddleseg.cvlibs.preparation import TRAINED_ON, differences, preparation
+from paddleseg.cvlibs.preparation import TRAINED_ON, differences, in_bytes, preparation
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError, counted
 from paddleseg.options.inference import with_flags
@@ -260,13 +260,17 @@ class Config:
         self.warn_of_differences(found.section)
 
     def warn_of_differences(self, *sections):
-        """Warn of sections that normalise images or name classes otherwise than those of the training."""
+        """Warn of sections that normalise images or name classes otherwise than those of the training.
+
+        Also of any, the training's included, that normalises in units of bytes.
+        """
         for line in self.differences(*sections):
             self._warn(line)
 
     def differences(self, *sections):
         """Return what `warn_of_differences` warns of, a list of lines with both places."""
-        return [
+        in_units_of_bytes = in_bytes(self.dic, ("train_dataset", *sections))
+        return [f"{self.place(*path)}: {text}" for path, text in in_units_of_bytes] + [
             f"{self.place(*found.path)}: {found.text}, but {self.place(*found.other)}: {found.other_text}; "
             f"{found.consequence}"
             for found in differences(self.dic, sections)

@@ -124,6 +124,26 @@ def misfits(dic, sections):
     ]
 
 
+def in_bytes(dic, sections):
+    """Return [(key path, text)] of each Normalize whose mean or std is in units of bytes.
+
+    Other projects write them so; `Normalize` has values of 0..1 before it, and hardly any would differ.
+
+    Args:
+        dic, sections: as `misfits` takes them.
+    """
+    found = []
+    for section in sections:
+        for i, spec in enumerate(_listed(dic, section) or []):
+            stated = {key: spec[key] for key in ("mean", "std") if _are_numbers(spec.get(key))}
+            if spec["type"] == "Normalize" and max(map(max, stated.values()), default=0) > 1:
+                meant = {key: [float(f"{value / 255:.4g}") for value in stated[key]] for key in stated}
+                texts = [" and ".join(f"{k} {v}" for k, v in pairs.items()) for pairs in (stated, meant)]
+                text = f"Normalize with {texts[0]}, for images of 0..1, not of 0..255; use {texts[1]}"
+                found.append(((section, "transforms", i), text))
+    return found
+
+
 def renumbered(dic, sections):
     """Return the `Difference`s of sections that name the same classes in another order, a list."""
     return [

@@ -98,7 +98,6 @@ def doubts_of_set(dataset, checked):
     """Return lines about what may be wrong with a data set, from `CheckedPair`s of some of its samples."""
     img_range = getattr(getattr(dataset, "transforms", None), "img_range", None)
     lines = _doubts_of_values([pair.span for pair in checked if pair.span], img_range)
-    lines += _doubts_of_normalize(getattr(getattr(dataset, "transforms", None), "normalize", None))
     pixels = [pair.pixels for pair in checked if pair.pixels is not None]
     ignored = ignored_label(dataset)
     total = np.sum(pixels, axis=0) if pixels else np.zeros(2, np.int64)
@@ -155,17 +154,3 @@ def _doubts_of_values(spans, img_range):
                 f"{whole.max}, become 0..255; did you mean `img_range: [{low}, {high}]`?"
             )
     return lines
-
-
-def _doubts_of_normalize(normalize):
-    """Return a line if a `Normalize` has a mean or std of bytes, as other projects write them."""
-    if normalize is None or max(normalize.mean.max(), normalize.std.max()) <= 1:
-        return []
-    stated, meant = (
-        " and ".join(
-            f"{name} [{', '.join(f'{value / unit:.4g}' for value in values)}]"
-            for name, values in (("mean", normalize.mean), ("std", normalize.std))
-        )
-        for unit in (1, 255)
-    )
-    return [f"Normalize has {stated}, but meets images of 0..1, not of 0..255; use {meant}"]

@@ -140,6 +140,21 @@ def test_sections_that_normalise_otherwise_are_named_with_both_lines(write):
     assert len(cfg.differences("export")) == 1
 
 
+def test_a_normalisation_in_units_of_bytes_is_named_with_what_is_meant(write):
+    in_bytes = "{type: Normalize, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375]}"
+    text = data("train_dataset", RESIZE, in_bytes) + data("val_dataset", RESIZE, in_bytes)
+    words = (
+        "Normalize with mean [123.675, 116.28, 103.53] and std [58.395, 57.12, 57.375], for images of 0..1, "
+        "not of 0..255; use mean [0.485, 0.456, 0.406] and std [0.229, 0.224, 0.225]"
+    )
+    assert Config(write(MODEL + text)).differences("val_dataset") == [
+        f"config.yml:3: train_dataset.transforms.1: {words}",
+        f"config.yml:4: val_dataset.transforms.1: {words}",
+    ]
+    text = data("train_dataset", "{type: Normalize, mean: [0], std: [1]}")
+    assert Config(write(MODEL + text)).differences() == []
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -11,7 +11,6 @@ from paddleseg.datasets import Dataset
 from paddleseg.datasets.check_data import check_config, notes
 from paddleseg.datasets.first_look import look_at_samples
 from paddleseg.errors import UserError
-from paddleseg.transforms import Normalize
 
 RNG = np.random.default_rng(2)
 SIZE = (10, 14)
@@ -100,25 +99,6 @@ def test_masks_that_are_ignored_as_a_whole_are_named(pairs, capsys, keys):
     words = f"3 masks hold {ignored} alone, which is ignored: no loss learns from them and no score counts"
     assert f"data: {words} them" in at_start
     assert report.findings == [f"train_dataset: {words} them"]
-
-
-@pytest.mark.parametrize(
-    ("mean", "std", "doubtful"),
-    [
-        ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375], True),
-        ([0], [255], True),
-        ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], False),
-        ([0], [1], False),
-    ],
-)
-def test_a_normalisation_in_units_of_bytes_is_asked_about(pairs, capsys, mean, std, doubtful):
-    root = pairs((colour(), classes()))
-    dataset = Dataset(str(root), [Normalize(mean, std)], 2, train_path=str(root / "list.txt"))
-    look_at_samples({"data": dataset})
-    out = capsys.readouterr().out
-    assert ("Normalize has mean" in out) == doubtful
-    if len(mean) == 3 and doubtful:
-        assert "use mean [0.485, 0.456, 0.406] and std [0.229, 0.224, 0.225]" in out
 
 
 def test_a_single_class_is_asked_about(pairs, capsys):
