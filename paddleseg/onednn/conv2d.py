@@ -1,6 +1,5 @@
 """`conv2d` as Paddle has it, computed by oneDNN where a fixed rule of the shape says that it is faster."""
 
-import contextlib
 
 import paddle
 import paddle.nn as nn
@@ -60,9 +59,7 @@ class Conv2D(nn.Conv2D):
         """Return N x O x H' x W' of x, N x C x H x W."""
         if _chosen == PADDLE or self._padding_mode != "zeros" or self._data_format != "NCHW":
             return nn.Conv2D.forward(self, x)
-        return conv2d(
-            x, self.weight, self.bias, self._stride, self._padding, self._dilation, self._groups
-        )
+        return conv2d(x, self.weight, self.bias, self._stride, self._padding, self._dilation, self._groups)
 
 
 @paddle.jit.not_to_static
@@ -81,7 +78,9 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     if geometry is None:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     with_gradient = paddle.is_grad_enabled() and not (x.stop_gradient and weight.stop_gradient)
-    shape = Shape(tuple(x.shape), tuple(weight.shape), *geometry, groups, bias is not None and not with_gradient)
+    shape = Shape(
+        tuple(x.shape), tuple(weight.shape), *geometry, groups, bias is not None and not with_gradient
+    )
     if not worthwhile(shape, with_gradient):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     if with_gradient:

@@ -54,7 +54,7 @@ def _loaded():
 
 
 class Library:
-    """The library with one CPU engine and one stream. Calls are synchronous; one thread may call at a time."""
+    """The library with a CPU engine and a stream. Calls are synchronous; one thread at a time may call."""
 
     def __init__(self):
         lib = _loaded()

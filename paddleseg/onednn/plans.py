@@ -236,7 +236,7 @@ class Plan:
 
 
 def _weight_layout(shape, kernel):
-    """Return (shape, strides) of the weight, or of its centre tap, with the groups as an axis of their own."""
+    """Return (shape, strides) of the weight, or of its centre tap; groups are an axis of their own."""
     out, inside, *whole = shape.weight
     taps = math.prod(whole)
     lengths, strides = (out, inside, *kernel), (inside * taps, taps, kernel[1], 1)
@@ -263,6 +263,9 @@ class Plans:
         self._lock = threading.Lock()
         self._library = self._scratch = None
         self._plans = collections.OrderedDict()
+
+    def __len__(self):
+        return len(self._plans)
 
     @contextlib.contextmanager
     def of(self, shape):
