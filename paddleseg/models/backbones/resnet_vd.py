@@ -9,6 +9,7 @@ from typing import Optional, Sequence
 import paddle.nn as nn
 import paddle.nn.functional as F
 
+from paddleseg import onednn
 from paddleseg.errors import UserError
 from paddleseg.models.base import Backbone
 from paddleseg.models.checks import check_counts
@@ -39,8 +40,11 @@ class ConvBNLayer(nn.Layer):
     def forward(self, x):
         if self._pool2d_avg is not None:
             x = self._pool2d_avg(x)
-        x = self._batch_norm(self._conv(x))
-        return F.relu(x) if self._relu else x
+        y = onednn.fused(self._conv, self._batch_norm, x, self._relu)
+        if y is not None:
+            return y
+        y = self._batch_norm(self._conv(x))
+        return F.relu(y) if self._relu else y
 
 
 class ResidualBlock(nn.Layer):

@@ -6,6 +6,8 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 
+from paddleseg import onednn
+
 
 class ConvBN(nn.Layer):
     """A convolution followed by batch norm: N x in x H x W to N x out x H' x W'.
@@ -26,16 +28,24 @@ class ConvBN(nn.Layer):
         self._batch_norm = nn.BatchNorm2D(out_channels)
 
     def forward(self, x):
+        return self._conv_bn(x, relu=False)
+
+    def _conv_bn(self, x, relu):
         conv, norm = self._conv, self._batch_norm
-        if not _bias_cancels(conv, norm):
-            return norm(conv(x))
-        x = F.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups)
-        return _normalized(x, conv.bias, norm)
+        y = onednn.fused(conv, norm, x, relu)
+        if y is not None:
+            return y
+        if _bias_cancels(conv, norm):
+            y = onednn.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups)
+            y = _normalized(y, conv.bias, norm)
+        else:
+            y = norm(conv(x))
+        return F.relu(y) if relu else y
 
 
 def _bias_cancels(conv, norm):
     """Return whether batch norm cancels a convolution's bias, and nothing else sees the map in between."""
-    if conv.bias is None or type(conv) is not nn.Conv2D or type(norm) is not nn.BatchNorm2D:
+    if conv.bias is None or type(conv) not in (nn.Conv2D, onednn.Conv2D) or type(norm) is not nn.BatchNorm2D:
         return False
     if norm._use_global_stats or not (norm.training or not paddle.is_grad_enabled()):
         return False  # not the statistics of this batch: the bias has a gradient
@@ -78,8 +88,7 @@ class ConvBNReLU(ConvBN):
     """`ConvBN` followed by ReLU."""
 
     def forward(self, x):
-        # Not super(): Paddle 2.6 cannot make a graph of it.
-        return F.relu(ConvBN.forward(self, x))
+        return self._conv_bn(x, relu=True)
 
 
 class ConvBNLeakyReLU(ConvBN):

@@ -12,7 +12,7 @@ import pytest
 from paddleseg import onednn
 from paddleseg.errors import UserError
 from paddleseg.onednn import library
-from paddleseg.onednn.conv2d import worthwhile
+from paddleseg.onednn.convolution import worthwhile
 from paddleseg.onednn.plans import PLANS, Shape
 
 pytestmark = pytest.mark.skipif(

@@ -1,6 +1,5 @@
 """`conv2d` as Paddle has it, computed by oneDNN where a fixed rule of the shape says that it is faster."""
 
-
 import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
@@ -73,7 +72,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         x, weight, bias, stride, padding, dilation, groups: as Paddle takes them.
     """
     geometry = None
-    if _chosen == ONEDNN and paddle.in_dynamic_mode() and _is_plain(x, weight):
+    if _chosen == ONEDNN and paddle.in_dynamic_mode() and is_plain(x, weight):
         geometry = _geometry(x.shape, weight.shape, stride, padding, dilation)
     if geometry is None:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
@@ -87,6 +86,19 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         y = _Convolution.apply(x, weight, shape)
         return y if bias is None else y + bias.reshape([1, -1, 1, 1])
     return _computed(x, weight, bias, shape)
+
+
+def forward(x, weight, bias, stride, padding, dilation, groups, relu):
+    """Return the convolution of tensors that are `is_plain`, with ReLU if `relu`; None for a named padding.
+
+    Without gradients. Other arguments are as in `conv2d`.
+    """
+    geometry = _geometry(x.shape, weight.shape, stride, padding, dilation)
+    if geometry is None:
+        return None
+    return _computed(
+        x, weight, bias, Shape(tuple(x.shape), tuple(weight.shape), *geometry, groups, True, relu)
+    )
 
 
 def worthwhile(shape, with_gradient):
@@ -160,7 +172,7 @@ def _contiguous(tensor):
     return tensor if tensor.is_contiguous() else tensor.contiguous()
 
 
-def _is_plain(x, weight):
+def is_plain(x, weight):
     """Tell whether tensors are float32 on the CPU, and no autocast is going to lower them."""
     if x.dtype != paddle.float32 or weight.dtype != paddle.float32 or len(x.shape) != 4 or 0 in x.shape:
         return False
