@@ -7,7 +7,7 @@ import re
 
 import paddle
 
-from paddleseg import parallel
+from paddleseg import onednn, parallel
 from paddleseg.checkpoints.checkpoint import bring_best, mend, newest, numbered, read_state
 from paddleseg.cvlibs.class_names import NAMING
 from paddleseg.errors import UserError
@@ -42,6 +42,8 @@ def result_settings(cfg, options, also=None, unread=()):
         "--early_stop_intervals": options.early_stop_intervals,
         "processes": parallel.num_ranks(),
     }
+    if onednn.engine() != "paddle":
+        flags["conv_engine"] = onednn.engine()
     if options.precision != "fp32":
         flags.update({"--precision": options.precision, "--amp_level": options.amp_level})
     if options.early_stop_intervals is not None:

@@ -5,7 +5,8 @@ import functools
 
 import paddle
 
-from paddleseg import parallel
+from paddleseg import onednn, parallel
+from paddleseg.checkpoints.resume import recorded
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.datasets.dataset import MOST_NAMED, ignored_label
@@ -69,7 +70,7 @@ def taps_table(cfg, teacher_cfgs, options=None):
         cfg, teacher_cfgs, options: as `distill` takes them; weights are not needed.
     """
     options = options or DistillOptions()
-    parallel.set_device(options.device)
+    parallel.set_device(options.device, options.conv_engine)
     return build.taps_table(SegBuilder(cfg), teacher_cfgs, options.seed)
 
 
@@ -81,7 +82,7 @@ def evaluate(cfg, options=None):
         options: `EvaluateOptions`. Default: all defaults.
     """
     options = options or EvaluateOptions()
-    parallel.set_device(options.device)
+    parallel.set_device(options.device, options.conv_engine)
     cfg.warn_of_differences("val_dataset")
     builder = SegBuilder(cfg)
     check_file_lists(None, builder.val_dataset)
@@ -93,9 +94,12 @@ def evaluate(cfg, options=None):
 def _prepare(cfg, options, unlabeled_per_batch=0):
     """Choose the device, seed the generators, log what runs, and return the config's builder."""
     make_save_dir(options.save_dir)
-    parallel.set_device(options.device)
+    parallel.set_device(options.device, _conv_engine(options))
     check_precision(options.precision)
-    logger.info(f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es)")
+    logger.info(
+        f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es), "
+        f"convolutions by {onednn.engine()}"
+    )
     logger.info(f"config {cfg.path}: {cfg.model_type}, {cfg.iters} iterations of {cfg.batch_size} images")
     if options.log_config:
         logger.info(f"config {cfg.path}:\n{cfg}")
@@ -116,6 +120,12 @@ def _prepare(cfg, options, unlabeled_per_batch=0):
         limit, folder = options.cache_images_limit, options.cache_images_dir
         cache_images(datasets, options.cache_images, limit, folder, local_ranks())
     return builder
+
+
+def _conv_engine(options):
+    """Return the engine of a run's convolutions: of "auto", the one that the checkpoint was trained with."""
+    before = recorded(options) if options.conv_engine == "auto" else {}
+    return before.get("conv_engine", "paddle") if before else options.conv_engine
 
 
 def _evaluation(builder, options):

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import paddle
 
+from paddleseg import onednn
 from paddleseg.cvlibs import check, facts, manager
 from paddleseg.errors import UserError, one_line
 from paddleseg.options.inference import EvalConfig
@@ -36,13 +37,13 @@ class SegBuilder:
         spec = dict(self._section("model"))
         skip = self.cfg.get("skip_mismatched_weights", False)
         if signature.accepts(manager.MODELS[spec["type"]], "pretrained") and not skip:
-            return self._build(spec, manager.MODELS, "model")
+            return onednn.adopt(self._build(spec, manager.MODELS, "model"))
         # A user's model need not take `pretrained`, and no model skips weights of another shape by itself.
         pretrained = spec.pop("pretrained", None)
         model = self._build(spec, manager.MODELS, "model")
         if pretrained is not None:
             load_weights(model, pretrained, skip_mismatched=skip)
-        return model
+        return onednn.adopt(model)
 
     def trained_model(self, model_path, purpose):
         """Return the model with trained weights, in eval mode.

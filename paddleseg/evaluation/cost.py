@@ -176,7 +176,7 @@ def cost_table(cfg, options):
     Raises:
         UserError: the model does not run on an input of that shape.
     """
-    parallel.set_device(options.device)
+    parallel.set_device(options.device, options.conv_engine)
     shape = list(options.input_shape or (1, cfg.img_channels, 512, 512))
     model = SegBuilder(cfg.drop_pretrained()).model
     try:

@@ -51,7 +51,7 @@ def predict_images(configs, options):
     colors = class_colors(configs[0].num_classes, options.custom_color)
     files = PredictionFiles(options.save_dir, names, colors)
     files.refuse_inputs(images)
-    parallel.set_device(options.device)
+    parallel.set_device(options.device, options.conv_engine)
     predictors = {name: Predictor(cfg, path) for name, cfg, path in zip(names, configs, weights)}
     first = next(iter(predictors.values()))
     for line in doubts_of_images([image.path for image in images[:LOOKED_AT]], first.transforms):

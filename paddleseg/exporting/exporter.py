@@ -60,7 +60,7 @@ def export(cfg, options):
     if options.format == "onnx":
         onnx_file.check_installed()
     check_transforms(cfg)
-    parallel.set_device("cpu")
+    parallel.set_device("cpu", conv_engine="paddle")
     shape = list(options.input_shape or (-1, cfg.img_channels, -1, -1))
     model = SegBuilder(cfg).trained_model(options.model_path, "export")
     _refuse_nan(model)

@@ -1,5 +1,7 @@
 """`conv2d` as Paddle has it, computed by oneDNN where a fixed rule of the shape says that it is faster."""
 
+import os
+
 import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
@@ -20,7 +22,8 @@ def use_engine(name):
     """Choose what computes the convolutions of this process, and return "paddle" or "onednn".
 
     Args:
-        name: "paddle"; "onednn"; or "auto", which is onednn where it can be used.
+        name: "paddle"; "onednn"; or "auto", which is the environment's PADDLESEG_CONV_ENGINE, and without it
+            onednn where it can be used.
 
     Raises:
         UserError: there is no such engine, or onednn cannot be used here.
@@ -28,6 +31,7 @@ def use_engine(name):
     global _chosen
     if name not in ENGINES:
         raise UserError(f"conv_engine: unknown engine {name!r}; {suggestion(name, ENGINES)}")
+    name = os.environ.get("PADDLESEG_CONV_ENGINE", AUTO) if name == AUTO else name
     reason = library.why_not()
     if name == ONEDNN and reason:
         raise UserError(f"conv_engine {ONEDNN}: {reason}; use conv_engine {PADDLE} or {AUTO}")

@@ -71,10 +71,15 @@ def _bounds_text(low, high):
 
 @dataclasses.dataclass(frozen=True)
 class DeviceOptions(Options):
-    """Where a run computes."""
+    """Where a run computes, and by which library."""
 
     device: typing.Literal["auto", "gpu", "cpu"] = option(
         "auto", "where to compute; auto takes a GPU if there is one"
+    )
+    conv_engine: typing.Literal["auto", "paddle", "onednn"] = option(
+        "auto",
+        "what computes convolutions on a CPU: Paddle, or the oneDNN library in its wheel, which is faster; "
+        "auto takes onednn where it can be used, and with resume_model the same as before",
     )
 
 

@@ -7,14 +7,16 @@ import numpy as np
 import paddle
 import paddle.distributed as dist
 
+from paddleseg import onednn
 from paddleseg.errors import UserError
 
 
-def set_device(name):
+def set_device(name, conv_engine="auto"):
     """Set the device of this process and connect it with the job's other ranks, if there are any.
 
     Args:
         name: "auto", "gpu" or "cpu"; under `paddle.distributed.launch` each rank takes its own GPU.
+        conv_engine: what computes convolutions on a CPU, as `onednn.use_engine` takes it. Default "auto".
 
     Raises:
         UserError: "gpu" without a GPU, or with a Paddle built without GPU support.
@@ -29,6 +31,7 @@ def set_device(name):
         # Else the GPU build takes NCCL even for ranks that compute on the CPU.
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
     paddle.set_device(f"gpu:{dist.ParallelEnv().device_id}" if on_gpu else "cpu")
+    onednn.use_engine("paddle" if on_gpu and conv_engine == "auto" else conv_engine)
     if num_ranks() > 1 and not dist.is_initialized():
         dist.init_parallel_env()
 

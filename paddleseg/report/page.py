@@ -28,7 +28,7 @@ def write_report(folders, options):
     """
     runs = read_runs(folders)
     _check_output(options.output)
-    parallel.set_device(options.device)
+    parallel.set_device(options.device, options.conv_engine)
     text = render(contents(runs, options))
     try:
         with open(options.output, "w", encoding="utf-8") as file:
