@@ -6,7 +6,7 @@ import functools
 import paddle
 
 from paddleseg import onednn, parallel
-from paddleseg.checkpoints.resume import recorded
+from paddleseg.checkpoints.resume import recorded_settings
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.datasets.dataset import MOST_NAMED, ignored_label
@@ -124,7 +124,7 @@ def _prepare(cfg, options, unlabeled_per_batch=0):
 
 def _conv_engine(options):
     """Return the engine of a run's convolutions: of "auto", the one that the checkpoint was trained with."""
-    before = recorded(options) if options.conv_engine == "auto" else {}
+    before = recorded_settings(options) if options.conv_engine == "auto" else {}
     return before.get("conv_engine", "paddle") if before else options.conv_engine
 
 

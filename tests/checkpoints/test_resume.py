@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import noisy
@@ -13,6 +14,7 @@ from running import arrays, assert_same, config, iters, scripted, train
 from paddleseg.checkpoints import resume
 from paddleseg.core import runs
 from paddleseg.errors import Stopped, UserError
+from paddleseg.onednn import library
 from paddleseg.training.step import SupervisedStep
 
 
@@ -257,3 +259,18 @@ def test_best_weights_of_another_iteration_are_not_taken_for_those_meant(tmp_pat
     with open(os.path.join(folder, "iter_6", "state.json"), encoding="utf-8") as file:
         best = json.load(file)["best"]
     assert (best["model"]["best_miou"], best["ema"]["best_miou"]) == (0.4, 0.1)
+
+
+@pytest.mark.skipif(library.why_not() is not None, reason="Paddle's wheel brings no such oneDNN here")
+@pytest.mark.parametrize("first", ["paddle", "onednn"])
+def test_a_resume_keeps_what_computed_the_convolutions(tmp_path, root, lines, first):
+    whole = train(tmp_path, config(root), "whole", conv_engine=first, no_eval=True)
+    folder = train(tmp_path, config(root), "run", conv_engine=first, no_eval=True)
+    shutil.rmtree(os.path.join(folder, "iter_6"))
+    shutil.rmtree(os.path.join(folder, "iter_4"))
+    train(tmp_path, config(root), "run", resume_model="auto", no_eval=True)
+    assert sum(f"convolutions by {first}" in line for line in lines) == 3
+    assert_same(arrays(whole), arrays(folder))
+    other = {"paddle": "onednn", "onednn": "paddle"}[first]
+    with pytest.raises(UserError, match="conv_engine: "):
+        train(tmp_path, config(root), "run", resume_model="auto", no_eval=True, conv_engine=other, iters=6)

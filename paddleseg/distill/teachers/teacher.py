@@ -4,6 +4,7 @@ import functools
 
 import paddle
 
+from paddleseg import onednn
 from paddleseg.checkpoints.resume import digest, flattened
 from paddleseg.distill.outputs import upsampled
 from paddleseg.distill.taps import Taps
@@ -39,6 +40,7 @@ class Teacher:
         model.eval()
         for parameter in model.parameters():
             parameter.stop_gradient = True
+        onednn.freeze(model)
         self.taps = Taps(model, "teacher", adaptor_class, declared)
         self.engine = PaddleEngine(model, self.taps)
         self.cache = None
