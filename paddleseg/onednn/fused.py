@@ -21,8 +21,8 @@ def freeze(model):
 def fused(conv, norm, x, relu):
     """Return batch norm, and ReLU if `relu`, of a convolution of x, computed as one convolution.
 
-    Frozen batch norm multiplies each channel by a constant and adds another one, so both go into the weight and
-    the bias of the convolution (Jacob et al., https://arxiv.org/abs/1712.05877, 3.2).
+    Frozen batch norm multiplies each channel by a constant and adds another one. So both go into the weight
+    and the bias of the convolution (Jacob et al., https://arxiv.org/abs/1712.05877, 3.2).
 
     Args:
         conv, norm: an `nn.Conv2D` and an `nn.BatchNorm2D` behind it.
@@ -30,8 +30,8 @@ def fused(conv, norm, x, relu):
         relu: whether ReLU follows.
 
     Returns:
-        N x O x H' x W'. None if the layers are not frozen, a gradient may be wanted, a hook reads the map between
-        the layers, or Paddle computes the convolution.
+        N x O x H' x W'. None if the layers are not frozen, a gradient may be wanted, a hook reads the map
+        between the layers, or Paddle computes the convolution.
     """
     if conv not in _FOLDED or convolution.engine() != convolution.ONEDNN or not paddle.in_dynamic_mode():
         return None
