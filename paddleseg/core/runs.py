@@ -94,7 +94,9 @@ def evaluate(cfg, options=None):
 def _prepare(cfg, options, unlabeled_per_batch=0):
     """Choose the device, seed the generators, log what runs, and return the config's builder."""
     make_save_dir(options.save_dir)
-    parallel.set_device(options.device, _conv_engine(options))
+    parallel.set_device(options.device, options.conv_engine)
+    if options.conv_engine == "auto":
+        _keep_conv_engine(options)
     check_precision(options.precision)
     logger.info(
         f"Paddle {paddle.__version__} on {paddle.get_device()}, {parallel.num_ranks()} process(es), "
@@ -122,10 +124,11 @@ def _prepare(cfg, options, unlabeled_per_batch=0):
     return builder
 
 
-def _conv_engine(options):
-    """Return the engine of a run's convolutions: of "auto", the one that the checkpoint was trained with."""
-    before = recorded_settings(options) if options.conv_engine == "auto" else {}
-    return before.get("conv_engine", "paddle") if before else options.conv_engine
+def _keep_conv_engine(options):
+    """Let the engine compute the convolutions that computed them in the checkpoint, if there is one."""
+    before = recorded_settings(options)
+    if before:
+        onednn.use_engine(before.get("conv_engine", "paddle"))
 
 
 def _evaluation(builder, options):

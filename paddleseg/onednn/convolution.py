@@ -22,8 +22,8 @@ def use_engine(name):
     """Choose what computes the convolutions of this process, and return "paddle" or "onednn".
 
     Args:
-        name: "paddle"; "onednn"; or "auto", which is the environment's PADDLESEG_CONV_ENGINE, and without it
-            onednn where it can be used.
+        name: "paddle"; "onednn"; or "auto", which is the environment's PADDLESEG_CONV_ENGINE, and paddle
+            without it.
 
     Raises:
         UserError: there is no such engine, or onednn cannot be used here.
@@ -31,7 +31,7 @@ def use_engine(name):
     global _chosen
     if name not in ENGINES:
         raise UserError(f"conv_engine: unknown engine {name!r}; {suggestion(name, ENGINES)}")
-    name = os.environ.get("PADDLESEG_CONV_ENGINE", AUTO) if name == AUTO else name
+    name = os.environ.get("PADDLESEG_CONV_ENGINE", PADDLE) if name == AUTO else name
     reason = library.why_not()
     if name == ONEDNN and reason:
         raise UserError(f"conv_engine {ONEDNN}: {reason}; use conv_engine {PADDLE} or {AUTO}")
@@ -84,7 +84,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     shape = Shape(
         tuple(x.shape), tuple(weight.shape), *geometry, groups, bias is not None and not with_gradient
     )
-    if not worthwhile(shape, with_gradient):
+    if not (shape.fits and worthwhile(shape, with_gradient)):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     if with_gradient:
         y = _Convolution.apply(x, weight, shape)
@@ -93,16 +93,15 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def forward(x, weight, bias, stride, padding, dilation, groups, relu):
-    """Return the convolution of tensors that are `is_plain`, with ReLU if `relu`; None for a named padding.
+    """Return the convolution of tensors that are `is_plain`, with ReLU if `relu`; None for other cases.
 
     Without gradients. Other arguments are as in `conv2d`.
     """
     geometry = _geometry(x.shape, weight.shape, stride, padding, dilation)
     if geometry is None:
         return None
-    return _computed(
-        x, weight, bias, Shape(tuple(x.shape), tuple(weight.shape), *geometry, groups, True, relu)
-    )
+    shape = Shape(tuple(x.shape), tuple(weight.shape), *geometry, groups, True, relu)
+    return _computed(x, weight, bias, shape) if shape.fits else None
 
 
 def worthwhile(shape, with_gradient):

@@ -18,6 +18,7 @@ def freeze(model):
             _FOLDED[layer] = None
 
 
+@paddle.jit.not_to_static
 def fused(conv, norm, x, relu):
     """Return batch norm, and ReLU if `relu`, of a convolution of x, computed as one convolution.
 

@@ -61,6 +61,11 @@ class Shape(NamedTuple):
         return (self.x[0], self.weight[0], *lengths)
 
     @property
+    def fits(self):
+        """Whether input and weight have the same channels and the output has pixels."""
+        return self.x[1] == self.weight[1] * self.groups and min(self.y) > 0
+
+    @property
     def keeps_size(self):
         """Whether the output has the size of the input, pixel upon pixel: stride 1, odd kernel, centred."""
         reach = tuple(step * (kernel // 2) for step, kernel in zip(self.dilation, self.weight[2:]))

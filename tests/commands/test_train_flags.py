@@ -18,6 +18,7 @@ def test_defaults_are_paddlesegs():
     flags = vars(parsed())
     assert flags == {
         "device": "auto",
+        "conv_engine": "auto",
         "num_workers": 0,
         "opts": None,
         "save_dir": "./output",

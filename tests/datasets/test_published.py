@@ -197,7 +197,9 @@ def test_a_config_with_a_wrong_mode_or_number_of_classes(whole, tmp_path, capsys
     message = refusal(capsys, lambda: SegBuilder(Config(str(path))).train_dataset)
     assert "train_dataset: ADE20K: mode must be one of train, val, not 'test'" in message
     path.write_text(yaml.safe_dump({"num_classes": 19, "train_dataset": section}))
-    assert "150 classes, but num_classes has 19" in refusal(capsys, lambda: Config(str(path)))
+    message = refusal(capsys, lambda: Config(str(path)))
+    assert "150 classes, but num_classes" in message
+    assert "has 19; they must agree" in message
 
 
 @pytest.mark.parametrize("name", ["ADE20K", "Cityscapes"])

@@ -247,3 +247,8 @@ def test_an_engine_that_is_unknown_or_not_to_be_had_is_refused(monkeypatch):
     with pytest.raises(UserError, match="conv_engine onednn: this is a test; use conv_engine paddle"):
         onednn.use_engine("onednn")
     assert onednn.use_engine("auto") == "paddle"
+
+
+def test_channels_that_do_not_fit_are_refused_by_paddle():
+    with pytest.raises(ValueError, match=r"\(InvalidArgument\)"):
+        onednn.Conv2D(3, 4, 5)(paddle.ones([1, 2, 8, 8]))
