@@ -141,7 +141,7 @@ def find_checkpoint(options, now, unread=()):
 def recorded_settings(options):
     """Return the `result_settings` of the checkpoint that the flags mean; {} for a beginning.
 
-    For what is chosen once, at the beginning, and kept: whatever is asked for anew is compared with it later.
+    A caller reads here a setting that a run chooses once and then keeps.
 
     Args:
         options: `TrainOptions`.

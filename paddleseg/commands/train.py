@@ -22,7 +22,7 @@ def main():
 
 
 def add_training_flags(parser, options):
-    """Add the flags of `TrainOptions`, or of what derives from it, and those that change the config."""
+    """Add the flags of `TrainOptions`, or of a class derived from it and the flags that change the config."""
     flags.add_options(parser, options, leave_out=("distill_config",))
     flags.add_options(parser, TrainConfigChanges)
 

@@ -150,7 +150,7 @@ class Checker:
 
     @staticmethod
     def _registry(parameter, value):
-        """Return the registry of what a parameter holds, None where that is no component."""
+        """Return the registry of the component that a parameter holds, None if it holds none."""
         if parameter.name in NESTED:
             return NESTED[parameter.name]
         # A user's component may take another under any name, but not where it takes text, for example.

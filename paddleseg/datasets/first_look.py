@@ -13,7 +13,7 @@ LOOKED_AT, LOOKED_AT_IN_DOUBT = 8, 64
 
 
 def look_at_samples(datasets):
-    """Warn of what may be wrong with images and masks although they can be read.
+    """Warn of possible faults in images and masks that can be read.
 
     A file that cannot be read is left to the training. A data set that reads files in its own way is not
     looked at.

@@ -1,4 +1,4 @@
-"""A check of an image and its mask, and of what many of them tell about a data set."""
+"""Check an image and its mask, and check a data set by many such pairs."""
 
 import contextlib
 import hashlib

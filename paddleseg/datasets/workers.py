@@ -206,7 +206,7 @@ class _InWorker:
 
 
 def _collate_in_worker(collate, read):
-    """Return the batch of what `_InWorker` read; in a dict, if there is something to report with it."""
+    """Return the batch that `_InWorker` read; a dict holds the batch and its reports, if there are any."""
     try:
         for item in read:
             if isinstance(item, Exception):

@@ -77,7 +77,7 @@ class Step:
         return stack(samples)
 
     def identity(self):
-        """Return {key: plain value} of what decides the result in addition to config and options."""
+        """Return {key: plain value} of all that decides the result in addition to config and options."""
         return {}
 
     def run_record(self):
