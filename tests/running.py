@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tiny
 
-from paddleseg.core import runs
+from paddleseg.training import evaluating
 
 
 def train(tmp_path, dic, name="run", **flags):
@@ -48,7 +48,7 @@ class Scripted:
 def scripted(monkeypatch, mious):
     """Let the evaluations to come have these scores."""
     left = iter(mious)
-    monkeypatch.setattr(runs, "_evaluate_and_log", lambda *args, **kwargs: Scripted(next(left)))
+    monkeypatch.setattr(evaluating, "evaluate_and_log", lambda *args, **kwargs: Scripted(next(left)))
 
 
 def full_disk(monkeypatch, *endings):

@@ -9,9 +9,9 @@ import paddle
 import paddle.nn as nn
 import yaml
 
-from paddleseg import core
 from paddleseg.commands.distill import teacher_configs
 from paddleseg.commands.train import NEEDED_TO_TRAIN
+from paddleseg.core import runs
 from paddleseg.cvlibs import Config, manager
 from paddleseg.evaluation.photographs import prediction_config
 from paddleseg.models.base import SegmentationModel
@@ -137,7 +137,7 @@ def training_config(path, given):
 def train(config, **given):
     """Train a config, a path; `given` are options and changes of the config."""
     cfg = training_config(config, given)
-    return core.train(cfg, TrainOptions(**{**TRAINING, **given}))
+    return runs.train(cfg, TrainOptions(**{**TRAINING, **given}))
 
 
 def distill(student_config, teacher_config, teacher_opts=None, **given):
@@ -145,14 +145,14 @@ def distill(student_config, teacher_config, teacher_opts=None, **given):
     cfg = training_config(student_config, given)
     paths = [teacher_config] if isinstance(teacher_config, str) else teacher_config
     options = DistillOptions(**{**TRAINING, "teacher_engine": "paddle", **given})
-    return core.distill(cfg, teacher_configs(paths, teacher_opts), options)
+    return runs.distill(cfg, teacher_configs(paths, teacher_opts), options)
 
 
 def evaluate(config, model_path=None, opts=None, num_workers=0, **test_config):
     """Evaluate a config, a path; `test_config` is what flags change of it."""
     sections = ("model", "val_dataset", "test_config")
     cfg = Config(config, opts=opts, sections=sections, required=sections[:2], test_config=test_config)
-    return core.evaluate(cfg, EvaluateOptions(**OPTIONS, model_path=model_path, num_workers=num_workers))
+    return runs.evaluate(cfg, EvaluateOptions(**OPTIONS, model_path=model_path, num_workers=num_workers))
 
 
 def predict(
@@ -174,7 +174,7 @@ def predict(
         custom_color=custom_color,
         device="cpu",
     )
-    core.predict([prediction_config(path, opts, test_config) for path in config], options)
+    runs.predict([prediction_config(path, opts, test_config) for path in config], options)
 
 
 DISTILL_FILE = """

@@ -17,14 +17,14 @@ def main(distill_config):
     args = _parser(distill_config).parse_args()
     options = flags.options_from(args, DistillOptions)
     process.prepare()
-    from paddleseg import core
+    from paddleseg.core import runs
 
     student = training_config(args.student_config, args)
     teachers = teacher_configs(args.teacher_config, args.teacher_opts)
     if args.list_taps:
-        print(core.taps_table(student, teachers, options), flush=True)
+        print(runs.taps_table(student, teachers, options), flush=True)
     else:
-        core.distill(student, teachers, options)
+        runs.distill(student, teachers, options)
 
 
 def _parser(distill_config):

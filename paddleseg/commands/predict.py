@@ -16,8 +16,8 @@ def main():
     args = parser.parse_args()
     options = flags.options_from(args, PredictOptions)
     process.prepare()
-    from paddleseg import core
+    from paddleseg.core import runs
     from paddleseg.evaluation.photographs import prediction_config
 
     test_config = flags.test_config_from(args, INFERENCE_KEYS)
-    core.predict([prediction_config(path, args.opts, test_config) for path in args.config], options)
+    runs.predict([prediction_config(path, args.opts, test_config) for path in args.config], options)

@@ -16,9 +16,9 @@ def main():
     args = parser.parse_args()
     options = flags.options_from(args, TrainOptions)
     process.prepare()
-    from paddleseg import core
+    from paddleseg.core import runs
 
-    core.train(training_config(args.config, args), options)
+    runs.train(training_config(args.config, args), options)
 
 
 def add_training_flags(parser, options):

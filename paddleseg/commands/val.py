@@ -16,7 +16,7 @@ def main():
     args = parser.parse_args()
     options = flags.options_from(args, EvaluateOptions)
     process.prepare()
-    from paddleseg import core
+    from paddleseg.core import runs
     from paddleseg.cvlibs import Config
 
     cfg = Config(
@@ -26,4 +26,4 @@ def main():
         required=("model", "val_dataset"),
         test_config=flags.test_config_from(args, EVALUATION_KEYS),
     )
-    core.evaluate(cfg, options)
+    runs.evaluate(cfg, options)

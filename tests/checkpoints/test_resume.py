@@ -15,6 +15,7 @@ from paddleseg.checkpoints import resume
 from paddleseg.core import runs
 from paddleseg.errors import Stopped, UserError
 from paddleseg.onednn import library
+from paddleseg.training import evaluating
 from paddleseg.training.step import SupervisedStep
 
 
@@ -200,7 +201,7 @@ def test_the_early_stop_count_survives_a_resume(tmp_path, root, lines, monkeypat
 
 def interrupt_evaluation(monkeypatch, call):
     """Send this process SIGTERM at the `call`-th evaluation's first batch."""
-    real, calls = runs.evaluate_model, [0]
+    real, calls = evaluating.evaluate_model, [0]
 
     def interrupted(*args, **kwargs):
         calls[0] += 1
@@ -208,7 +209,7 @@ def interrupt_evaluation(monkeypatch, call):
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(runs, "evaluate_model", interrupted)
+    monkeypatch.setattr(evaluating, "evaluate_model", interrupted)
 
 
 @pytest.mark.parametrize("call", [2, 3])

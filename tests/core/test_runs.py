@@ -12,10 +12,10 @@ import tiny
 import tutorial_model  # noqa: F401  registers Model and Digits
 import yaml
 
-from paddleseg.core import runs
 from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
 from paddleseg.evaluation import evaluator as core_evaluate
+from paddleseg.training import evaluating
 from paddleseg.utils import progress_bar
 
 
@@ -87,7 +87,7 @@ def test_an_evaluation_has_a_batch_size_of_its_own(tmp_path, root, lines, monkey
         seen.append(batch_size)
         return core_evaluate.evaluate(model, dataset, num_classes, batch_size, *more)
 
-    monkeypatch.setattr(runs, "evaluate_model", evaluate)
+    monkeypatch.setattr(evaluating, "evaluate_model", evaluate)
     dic = tiny.config(root, iters=1, **({"test_config": section} if section else {}))
     folder = train(tmp_path, dic, save_interval=1)
     path = os.path.join(folder, "iter_1", "model.pdparams")

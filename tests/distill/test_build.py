@@ -11,8 +11,8 @@ import yaml
 from distilling import logged_losses
 from running import arrays, assert_same
 
-from paddleseg import core
 from paddleseg.commands.distill import teacher_configs
+from paddleseg.core import runs
 from paddleseg.cvlibs import Config
 from paddleseg.errors import UserError
 from paddleseg.models import DeepLabV3P
@@ -216,7 +216,7 @@ def test_the_taps_of_all_models_are_listed_without_weights(tmp_path, root, teach
     student = tiny.write_yaml(tmp_path / "student.yml", tiny.config(root))
     pair = [teacher("a"), teacher("wide", width=6)]
     os.remove(tmp_path / "a.pdparams")
-    text = core.taps_table(Config(student), teacher_configs(pair, None))
+    text = runs.taps_table(Config(student), teacher_configs(pair, None))
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert any(row.startswith("student, TinyNet of ") and "1 x 3 x 32 x 32" in row for row in rows)
     assert [row.split(",")[0] for row in rows if row.startswith("teacher")] == ["teacher 0", "teacher 1"]

@@ -5,8 +5,8 @@ import paddle
 import pytest
 import tiny
 
-from paddleseg import core
 from paddleseg.commands.distill import teacher_configs
+from paddleseg.core import runs
 from paddleseg.cvlibs import Config, manager
 from paddleseg.distill.channels import explain_failures
 from paddleseg.errors import UserError
@@ -86,7 +86,7 @@ def test_a_distillation_names_both_places(tmp_path, config, teacher, student):
         tiny.distill(paths[1], paths[0], save_dir=str(tmp_path / "out"), allow_random_teacher=True)
     assert "\n" not in str(raised.value)
     with pytest.raises(UserError, match="^the teacher takes images of"):
-        core.taps_table(Config(paths[1]), teacher_configs([paths[0]], None))
+        runs.taps_table(Config(paths[1]), teacher_configs([paths[0]], None))
 
 
 def test_a_student_that_does_not_fit_its_own_images_is_named(tmp_path, config, root):

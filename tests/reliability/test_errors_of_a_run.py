@@ -10,11 +10,11 @@ import pytest
 import tiny
 
 from paddleseg.checkpoints import checkpoint
-from paddleseg.core import runs
 from paddleseg.datasets import sampling
 from paddleseg.distill.step import DistillNet
 from paddleseg.monitoring.board import Board
 from paddleseg.monitoring.history import History
+from paddleseg.training import evaluating
 from paddleseg.training.update import Update
 
 LAST = 6
@@ -86,7 +86,7 @@ WITHOUT_EVALUATION = {"no_eval": True, "early_stop_intervals": None}
 PLACES = {
     "a sample": (sampling.SeededSamples, "__getitem__", 18, 4, WITHOUT_EVALUATION),
     "a step": (Update, "__call__", 5, 4, {}),
-    "an evaluation": (runs, "evaluate_model", 1, 3, {}),
+    "an evaluation": (evaluating, "evaluate_model", 1, 3, {}),
 }
 
 
@@ -107,7 +107,7 @@ def test_an_error_within_the_step_takes_statistics_and_queues_back(whole_and_bro
 
 EVERY_PLACE = {
     "a sample": (sampling.SeededSamples, "__getitem__"),
-    "an evaluation": (runs, "evaluate_model"),
+    "an evaluation": (evaluating, "evaluate_model"),
     "a file of a checkpoint": (checkpoint, "_save"),
     "the history": (History, "add_training"),
     "the curves": (Board, "add_training"),

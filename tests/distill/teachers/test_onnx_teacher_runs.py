@@ -10,8 +10,8 @@ import distilling
 import pytest
 import tiny
 
-from paddleseg import core
 from paddleseg.commands.distill import teacher_configs
+from paddleseg.core import runs
 from paddleseg.cvlibs import Config
 from paddleseg.distill.teachers import onnx_teacher
 from paddleseg.distill.teachers.onnx_teacher import ONNXTeacher
@@ -87,7 +87,7 @@ def test_a_run_goes_on_under_the_same_file_wherever_it_lies(distill, tmp_path, l
 
 def test_its_taps_are_listed(written):
     student, teacher = written()
-    table = core.taps_table(Config(student), teacher_configs([teacher], None))
+    table = runs.taps_table(Config(student), teacher_configs([teacher], None))
     assert re.search(r"\[1, 24, 8, 8\] +deep\n", table + "\n")
 
 
