@@ -107,7 +107,7 @@ class Trainer:
 
     def _iterate(self):
         self.progress.start_batch()
-        group = next(self.batches)
+        group = self._read()
         self.progress.batch_read()
         lr = self.snapshot.optimizer.get_lr()
         losses, verdicts = self.update(group, self.iteration + 1)
@@ -128,6 +128,25 @@ class Trainer:
             if not saved:
                 self._save()
             raise Stopped(signum)
+
+    def _read(self):
+        """Return the batches of the next iteration.
+
+        If one of several ranks cannot read its batches, all ranks save before they end. A rank that went on
+        would wait in its step for the rank that ends.
+        """
+        group = error = None
+        try:
+            group = next(self.batches)
+        except Exception as read_error:
+            error = read_error
+        if parallel.num_ranks() > 1 and parallel.most_over_ranks(int(error is not None)):
+            if self._saved != self.iteration:
+                self._save()
+            error = error or UserError("another rank cannot read its data, and its log says why")
+        if error is not None:
+            raise error
+        return group
 
     def _due(self, interval):
         return self.iteration % interval == 0 or self.iteration == self.iters
@@ -153,7 +172,8 @@ class Trainer:
 
     def _save_before_ending(self, error):
         """Save the work since the last checkpoint, unless the error came while the weights changed."""
-        # The other ranks wait in the middle of their step, and cannot save together with this one.
+        # Several ranks have saved already if they could not read. After an error within a step they cannot:
+        # the other ranks wait in the middle of theirs.
         if parallel.num_ranks() == 1 and self._saved != self.iteration and self.update.undo():
             self._save()
         if self.checkpoints.last_good is not None:
@@ -181,8 +201,8 @@ class Trainer:
 
     def _signal_of_any_rank(self):
         """Return the signal that any rank has received, the same on all ranks; 0 for none."""
-        # Reading the answer waits for the device. So ranks on GPUs ask each other only at every tenth step,
-        # and at log steps, which wait anyway.
+        # Reading the answer waits for the device, while the next batch could be read. So ranks on GPUs ask
+        # each other only at every tenth step, and at log steps, which wait anyway.
         asking_waits = parallel.num_ranks() > 1 and not parallel.on_cpu()
         if asking_waits and self.iteration % 10 and not self._due(self.log_iters):
             return 0

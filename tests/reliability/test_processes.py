@@ -1,6 +1,7 @@
 """Signals, and processes that die: what becomes of the job."""
 
 import os
+import pathlib
 import re
 import signal
 import time
@@ -8,6 +9,7 @@ import time
 import noisy
 import pytest
 import tiny
+import yaml
 from processes import INT, TERM, Job, children, ends, gone
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
@@ -55,20 +57,55 @@ def test_repeats_of_a_signal_do_not_change_the_status(given, tmp_path):
     assert "stopped at iteration" in job.log()
 
 
-def test_a_signal_to_one_of_two_ranks_stops_both_and_the_resumed_job_ends_the_same(given, tmp_path):
-    whole = start(given, tmp_path / "whole", ranks=2)
-    job = start(given, tmp_path / "stopped", ranks=2)
+@pytest.fixture(scope="module")
+def end_of_two_ranks(given, tmp_path_factory):
+    """The last checkpoint of two ranks that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert start(given, folder, ranks=2).statuses(seconds=120) == [0, 0]
+    return ends(folder / "run", LAST)
+
+
+def assert_the_resumed_job_ends_the_same(given, folder, end):
+    job = start(given, folder, ranks=2)
+    assert job.statuses(seconds=120) == [0, 0], job.log(1)
+    assert "continuing from" in job.log()
+    resumed = ends(folder / "run", LAST)
+    assert any(key.startswith("ranks.pdparams") for key in end)
+    assert set(resumed) == set(end)
+    assert [key for key in end if resumed[key] != end[key]] == []
+
+
+def test_a_signal_to_one_of_two_ranks_stops_both_and_the_resumed_job_ends_the_same(
+    given, end_of_two_ranks, tmp_path
+):
+    job = start(given, tmp_path, ranks=2)
     job.wait_for("iter: 3/")
     job.signal(1, INT)
     assert job.statuses(seconds=30) == [130, 130], job.log(1)
-    job = start(given, tmp_path / "stopped", ranks=2)
-    assert job.statuses(seconds=120) == [0, 0], job.log(1)
-    assert "continuing from" in job.log()
-    assert whole.statuses(seconds=120) == [0, 0]
-    expected, got = (ends(tmp_path / name / "run", LAST) for name in ("whole", "stopped"))
-    assert any(key.startswith("ranks.pdparams") for key in expected)
-    assert set(got) == set(expected)
-    assert [key for key in expected if got[key] != expected[key]] == []
+    assert_the_resumed_job_ends_the_same(given, tmp_path, end_of_two_ranks)
+
+
+def test_an_image_that_one_of_two_ranks_cannot_read_ends_both_and_costs_no_iteration(
+    given, end_of_two_ranks, tmp_path
+):
+    with open(given["config"], encoding="utf-8") as file:
+        root = pathlib.Path(yaml.safe_load(file)["train_dataset"]["dataset_root"])
+    image = root / "JPEGImages" / "train_0.jpg"
+    content = image.read_bytes()
+    job = start(given, tmp_path, ranks=2)
+    job.wait_for("iter: 3/")
+    image.write_bytes(b"no image")
+    try:
+        assert job.statuses(seconds=30) == [2, 2], job.log(1)
+    finally:
+        image.write_bytes(content)
+    logs = job.log(0) + job.log(1)
+    assert f"cannot read image '{image}'" in logs
+    assert "Traceback" not in logs
+    ended = re.findall(r"at iteration (\d+): the training ends with the checkpoint run/iter_(\d+);", logs)
+    assert ended
+    assert all(int(iteration) == int(saved) + 1 for iteration, saved in ended)
+    assert_the_resumed_job_ends_the_same(given, tmp_path, end_of_two_ranks)
 
 
 def test_a_killed_rank_ends_the_other_one(given, tmp_path):
