@@ -66,7 +66,7 @@ class PSPNetHead(nn.Layer):
     ):
         super().__init__()
         middle_channels, high_channels = channels
-        self.psp_module = PPModule(high_channels, pp_out_channels, bin_sizes, align_corners)
+        self.psp_module = PPModule(high_channels, pp_out_channels, bin_sizes, True, align_corners)
         self.dropout = nn.Dropout(0.1)
         self.conv = nn.Conv2D(pp_out_channels, num_classes, 1)
         if auxiliary:

@@ -71,7 +71,7 @@ class UPerNetHead(nn.Layer):
     def __init__(self, num_classes, in_channels, channels, dropout_prob, enable_auxiliary_loss):
         super().__init__()
         levels = len(in_channels)
-        self.ppm = PPModule(in_channels[-1], channels, bin_sizes=(1, 2, 3, 6), align_corners=True)
+        self.ppm = PPModule(in_channels[-1], channels, (1, 2, 3, 6), dim_reduction=True, align_corners=True)
         self.lateral_convs = nn.LayerList([ConvBNReLU(own, channels, 1) for own in in_channels[:-1]])
         self.fpn_convs = nn.LayerList(
             [ConvBNReLU(channels, channels, 3, bias_attr=False) for _ in in_channels[:-1]]

@@ -17,22 +17,22 @@ class ConvBN(nn.Layer):
     weights, statistics and output are the same.
 
     Args:
-        in_channels, out_channels, kernel_size: as in `paddle.nn.Conv2D`.
-        **conv: any other argument of `paddle.nn.Conv2D`; `padding` is "same" unless given.
+        in_channels, out_channels, kernel_size, padding: as in `paddle.nn.Conv2D`. `padding` is "same" by
+            default, as much as keeps the size of the map.
+        **conv: any other argument of `paddle.nn.Conv2D`. With `data_format="NHWC"` maps are N x H x W x C.
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, **conv):
+    def __init__(self, in_channels, out_channels, kernel_size, padding="same", **conv):
         super().__init__()
-        conv.setdefault("padding", "same")
-        self._conv = nn.Conv2D(in_channels, out_channels, kernel_size, **conv)
-        self._batch_norm = nn.BatchNorm2D(out_channels)
+        self._conv = nn.Conv2D(in_channels, out_channels, kernel_size, padding=padding, **conv)
+        self._batch_norm = nn.BatchNorm2D(out_channels, data_format=conv.get("data_format", "NCHW"))
 
     def forward(self, x):
         return self._conv_bn(x, relu=False)
 
     def _conv_bn(self, x, relu):
         conv, norm = self._conv, self._batch_norm
-        y = onednn.fused(conv, norm, x, relu)
+        y = onednn.fused(conv, norm, x, relu) if conv._data_format == "NCHW" else None
         if y is not None:
             return y
         if _bias_cancels(conv, norm):
@@ -47,7 +47,11 @@ def _bias_cancels(conv, norm):
     """Return whether batch norm cancels a convolution's bias, and nothing else sees the map in between."""
     if conv.bias is None or type(conv) not in (nn.Conv2D, onednn.Conv2D) or type(norm) is not nn.BatchNorm2D:
         return False
-    if norm._use_global_stats or not (norm.training or not paddle.is_grad_enabled()):
+    if (
+        conv._data_format != "NCHW"
+        or norm._use_global_stats
+        or not (norm.training or not paddle.is_grad_enabled())
+    ):
         return False  # not the statistics of this batch: the bias has a gradient
     seen = any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm))
     # An export keeps the two layers, for tools that fuse them.
@@ -103,17 +107,44 @@ class SeparableConvBNReLU(nn.Layer):
 
     Args:
         in_channels, out_channels, kernel_size: of the two together.
-        **depthwise: any other argument of the depthwise `paddle.nn.Conv2D` (`dilation`, `padding`).
+        padding, **depthwise: as in `ConvBN`, for the depthwise convolution.
+        pointwise_bias: the `bias_attr` of the pointwise convolution; False for none. Default: a bias.
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, **depthwise):
+    def __init__(
+        self, in_channels, out_channels, kernel_size, padding="same", pointwise_bias=None, **depthwise
+    ):
         super().__init__()
-        self.depthwise_conv = ConvBN(in_channels, in_channels, kernel_size, groups=in_channels, **depthwise)
+        self.depthwise_conv = ConvBN(
+            in_channels, in_channels, kernel_size, padding, groups=in_channels, **depthwise
+        )
         # Misspelt in every published checkpoint, so misspelt here.
-        self.piontwise_conv = ConvBNReLU(in_channels, out_channels, 1)
+        self.piontwise_conv = ConvBNReLU(
+            *(in_channels, out_channels, 1),
+            data_format=depthwise.get("data_format", "NCHW"),
+            bias_attr=pointwise_bias,
+        )
 
     def forward(self, x):
         return self.piontwise_conv(self.depthwise_conv(x))
+
+
+class DepthwiseConvBN(nn.Layer):
+    """A `ConvBN` whose filters see one channel each: N x in x H x W to N x out x H' x W'.
+
+    Args:
+        in_channels, kernel_size, padding, **conv: as in `ConvBN`.
+        out_channels: a multiple of `in_channels`.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, padding="same", **conv):
+        super().__init__()
+        self.depthwise_conv = ConvBN(
+            in_channels, out_channels, kernel_size, padding, groups=in_channels, **conv
+        )
+
+    def forward(self, x):
+        return self.depthwise_conv(x)
 
 
 class AuxLayer(nn.Layer):
@@ -125,11 +156,12 @@ class AuxLayer(nn.Layer):
     Args:
         in_channels, inter_channels, out_channels: channels before, between and after the convolutions.
         dropout_prob: rate of the dropout.
+        **conv: any other argument of the 3x3 `paddle.nn.Conv2D`, such as `bias_attr`.
     """
 
-    def __init__(self, in_channels, inter_channels, out_channels, dropout_prob=0.1):
+    def __init__(self, in_channels, inter_channels, out_channels, dropout_prob=0.1, **conv):
         super().__init__()
-        self.conv_bn_relu = ConvBNReLU(in_channels, inter_channels, 3, padding=1)
+        self.conv_bn_relu = ConvBNReLU(in_channels, inter_channels, 3, padding=1, **conv)
         self.dropout = nn.Dropout(dropout_prob)
         self.conv = nn.Conv2D(inter_channels, out_channels, 1)
 

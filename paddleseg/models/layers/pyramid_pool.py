@@ -37,16 +37,18 @@ class PooledStages(nn.Layer):
 class PPModule(PooledStages):
     """Pyramid pooling module: the map and its pooled copies, concatenated, through a 3x3 convolution.
 
-    Zhao et al., "Pyramid Scene Parsing Network", https://arxiv.org/abs/1612.01105. All copies together have
-    as many channels as the map has. Maps N x in_channels x H x W to N x out_channels x H x W.
+    Zhao et al., "Pyramid Scene Parsing Network", https://arxiv.org/abs/1612.01105. Maps
+    N x in_channels x H x W to N x out_channels x H x W.
 
     Args:
         in_channels, out_channels: channels before and after.
         bin_sizes, align_corners: as in `PooledStages`.
+        dim_reduction: whether all copies together have as many channels as the map has, as in the paper;
+            without it, each copy has as many.
     """
 
-    def __init__(self, in_channels, out_channels, bin_sizes, align_corners):
-        inter_channels = in_channels // len(bin_sizes)
+    def __init__(self, in_channels, out_channels, bin_sizes, dim_reduction, align_corners):
+        inter_channels = in_channels // len(bin_sizes) if dim_reduction else in_channels
         super().__init__(in_channels, inter_channels, bin_sizes, align_corners)
         joined = in_channels + inter_channels * len(bin_sizes)
         self.conv_bn_relu2 = ConvBNReLU(joined, out_channels, 3, padding=1)
