@@ -12,7 +12,7 @@ from paddleseg.distill.channels import explain_failures
 from paddleseg.distill.features import declared_taps
 from paddleseg.distill.list_taps import find_taps, table
 from paddleseg.distill.outputs import counterparts
-from paddleseg.distill.plan import make_plan
+from paddleseg.distill.plan import check_use_of_logits, make_plan
 from paddleseg.distill.probe import check_logits, feature_losses, observe, roles, try_distill_loss
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
@@ -102,6 +102,7 @@ def _build_models_and_step(builder, teacher_cfgs, plan, options):
         # A teacher-only model converts its images itself.
         images = None if is_teacher_only(model) else renormalization(cfg, teacher_cfg, role)
         teachers.append(Teacher(model, adaptor, declared, teacher_cfg, images))
+    check_use_of_logits(cfg, plan.features, teachers)
     if builder.distill_loss is None and not plan.features:
         logger.warning("neither distill_loss nor feature losses: the teacher has no effect")
     observed = observe(student, taps, teachers, first_batch(builder, options.seed), cfg.logits_at, cfg)
@@ -145,7 +146,7 @@ def _check_logits_and_losses(builder, observed):
     try:
         check_logits(observed, builder.cfg.logits_at)
         # The outputs that the teachers have in common, then those that they and the student have in common.
-        teacher_outputs = counterparts(*(logits for logits, _ in observed.teachers))
+        teacher_outputs = counterparts(*observed.teacher_logits.values())
         student_logits, _ = observed.student
         check_loss_count(builder.distill_loss["types"], counterparts(student_logits, teacher_outputs))
     except UserError as error:

@@ -51,6 +51,36 @@ def make_plan(cfg, distill_file, num_teachers):
     return Plan(student_adaptor, teacher_adaptor, features)
 
 
+def check_use_of_logits(cfg, features, teachers):
+    """Raise `UserError` where logits are compared that no teacher gives, or a teacher without them is idle.
+
+    Args:
+        cfg: the student's `Config`.
+        features: list of `Feature`.
+        teachers: list of `Teacher`.
+    """
+    without = [k for k, teacher in enumerate(teachers) if not teacher.gives_logits]
+    if not (without and cfg.compares_logits):
+        return
+    idle = [k for k in without if k not in {feature.teacher_index for feature in features}]
+    named = f"teacher {(idle or without)[0]} ({teachers[(idle or without)[0]].cfg.place('model', 'outputs')})"
+    if len(without) == len(teachers):
+        raise UserError(
+            f"{cfg.place('distill_loss')}: it compares logits, and {named} gives features alone; remove "
+            f"distill_loss, or name the logits in the teacher's `outputs`"
+        )
+    if idle:
+        raise UserError(
+            f"{named} has no use: it gives features alone, and no entry of "
+            f"{cfg.place('distill', 'features')} has that teacher_index"
+        )
+    if cfg.teacher_weighting == "confidence" and len(teachers) - len(without) == 1:
+        raise UserError(
+            f"{cfg.place('distill', 'teacher_weighting')}: confidence weighs the logits of several teachers, "
+            f"and one teacher gives some"
+        )
+
+
 def _check_weighting(cfg, num_teachers):
     if cfg.teacher_weighting != "confidence":
         return

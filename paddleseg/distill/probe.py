@@ -32,6 +32,12 @@ class Observed:
     label: Optional[paddle.Tensor]
     constant: frozenset = frozenset()
 
+    @property
+    def teacher_logits(self):
+        """{name of a teacher: its logits} of the teachers that give some."""
+        named = zip(roles(self.teachers), self.teachers)
+        return {role: logits for role, (logits, _) in named if logits}
+
 
 def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
     """Run all models on a batch and return what they give, as `Observed`.
@@ -94,7 +100,7 @@ def check_logits(observed, logits_at="full"):
 
     With `logits_at` "head" sizes may differ: the larger logits are resized, and the log says so.
     """
-    for role, (logits, _) in zip(roles(observed.teachers), observed.teachers):
+    for role, logits in observed.teacher_logits.items():
         role = role.replace("the ", "")
         for i, (student, teacher) in enumerate(counterparts(observed.student[0], logits)):
             _check_pair(i, student, teacher, role, logits_at)
@@ -132,7 +138,7 @@ def try_distill_loss(
         UserError: as `try_loss`; the message names the key of the loss.
     """
     # Several teachers are joined into one, so the first one's logits stand for all.
-    teacher_logits = [first for first, *_ in counterparts(*(logits for logits, _ in observed.teachers))]
+    teacher_logits = [first for first, *_ in counterparts(*observed.teacher_logits.values())]
     student_logits, _ = observed.student
     pairs = counterparts(student_logits, teacher_logits)
     random_state = generator_states()

@@ -133,5 +133,6 @@ def drawn_teachers(step):
     teachers = step.teachers
     names = ["teacher"] if len(teachers) == 1 else [f"teacher {k}" for k in range(len(teachers))]
     models = [teacher.model for teacher in teachers]
-    # Validation images may be of any size.
-    return {name: model for name, model in zip(names, models) if getattr(model, "of_any_size", True)}
+    # Validation images may be of any size, and a teacher of features alone predicts nothing.
+    needed = ("of_any_size", "gives_logits")
+    return {n: model for n, model in zip(names, models) if all(getattr(model, a, True) for a in needed)}

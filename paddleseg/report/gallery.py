@@ -13,6 +13,7 @@ from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.cvlibs.facts import normalizations
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.distill.teachers.teacher_only import gives_logits
 from paddleseg.distill.teachers.training_data import conversion, first_normalization
 from paddleseg.errors import UserError, counted, one_line
 from paddleseg.monitoring.validation_pictures import photograph, spread_indices
@@ -116,6 +117,8 @@ def teacher_model(comparison, distilled):
         raise UserError(f"its file, {path}, is not on this machine")
     where = f"{distilled.run_file}: teachers.0.config"
     model = model_of(teacher.get("config") or {}, teacher.get("weights"), where, distilled.config_path)
+    if not gives_logits(model):
+        raise UserError(f"{path} gives features and no logits")
     if hasattr(model, "set_input_normalization"):  # it must undo the normalisation of the run's images
         normalization = normalizations(distilled.config, ["val_dataset"])[0].value
         if normalization is None:

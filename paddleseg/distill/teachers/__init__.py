@@ -7,7 +7,7 @@ from paddleseg.distill.teachers.joined_teachers import Teachers
 from paddleseg.distill.teachers.onnx_engine import OnnxEngine
 from paddleseg.distill.teachers.output_cache import stack_with_keys
 from paddleseg.distill.teachers.teacher import Teacher
-from paddleseg.distill.teachers.teacher_only import TeacherOnly, is_teacher_only
+from paddleseg.distill.teachers.teacher_only import TeacherOnly, gives_logits, is_teacher_only
 from paddleseg.distill.teachers.training_data import check_classes, check_range, renormalization
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "check_range",
     "check_engine",
     "choose_engines",
+    "gives_logits",
     "is_teacher_only",
     "register_engine",
     "renormalization",

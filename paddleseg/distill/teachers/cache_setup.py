@@ -52,10 +52,11 @@ def attach_caches(step, builder, plan, options):
     caches = []
     for k, teacher in enumerate(step.teachers):
         taps = list(dict.fromkeys(f.teacher for f in plan.features if f.teacher_index == k))
-        if num_logits or taps:
+        num_own_logits = num_logits if teacher.gives_logits else 0
+        if num_own_logits or taps:
             own = {**description, "teacher": teacher_identity(teacher, taps, distill_file_digest)}
             teacher.cache = _open_cache(
-                teacher, own, batch, num_logits, taps, len(samples), options.teacher_cache
+                teacher, own, batch, num_own_logits, taps, len(samples), options.teacher_cache
             )
             caches.append(teacher.cache)
     if not caches:

@@ -10,7 +10,7 @@ from paddleseg.losses.labels import resize_label
 
 
 class Teachers:
-    """One teacher or several, whose logits are joined into one list.
+    """One teacher or several, whose logits are joined into one list. Those without logits have features alone.
 
     Args:
         teachers: list of `Teacher`.
@@ -37,26 +37,28 @@ class Teachers:
         Args:
             images: N x 3 x H x W.
             label: M x H x W, int64, of the first M images; None if there is none. Default None.
-            without_features: indices of the teachers whose features no loss compares in this iteration. If no
-                loss compares logits either, these teachers are not run and their dicts are empty. Default
+            without_features: indices of the teachers whose features no loss compares in this iteration. Those
+                of them whose logits no loss compares either are not run, and their dicts are empty. Default
                 none.
             keys: as in `Teacher.at_head`. Default None.
 
         Returns:
             The list of logits is None if no loss compares logits.
         """
-        not_run = without_features if self._weighting is None else ()
+        with_logits = [self._weighting is not None and teacher.gives_logits for teacher in self.teachers]
         outputs = [
-            ([], {}) if k in not_run else teacher.at_head(images, keys)
-            for k, teacher in enumerate(self.teachers)
+            teacher.at_head(images, keys) if compared or k not in without_features else ([], {})
+            for k, (teacher, compared) in enumerate(zip(self.teachers, with_logits))
         ]
         features = [taps for _, taps in outputs]
         if self._weighting is None:
             return None, features
-        logits = [at_head for at_head, _ in outputs]
-        if self._logits_at == "full":
-            size = images.shape[2:]
-            logits = [teacher.upsampled(at_head, size) for teacher, at_head in zip(self.teachers, logits)]
+        size = images.shape[2:]
+        logits = [
+            teacher.upsampled(at_head, size) if self._logits_at == "full" else at_head
+            for teacher, (at_head, _), compared in zip(self.teachers, outputs, with_logits)
+            if compared
+        ]
         if len(logits) == 1:
             return logits[0], features
         return [self._joined(same_output, label) for same_output in counterparts(*logits)], features

@@ -21,16 +21,17 @@ AXES = ("N", "channels", "H", "W")
 class ONNXTeacher(TeacherOnly):
     """A frozen teacher that is an ONNX file, exported from any framework. It can be a teacher only.
 
-    Its logits may have any size; they are resized bilinearly. Each tap is the output of a sublayer of its
+    Its logits may have any size; they are resized bilinearly. Without logits it teaches features alone, as a
+    backbone of any framework does. Each tap is the output of a sublayer of its
     name, so a config names it like a tap of any model. onnxruntime computes the file, on a GPU if
     `onnxruntime-gpu` is installed.
 
     Args:
         path: the file. It has one input, float32 N x 3 x H x W, each size free or that of the training. If N
             is fixed, a batch is split into chunks of N.
-        num_classes: channels of the logits.
-        outputs: {logits: name of the output, taps: {name: name of an output}}; None takes the only output as
-            logits. Default None.
+        num_classes: channels of the logits; not needed without logits. Default None.
+        outputs: {logits: name of the output, taps: {name: name of an output}}, or one of the two; None takes
+            the only output as logits. Default None.
         mean: what its training subtracted from images of values from 0 to 1, as `Normalize` does: one
             value, or one for each channel in the order of `channel_order`. Default 0.5.
         std: what its training then divided by; one value or one for each channel. Default 0.5.
@@ -38,6 +39,7 @@ class ONNXTeacher(TeacherOnly):
 
     Attributes:
         path: the file's path.
+        gives_logits: whether `outputs` names logits.
         of_any_size: whether it takes images of any height and width.
 
     Raises:
@@ -47,14 +49,14 @@ class ONNXTeacher(TeacherOnly):
     def __init__(
         self,
         path: str,
-        num_classes: int,
+        num_classes: Optional[int] = None,
         outputs: Optional[dict] = None,
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
         channel_order: Literal["rgb", "bgr"] = "rgb",
     ):
         super().__init__(backbone=None)
-        self.check_arguments(outputs, mean, std)
+        self.check_arguments(outputs, num_classes, mean, std)
         if not os.path.isfile(path):
             raise UserError(f"path: there is no file {path}")
         self.path = path
@@ -62,8 +64,10 @@ class ONNXTeacher(TeacherOnly):
         self._session = open_session(path, on_gpu=not paddle.get_device().startswith("cpu"))
         self._input, self._sizes = _input(self._session, path)
         self.of_any_size = self._sizes[2:] == [None, None]
+        outputs = {"logits": _only_output(self._session, path)} if outputs is None else outputs
+        self.gives_logits = outputs.get("logits") is not None
         self._outputs = _outputs(self._session, path, outputs, num_classes)  # names, the logits first
-        self._taps = list((outputs or {}).get("taps") or {})
+        self._taps = list(outputs.get("taps") or {})
         for name in self._taps:
             self.add_sublayer(name, nn.Identity())
         self._flipped = channel_order == "bgr"
@@ -72,26 +76,20 @@ class ONNXTeacher(TeacherOnly):
         self.set_input_normalization()
 
     @staticmethod
-    def check_arguments(outputs=None, mean=(0.5,), std=(0.5,), **_):
+    def check_arguments(outputs=None, num_classes=None, mean=(0.5,), std=(0.5,), **_):
         """Raise `UserError` for values that the types of the arguments allow, before anything is built."""
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, 3):
                 raise UserError(f"{name} must hold 1 or 3 numbers, not {list(values)}")
         if not all(std):
             raise UserError(f"std must hold no 0, not {list(std)}")
-        if outputs is None:
-            return
-        for key in outputs:
-            if key not in ("logits", "taps"):
-                raise UserError(f"outputs: unknown key {key!r}; {suggestion(key, ('logits', 'taps'))}")
-        if not isinstance(outputs.get("logits"), str):
-            raise UserError("outputs: `logits` must name the output that holds the logits")
-        taps = outputs.get("taps") or {}
-        if not isinstance(taps, dict) or not all(isinstance(x, str) for pair in taps.items() for x in pair):
-            raise UserError(f"outputs: taps must hold `name: name of an output`, not {taps!r}")
-        taken = [name for name in taps if name in ("", "logit_list", "head_logit_list")]
-        if taken:
-            raise UserError(f"outputs: taps: {taken[0]!r} cannot be the name of a tap; choose another")
+        if outputs is not None:
+            _check_names(outputs)
+        if num_classes is None and (outputs is None or outputs.get("logits") is not None):
+            raise UserError(
+                "the key 'num_classes' is missing: the channels of the logits (a teacher of features alone, "
+                "whose `outputs` names `taps` and no `logits`, needs none)"
+            )
 
     def set_input_normalization(self, mean=(0.5,), std=(0.5,)):
         """Set the `mean` and `std` by which its RGB images are normalised, as `Normalize` takes them."""
@@ -112,21 +110,25 @@ class ONNXTeacher(TeacherOnly):
         return sha.hexdigest()
 
     def head_logits(self, x):
-        """Return [logits N x num_classes x h x w] of images N x 3 x H x W; run the sublayers of the taps."""
+        """Return [logits N x num_classes x h x w] of images N x 3 x H x W; run the sublayers of the taps.
+
+        The list is empty without logits.
+        """
         _check_size(x.shape, self._sizes, self.path)
         images = x.numpy() * self._scale + self._shift
         if self._flipped:
             images = images[:, ::-1]
         outputs = self._run(np.ascontiguousarray(images))
-        logits, *taps = (paddle.to_tensor(output).astype("float32") for output in outputs)
-        if logits.ndim != 4 or logits.shape[1] != self._num_classes:
-            raise UserError(
-                f"{self.path}: its logits are {list(logits.shape)} and must be "
-                f"N x {self._num_classes} x h x w (num_classes)"
-            )
+        tensors = [paddle.to_tensor(output).astype("float32") for output in outputs]
+        self.head_logit_list, taps = tensors[: int(self.gives_logits)], tensors[int(self.gives_logits) :]
+        for logits in self.head_logit_list:
+            if logits.ndim != 4 or logits.shape[1] != self._num_classes:
+                raise UserError(
+                    f"{self.path}: its logits are {list(logits.shape)} and must be "
+                    f"N x {self._num_classes} x h x w (num_classes)"
+                )
         for name, tap in zip(self._taps, taps):
             self._sub_layers[name](tap)
-        self.head_logit_list = [logits]
         return list(self.head_logit_list)
 
     def _run(self, images):
@@ -169,25 +171,53 @@ def _input(session, path):
     return inputs[0].name, sizes
 
 
+def _check_names(outputs):
+    """Raise `UserError` unless `outputs` names logits, taps or both."""
+    for key in outputs:
+        if key not in ("logits", "taps"):
+            raise UserError(f"outputs: unknown key {key!r}; {suggestion(key, ('logits', 'taps'))}")
+    logits, taps = outputs.get("logits"), outputs.get("taps") or {}
+    if not isinstance(logits, (str, type(None))):
+        raise UserError(f"outputs: `logits` must name the output that holds the logits, not {logits!r}")
+    if not isinstance(taps, dict) or not all(isinstance(x, str) for pair in taps.items() for x in pair):
+        raise UserError(f"outputs: taps must hold `name: name of an output`, not {taps!r}")
+    if logits is None and not taps:
+        raise UserError(
+            "outputs: neither `logits` nor `taps` are named, so the teacher would teach nothing; name the "
+            "output that holds the logits, or `taps` to teach features alone"
+        )
+    taken = [name for name in taps if name in ("", "logit_list", "head_logit_list")]
+    if taken:
+        raise UserError(f"outputs: taps: {taken[0]!r} cannot be the name of a tap; choose another")
+
+
+def _only_output(session, path):
+    """Return the name of a session's only output."""
+    names = [item.name for item in session.get_outputs()]
+    if len(names) != 1:
+        raise UserError(
+            f"outputs: {path} has several: {', '.join(names)}; name the one that holds the logits, or `taps` "
+            f"to teach features alone"
+        )
+    return names[0]
+
+
 def _outputs(session, path, outputs, num_classes):
     """Return the names of the outputs to compute, the logits first."""
     known = {item.name: item for item in session.get_outputs()}
-    if outputs is None:
-        if len(known) != 1:
-            raise UserError(
-                f"outputs: {path} has several: {', '.join(known)}; name the one that holds the logits"
-            )
-        outputs = {"logits": next(iter(known))}
-    names = {"logits": outputs["logits"]}
+    logits = outputs.get("logits")
+    names = {} if logits is None else {"logits": logits}
     names.update({f"taps.{name}": output for name, output in (outputs.get("taps") or {}).items()})
     for key, name in names.items():
         if name not in known:
             raise UserError(f"outputs.{key}: {path} has no output {name!r}; {suggestion(name, known)}")
-    shape = known[outputs["logits"]].shape
+    if logits is None:
+        return list(names.values())
+    shape = known[logits].shape
     classes = shape[1] if len(shape) == 4 else None
     if len(shape) != 4 or (isinstance(classes, int) and classes != num_classes):
         raise UserError(
-            f"outputs.logits: {path} gives {outputs['logits']} of shape {shape}, which must be "
+            f"outputs.logits: {path} gives {logits} of shape {shape}, which must be "
             f"N x {num_classes} x h x w (num_classes)"
         )
     return list(names.values())

@@ -9,7 +9,7 @@ from paddleseg.checkpoints.resume import digest, flattened
 from paddleseg.distill.outputs import upsampled
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers.engines import PaddleEngine
-from paddleseg.distill.teachers.teacher_only import is_teacher_only
+from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 
 _PATHS = ("pretrained", "path")  # keys of a model's section that say where its weights are
 
@@ -31,6 +31,7 @@ class Teacher:
         engine: the `Engine` that computes its outputs, Paddle's until another one is set.
         cache: the `OutputCache` of its outputs; None unless one is set.
         teacher_only: whether its model is a `TeacherOnly`, for which no engine is chosen.
+        gives_logits: whether it gives logits, and not only taps.
     """
 
     def __init__(self, model, adaptor_class=None, declared=(), cfg=None, renormalization=None):
@@ -45,6 +46,7 @@ class Teacher:
         self.engine = PaddleEngine(model, self.taps)
         self.cache = None
         self.teacher_only = is_teacher_only(model)
+        self.gives_logits = gives_logits(model)
 
     def __call__(self, images):
         """Return (list of logits, {name or `Tap`: tensor}) for images N x 3 x H x W, without gradients."""

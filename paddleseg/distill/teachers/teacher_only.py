@@ -13,11 +13,13 @@ class TeacherOnly(SegmentationModel):
 
     Attributes:
         teacher_only: True.
+        gives_logits: whether it gives logits, and not only taps. Default True.
         of_any_size: whether it takes images of any height and width. Default True.
     """
 
     # A class attribute, by which rooms below this one recognise such a model.
     teacher_only = True
+    gives_logits = True
     of_any_size = True
 
     def set_input_normalization(self, mean, std):
@@ -33,3 +35,8 @@ class TeacherOnly(SegmentationModel):
 def is_teacher_only(model):
     """Return whether a model or its class is a `TeacherOnly`."""
     return getattr(model, "teacher_only", False)
+
+
+def gives_logits(model):
+    """Return whether a model gives logits: all do but a `TeacherOnly` that gives taps alone."""
+    return getattr(model, "gives_logits", True)

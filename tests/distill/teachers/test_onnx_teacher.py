@@ -56,6 +56,17 @@ def test_it_answers_what_pytorch_does_whatever_the_students_normalization(normal
     assert whole.stop_gradient
 
 
+def test_without_logits_it_gives_taps_alone():
+    model = torch_teacher(outputs={"taps": {"deep": "body"}}, num_classes=None)
+    model.set_input_normalization((0.0,), (1 / 255,))
+    tap = Tap("output_of", "deep")
+    teacher = Teacher(model, None, [(tap, "c.yml")])
+    assert not teacher.gives_logits
+    logits, taps = teacher(pixels((0.0,), (1 / 255,)))
+    assert logits == []
+    close(taps[tap], TORCH["body"])
+
+
 def test_the_order_of_the_channels_counts():
     model = torch_teacher(channel_order="rgb")
     logits = model.head_logits(pixels((0.5,), (0.5,)))[0].numpy()
@@ -171,7 +182,13 @@ def test_the_classes_of_free_sizes_are_counted_when_it_runs(tmp_path):
             {"outputs": {"logits": "logits", "taps": {"a": "bodi"}}},
             "outputs.taps.a: .* has no output 'bodi'; .*body",
         ),
-        ({"outputs": {"taps": {}}}, "`logits` must name the output"),
+        ({"outputs": {"taps": {}}}, "outputs: neither `logits` nor `taps` are named"),
+        ({"outputs": {"logits": 3}}, "`logits` must name the output that holds the logits, not 3"),
+        (
+            {"outputs": {"taps": {"a": "bodi"}}, "num_classes": None},
+            "outputs.taps.a: .* has no output 'bodi'",
+        ),
+        ({"num_classes": None}, "the key 'num_classes' is missing: the channels of the logits"),
         ({"outputs": {"logits": "logits", "tap": {}}}, "unknown key 'tap'"),
         ({"outputs": {"logits": "logits", "taps": ["body"]}}, "taps must hold `name: name of an output`"),
         (
@@ -227,6 +244,7 @@ def test_a_config_may_name_it_as_a_teacher_alone(tmp_path):
         ("channel_order: grb", "model.channel_order: must be"),
         ("outputs: {logit: logits}", "outputs: unknown key 'logit'"),
         ("outputs: [logits]", "model.outputs: must be"),
+        ("outputs: {}", r"t.yml:1: model: outputs: neither `logits` nor `taps` are named"),
         ("size: 3", "unknown key 'size' of ONNXTeacher"),
     ],
 )

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import distilling
 import pytest
 import tiny
+import yaml
 
 from paddleseg.commands.distill import teacher_configs
 from paddleseg.core import runs
@@ -28,15 +29,16 @@ def written(tmp_path, root):
     """A function that writes the configs of a `TinyNet` and of PyTorch's model; returns their paths."""
     file = str(shutil.copy(GOLDEN / "torch_teacher.onnx", tmp_path))
 
-    def write(name="run", path=file, features=("deep",), **changes):
+    def write(name="run", path=file, features=("deep",), with_logits=True, **changes):
+        logits = {"logits": "logits"} if with_logits else {}
         model = {
             "type": "ONNXTeacher",
             "path": path,
-            "num_classes": 2,
-            "outputs": {"logits": "logits", "taps": {"deep": "body"}},
+            "outputs": {**logits, "taps": {"deep": "body"}},
             "mean": [0.406, 0.456, 0.485],
             "std": [0.225, 0.224, 0.229],
             "channel_order": "bgr",
+            **({"num_classes": 2} if with_logits else {}),
         }
         dic = tiny.config(root, **{"imports": ["tiny", "distilling"], **changes})
         taps = [distilling.feature("body.0", teacher=tap, connector="auto") for tap in features]
@@ -145,3 +147,56 @@ def test_a_teacher_of_one_size_is_left_out_of_the_pictures():
     assert drawn_teachers(step) == {"teacher": model}
     model.of_any_size = False
     assert drawn_teachers(step) == {}
+
+
+def weights(folder, iteration=4):
+    return tiny.flat_arrays(os.path.join(folder, f"iter_{iteration}", "model.pdparams"))
+
+
+def same(one, other):
+    return all((value == other[key]).all() for key, value in one.items())
+
+
+def test_a_teacher_without_logits_teaches_features(distill, lines, tmp_path):
+    alone = {"with_logits": False, "distill_loss": None}
+    folder = distill("run", **alone)
+    assert same(weights(folder), weights(distill("with", distill_loss=None)))
+    assert len(logged(lines, "body.0_L2Loss")) == 2 * 4
+    cached = {"teacher_cache": str(tmp_path / "cache"), "cache_views": 1, "cache_dtype": "float32"}
+    first = distill("first", options=cached, **alone)
+    assert same(weights(first), weights(distill("second", options=cached, **alone)))
+    assert any("16 of 16 rows (100.0%)" in line for line in lines)
+
+
+def test_logits_that_it_does_not_give_are_refused(distill):
+    message = (
+        r"run.yml:\d+: distill_loss: .* teacher 0 \(.*teacher.yml:\d+: model.outputs\) gives features alone"
+    )
+    with pytest.raises(UserError, match=message):
+        distill(with_logits=False)
+
+
+@pytest.fixture
+def two_teachers(tmp_path, written):
+    """Distil under a `TinyNet`, which gives logits, and the file without logits, which gives features."""
+
+    def run(name, teacher_index=1, **changes):
+        student, of_features = written(name, with_logits=False, features=(), **changes)
+        of_logits = distilling.write_teacher(tmp_path, {"type": "TinyNet", "num_classes": 2}, "tiny")
+        feature = distilling.feature("body.0", teacher="deep", connector="auto", teacher_index=teacher_index)
+        with open(student, encoding="utf-8") as file:
+            dic = yaml.safe_load(file)
+        dic["distill"]["features"] = [] if teacher_index is None else [feature]
+        tiny.write_yaml(student, dic)
+        folder = str(tmp_path / name)
+        tiny.distill(student, [of_logits, of_features], save_dir=folder, no_eval=True)
+        return folder
+
+    return run
+
+
+def test_one_teacher_gives_logits_and_another_features(two_teachers, lines):
+    two_teachers("run")
+    assert len(logged(lines, "KLLoss")) == len(logged(lines, "body.0_L2Loss")) == 4
+    with pytest.raises(UserError, match=r"teacher 1 \(.*model.outputs\) has no use: it gives features alone"):
+        two_teachers("idle", teacher_index=None)
