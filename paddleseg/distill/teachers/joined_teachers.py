@@ -10,7 +10,7 @@ from paddleseg.losses.labels import resize_label
 
 
 class Teachers:
-    """One teacher or several, whose logits are joined into one list. Those without logits have features alone.
+    """One teacher or several, whose logits are joined; a teacher without logits has features.
 
     Args:
         teachers: list of `Teacher`.
