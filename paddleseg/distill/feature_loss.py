@@ -99,10 +99,15 @@ class FeatureLoss(nn.Layer):
     def unweighted(self, student, teacher, label=None):
         """Return the loss, without its weight, of two tensors that `connect` returned."""
         wants_label = takes_label(self.loss, 2)
-        label = fit_label(label, student) if wants_label else None
+        label = label_for(self.loss, label, student) if wants_label else None
         if wants_label and label is None and getattr(self.loss, "needs_label", False):
             raise UserError("it needs labels N x H x W, and none reach it here")
         return compare(self.loss, (student, teacher), label)
+
+
+def label_for(loss, label, tensor):
+    """Return the label that a loss of a tensor gets: by `fit_label`, but whole if it `resizes_label`."""
+    return label if getattr(loss, "resizes_label", False) else fit_label(label, tensor)
 
 
 def fit_label(label, tensor):

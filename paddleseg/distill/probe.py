@@ -8,7 +8,7 @@ from typing import Optional
 import paddle
 
 from paddleseg.distill.channels import explain_failures
-from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, fit_label, make_names_unique
+from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, label_for, make_names_unique
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_message, resize_to_smallest
 from paddleseg.distill.trial import generator_states, restored, set_generators, try_loss
 from paddleseg.errors import UserError, suggestion
@@ -148,7 +148,7 @@ def try_distill_loss(
         student, teacher = resize_to_smallest(*pair) if logits_at == "head" else pair
         student, teacher = student.clone(), teacher.clone()
         student.stop_gradient = False
-        label = fit_label(observed.label, student) if logits_at == "head" else observed.label
+        label = label_for(loss, observed.label, student) if logits_at == "head" else observed.label
         name = f"{place}.types.{i}: {type(loss).__name__}"
         shapes = f"the student's output {i} has shape {student.shape}, the teacher's {teacher.shape}"
         call = _for_users(functools.partial(_compare, loss), loss, name, shapes)

@@ -4,7 +4,7 @@ import os
 
 import paddle.nn as nn
 
-from paddleseg.distill.feature_loss import fit_label
+from paddleseg.distill.feature_loss import label_for
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
 from paddleseg.graphs.traced import Traced
@@ -96,7 +96,8 @@ class DistillNet(TrainedLayer):
             return weighted_losses(self.distill_loss, pairs, label)
         # At the heads, each pair has a size of its own, and so needs a label of that size.
         pairs = [resize_to_smallest(*pair) for pair in pairs]
-        labels = [fit_label(label, student) for student, _ in pairs]
+        types = self.distill_loss["types"]
+        labels = [label_for(loss, label, student) for loss, (student, _) in zip(types, pairs)]
         return weighted_losses(self.distill_loss, pairs, labels)
 
 

@@ -8,6 +8,8 @@ from paddle.autograd import PyLayer
 # The logit of an outcome that is left out: relative to any other, its exponential is 0, and float32 can still
 # subtract from it.
 EXCLUDED = -1e30
+# Added to variances, so that values that are all equal become zeros, and their gradient has a bound.
+VARIANCE_FLOOR = 1e-6
 
 
 def full_precision(function):
@@ -34,6 +36,24 @@ def widen(value):
 def mean_over(total, weight):
     """Return the scalar tensor `total` / `weight`, or 0 with zero gradient where `weight` is 0."""
     return total / paddle.where(weight > 0, weight, paddle.ones_like(weight))
+
+
+def standardized(x, axis, weight=None):
+    """Return `x` with mean 0 and standard deviation 1 over `axis`: (x - mean) / sqrt(variance + 1e-6).
+
+    The variance is that of the population: the mean of the squares, not their sum over the number less 1.
+
+    Args:
+        x: floating.
+        axis: the axis that mean and variance are taken over.
+        weight: 1 for values that count and 0 for others, of a shape that can be broadcast to `x`; None if all
+            count. Where none counts, the mean is 0. Default None.
+    """
+    weight = paddle.ones_like(x) if weight is None else weight.expand_as(x)
+    count = weight.sum(axis=axis, keepdim=True)
+    centred = x - mean_over((x * weight).sum(axis=axis, keepdim=True), count)
+    variance = mean_over((centred.square() * weight).sum(axis=axis, keepdim=True), count)
+    return centred / (variance + VARIANCE_FLOOR).sqrt()
 
 
 def log_softmax(x, axis):

@@ -44,13 +44,46 @@ def mgd_loss(generated, teacher, label=None, ignore_index=255, alpha=2e-5):
     return alpha * (error * valid).sum() / generated.shape[0]
 
 
-@manager.LOSSES.add_component
-class MGDLoss(MaskedLoss):
-    """Masked generative distillation of features; see `mgd_loss`.
+class GeneratedFeatureLoss(MaskedLoss):
+    """A loss of the teacher's features and those that are generated from a masked part of the student's.
 
     The student's feature is set to 0 at random positions, which Paddle's generator draws in each call, and
     goes through a 3x3 convolution, ReLU and a 3x3 convolution. Where the channels differ, a 1x1 convolution
     comes first, so that no connector is needed. These convolutions are trained with the student.
+
+    Args:
+        mask_ratio: the share of positions that are masked, 0 or above and below 1.
+        **hyperparameters: as `Loss` takes them.
+
+    Raises:
+        UserError: the channels are not known, or the ratio is out of its range.
+    """
+
+    def __init__(self, student_channels, teacher_channels, mask_ratio, **hyperparameters):
+        super().__init__(**hyperparameters)
+        check_channels(self, student_channels=student_channels, teacher_channels=teacher_channels)
+        if not 0 <= mask_ratio < 1:
+            raise UserError(f"mask_ratio must be 0 or above and below 1, not {mask_ratio!r}")
+        self.mask_ratio = mask_ratio
+        C = teacher_channels
+        self.align = nn.Identity() if student_channels == C else nn.Conv2D(student_channels, C, 1)
+        self.generation = nn.Sequential(
+            nn.Conv2D(C, C, 3, padding=1), nn.ReLU(), nn.Conv2D(C, C, 3, padding=1)
+        )
+
+    def forward(self, student, teacher, label=None):
+        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
+        check_maps(student, teacher)
+        N, _, H, W = student.shape
+        aligned = self.align(widen(student))
+        visible = (paddle.rand([N, 1, H, W]) <= 1 - self.mask_ratio).astype(aligned.dtype)
+        generated = self.generation(aligned * visible)
+        return self.compute(generated, teacher, label=label)
+
+
+@manager.LOSSES.add_component
+class MGDLoss(GeneratedFeatureLoss):
+    """Masked generative distillation of features; see `mgd_loss` and `GeneratedFeatureLoss`.
 
     Args:
         mask_ratio: the share of positions that are masked, 0 or above and below 1. Default 0.75.
@@ -70,23 +103,7 @@ class MGDLoss(MaskedLoss):
         alpha: float = 2e-5,
         ignore_index: int = 255,
     ):
-        super().__init__(alpha=alpha, ignore_index=ignore_index)
-        check_channels(self, student_channels=student_channels, teacher_channels=teacher_channels)
-        check_not_negative("alpha", alpha)
-        if not 0 <= mask_ratio < 1:
-            raise UserError(f"mask_ratio must be 0 or above and below 1, not {mask_ratio!r}")
-        self.mask_ratio = mask_ratio
-        C = teacher_channels
-        self.align = nn.Identity() if student_channels == C else nn.Conv2D(student_channels, C, 1)
-        self.generation = nn.Sequential(
-            nn.Conv2D(C, C, 3, padding=1), nn.ReLU(), nn.Conv2D(C, C, 3, padding=1)
+        super().__init__(
+            student_channels, teacher_channels, mask_ratio, alpha=alpha, ignore_index=ignore_index
         )
-
-    def forward(self, student, teacher, label=None):
-        """Return the loss, a scalar, of N x C x H x W, N x C' x H x W and a label N x H' x W' (int64)."""
-        check_maps(student, teacher)
-        N, _, H, W = student.shape
-        aligned = self.align(widen(student))
-        visible = (paddle.rand([N, 1, H, W]) <= 1 - self.mask_ratio).astype(aligned.dtype)
-        generated = self.generation(aligned * visible)
-        return self.compute(generated, teacher, label=label)
+        check_not_negative("alpha", alpha)

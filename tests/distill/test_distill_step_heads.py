@@ -75,6 +75,19 @@ def test_any_loss_gets_the_label_at_the_heads_size():
     np.testing.assert_array_equal(loss.label.numpy(), nearest(HEAD_LABEL, [4, 5]))
 
 
+def test_a_loss_that_resizes_labels_gets_them_whole():
+    class WholeLabel(distilling.MaskedGap):
+        resizes_label = True
+
+        def forward(self, student, teacher, label):
+            self.label = label
+            return ((student - teacher) ** 2).mean()
+
+    loss = WholeLabel()
+    head_step(tiny.StridedNet(stride=2), [tiny.StridedNet()], loss=loss)(HEAD_BATCH)
+    np.testing.assert_array_equal(loss.label.numpy(), HEAD_LABEL)
+
+
 def test_a_teacher_at_the_head_does_not_upsample():
     class WithoutUpsampling(tiny.StridedNet):
         upsampled = None

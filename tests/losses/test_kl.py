@@ -16,6 +16,12 @@ from paddleseg.errors import UserError
 from paddleseg.losses import KLLoss, kl_loss
 
 
+def standardised(logits):
+    """Return the logits of each pixel with mean 0 and deviation 1, as Algorithm 1 of the paper does."""
+    logits = np.asarray(logits, dtype=np.float64)
+    return (logits - logits.mean(axis=1, keepdims=True)) / np.sqrt(logits.var(axis=1, keepdims=True) + 1e-6)
+
+
 class TestKLLoss(MaskedLossTests):
     loss = KLLoss
     cases = (
@@ -23,6 +29,7 @@ class TestKLLoss(MaskedLossTests):
         {"temperature": 4.0},
         {"temperature": 0.5, "reduction": "pixel"},
         {"temperature": 3.0, "reduction": "pixel"},
+        {"temperature": 2.0, "logit_standardization": True},
     )
     any_channels = False
     other_shapes = ((6, 5), (2, 3, 7))
@@ -35,6 +42,8 @@ class TestKLLoss(MaskedLossTests):
     ]
 
     def formula(self, loss, student, teacher, label):
+        if loss.logit_standardization:
+            student, teacher = standardised(student), standardised(teacher)
         values = divergence(student, teacher, 1, loss.temperature)[valid_mask(student, label)]
         if loss.reduction == "mean":
             values = values / student.shape[1]
@@ -74,6 +83,14 @@ def test_is_zero_where_both_agree():
     value, gradient = loss_and_gradient(lambda x: kl_loss(x, tensor(logits), temperature=2.0), logits)
     assert abs(value) < 1e-7
     np.testing.assert_allclose(gradient, 0, atol=1e-7)
+
+
+def test_standardised_logits_count_without_mean_and_size():
+    # The paper's example (its Figure 2): what counts is how the classes relate, not how large the logits are.
+    teacher = normal((2, 4, 3, 3), seed=1)
+    loss = KLLoss(temperature=2.0, logit_standardization=True)
+    assert float(loss(tensor(0.3 * teacher - 5), tensor(teacher))) < 1e-9
+    assert float(KLLoss(temperature=2.0)(tensor(0.3 * teacher - 5), tensor(teacher))) > 0.01
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])

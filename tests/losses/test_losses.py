@@ -14,7 +14,7 @@ from paddleseg.utils import signature
 
 TEXT = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
 ROWS = {row.split("`")[1]: row.split("|") for row in TEXT.splitlines() if row.startswith("| `")}
-FILLED_IN = {"num_classes": 3, "student_channels": 4, "teacher_channels": 4, "ignore_index": 255}
+FILLED_IN = {"num_classes": 3, "student_channels": 4, "teacher_channels": 16, "ignore_index": 255}
 METHODS = [name for name in losses.__all__ if getattr(getattr(losses, name), "against", None) == "teacher"]
 
 

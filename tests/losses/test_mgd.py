@@ -7,15 +7,18 @@ from loss_tests import MaskedLossTests
 from paddleseg.losses import MGDLoss, mgd_loss
 
 
-def formula(loss, student, teacher, label, mask=1.0):
-    """`mask`: N x 1 x H x W, 1 where the student is seen."""
+def generated(loss, student, mask=1.0):
+    """Return the features that a loss generates; `mask`: N x 1 x H x W, 1 where the student is seen."""
     x, state = np.asarray(student, dtype=np.float64), state_of(loss)
     if "align.weight" in state:
         x = conv(x, state["align.weight"], state["align.bias"])
     x = conv(x * mask, state["generation.0.weight"], state["generation.0.bias"])
-    x = conv(np.maximum(x, 0), state["generation.2.weight"], state["generation.2.bias"])
-    error = ((x - teacher) ** 2).sum(axis=1)
-    return loss.alpha * error[valid_mask(student, label)].sum() / len(x)
+    return conv(np.maximum(x, 0), state["generation.2.weight"], state["generation.2.bias"])
+
+
+def formula(loss, student, teacher, label, mask=1.0):
+    error = ((generated(loss, student, mask) - teacher) ** 2).sum(axis=1)
+    return loss.alpha * error[valid_mask(student, label)].sum() / len(student)
 
 
 class TestMGDLoss(MaskedLossTests):
