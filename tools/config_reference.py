@@ -33,6 +33,8 @@ COMMANDS = (
     "tools/report.py",
     "tools/cost.py",
     "tools/check_dataset.py",
+    "tools/data/from_labelme.py",
+    "tools/data/from_coco.py",
 )
 # The values of parameters with these names; their annotations are less exact.
 NESTED = {"backbone": "a backbone", "transforms": "a list of transforms", "losses": "a list of losses"}

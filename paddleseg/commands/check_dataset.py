@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from paddleseg.commands import flags, process
-from paddleseg.errors import counted
 from paddleseg.options import CheckOptions, ConfigChanges
 
 DESCRIPTION = """\
@@ -31,9 +30,5 @@ def main():
 
     cfg = Config(args.config, opts=args.opts, sections=check_data.SECTIONS)
     report = check_data.check_config(cfg, options.num_threads)
-    for line in (*report.findings, *check_data.table(report)):
-        print(line)
-    for line in check_data.notes(report):
-        print(f"note: {line}")
-    print(counted(len(report.findings), "finding"))
+    print("\n".join(check_data.lines(report)))
     sys.exit(1 if report.findings else 0)

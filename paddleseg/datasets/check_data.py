@@ -125,6 +125,12 @@ def _in_both_sets(digests):
     ]
 
 
+def lines(report):
+    """Return the whole report as lines of text."""
+    remarks = [f"note: {line}" for line in notes(report)]
+    return [*report.findings, *table(report), *remarks, counted(len(report.findings), "finding")]
+
+
 def table(report):
     """Return the shares of the classes as lines of text."""
     lines = []

@@ -1,5 +1,6 @@
 """The settings of a run, each with its meaning, default and bounds. Commands make their flags from them."""
 
+from paddleseg.options.annotations import ConversionOptions, SplitOptions
 from paddleseg.options.base import Options, option
 from paddleseg.options.deployment import ExportOptions
 from paddleseg.options.distillation import DistillOptions
@@ -10,6 +11,7 @@ from paddleseg.options.training import ConfigChanges, TrainConfigChanges, TrainO
 __all__ = [
     "CheckOptions",
     "ConfigChanges",
+    "ConversionOptions",
     "CostOptions",
     "DistillOptions",
     "EvalConfig",
@@ -18,6 +20,7 @@ __all__ = [
     "Options",
     "PredictOptions",
     "ReportOptions",
+    "SplitOptions",
     "TrainConfigChanges",
     "TrainOptions",
     "option",

@@ -1,0 +1,84 @@
+"""The text files of a data set: lists of its images and masks, names of its classes, and a config."""
+
+import os
+
+import yaml
+
+from paddleseg.cvlibs import Config
+from paddleseg.datasets import check_data
+from paddleseg.utils.image_files import read_names
+
+ALL, TRAIN, VAL, TEST = "all.txt", "train.txt", "val.txt", "test.txt"
+CONFIG, CLASS_NAMES = "dataset.yml", "class_names.txt"
+_MODES = {TRAIN: "train", ALL: "train", VAL: "val"}
+_PREPARATION = {
+    "train": [
+        {"type": "RandomPaddingCrop", "crop_size": [512, 512]},
+        {"type": "RandomHorizontalFlip"},
+        {"type": "Normalize"},
+    ],
+    "val": [{"type": "Normalize"}],
+}
+
+
+def separator_of(pairs):
+    """Return what stands between image and mask in a list: a space, or a tab if names hold spaces."""
+    return "\t" if any(" " in name for pair in pairs for name in pair) else " "
+
+
+def list_files(folder, lists, class_names, img_channels=3):
+    """Return the text files of a data set, {name: text}.
+
+    Args:
+        folder: the data set.
+        lists: {name of a list: list of [image, mask], relative to the folder}.
+        class_names: the names of the classes.
+        img_channels: the channels of the images. Default 3.
+    """
+    separator = separator_of([pair for pairs in lists.values() for pair in pairs])
+    files = {name: "".join(f"{separator.join(pair)}\n" for pair in pairs) for name, pairs in lists.items()}
+    built = {}
+    for name in lists:
+        mode = _MODES.get(name)
+        if mode is not None and f"{mode}_dataset" not in built:
+            section = {"type": "Dataset", "dataset_root": folder, f"{mode}_path": os.path.join(folder, name)}
+            if separator != " ":
+                section["separator"] = separator
+            section.update(num_classes=len(class_names), class_names=list(class_names))
+            if img_channels != 3:
+                section["img_channels"] = img_channels
+            built[f"{mode}_dataset"] = {**section, "transforms": _PREPARATION[mode]}
+    files[CLASS_NAMES] = "".join(f"{name}\n" for name in class_names)
+    # One transform a line, and lists of numbers within the line.
+    files[CONFIG] = yaml.dump(
+        built, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    )
+    return files
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Repeats a part that occurs twice, as people read it more easily than an alias."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
+def summary(folder, num_threads=4):
+    """Return the lines on a data set: what `tools/check_dataset.py` says of it, and its sections of a config.
+
+    Args:
+        folder: the data set, with the files of `list_files`.
+        num_threads: how many files are read at the same time. Default 4.
+    """
+    path = os.path.join(folder, CONFIG)
+    report = check_data.check_config(Config(path, sections=check_data.SECTIONS), num_threads)
+    with open(path, encoding="utf-8") as file:
+        text = file.read().rstrip("\n")
+    head = f"To train on it, paste this into a config, or give the config the line `_base_: {path}`:"
+    return [*check_data.lines(report), "", head, "", text]
+
+
+def names_in(folder):
+    """Return the names of the classes of a data set; [] if it has no file of them."""
+    path = os.path.join(folder, CLASS_NAMES)
+    return read_names(path) if os.path.isfile(path) else []

@@ -1,0 +1,61 @@
+"""Masks to files of labelme, for example to correct a model's masks by hand."""
+
+import json
+import os
+
+import cv2
+import numpy as np
+
+from paddleseg.annotations.classes import BACKGROUNDS, IGNORE_INDEX, IGNORED_LABELS
+from paddleseg.errors import UserError
+
+_SCALE = 2  # contours of the doubled mask lie a quarter of a pixel inside, so that no centre is on a line
+
+
+def polygons_of(mask, class_names):
+    """Return the polygons of a mask as labelme's shapes, larger ones first.
+
+    A hole is a polygon of the background that follows. `raster` turns the polygons into the same mask again.
+
+    Args:
+        mask: uint8, H x W; class 0 is the background.
+        class_names: the names of the classes; 255 becomes `__ignore__`.
+
+    Raises:
+        UserError: the mask holds a value without a name.
+    """
+    found = []
+    for value in np.unique(mask[mask > 0]).tolist():
+        if value != IGNORE_INDEX and value >= len(class_names):
+            raise UserError(f"the mask holds {value}, and there are {len(class_names)} class names")
+        label = IGNORED_LABELS[0] if value == IGNORE_INDEX else class_names[value]
+        enlarged = np.kron(mask == value, np.ones((_SCALE, _SCALE), np.uint8))
+        contours, tree = cv2.findContours(enlarged, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        for contour, (*_, parent) in zip(contours, tree[0]):
+            points = (contour[:, 0] + 0.5) / _SCALE
+            found.append((cv2.contourArea(contour), label if parent < 0 else BACKGROUNDS[0], points.tolist()))
+    found.sort(key=lambda one: -one[0])
+    return [
+        {"label": label, "points": points, "group_id": None, "shape_type": "polygon", "flags": {}}
+        for _, label, points in found
+    ]
+
+
+def labelme_text(image, size, shapes):
+    """Return the text of a JSON file of labelme.
+
+    Args:
+        image: the image's path, relative to the JSON file.
+        size: (height, width).
+        shapes: as `polygons_of` returns them.
+    """
+    content = {
+        "version": "5.0.0",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": image.replace(os.sep, "/"),
+        "imageData": None,
+        "imageHeight": size[0],
+        "imageWidth": size[1],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1)

@@ -1,0 +1,63 @@
+"""The settings of the tools that turn annotations into data sets."""
+
+import dataclasses
+from typing import Literal, Optional, Sequence
+
+from paddleseg.options.base import Options, option
+
+SKIP_BAD = "leave out images with a fault, such as a damaged file or an unknown label, instead of ending"
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyOptions(Options):
+    """How the images of a new data set are stored, and what happens to those that cannot be used."""
+
+    skip_bad: bool = option(False, SKIP_BAD)
+    link_images: bool = option(False, "make links to the images instead of copies")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionOptions(CopyOptions):
+    """How shapes with labels become masks of classes."""
+
+    image_dir: Optional[str] = option(
+        None, "folder of the images", default_text="that which the annotations name"
+    )
+    class_list: Optional[str] = option(
+        None,
+        "text file with the name of a class in each line, class 0 first; a line `__ignore__` is no class",
+        default_text="all labels of the annotations, after `_background_`",
+    )
+    no_background: bool = option(
+        False, "ignore pixels that no shape covers; without it, they are `_background_`, class 0"
+    )
+    other_labels: Literal["error", "background", "ignore"] = option(
+        "error", "what shapes are whose label is not in class_list"
+    )
+    draw_order: Literal["file", "area"] = option(
+        "file", "which shape is on top where shapes overlap: the later one, or the one with the smaller area"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitOptions(Options):
+    """How a data set is divided into train, val and test."""
+
+    split: Sequence[float] = option(
+        (0.8, 0.2),
+        "shares of train, val and, if there are three, test",
+        at_least=0,
+        default_text="0.8 0.2",
+        metavar="SHARE",
+    )
+    seed: int = option(0, "seed of the division", at_least=0)
+    group_pattern: Optional[str] = option(
+        None,
+        "regular expression; images in whose name it finds the same text, that of its first group if it has "
+        "one, stay together",
+    )
+    group_file: Optional[str] = option(
+        None, "text file with an image's name and its group in each line; a group stays together"
+    )
+    skip_bad: bool = option(False, "leave out images whose mask cannot be read instead of ending")
+    overwrite: bool = option(False, "replace lists that are there")

@@ -1,0 +1,43 @@
+import json
+
+import numpy as np
+import pytest
+from annotation_files import encoded, picture
+from PIL import Image, ImageFilter
+
+from paddleseg.annotations.to_labelme import labelme_text, polygons_of
+from paddleseg.errors import UserError
+
+NAMES = ["_background_", "a", "b"]
+
+
+def blobs(seed, size=(40, 60)):
+    """Return a mask of two classes and ignored pixels, with holes and islands within holes."""
+    noise = np.random.default_rng(seed).integers(0, 255, size, np.uint8)
+    smooth = np.array(Image.fromarray(noise).filter(ImageFilter.BoxBlur(2)), float)
+    levels = np.digitize(smooth, np.quantile(smooth, [0.4, 0.65, 0.9]))
+    return np.array([0, 1, 2, 255], np.uint8)[levels]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_mask_comes_back_from_its_polygons(tmp_path, from_labelme, seed):
+    mask = blobs(seed)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(encoded(picture(size=mask.shape)))
+    (tmp_path / "in/a.json").write_text(labelme_text("a.png", mask.shape, polygons_of(mask, NAMES)), "utf-8")
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    np.testing.assert_array_equal(from_labelme(class_list=str(tmp_path / "names.txt")).mask(), mask)
+
+
+def test_a_hole_is_a_polygon_of_the_background():
+    mask = np.zeros((20, 30), np.uint8)
+    mask[2:12, 2:12] = 1
+    mask[5:8, 5:8] = 0
+    shapes = polygons_of(mask, NAMES)
+    assert [shape["label"] for shape in shapes] == ["a", "_background_"]
+    assert json.loads(labelme_text("a.png", (20, 30), shapes))["imageHeight"] == 20
+
+
+def test_a_value_without_a_name_is_refused():
+    with pytest.raises(UserError, match="the mask holds 2, and there are 2 class names"):
+        polygons_of(np.full((4, 4), 2, np.uint8), NAMES[:2])
