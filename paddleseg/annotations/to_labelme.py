@@ -29,16 +29,30 @@ def polygons_of(mask, class_names):
         if value != IGNORE_INDEX and value >= len(class_names):
             raise UserError(f"the mask holds {value}, and there are {len(class_names)} class names")
         label = IGNORED_LABELS[0] if value == IGNORE_INDEX else class_names[value]
-        enlarged = np.kron(mask == value, np.ones((_SCALE, _SCALE), np.uint8))
-        contours, tree = cv2.findContours(enlarged, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        for contour, (*_, parent) in zip(contours, tree[0]):
-            points = (contour[:, 0] + 0.5) / _SCALE
-            found.append((cv2.contourArea(contour), label if parent < 0 else BACKGROUNDS[0], points.tolist()))
+        for is_hole, area, points in _contours(mask == value):
+            found.append((area, BACKGROUNDS[0] if is_hole else label, points))
     found.sort(key=lambda one: -one[0])
     return [
         {"label": label, "points": points, "group_id": None, "shape_type": "polygon", "flags": {}}
         for _, label, points in found
     ]
+
+
+def _contours(inside):
+    """Yield (whether it is a hole, area, points) of each contour of a bool mask.
+
+    The parts of a mask are taken one by one; pixels that touch by a corner alone are in two parts. So what
+    is in a hole is then smaller than the hole, and larger contours can be drawn first.
+    """
+    count, parts, boxes, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=4)
+    for part in range(1, count):
+        left, top, width, height = boxes[part, :4]
+        own = parts[top : top + height, left : left + width] == part
+        enlarged = np.kron(own, np.ones((_SCALE, _SCALE), np.uint8))
+        contours, tree = cv2.findContours(enlarged, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        for contour, (*_, parent) in zip(contours, tree[0]):
+            points = (contour[:, 0] + 0.5) / _SCALE + [left, top]
+            yield parent >= 0, cv2.contourArea(contour), points.tolist()
 
 
 def labelme_text(image, size, shapes):
