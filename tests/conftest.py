@@ -15,6 +15,7 @@ from exporting import MODEL  # noqa: E402
 from predicting import Columns  # noqa: E402
 
 import paddleseg  # noqa: E402, F401  first, since it loads zlib before Paddle and PaddleSlim
+from paddleseg import onednn  # noqa: E402
 from paddleseg.cvlibs import Config, SegBuilder  # noqa: E402
 from paddleseg.cvlibs.config import ConfigError  # noqa: E402
 from paddleseg.datasets import loading  # noqa: E402
@@ -45,6 +46,13 @@ def _own_signals():
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture(autouse=True)
+def _own_conv_engine():
+    """A test that chooses what computes convolutions leaves the next one that of PADDLESEG_CONV_ENGINE."""
+    yield
+    onednn.use_engine("auto")
 
 
 @pytest.fixture

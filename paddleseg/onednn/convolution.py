@@ -15,33 +15,38 @@ AUTO, PADDLE, ONEDNN = "auto", "paddle", "onednn"
 ENGINES = (AUTO, PADDLE, ONEDNN)
 _NO_AUTOCAST = paddle.base.core.AmpLevel.O0
 
-_chosen = PADDLE
+# The engine of `AUTO`, for tests and for users who want Paddle's convolutions everywhere.
+VARIABLE = "PADDLESEG_CONV_ENGINE"
+
+_chosen = None
 
 
 def use_engine(name):
     """Choose what computes the convolutions of this process, and return "paddle" or "onednn".
 
     Args:
-        name: "paddle"; "onednn"; or "auto", which is the environment's PADDLESEG_CONV_ENGINE, and paddle
-            without it.
+        name: "paddle"; "onednn"; or "auto", which is the environment's PADDLESEG_CONV_ENGINE, and without it
+            onednn where it can be used, else paddle.
 
     Raises:
         UserError: there is no such engine, or onednn cannot be used here.
     """
     global _chosen
+    where = "conv_engine"
+    if name == AUTO and VARIABLE in os.environ:
+        where, name = VARIABLE, os.environ[VARIABLE]
     if name not in ENGINES:
-        raise UserError(f"conv_engine: unknown engine {name!r}; {suggestion(name, ENGINES)}")
-    name = os.environ.get("PADDLESEG_CONV_ENGINE", PADDLE) if name == AUTO else name
-    reason = library.why_not()
+        raise UserError(f"{where}: unknown engine {name!r}; {suggestion(name, ENGINES)}")
+    reason = None if name == PADDLE else library.why_not()
     if name == ONEDNN and reason:
-        raise UserError(f"conv_engine {ONEDNN}: {reason}; use conv_engine {PADDLE} or {AUTO}")
+        raise UserError(f"{where} {ONEDNN}: {reason}; use {PADDLE} or {AUTO}")
     _chosen = PADDLE if name == PADDLE or reason else ONEDNN
     return _chosen
 
 
 def engine():
-    """Return what computes the convolutions of this process, "paddle" or "onednn"."""
-    return _chosen
+    """Return what computes the convolutions of this process, "paddle" or "onednn"; at first that of "auto"."""
+    return _chosen or use_engine(AUTO)
 
 
 def adopt(model):
@@ -60,7 +65,7 @@ class Conv2D(nn.Conv2D):
 
     def forward(self, x):
         """Return N x O x H' x W' of x, N x C x H x W."""
-        if _chosen == PADDLE or self._padding_mode != "zeros" or self._data_format != "NCHW":
+        if engine() == PADDLE or self._padding_mode != "zeros" or self._data_format != "NCHW":
             return nn.Conv2D.forward(self, x)
         return conv2d(x, self.weight, self.bias, self._stride, self._padding, self._dilation, self._groups)
 
@@ -76,7 +81,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         x, weight, bias, stride, padding, dilation, groups: as Paddle takes them.
     """
     geometry = None
-    if _chosen == ONEDNN and paddle.in_dynamic_mode() and is_plain(x, weight):
+    if engine() == ONEDNN and paddle.in_dynamic_mode() and is_plain(x, weight):
         geometry = _geometry(x.shape, weight.shape, stride, padding, dilation)
     if geometry is None:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)

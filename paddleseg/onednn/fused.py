@@ -31,12 +31,14 @@ def fused(conv, norm, x, relu):
         relu: whether ReLU follows.
 
     Returns:
-        N x O x H' x W'. None if the layers are not frozen, a gradient may be wanted, a hook reads the map
+        N x O x H' x W'. None if the layers are not frozen, a gradient is wanted, a hook reads the map
         between the layers, or Paddle computes the convolution.
     """
     if conv not in _FOLDED or convolution.engine() != convolution.ONEDNN or not paddle.in_dynamic_mode():
         return None
-    if paddle.is_grad_enabled() or norm.training or type(norm) is not nn.BatchNorm2D:
+    if type(norm) is not nn.BatchNorm2D or norm.training or norm._use_global_stats is False:
+        return None  # statistics of the batch
+    if _needs_gradient(conv, norm, x):
         return None
     if any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm)):
         return None
@@ -46,6 +48,11 @@ def fused(conv, norm, x, relu):
         _FOLDED[conv] = _folded(conv, norm)
     geometry = (conv._stride, conv._padding, conv._dilation, conv._groups)
     return convolution.forward(x, *_FOLDED[conv], *geometry, relu)
+
+
+def _needs_gradient(conv, norm, x):
+    tensors = (x, conv.weight, conv.bias, norm.weight, norm.bias)
+    return paddle.is_grad_enabled() and any(one is not None and not one.stop_gradient for one in tensors)
 
 
 def _folded(conv, norm):

@@ -79,7 +79,7 @@ class DeviceOptions(Options):
     conv_engine: typing.Literal["auto", "paddle", "onednn"] = option(
         "auto",
         "what computes convolutions on a CPU: Paddle, or the oneDNN library in its wheel, which is faster; "
-        "auto takes paddle, and with resume_model the same as before",
+        "auto takes onednn where it can, and with resume_model the same as before",
     )
 
 

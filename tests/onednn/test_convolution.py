@@ -40,10 +40,8 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def _onednn():
-    """Let oneDNN compute in each test, and Paddle afterwards."""
+    """Let oneDNN compute in each test."""
     onednn.use_engine("onednn")
-    yield
-    onednn.use_engine("paddle")
 
 
 def windows(x, kernel, stride, pads, dilation):
@@ -243,10 +241,25 @@ def test_plans_are_bounded():
 def test_an_engine_that_is_unknown_or_not_to_be_had_is_refused(monkeypatch):
     with pytest.raises(UserError, match="conv_engine: unknown engine 'onnednn'; did you mean 'onednn'"):
         onednn.use_engine("onnednn")
-    monkeypatch.setattr(library, "why_not", lambda: "this is a test")
-    with pytest.raises(UserError, match="conv_engine onednn: this is a test; use conv_engine paddle"):
-        onednn.use_engine("onednn")
-    assert onednn.use_engine("auto") == "paddle"
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "why_not", lambda: "this is a test")
+        with pytest.raises(UserError, match="conv_engine onednn: this is a test; use paddle or auto"):
+            onednn.use_engine("onednn")
+
+
+def test_auto_is_onednn_where_it_can_be_used_unless_the_environment_names_another(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delenv("PADDLESEG_CONV_ENGINE", raising=False)
+        assert onednn.use_engine("auto") == onednn.engine() == "onednn"
+        patch.setenv("PADDLESEG_CONV_ENGINE", "paddle")
+        assert onednn.use_engine("auto") == onednn.engine() == "paddle"
+        assert onednn.use_engine("onednn") == "onednn"
+        patch.setenv("PADDLESEG_CONV_ENGINE", "mkl")
+        with pytest.raises(UserError, match="PADDLESEG_CONV_ENGINE: unknown engine 'mkl'"):
+            onednn.use_engine("auto")
+        patch.delenv("PADDLESEG_CONV_ENGINE")
+        patch.setattr(library, "why_not", lambda: "this is a test")
+        assert onednn.use_engine("auto") == "paddle"
 
 
 def test_channels_that_do_not_fit_are_refused_by_paddle():

@@ -15,10 +15,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def _onednn():
-    """Let oneDNN compute in each test, and Paddle afterwards."""
+    """Let oneDNN compute in each test."""
     onednn.use_engine("onednn")
-    yield
-    onednn.use_engine("paddle")
 
 
 @pytest.fixture
@@ -64,17 +62,43 @@ def test_a_frozen_block_is_one_convolution_with_the_same_output(block):
 def test_blocks_that_are_trained_hooked_or_not_frozen_are_left_alone(block):
     made, x = block
     conv, norm = made._conv, made._batch_norm
-    assert onednn.fused(conv, norm, x, relu=True) is None  # a gradient may be wanted
+
+    def is_fused(x=x):
+        return onednn.fused(conv, norm, x, relu=True) is not None
+
+    assert not is_fused()  # the weights may have gradients
+    for parameter in made.parameters():
+        parameter.stop_gradient = True
+    assert is_fused()
+    wanting = x.clone()
+    wanting.stop_gradient = False
+    assert not is_fused(wanting)
     with paddle.no_grad():
-        assert onednn.fused(conv, norm, x, relu=True) is not None
-        hook = conv.register_forward_post_hook(lambda *_: None)
-        assert onednn.fused(conv, norm, x, relu=True) is None
-        hook.remove()
-        norm.train()
-        assert onednn.fused(conv, norm, x, relu=True) is None
-        norm.eval()
-        unfrozen = ConvBNReLU(3, 5, 3)
-        unfrozen.eval()
-        assert onednn.fused(unfrozen._conv, unfrozen._batch_norm, x, relu=True) is None
-        onednn.use_engine("paddle")
-        assert onednn.fused(conv, norm, x, relu=True) is None
+        assert is_fused(wanting)
+    hook = conv.register_forward_post_hook(lambda *_: None)
+    assert not is_fused()
+    hook.remove()
+    norm.train()
+    assert not is_fused()
+    norm.eval()
+    norm._use_global_stats = False  # the statistics of the batch
+    assert not is_fused()
+    norm._use_global_stats = None
+    onednn.use_engine("paddle")
+    assert not is_fused()
+
+
+def test_a_frozen_model_gives_the_same_bits_with_and_without_gradients_enabled(block):
+    made, x = block
+    for parameter in made.parameters():
+        parameter.stop_gradient = True
+    with paddle.no_grad():
+        wanted = made(x).numpy()
+    np.testing.assert_array_equal(made(x).numpy(), wanted)
+
+
+@paddle.no_grad()
+def test_a_block_that_is_not_frozen_is_not_fused():
+    made = ConvBNReLU(3, 5, 3)
+    made.eval()
+    assert onednn.fused(made._conv, made._batch_norm, paddle.ones([1, 3, 8, 8]), relu=True) is None
