@@ -45,7 +45,7 @@ def use_engine(name):
 
 
 def engine():
-    """Return what computes the convolutions of this process, "paddle" or "onednn"; at first that of "auto"."""
+    """Return what computes the convolutions of this process, "paddle" or "onednn"; by default as "auto"."""
     return _chosen or use_engine(AUTO)
 
 

@@ -4,6 +4,7 @@ import ctypes
 import functools
 import os
 import platform
+import re
 import sys
 
 import paddle
@@ -53,6 +54,17 @@ def _loaded():
     return ctypes.CDLL(os.path.join(folder, f"libdnnl.so.{MAJOR}"))
 
 
+class Owned(Pointer):
+    """A pointer to an object of the library, which is destroyed with it."""
+
+    destroy = None
+    __hash__ = object.__hash__  # pointers of ctypes have none
+
+    def __del__(self):
+        if self.destroy is not None:
+            self.destroy(self)
+
+
 class Library:
     """The library with a CPU engine and a stream. Calls are synchronous; one thread at a time may call."""
 
@@ -71,11 +83,16 @@ class Library:
         self.set_data = lib.dnnl_memory_set_data_handle
 
     def _made(self, name, *arguments):
-        """Call `dnnl_<name>(&made, *arguments)` and return what it has made."""
-        made = Pointer()
+        """Call `dnnl_<name>(&made, *arguments)` and return the `Owned` object that it has made."""
+        made = Owned()
         status = getattr(self._lib, f"dnnl_{name}")(ctypes.byref(made), *arguments)
         if status:
             raise OneDNNError(f"dnnl_{name} failed with status {status}")
+        kind = re.search(
+            r"(memory_desc|memory|primitive_desc|primitive_attr|primitive|post_ops)_create", name
+        )
+        if kind:  # not the engine and the stream, which live as long as the process
+            made.destroy = getattr(self._lib, f"dnnl_{kind[1]}_destroy")
         return made
 
     def with_relu(self):
@@ -84,7 +101,6 @@ class Library:
         zero = ctypes.c_float(0)
         self._lib.dnnl_post_ops_append_eltwise(operations, ELTWISE_RELU, zero, zero)
         self._lib.dnnl_primitive_attr_set_post_ops(attributes, operations)
-        self._lib.dnnl_post_ops_destroy(operations)
         return attributes
 
     def layout(self, shape, strides=None):

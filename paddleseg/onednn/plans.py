@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 import threading
+import weakref
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -114,7 +115,7 @@ class Call:
 
     def _packed(self, primitive, arguments):
         packed = (Argument * len(arguments))(*(Argument(number, memory) for number, memory in arguments))
-        self._references.append((primitive, packed))
+        self._references.append((primitive, packed, arguments))
         return primitive.value, len(arguments), ctypes.addressof(packed)
 
     def __call__(self, inputs, output):
@@ -134,11 +135,11 @@ class Scratch:
     def __init__(self, library):
         self._library = library
         self._buffers = {}
-        self._users = collections.defaultdict(list)
+        self._users = collections.defaultdict(weakref.WeakSet)
 
     def lend(self, memory, role, size):
         """Give a memory object a buffer of at least `size` bytes; the buffer grows for all who share it."""
-        self._users[role].append(memory)
+        self._users[role].add(memory)
         if self._buffers.get(role, np.empty(0)).nbytes < size + 64:
             self._buffers[role] = np.empty(size + 64, np.uint8)
             for user in self._users[role]:
@@ -245,7 +246,7 @@ class Plan:
 
 
 def _in_profile(name):
-    """Return a context that a profile counts as an operator of oneDNN; without a profiler it costs no time."""
+    """Return a context that a profile counts as an operator; without a profiler it costs no time."""
     return RecordEvent(f"onednn_{name} compute")
 
 

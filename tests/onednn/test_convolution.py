@@ -1,6 +1,7 @@
 """Convolutions by oneDNN against NumPy in float64, for every kind of shape that the rules tell apart."""
 
 import copy
+import gc
 import os
 import threading
 
@@ -231,11 +232,17 @@ def test_a_fork_after_use_computes_the_same():
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_plans_are_bounded():
-    for width in range(6, 6 + 300):
-        with paddle.no_grad():
-            onednn.conv2d(paddle.zeros([1, 1, 4, width]), paddle.zeros([1, 1, 3, 3]))
-    assert len(PLANS) <= 256
+def test_plans_are_bounded_and_leave_nothing_behind():
+    def owned(widths):
+        for width in widths:
+            with paddle.no_grad():
+                onednn.conv2d(paddle.zeros([1, 1, 4, width]), paddle.zeros([1, 1, 3, 3]))
+        gc.collect()
+        return sum(isinstance(one, library.Owned) for one in gc.get_objects())
+
+    first = owned(range(6, 6 + 300))
+    assert first > len(PLANS) == 256
+    assert owned(range(306, 306 + 300)) <= first
 
 
 def test_an_engine_that_is_unknown_or_not_to_be_had_is_refused(monkeypatch):
