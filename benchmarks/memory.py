@@ -29,7 +29,14 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        case = variants.Case(folder, args.size, args.batch, args.threads, torch_python=args.torch_python)
+        case = variants.Case(
+            folder,
+            args.size,
+            args.batch,
+            args.threads,
+            torch_python=args.torch_python,
+            paddleseg_python=args.paddleseg_python,
+        )
         variants.set_up(case)
         peaks = {
             key: peak(variant, case, args.steps)

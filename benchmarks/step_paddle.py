@@ -1,6 +1,6 @@
-"""A process that makes a distillation step in Paddle each time it is asked; `step.py` starts it.
+"""A process that makes a step in Paddle each time it is asked; `step.py` starts it.
 
-python benchmarks/step_paddle.py plain|ours FOLDER BATCH CLOCK [flags of slim/distill/distill_train.py]
+python benchmarks/step_paddle.py plain|distil|train FOLDER BATCH CLOCK [flags of the toolkit's command]
 """
 
 import os
@@ -25,7 +25,7 @@ def main():
     if role == "plain":
         plain(folder, int(batch), turns)
     else:
-        ours(folder, batch, turns, flags)
+        ours(role, folder, batch, turns, flags)
 
 
 def plain(folder, batch, turns):
@@ -38,10 +38,12 @@ def plain(folder, batch, turns):
     import paddle
     import paddle.nn.functional as F
 
+    from paddleseg import onednn
     from paddleseg.cvlibs import SegBuilder
 
     turns.note("imported")
     paddle.set_device("cpu")
+    onednn.use_engine("paddle")
     paddle.seed(0)
     student_cfg, teacher_cfg = step_setup.configs(folder, batch)
     builder = SegBuilder(student_cfg)
@@ -69,7 +71,7 @@ def plain(folder, batch, turns):
         turns.take(step)
 
 
-def ours(folder, batch, turns, flags):
+def ours(role, folder, batch, turns, flags):
     """Run the toolkit's own command on the same configs; each of its updates is a turn."""
     runtime.prepare()
     from paddleseg.training import fitting
@@ -81,11 +83,16 @@ def ours(folder, batch, turns, flags):
             return turns.take(lambda: super(Update, self).__call__(batches, iteration))
 
     endless = str(10**6)
-    command = ["--teacher_config", os.path.join(folder, step_setup.TEACHER)]
-    command += ["--student_config", os.path.join(folder, step_setup.STUDENT), "--no_eval", "--device", "cpu"]
+    student = os.path.join(folder, step_setup.STUDENT)
+    if role == "train":
+        script, command = "train.py", ["--config", student]
+    else:
+        script = os.path.join("slim", "distill", "distill_train.py")
+        command = ["--teacher_config", os.path.join(folder, step_setup.TEACHER), "--student_config", student]
+    script = os.path.join(ROOT, script)
+    command += ["--no_eval", "--device", "cpu"]
     command += ["--batch_size", batch, "--iters", endless, "--save_interval", endless]
     command += ["--save_dir", os.path.join(folder, f"run_{os.getpid()}"), *flags]
-    script = os.path.join(ROOT, "slim", "distill", "distill_train.py")
     with mock.patch.object(fitting, "Update", Update), mock.patch.object(sys, "argv", [script, *command]):
         runpy.run_path(script, run_name="__main__")
 

@@ -1,6 +1,6 @@
-"""A process that makes a distillation step in eager PyTorch each time it is asked; `step.py` starts it.
+"""A process that makes a step in eager PyTorch each time it is asked; `step.py` starts it.
 
-python benchmarks/step_torch.py FOLDER CLOCK THREADS contiguous|channels_last
+python benchmarks/step_torch.py FOLDER CLOCK THREADS contiguous|channels_last distil|train
 
 It needs PyTorch and NumPy, but no Paddle. The models have the weights of those in Paddle, and must
 give the same logits.
@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 
 
 def main():
-    folder, clock, threads, memory_format = sys.argv[1:]
+    folder, clock, threads, memory_format, work = sys.argv[1:]
     turns = Turns(clock)
     import numpy as np
     import torch
@@ -43,16 +43,22 @@ def main():
     student, teacher = models["student"].train(), models["teacher"]
     optimizer = torch.optim.SGD(student.parameters(), 0.01, momentum=0.9, weight_decay=4e-5)
 
-    def step():
+    def distil():
         with torch.no_grad():
             theirs = teacher(images)
         ours = student(images)
-        task = F.cross_entropy(ours, labels, ignore_index=255)
         logit = 3.0 * F.kl_div(F.log_softmax(ours, 1), F.softmax(theirs, 1), reduction="mean")
+        update(F.cross_entropy(ours, labels, ignore_index=255) + logit)
+
+    def train():
+        update(F.cross_entropy(student(images), labels, ignore_index=255))
+
+    def update(loss):
         optimizer.zero_grad()
-        (task + logit).backward()
+        loss.backward()
         optimizer.step()
 
+    step = {"distil": distil, "train": train}[work]
     while True:
         turns.take(step)
 

@@ -1,4 +1,4 @@
-"""The ways to make a distillation step that `step.py` and `memory.py` compare: commands in environments."""
+"""The ways to make a step that `step.py` and `memory.py` compare: commands in environments."""
 
 import dataclasses
 import importlib.util
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import timing
 from turns import Worker
 
 from paddleseg.commands import flags
@@ -23,8 +24,9 @@ class Variant:
 
     Attributes:
         name: in the table.
-        role: "plain", "ours" or "torch".
+        role: "plain"; "ours"; "torch"; or "paddleseg", the released one.
         flags: of the toolkit's command; for PyTorch, the memory format.
+        work: "distil", or "train": the student alone.
         tuned: whether Paddle has the toolkit's settings instead of its own.
         environment: further pairs of variables and values.
     """
@@ -32,27 +34,39 @@ class Variant:
     name: str
     role: str
     flags: tuple = ()
+    work: str = "distil"
     tuned: bool = True
     environment: tuple = ()
 
 
 PLAIN = "plain loop, Paddle's defaults"
-ENGINE = ("--teacher_engine", "onnxruntime")
+TEACHER = ("--teacher_engine", "paddle")
+RUNTIME = ("--teacher_engine", "onnxruntime")
 AT_HEAD = ("--opts", "distill_loss.at=head")
-CACHE = ("--teacher_engine", "paddle", "--teacher_cache", "{cache}", "--cache_views", "1")
+CACHE = (*TEACHER, "--teacher_cache", "{cache}", "--cache_views", "1")
+MKL = ("--conv_engine", "paddle")
 VARIANTS = {
     "plain_default": Variant(PLAIN, "plain", tuned=False),
     "plain": Variant("plain loop, tuned", "plain"),
-    "ours": Variant("distill_train.py, Paddle's teacher", "ours", ("--teacher_engine", "paddle")),
-    "onnx": Variant("distill_train.py, onnxruntime's teacher", "ours", ENGINE),
-    "head": Variant("onnxruntime's teacher, distill_loss.at: head", "ours", (*ENGINE, *AT_HEAD)),
+    "paddleseg": Variant("released PaddleSeg, distillation", "paddleseg", tuned=False),
+    "ours": Variant("distill_train.py, Paddle's teacher", "ours", TEACHER),
+    "ours_mkl": Variant("the same, conv_engine paddle", "ours", (*TEACHER, *MKL)),
+    "onnx": Variant("distill_train.py, onnxruntime's teacher", "ours", RUNTIME),
+    "onnx_mkl": Variant("the same, conv_engine paddle", "ours", (*RUNTIME, *MKL)),
+    "head": Variant("onnxruntime's teacher, distill_loss.at: head", "ours", (*RUNTIME, *AT_HEAD)),
     "cache": Variant("distill_train.py, teacher cache, all hits", "ours", CACHE),
+    "cache_mkl": Variant("the same, conv_engine paddle", "ours", (*CACHE, *MKL)),
     "cache_head": Variant("teacher cache, distill_loss.at: head", "ours", (*CACHE, *AT_HEAD)),
     "torch": Variant("PyTorch, contiguous", "torch", ("contiguous",)),
     "torch_last": Variant("PyTorch, channels_last", "torch", ("channels_last",)),
+    "paddleseg_train": Variant("released PaddleSeg, training", "paddleseg", work="train", tuned=False),
+    "train": Variant("train.py", "ours", work="train"),
+    "train_mkl": Variant("train.py, conv_engine paddle", "ours", MKL, work="train"),
+    "torch_train": Variant("PyTorch training, contiguous", "torch", ("contiguous",), work="train"),
+    "torch_train_last": Variant("PyTorch training, channels_last", "torch", ("channels_last",), work="train"),
 }
-# The variants that all others are compared with in the table.
-BASES = ("plain_default", "torch", "torch_last")
+# The way that all others which distil are compared with in the table.
+BASE = "plain_default"
 # The end of the key and the name of a variant that --try adds.
 TRIED = " with --try"
 
@@ -66,6 +80,7 @@ class Case:
         size, batch, threads: pixels a side, images a step, threads of a process.
         clock: as in `timing.timed`.
         torch_python: the interpreter that can import PyTorch; None for none.
+        paddleseg_python: the interpreter whose `paddleseg` is the released one; None for none.
     """
 
     folder: str
@@ -74,6 +89,7 @@ class Case:
     threads: int
     clock: str = "wall"
     torch_python: str = None
+    paddleseg_python: str = None
 
 
 def add_case_flags(parser):
@@ -91,6 +107,11 @@ def add_case_flags(parser):
         metavar="PYTHON",
         default=sys.executable if importlib.util.find_spec("torch") else None,
         help="an interpreter that has PyTorch (default: this one if it has)",
+    )
+    parser.add_argument(
+        "--paddleseg_python",
+        metavar="PYTHON",
+        help="an interpreter whose paddleseg is the released PaddleSeg, to time it as well",
     )
     parser.add_argument(
         "--try",
@@ -116,10 +137,15 @@ def environment_flags(args):
 
 def chosen(args, tried=()):
     """Return {key: `Variant`} of the ways to compare, and of the toolkit's with `tried` if there is any."""
+    missing = {
+        role
+        for role, python in (("torch", args.torch_python), ("paddleseg", args.paddleseg_python))
+        if python is None
+    }
     wanted = {
         key: variant
         for key, variant in VARIANTS.items()
-        if key in (args.only or VARIANTS) and (args.torch_python or variant.role != "torch")
+        if key in (args.only or VARIANTS) and variant.role not in missing
     }
     more = {
         key + TRIED: dataclasses.replace(variant, environment=tried)
@@ -133,6 +159,26 @@ def variant_name(key):
     """Return the name of a variant of `chosen` in a table."""
     base, tried, _ = key.partition(TRIED)
     return VARIANTS[base].name + tried
+
+
+def bases(seconds):
+    """Return {what others are compared with: {work: key of a variant}} of {key: [seconds of each turn]}.
+
+    PyTorch's is the faster of its two memory formats.
+    """
+    of_torch = {}
+    for key in seconds:
+        variant = VARIANTS[key.partition(TRIED)[0]]
+        fastest = of_torch.get(variant.work)
+        if variant.role == "torch" and (fastest is None or timing.ratio(seconds, key, fastest) < 1):
+            of_torch[variant.work] = key
+    plain = {VARIANTS[BASE].work: BASE} if BASE in seconds else {}
+    return {name: found for name, found in (("the plain loop", plain), ("PyTorch", of_torch)) if found}
+
+
+def work_of(key):
+    """Return the work of a variant of `chosen`, "distil" or "train"."""
+    return VARIANTS[key.partition(TRIED)[0]].work
 
 
 def case_name(size, batch, threads):
@@ -158,9 +204,13 @@ def start(variant, case):
     """Return the `Worker` of a variant."""
     if variant.role == "torch":
         command = [case.torch_python, os.path.join(HERE, "step_torch.py"), case.folder, case.clock]
-        command += [str(case.threads), *variant.flags]
+        command += [str(case.threads), *variant.flags, variant.work]
+    elif variant.role == "paddleseg":
+        command = [case.paddleseg_python, os.path.join(HERE, "step_paddleseg.py"), variant.work, case.folder]
+        command += [str(case.batch), case.clock]
     else:
-        command = [sys.executable, os.path.join(HERE, "step_paddle.py"), variant.role, case.folder]
+        role = "plain" if variant.role == "plain" else variant.work
+        command = [sys.executable, os.path.join(HERE, "step_paddle.py"), role, case.folder]
         cache = os.path.join(case.folder, "cache")
         command += [str(case.batch), case.clock, *(flag.format(cache=cache) for flag in variant.flags)]
     return Worker(command, environment(case, variant))

@@ -80,6 +80,7 @@ class Turns:
         self._started = time.perf_counter()
         self._memory = {}
         self._ready = False
+        self._turn_started = None
 
     def note(self, stage):
         """Record the peak of memory at the end of a stage of the preparations."""
@@ -95,17 +96,25 @@ class Turns:
         Raises:
             SystemExit: there are no more requests.
         """
+        self.begin()
+        result = call()
+        self.end(more(result))
+        return result
+
+    def begin(self):
+        """Wait for a request, and start the clock; `SystemExit` if there are no more requests."""
         if not self._ready:
             self.note("prepared")
             self._answer({"memory": self._memory, "seconds": time.perf_counter() - self._started})
             self._ready = True
         if not sys.stdin.readline():
             raise SystemExit(0)
-        started = self._now()
-        result = call()
-        seconds = self._now() - started
-        self._answer({"seconds": seconds, "peak": peak_memory(), **more(result)})
-        return result
+        self._turn_started = self._now()
+
+    def end(self, more=None):
+        """Answer with the seconds since `begin`, and with further entries, a dict."""
+        seconds = self._now() - self._turn_started
+        self._answer({"seconds": seconds, "peak": peak_memory(), **(more or {})})
 
     def _answer(self, answer):
         self._answers.write(json.dumps(answer) + "\n")

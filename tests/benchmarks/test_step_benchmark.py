@@ -69,10 +69,13 @@ def test_a_way_inherits_no_setting_of_the_shell(monkeypatch):
     assert not any("MKL_DEBUG_CPU_TYPE" in environment for environment in (default, tuned))
 
 
-def test_without_pytorch_only_the_ways_of_paddle_remain():
-    args = flags("--only", "plain", "torch")
+def test_ways_without_an_interpreter_are_left_out():
+    args = flags("--only", "plain", "torch", "paddleseg")
     args.torch_python = None
     assert list(variants.chosen(args)) == ["plain"]
+    args.torch_python = "python_with_torch"
+    args.paddleseg_python = "python_with_paddleseg"
+    assert list(variants.chosen(args)) == ["plain", "paddleseg", "torch"]
 
 
 def test_the_toolkits_ways_are_compared_with_and_without_what_is_tried():
@@ -91,12 +94,47 @@ def test_something_to_try_without_a_value_is_refused():
         variants.environment_flags(flags("--try", "A"))
 
 
-def test_a_sweep_changes_one_number_at_a_time():
+def test_a_sweep_has_larger_batches_and_images_with_all_threads_and_with_one():
+    work = [(128, 4), (128, 8), (256, 4), (512, 2)]
     args = argparse.Namespace(size=128, batch=4, threads=2)
-    assert step.swept(args) == [(128, 4, 2), (128, 8, 2), (256, 4, 2), (128, 4, 1)]
+    assert step.swept(args) == [(*one, 2) for one in work] + [(*one, 1) for one in work]
+    args.threads = 1
+    assert step.swept(args) == [(*one, 1) for one in work]
 
 
-def test_the_table_has_ratios_to_the_plain_loop_and_to_pytorch():
-    lines = step.table({"plain_default": [8.0, 8.0], "ours": [2.0, 2.0], "torch": [4.0, 4.0]}).splitlines()
-    assert lines[0].endswith("| of plain loop, Paddle's defaults | of PyTorch, contiguous |")
-    assert lines[3].endswith("| 2.000 (2.000 to 2.000) | 0.250 | 0.500 |")
+SECONDS = {
+    "plain_default": [8.0, 8.0],
+    "ours": [2.0, 2.0],
+    "torch": [5.0, 5.0],
+    "torch_last": [4.0, 4.0],
+    "train": [1.0, 1.0],
+    "torch_train": [2.0, 2.0],
+}
+
+
+def test_the_table_has_ratios_to_the_same_work_of_the_plain_loop_and_of_the_faster_pytorch():
+    lines = step.table(SECONDS, dict.fromkeys(SECONDS, 2**30)).splitlines()
+    assert lines[0].endswith("| of the plain loop | of PyTorch | peak, MiB |")
+    assert lines[3].endswith("| 2.000 (2.000 to 2.000) | 0.250 | 0.500 | 1024 |")
+    assert lines[4].endswith("| 0.625 | 1.250 | 1024 |")
+    assert lines[6].endswith("| 1.000 (1.000 to 1.000) |  | 0.500 | 1024 |")
+
+
+def test_the_growth_of_each_way_is_that_from_its_own_first_case():
+    figures = {
+        "small": SECONDS,
+        "large": {key: [3 * one for one in values] for key, values in SECONDS.items()},
+    }
+    lines = step.growth(figures).splitlines()
+    assert lines[0] == "| one step | small | large |"
+    assert lines[3].endswith("| 2.000 | 6.000 (3.00) |")
+
+
+@pytest.mark.parametrize(("key", "script"), [("train", "step_paddle"), ("paddleseg_train", "step_paddleseg")])
+def test_training_alone_is_a_work_of_its_own(monkeypatch, key, script):
+    started = []
+    monkeypatch.setattr(variants, "Worker", lambda command, environment: started.append(command))
+    variants.start(variants.VARIANTS[key], variants.Case("folder", 128, 4, 1, paddleseg_python="python"))
+    ((_, path, *arguments),) = started
+    assert os.path.basename(path) == f"{script}.py"
+    assert arguments[:2] == ["train", "folder"]
