@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 
+import numpy as np
 import paddle
 
 from paddleseg import parallel
@@ -44,15 +45,47 @@ def evaluate(
     Raises:
         UserError: the dataset is empty, or the model's output is not N x C x H x W.
     """
+    counts = _Counts(num_classes, ignored_label(dataset), config)
+    for logits, labels in _inferred(
+        model, dataset, num_classes, batch_size, num_workers, config, on_batch, with_bar
+    ):
+        counts.add(logits, labels)
+    return counts.scores()
+
+
+def confusions_of_images(model, dataset, num_classes, batch_size=None, num_workers=0, config=WHOLE):
+    """Return the confusion matrix of each image, N x C x C int64, equal in order for all models.
+
+    Their sum is the matrix from which `evaluate` computes its scores. This is for a process without other
+    ranks.
+
+    Args:
+        model, dataset, num_classes, batch_size, num_workers, config: as in `evaluate`.
+
+    Raises:
+        UserError: as `evaluate`.
+    """
+    ignore_index = ignored_label(dataset)
+    matrices = []
+    for logits, labels in _inferred(model, dataset, num_classes, batch_size, num_workers, config):
+        predicted = classes(logits)
+        for i in range(len(labels)):
+            matrix = confusion_matrix(predicted[i], labels[i], num_classes, ignore_index)
+            matrices.append(matrix.numpy())
+    return np.stack(matrices)
+
+
+def _inferred(
+    model, dataset, num_classes, batch_size=None, num_workers=0, config=WHOLE, on_batch=None, with_bar=False
+):
+    """Yield (logits, labels) of all groups of this rank's images; the arguments are those of `evaluate`."""
     if len(dataset) == 0:
         raise UserError("the dataset to evaluate on holds no image")
-    ignore_index = ignored_label(dataset)
     samples = SeededSamples(dataset, seed=0, keep=("trans_info",), defer_normalize=not parallel.on_cpu())
     if batch_size is None:
         batch_size = fitting_batch_size(samples[0, 0])
     batches = SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     loader = load_batches(samples, batches, num_workers, group_by_size, ahead=True)
-    counts = _Counts(num_classes, ignore_index, config)
     announced = _call_before_each(loader, on_batch, batches.count)
     shown = bar(announced, len(dataset), "evaluating", with_bar, batches.sizes_of_all)
     with eval_mode(model), contextlib.closing(loader), contextlib.closing(shown):
@@ -60,8 +93,7 @@ def evaluate(
             labels = group["label"]
             logits = infer(model, group["img"], labels.shape[1:], config, group["trans_info"])
             _check_logits(logits, num_classes)
-            counts.add(logits, labels)
-    return counts.scores()
+            yield logits, labels
 
 
 class _Counts:

@@ -5,11 +5,12 @@ from paddleseg.options.base import Options, option
 from paddleseg.options.deployment import ExportOptions
 from paddleseg.options.distillation import DistillOptions
 from paddleseg.options.inference import EvalConfig, EvaluateOptions, PredictOptions
-from paddleseg.options.report import CheckOptions, CostOptions, ReportOptions
+from paddleseg.options.report import CheckOptions, CompareOptions, CostOptions, ReportOptions
 from paddleseg.options.training import ConfigChanges, TrainConfigChanges, TrainOptions
 
 __all__ = [
     "CheckOptions",
+    "CompareOptions",
     "ConfigChanges",
     "ConversionOptions",
     "CostOptions",

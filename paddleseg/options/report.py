@@ -1,8 +1,11 @@
 """The settings of the tools that look at trainings, models and data sets."""
 
 import dataclasses
+import re
+import typing
 from typing import Optional, Sequence
 
+from paddleseg.errors import UserError
 from paddleseg.options.base import DeviceOptions, Options, option
 
 REPEATS = "timed passes of a model; 0 measures no time"
@@ -20,6 +23,49 @@ class ReportOptions(DeviceOptions):
         200, "validation images, evenly spread, on which the students are compared for that", at_least=1
     )
     repeats: int = option(10, REPEATS, at_least=0)
+
+
+def duration(text):
+    """Return the seconds of a text such as "2h", "30m", "45s" or "1h30m".
+
+    Raises:
+        UserError: the text is no duration.
+    """
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text)
+    if not text or not found:
+        raise UserError(f"budget must be a time such as 2h, 30m or 1h30m, not {text!r}")
+    hours, minutes, seconds = (int(number or 0) for number in found.groups())
+    return 3600.0 * hours + 60 * minutes + seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareOptions(DeviceOptions):
+    """How methods of distillation are compared."""
+
+    data: Optional[str] = option(None, "folder of the data set; by default the one that the configs name")
+    out: str = option("output/compare", "where trainings, table and report go")
+    match: typing.Literal["iterations", "time", "both"] = option(
+        "iterations", "what all students have in common with the plain student"
+    )
+    budget: Optional[float] = option(
+        None,
+        "time for the whole comparison, such as 2h: many methods for a short time, the best for longer",
+        at_least=1,
+        parse=duration,
+        metavar="TIME",
+    )
+    only: Optional[Sequence[str]] = option(
+        None, "methods to compare", metavar="METHOD", default_text="all of the plan"
+    )
+    seeds: Optional[Sequence[int]] = option(
+        None, "seeds of the students", at_least=0, default_text="those of the plan"
+    )
+    teacher_weights: Optional[str] = option(None, "use these weights instead of training the plan's teacher")
+    iters: Optional[int] = option(
+        None, "iterations of the plain student", at_least=1, default_text="those of the config"
+    )
+    turns: int = option(3, "short trainings of each method that measure its pace", at_least=1)
+    jobs: int = option(1, "trainings at the same time", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""`python tools/compare.py PLAN --data DIR --out DIR`: what distillation is worth on a data set."""
+
+import argparse
+
+from paddleseg.commands import flags, process
+from paddleseg.options import CompareOptions
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description="Compare methods of distillation with the plain student, over seeds and images."
+    )
+    parser.add_argument("plan", metavar="PLAN", help="YAML file: teacher, student, seeds, methods")
+    flags.add_options(parser, CompareOptions)
+    args = parser.parse_args()
+    options = flags.options_from(args, CompareOptions)
+    process.prepare()
+    from paddleseg.comparing import compare
+
+    print(compare(args.plan, options))

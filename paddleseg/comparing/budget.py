@@ -1,0 +1,84 @@
+"""A comparison within a budget of time: many methods for a short time, the best ones for longer."""
+
+import json
+import math
+import os
+import time
+
+from paddleseg.comparing.plan import PLAIN
+from paddleseg.comparing.trainings import Training
+from paddleseg.utils.logger import logger
+
+_AT_LEAST = 10  # iterations of a training
+
+
+class Budget:
+    """Decides how long each round of trainings may be, and remembers it for a command that is repeated.
+
+    Half of the time is for rounds on one seed, which halve the field; the other half trains the plain student
+    and the best method on the plan's seeds. The seed of the rounds is none of the plan's, so that the table
+    judges on runs that have chosen nothing.
+
+    Args:
+        trainings: `Trainings`, with the teacher's weights.
+        seconds: the whole budget.
+        started: `time.monotonic()` when it began.
+    """
+
+    def __init__(self, trainings, seconds, started):
+        self.trainings = trainings
+        self.seconds = seconds
+        self.started = started
+        self._path = os.path.join(trainings.options.out, "budget.json")
+        self._overhead = 0.0  # seconds of a training beside its iterations
+
+    def best(self, methods, pace, seed):
+        """Return the best of some methods, by rounds that halve the field.
+
+        Args:
+            methods: names, without the plain student.
+            pace: {method: seconds of an iteration}.
+            seed: of all trainings.
+        """
+        field, rounds = list(methods), math.ceil(math.log2(len(methods)))
+        for number in range(rounds):
+            seconds = (self._left() - self.seconds / 2) / (rounds - number)
+            iters = self._iterations(f"round {number + 1} of {sorted(field)}", field, pace, seconds)
+            scores = {method: self._score(Training(method, seed, iters[method])) for method in field}
+            ranked = sorted(scores, key=scores.get, reverse=True)
+            field = ranked[: math.ceil(len(ranked) / 2)]
+            logger.info(f"after round {number + 1} of {rounds} {', '.join(field)} remain")
+        return field[0]
+
+    def final(self, best, pace, seeds):
+        """Return {method: iterations} of the plain student and the best method, for equal time."""
+        seconds = self._left() / len(seeds)
+        return self._iterations(f"final of {best} on {seeds}", [PLAIN, best], pace, seconds)
+
+    def _left(self):
+        return self.seconds - (time.monotonic() - self.started)
+
+    def _score(self, training):
+        started = time.monotonic()
+        result = self.trainings.finished(training)
+        self._overhead = max(self._overhead, time.monotonic() - started - result.seconds)
+        return result.miou
+
+    def _iterations(self, decision, field, pace, seconds):
+        """Return {method: iterations} of a round that may take some seconds."""
+        decisions = self._decisions()
+        if decision not in decisions:
+            each = seconds / len(field) - self._overhead
+            each = min(each, self.trainings.plan.iters * min(pace[method] for method in field))
+            iters = {method: max(_AT_LEAST, int(each / pace[method])) for method in field}
+            decisions[decision] = iters
+            with open(self._path, "w", encoding="utf-8") as file:
+                json.dump({"seconds": self.seconds, "pace": pace, "decisions": decisions}, file, indent=1)
+        return decisions[decision]
+
+    def _decisions(self):
+        if not os.path.isfile(self._path):
+            return {}
+        with open(self._path, encoding="utf-8") as file:
+            stored = json.load(file)
+        return stored["decisions"] if stored["seconds"] == self.seconds else {}

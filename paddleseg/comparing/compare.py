@@ -1,0 +1,124 @@
+"""The whole comparison: trainings, table, and the lines that the best method adds to a config."""
+
+import concurrent.futures
+import os
+import platform
+import time
+
+import paddle
+import yaml
+
+from paddleseg import parallel
+from paddleseg.comparing.budget import Budget
+from paddleseg.comparing.pace import seconds_per_iteration
+from paddleseg.comparing.plan import PLAIN, TEACHER, read_plan
+from paddleseg.comparing.table import best_of, row_of, write
+from paddleseg.comparing.trainings import Training, Trainings
+from paddleseg.errors import UserError, counted
+from paddleseg.options import ReportOptions
+from paddleseg.report import write_report
+from paddleseg.utils.cpu import usable_cores
+
+ITERATIONS, TIME, BOTH = "iterations", "time", "both"
+
+
+def compare(plan, options):
+    """Train what a plan names, and write `table.md`, `runs.csv`, `plot.png` and `report.html`.
+
+    What a finished training gave is kept, so the same call continues an interrupted comparison.
+
+    Args:
+        plan: path of the plan, see `read_plan`.
+        options: `CompareOptions`.
+
+    Returns:
+        The table and the best method's lines for a config, one text.
+
+    Raises:
+        UserError: the plan is wrong, or a training failed.
+    """
+    started = time.monotonic()
+    if options.jobs > 1 and (options.match != ITERATIONS or options.budget is not None):
+        raise UserError(
+            f"jobs {options.jobs}: times can be compared only of trainings that run alone; use jobs 1, or "
+            f"match iterations without a budget"
+        )
+    parallel.set_device(options.device, options.conv_engine)
+    plan = read_plan(plan, options.iters)
+    methods, seeds = plan.chosen(options.only), list(options.seeds or plan.seeds)
+    trainings = Trainings(plan, options)
+    teacher = trainings.train_teacher()
+    if options.budget is None:
+        groups = _whole_field(trainings, methods, seeds)
+    else:
+        groups = _within_budget(trainings, methods, seeds, started)
+    _train_all(trainings, groups, seeds)
+    rows = _rows(trainings, groups, seeds, teacher)
+    table = write(options.out, rows, _machine())
+    _report(rows, options)
+    return f"{table}\n\n{_advice(plan, rows)}"
+
+
+def _whole_field(trainings, methods, seeds):
+    """Return [(method, what is equal, iterations)] of all trainings, the plain student's first."""
+    plan, match = trainings.plan, trainings.options.match
+    others = [method for method in methods if method != PLAIN]
+    groups = [(PLAIN, "", plan.iters)]
+    if match in (ITERATIONS, BOTH):
+        groups += [(method, ITERATIONS, plan.iters) for method in others]
+    if match in (TIME, BOTH):
+        pace = seconds_per_iteration(trainings, [PLAIN, *others])
+        groups += [(m, TIME, max(1, round(plan.iters * pace[PLAIN] / pace[m]))) for m in others]
+    return groups
+
+
+def _within_budget(trainings, methods, seeds, started):
+    """Return [(method, what is equal, iterations)] of the plain student and the best method."""
+    others = [method for method in methods if method != PLAIN]
+    if not others:
+        raise UserError("budget: there is no method to compare with the plain student")
+    pace = seconds_per_iteration(trainings, [PLAIN, *others])
+    budget = Budget(trainings, trainings.options.budget, started)
+    best = budget.best(others, pace, seed=max(seeds) + 1)
+    iters = budget.final(best, pace, seeds)
+    return [(PLAIN, "", iters[PLAIN]), (best, TIME, iters[best])]
+
+
+def _train_all(trainings, groups, seeds):
+    # All methods of a seed come first, so that an interrupted comparison has equal seeds.
+    missing = [Training(method, seed, iters) for seed in seeds for method, _, iters in groups]
+    with concurrent.futures.ThreadPoolExecutor(trainings.options.jobs) as pool:
+        for done in [pool.submit(trainings.finished, training) for training in dict.fromkeys(missing)]:
+            done.result()
+
+
+def _rows(trainings, groups, seeds, teacher):
+    rows = [] if teacher is None else [row_of(TEACHER, "", [teacher])]
+    results = [
+        [trainings.finished(Training(method, seed, iters)) for seed in seeds] for method, _, iters in groups
+    ]
+    plain = results[0]
+    for (method, equal, _), of_seeds in zip(groups, results):
+        rows.append(row_of(method, equal, of_seeds, None if method == PLAIN else plain))
+    return rows
+
+
+def _report(rows, options):
+    folders = dict.fromkeys(result.folder for row in rows for result in row.results)
+    page = os.path.join(options.out, "report.html")
+    write_report(list(folders), ReportOptions(device=options.device, output=page))
+
+
+def _advice(plan, rows):
+    """Return what the best method adds to a config, or that none is shown to help."""
+    best = best_of(rows)
+    if best is None:
+        return "No method is shown to be better than the plain student."
+    lines = yaml.safe_dump(plan.methods[best.method], sort_keys=False, allow_unicode=True)
+    return f"The best is {best.method}. It adds to the student's config:\n\n{lines}"
+
+
+def _machine():
+    if not parallel.on_cpu():
+        return f"{paddle.device.cuda.get_device_name()}, Paddle {paddle.__version__}"
+    return f"{counted(usable_cores(), 'core')} ({platform.machine()}), Paddle {paddle.__version__}"

@@ -1,0 +1,70 @@
+"""How long an iteration of each method takes on this machine."""
+
+import json
+import os
+import shutil
+import statistics
+
+from paddleseg.comparing.trainings import Training
+from paddleseg.errors import counted
+from paddleseg.monitoring.history import HISTORY_FILE, read_history
+from paddleseg.report import read_runs
+from paddleseg.utils.logger import logger
+
+ITERATIONS = 12
+_UNCOUNTED = 4  # the first iterations of a process allocate memory and start the readers
+
+
+def seconds_per_iteration(trainings, methods):
+    """Return {method: seconds of an iteration}, the median of turns that the methods take on this machine.
+
+    Each turn is a short training, whose schedules are those of a whole one, shortened. Turns alternate
+    between the methods, so that whatever slows the machine for a while slows them all. What is measured stays
+    in `pace.json` and is not measured again.
+
+    Args:
+        trainings: `Trainings`, with the teacher's weights.
+        methods: names of methods.
+    """
+    path = os.path.join(trainings.options.out, "pace.json")
+    known = _read(path)
+    changes = {method: json.dumps(trainings.plan.changes(method, ITERATIONS)) for method in methods}
+    turns_each = trainings.options.turns
+    missing = [method for method in methods if known.get(method, {}).get("changes") != changes[method]]
+    if missing:
+        # A pace is compared with others of the same turns alone.
+        logger.info(f"measuring the pace of {len(methods)} methods in {counted(turns_each, 'turn')}")
+        turns = {method: [] for method in methods}
+        for _ in range(turns_each):
+            for method in methods:
+                turns[method].append(_one_turn(trainings, method))
+        known = {
+            method: {"changes": changes[method], "seconds": statistics.median(seconds), "turns": seconds}
+            for method, seconds in turns.items()
+        }
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(known, file, indent=1)
+    return {method: known[method]["seconds"] for method in methods}
+
+
+def _one_turn(trainings, method):
+    folder = os.path.join(trainings.options.out, "pace")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    flags = ["--no_eval", "--log_iters", 1, "--save_interval", 10**9]
+    trainings.run(Training(method, 0, ITERATIONS), folder, flags)
+    (run,) = read_runs([folder])
+    counted = [
+        run.config["batch_size"] / entry["ips"]
+        for entry in read_history(os.path.join(folder, HISTORY_FILE))
+        if entry["kind"] == "train" and entry["iteration"] > _UNCOUNTED
+    ]
+    shutil.rmtree(folder)
+    return statistics.mean(counted)
+
+
+def _read(path):
+    if not os.path.isfile(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)

@@ -1,0 +1,272 @@
+"""The trainings of a plan, each a process of its own in a folder of its own; a finished one is kept."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import List, Optional
+
+import numpy as np
+import yaml
+
+import paddleseg
+from paddleseg.comparing.plan import PLAIN, TEACHER, slug
+from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.errors import UserError
+from paddleseg.evaluation.cost import parameter_count
+from paddleseg.evaluation.evaluator import confusions_of_images
+from paddleseg.monitoring.history import HISTORY_FILE, read_history
+from paddleseg.report import read_runs
+from paddleseg.report.rebuild import builder_of
+from paddleseg.utils.cpu import usable_cores
+from paddleseg.utils.logger import logger
+from paddleseg.weights.load import load_weights, read_weights
+
+_NEVER = 10**9  # as an interval: students are evaluated and saved at their end alone
+_TEACHER_INTERVAL = 200
+_COMMAND = "from paddleseg.commands import process, {name}; process.run({name}.main)"
+_DISTILL = 'from paddleseg.commands import process, distill; process.run(lambda: distill.main("slim/distill/distill_config.py"))'
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One training of a plan.
+
+    Attributes:
+        method: a method of the plan, or `TEACHER`.
+        seed: of the training.
+        iters: its iterations; None for the teacher's own number.
+    """
+
+    method: str
+    seed: int
+    iters: Optional[int] = None
+
+    @property
+    def name(self):
+        """The name of its folder."""
+        count = "" if self.iters is None else f"_{self.iters}"
+        return f"{slug(self.method)}{count}_seed{self.seed}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished training gave.
+
+    Attributes:
+        training: the `Training`.
+        folder: where it is.
+        miou: on the validation images.
+        class_iou: list, one for each class.
+        parameters: number of the model's parameters.
+        weights: path of its best weights.
+        seconds: of all its iterations together, without evaluations.
+    """
+
+    training: Training
+    folder: str
+    miou: float
+    class_iou: List[float]
+    parameters: int
+    weights: str
+    seconds: float
+
+    def confusions(self):
+        """Return the confusion matrix of each validation image, N x C x C; measured once and kept."""
+        path = os.path.join(self.folder, "confusions.npz")
+        if os.path.isfile(path):
+            with np.load(path) as file:
+                return file["confusions"]
+        (run,) = read_runs([self.folder])
+        builder = builder_of(run.config, ("model", "val_dataset"), run.run_file, run.config_path)
+        load_weights(builder.model, self.weights)
+        matrices = confusions_of_images(builder.model, builder.val_dataset, len(self.class_iou))
+        np.savez_compressed(path + ".part.npz", confusions=matrices)
+        os.replace(path + ".part.npz", path)
+        return matrices
+
+
+class Trainings:
+    """Trains what is missing below one folder.
+
+    Args:
+        plan: a `Plan`.
+        options: `CompareOptions`.
+    """
+
+    def __init__(self, plan, options):
+        self.plan = plan
+        self.options = options
+        self.teacher_weights = options.teacher_weights
+        try:
+            os.makedirs(os.path.join(options.out, "configs"), exist_ok=True)
+        except OSError as error:
+            raise UserError(f"out {options.out}: the folder cannot be made: {error.strerror}") from None
+
+    def train_teacher(self):
+        """Train the teacher if its weights are not given; return its `Result`, None for given weights."""
+        if self.teacher_weights is not None:
+            if not os.path.isfile(self.teacher_weights):
+                raise UserError(f"teacher_weights {self.teacher_weights}: there is no such file")
+            return None
+        result = self.finished(Training(TEACHER, 0))
+        self.teacher_weights = result.weights
+        return result
+
+    def finished(self, training):
+        """Return the `Result` of a training, trained now if there is none."""
+        mark = self._fingerprint(training)
+        result = self._known(training, mark)
+        if result is not None:
+            return result
+        folder = self.folder(training)
+        _make_room(folder, mark)
+        teacher = training.method == TEACHER
+        interval = _TEACHER_INTERVAL if teacher else _NEVER
+        flags = [
+            "--do_eval",
+            "--resume_model",
+            "auto",
+            "--save_interval",
+            interval,
+            "--keep_checkpoint_max",
+            1,
+        ]
+        self.run(training, folder, flags)
+        result = _result(training, folder)
+        with open(os.path.join(folder, "result.json"), "w", encoding="utf-8") as file:
+            json.dump({**dataclasses.asdict(result), "fingerprint": mark}, file, indent=1)
+        logger.info(
+            f"{training.method}, seed {training.seed}: mIoU {result.miou:.4f} after {result.seconds:.0f} s"
+        )
+        return result
+
+    def folder(self, training):
+        """Return the folder of a training."""
+        return os.path.join(self.options.out, training.name)
+
+    def run(self, training, folder, flags):
+        """Run a training to its end; its log goes to `train.log` in the folder.
+
+        Raises:
+            UserError: it failed.
+        """
+        command = [*self._command(training), *map(str, flags), "--save_dir", folder, *self._opts()]
+        package = os.path.dirname(os.path.dirname(os.path.abspath(paddleseg.__file__)))
+        path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+        log = os.path.join(folder, "train.log")
+        with open(log, "a", encoding="utf-8") as file:
+            done = subprocess.run(
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": path, **self._threads()},
+                check=False,
+            )
+        if done.returncode:
+            raise UserError(f"{training.name} ended with status {done.returncode}: {_last_line(log)} ({log})")
+
+    def _command(self, training):
+        distilled = training.method not in (PLAIN, TEACHER)
+        command = [
+            sys.executable,
+            "-c",
+            _DISTILL.replace("slim", os.path.dirname(os.path.dirname(paddleseg.__file__)) + "/slim")
+            if distilled
+            else _COMMAND.format(name="train"),
+        ]
+        config = self.plan.teacher if training.method == TEACHER else self._config(training)
+        command += ["--student_config" if distilled else "--config", config]
+        if distilled:
+            command += ["--teacher_config", self.plan.teacher]
+            command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher_weights)}"]
+        return [*command, "--seed", str(training.seed), "--device", self.options.device]
+
+    def _config(self, training):
+        """Write the config of a student's training; return its path."""
+        path = os.path.join(self.options.out, "configs", f"{slug(training.method)}_{training.iters}.yml")
+        base = os.path.relpath(self.plan.student, os.path.dirname(path))
+        with open(path, "w", encoding="utf-8") as file:
+            changes = self.plan.changes(training.method, training.iters)
+            yaml.safe_dump({"_base_": base, **changes}, file, sort_keys=False)
+        return path
+
+    def _opts(self):
+        if self.options.data is None:
+            return []
+        data = os.path.abspath(self.options.data)
+        return ["--opts", f"train_dataset.dataset_root={data}", f"val_dataset.dataset_root={data}"]
+
+    def _threads(self):
+        """Return the environment that divides the cores among simultaneous trainings."""
+        if self.options.jobs == 1:
+            return {}
+        return {"OMP_NUM_THREADS": str(max(1, usable_cores() // self.options.jobs))}
+
+    def _known(self, training, mark):
+        path = os.path.join(self.folder(training), "result.json")
+        if not os.path.isfile(path):
+            return None
+        with open(path, encoding="utf-8") as file:
+            stored = json.load(file)
+        if stored.pop("fingerprint") != mark:
+            return None
+        return Result(**{**stored, "training": training})
+
+    def _fingerprint(self, training):
+        """Return a hash of the command, of its configs with their bases, and of the teacher's weights."""
+        command = self._command(training)
+        configs = [argument for argument in command if argument.endswith((".yml", ".yaml"))]
+        dicts = [load_config(path)[0] for path in configs]
+        text = json.dumps([command[1:], self._opts(), dicts], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        if training.method not in (PLAIN, TEACHER):
+            with open(self.teacher_weights, "rb") as file:
+                digest.update(file.read())
+        return digest.hexdigest()[:16]
+
+
+def seconds_of_steps(folder):
+    """Return the seconds that all logged iterations of a run took, without evaluations."""
+    (run,) = read_runs([folder])
+    last, seconds = 0, 0.0
+    for entry in read_history(os.path.join(folder, HISTORY_FILE)):
+        if entry["kind"] == "train":
+            seconds += (entry["iteration"] - last) * run.config["batch_size"] / entry["ips"]
+            last = entry["iteration"]
+    return seconds
+
+
+def _result(training, folder):
+    (run,) = read_runs([folder])
+    return Result(
+        training,
+        folder,
+        run.best["miou"],
+        run.best["class_iou"],
+        parameter_count(read_weights(run.weights)),
+        run.weights,
+        seconds_of_steps(folder),
+    )
+
+
+def _make_room(folder, mark):
+    """Empty the folder of a run, unless an interrupted run with the same mark can continue in it."""
+    path = os.path.join(folder, "fingerprint")
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() == mark:
+                return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(mark)
+
+
+def _last_line(log):
+    with open(log, encoding="utf-8", errors="replace") as file:
+        lines = file.read().strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"

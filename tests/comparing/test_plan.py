@@ -1,0 +1,94 @@
+"""A plan: what it may say, and schedules that keep their share of a training."""
+
+import pytest
+import tiny
+import yaml
+
+from paddleseg.comparing.plan import PLAIN, read_plan
+from paddleseg.cvlibs import Config
+from paddleseg.errors import UserError
+
+FEATURE = {"student": "a", "teacher": "b", "schedule": {"start_iter": 10, "end_iter": 300, "end_factor": 0.1}}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """write(**changes) -> path of a plan with these keys changed; a value of None removes the key."""
+    root = tiny.write_optic_disc(tmp_path / "data")
+    rates = {"type": "PiecewiseDecay", "boundaries": [200, 400], "values": [0.1, 0.05, 0.01]}
+    for role in ("teacher", "student"):
+        dic = tiny.config(root, {"type": "TinyNet", "num_classes": 2}, iters=500, lr_scheduler=rates)
+        tiny.write_yaml(tmp_path / f"{role}.yml", dic)
+
+    def written(**changes):
+        plan = {"teacher": "teacher.yml", "student": "student.yml", **changes}
+        path = tmp_path / "plan.yml"
+        path.write_text(yaml.safe_dump({k: v for k, v in plan.items() if v is not None}), encoding="utf-8")
+        return str(path)
+
+    return written
+
+
+def test_a_plan_of_two_configs_alone_compares_losses_on_the_logits(write):
+    plan = read_plan(write())
+    assert plan.seeds == [0, 1, 2]
+    assert list(plan.methods) == [PLAIN, "KLLoss", "SegChannelwiseLoss", "DISTLoss"]
+    assert plan.iters == 500
+
+
+def test_schedules_keep_their_share_of_a_shorter_training(write):
+    plan = read_plan(write(methods={PLAIN: None, "maps": {"distill": {"features": [FEATURE]}}}))
+    changes = plan.changes("maps", 250)
+    assert changes["iters"] == 250
+    assert changes["lr_scheduler"]["boundaries"] == [100, 200]
+    assert changes["lr_scheduler"]["values"] == [0.1, 0.05, 0.01]
+    (feature,) = changes["distill"]["features"]
+    assert feature["schedule"] == {"start_iter": 5, "end_iter": 150, "end_factor": 0.1}
+    assert plan.methods["maps"]["distill"]["features"][0] == FEATURE
+
+
+def test_a_plan_shortened_by_iters_is_shortened_whole(write):
+    plan = read_plan(write(methods={PLAIN: None, "maps": {"distill": {"features": [FEATURE]}}}), iters=50)
+    assert plan.iters == 50
+    assert plan.changes("maps", 50)["distill"]["features"][0]["schedule"]["end_iter"] == 30
+    assert plan.changes(PLAIN, 25)["lr_scheduler"]["boundaries"] == [10, 20]
+
+
+def test_a_method_may_have_a_schedule_of_its_own(write, tmp_path):
+    rates = {"boundaries": [50, 100]}
+    plan = read_plan(write(methods={PLAIN: None, "early": {"lr_scheduler": rates}}))
+    path = tmp_path / "changed.yml"
+    changed = {"_base_": "student.yml", **plan.changes("early", 1000)}
+    path.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    assert Config(str(path))["lr_scheduler"]["boundaries"] == [100, 200]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher": None}, "teacher must be the path of a config"),
+        ({"methods": {"KLLoss": {}}}, "methods lack 'student alone'"),
+        ({"methods": [PLAIN]}, "methods must map names"),
+        ({"methods": {PLAIN: None, "a b": {}, "a+b": {}}}, "two methods would share a folder"),
+        ({"seeds": 3}, "seeds must be a list of whole numbers"),
+        ({"method": {}}, "unknown key 'method'; did you mean 'methods'"),
+    ],
+)
+def test_a_plan_that_is_wrong_is_refused(write, changes, message):
+    with pytest.raises(UserError, match=message):
+        read_plan(write(**changes))
+
+
+def test_a_file_that_is_no_plan_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_plan(str(tmp_path / "none.yml"))
+    (tmp_path / "list.yml").write_text("[1]", encoding="utf-8")
+    with pytest.raises(UserError, match="must be a mapping"):
+        read_plan(str(tmp_path / "list.yml"))
+
+
+def test_an_unknown_method_is_refused_with_the_nearest(write):
+    plan = read_plan(write())
+    assert plan.chosen(["DISTLoss"]) == [PLAIN, "DISTLoss"]
+    with pytest.raises(UserError, match="did you mean 'KLLoss'"):
+        plan.chosen(["KLoss"])
