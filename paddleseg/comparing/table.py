@@ -9,7 +9,7 @@ import numpy as np
 
 from paddleseg.comparing.plan import PLAIN, TEACHER
 from paddleseg.comparing.trainings import Result
-from paddleseg.comparing.verdict import Verdict, verdict
+from paddleseg.evaluation.verdict import Verdict, verdict
 from paddleseg.report.tables import mean_text, share_of_gap
 
 HEAD = (
@@ -42,7 +42,7 @@ class Row:
 
 
 def row_of(method, equal, results, plain=None):
-    """Return the `Row` of a method, judged against the plain results of the same seeds, if these are given."""
+    """Return the `Row` of a method, judged against the plain results of the same seeds if they are given."""
     judged = None
     if plain is not None:
         judged = verdict([one.confusions() for one in results], [one.confusions() for one in plain])

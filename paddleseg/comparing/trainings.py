@@ -21,6 +21,7 @@ from paddleseg.evaluation.evaluator import confusions_of_images
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
 from paddleseg.report.rebuild import builder_of
+from paddleseg.report.runs import CONFUSIONS
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
 from paddleseg.weights.load import load_weights, read_weights
@@ -76,11 +77,10 @@ class Result:
 
     def confusions(self):
         """Return the confusion matrix of each validation image, N x C x C; measured once and kept."""
-        path = os.path.join(self.folder, "confusions.npz")
-        if os.path.isfile(path):
-            with np.load(path) as file:
-                return file["confusions"]
         (run,) = read_runs([self.folder])
+        if run.confusions is not None:
+            return run.confusions
+        path = os.path.join(self.folder, CONFUSIONS)
         builder = builder_of(run.config, ("model", "val_dataset"), run.run_file, run.config_path)
         load_weights(builder.model, self.weights)
         matrices = confusions_of_images(builder.model, builder.val_dataset, len(self.class_iou))

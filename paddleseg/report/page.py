@@ -56,6 +56,7 @@ def contents(runs, options):
         "gains": tables.gains(compared),
         "overview": tables.overview(runs, measured),
         "cost_notes": notes,
+        "tradeoffs": curves.tradeoffs(runs, measured),
         "classes": tables.class_scores(runs),
         "charts": curves.charts(runs),
         "plane": curves,

@@ -7,6 +7,7 @@ import os
 import shlex
 from typing import List, Optional
 
+import numpy as np
 import yaml
 
 from paddleseg.cvlibs.class_names import section_names
@@ -16,6 +17,7 @@ from paddleseg.monitoring.run_file import RUN_FILE
 
 WEIGHTS = os.path.join("best_model", "model.pdparams")
 BEST_STATE = os.path.join("best_model", "state.json")
+CONFUSIONS = "confusions.npz"
 ROLES = ("train", "distill")
 
 
@@ -88,6 +90,15 @@ class Run:
         return path if os.path.isfile(path) else None
 
     @property
+    def confusions(self):
+        """The confusion matrix of each validation image, N x C x C; None where no comparison stored them."""
+        path = os.path.join(self.folder, CONFUSIONS)
+        if not os.path.isfile(path):
+            return None
+        with np.load(path) as file:
+            return file["confusions"]
+
+    @property
     def run_file(self):
         """The path of its `run.yml`, for messages."""
         return os.path.join(self.folder, RUN_FILE)
@@ -151,6 +162,26 @@ def kind_of(run, compared):
     if any(run in comparison.teachers for comparison in compared):
         return "teacher"
     return "plain" if any(run in comparison.plain for comparison in compared) else "trained"
+
+
+def seeds_of(runs):
+    """Return {name: runs that differ in their seeds alone}, in the order of the runs.
+
+    A group of several runs has what their names begin with, and their number, as its name.
+    """
+    groups = collections.defaultdict(list)
+    for run in runs:
+        groups[identity(run)].append(run)
+    named = {}
+    for group in groups.values():
+        if len({run.seed for run in group}) < len(group):  # they differ in something that no config states
+            named.update({run.name: [run] for run in group})
+            continue
+        shared = os.path.commonprefix([run.name for run in group]).rstrip("_-. 0123456789")
+        name = shared.removesuffix("seed").rstrip("_-. ") or group[0].name
+        several = f"{name} ({len(group)} seeds)" if len(group) > 1 else group[0].name
+        named[several if several not in named else f"{several}, {group[0].name}"] = group
+    return named
 
 
 def identity(run):

@@ -6,6 +6,7 @@ from typing import List, Optional
 
 import numpy as np
 
+from paddleseg.evaluation.verdict import verdict
 from paddleseg.report.runs import kind_of
 
 UNKNOWN = "–"
@@ -76,18 +77,36 @@ def gains(compared):
     if not compared:
         return Table(missing="None of these runs is a distillation.")
     rows, notes = {}, []
+    judged = any(interval(comparison) for comparison in compared)
     for comparison in compared:
         gain, problem = _gain(comparison)
         if problem is not None:
             notes.append(f"{names(comparison.distilled)}: no share of the gap is given, since {problem}.")
-        no_gain = [UNKNOWN, UNKNOWN]
+        no_gain = [UNKNOWN] * (3 if judged else 2)
+        if judged:
+            gain = [gain[0], interval(comparison) or UNKNOWN, gain[1]]
         groups = [(comparison.teachers, no_gain), (comparison.plain, no_gain), (comparison.distilled, gain)]
         for group, cells in groups:
             if group:
                 miou = _mious(group)
                 rows[names(group)] = [names(group), mean_text(miou), *cells, str(len(miou))]
     # The mIoU comes first, since a phone has no room for more columns.
-    return Table(["runs", "mIoU", "over plain", "of the gap", "seeds"], list(rows.values()), notes)
+    head = ["runs", "mIoU", "over plain", *(["95 % interval"] if judged else []), "of the gap", "seeds"]
+    return Table(head, list(rows.values()), notes)
+
+
+def interval(comparison):
+    """Return the 95 % interval of the gain over images and seeds, with its verdict, as a text.
+
+    None unless plain and distilled students of equal seeds have the confusion matrices of the images, which
+    `tools/compare.py` stores.
+    """
+    plain = {run.seed: run.confusions for run in comparison.plain}
+    pairs = [(run.confusions, plain[run.seed]) for run in comparison.distilled if run.seed in plain]
+    if not pairs or any(one is None or other is None or one.shape != other.shape for one, other in pairs):
+        return None
+    found = verdict(*zip(*pairs))
+    return f"{found.low:+.4f} to {found.high:+.4f}: {found.word}"
 
 
 def class_scores(runs):

@@ -3,7 +3,7 @@
 import pytest
 
 from paddleseg.report import curves
-from paddleseg.report.curves import chart, charts, thinned, ticks
+from paddleseg.report.curves import Curve, chart, charts, thinned, ticks, tradeoffs
 from paddleseg.report.runs import read_runs
 
 
@@ -35,7 +35,7 @@ def test_ticks_are_round_and_within(low, high, count, whole, expected):
     ],
 )
 def test_an_axis_of_values_ends_at_labels_around_them(low, high, expected):
-    drawn = chart("mIoU", [("a", 0, False, [(0, low), (1, high)])])
+    drawn = chart("mIoU", [Curve("a", 0, False, [(0, low), (1, high)])])
     assert [float(text) for _, text in drawn.y_ticks] == pytest.approx(expected, abs=0)
     assert drawn.y_ticks[0][0] == curves.HEIGHT - curves.BOTTOM
     assert drawn.y_ticks[-1][0] == curves.TOP
@@ -44,7 +44,7 @@ def test_an_axis_of_values_ends_at_labels_around_them(low, high, expected):
 
 
 def test_pixels_by_hand():
-    drawn = chart("loss", [("a", 0, False, [(0, 0.0), (5, 1.0), (10, None), (15, 0.5), (20, 0.0)])])
+    drawn = chart("loss", [Curve("a", 0, False, [(0, 0.0), (5, 1.0), (10, None), (15, 0.5), (20, 0.0)])])
     # 328 pixels from 52 for 20 iterations, and 210 upwards from 220 for 1, the range of the values.
     assert drawn.lines[0].pieces == [[(52, 220), (134, 10)], [(298, 115), (380, 220)]]
     assert drawn.x_ticks == [(52, "0"), (134, "5"), (216, "10"), (298, "15"), (380, "20")]
@@ -62,11 +62,11 @@ def test_a_long_curve_is_thinned_to_means():
 
 
 def test_a_single_value_is_a_point_in_the_middle():
-    drawn = chart("mIoU", [("a", 0, False, [(4, 0.5)])])
+    drawn = chart("mIoU", [Curve("a", 0, False, [(4, 0.5)])])
     ((x, y),) = drawn.lines[0].pieces[0]
     assert curves.LEFT < x < curves.WIDTH - curves.RIGHT
     assert curves.TOP < y < curves.HEIGHT - curves.BOTTOM
-    assert chart("mIoU", [("a", 0, False, [(4, None)])]) is None
+    assert chart("mIoU", [Curve("a", 0, False, [(4, None)])]) is None
 
 
 def test_every_loss_has_a_chart_of_the_runs_that_have_it(trained, made_up):
@@ -90,3 +90,36 @@ def test_the_moving_average_is_a_dashed_line_of_the_runs_colour(made_up):
         ("a", 0, False),
         ("a, moving average", 0, True),
     ]
+
+
+def evaluated(made_up, name, seed, mious, **record):
+    entries = [
+        {"kind": "eval", "iteration": 2 * k, "miou": miou, "class_iou": []} for k, miou in enumerate(mious)
+    ]
+    return made_up(name, history=entries, seed=seed, **record)
+
+
+def test_seeds_of_one_method_are_their_mean_in_a_band(made_up):
+    given = [evaluated(made_up, "plain_0", 0, [0.2, 0.4, 0.5]), evaluated(made_up, "plain_1", 1, [0.4, 0.6])]
+    given.append(evaluated(made_up, "other", 0, [0.0, 1.0], model="Other"))
+    (drawn,) = charts(read_runs(given))
+    mean, other = drawn.lines
+    assert (mean.name, other.name) == ("plain (2 seeds)", "other")
+    # 210 pixels upwards from 220; the deviation of 0.2 and 0.4, and of 0.4 and 0.6, is 0.1414.
+    assert mean.pieces == [[(52, 157), (380, 115)]]
+    assert mean.bands == [[(52, 127.3), (380, 85.3), (380, 144.7), (52, 186.7)]]
+    assert other.bands == []
+
+
+def test_the_miou_over_the_cost_by_hand(made_up):
+    given = [evaluated(made_up, f"plain_{seed}", seed, [0.4 + 0.2 * seed]) for seed in (0, 1)]
+    given += [evaluated(made_up, "big", 0, [1.0], model="Big"), made_up("never_evaluated", model="Third")]
+    small, big = {"seconds": 0.01, "parameters": 1_000_000}, {"seconds": None, "parameters": 5_000_000}
+    latency, parameters = tradeoffs(read_runs(given), [small, small, big, None])
+    assert latency.title == "mIoU over latency, ms an image"
+    assert [line.name for line in latency.lines] == ["plain (2 seeds)"]
+    assert [line.name for line in parameters.lines] == ["plain (2 seeds)", "big"]
+    assert [text for _, text in parameters.x_ticks] == ["1", "2", "3", "4", "5"]
+    ((x, y),) = parameters.lines[1].pieces[0]
+    assert (x, y) == (380, 10)
+    assert tradeoffs(read_runs(given[3:]), [None]) == []

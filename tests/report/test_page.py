@@ -79,7 +79,7 @@ def test_the_page_needs_nothing_beside_it(text):
 def test_all_sections_are_there(text):
     page = Page(text)
     assert "missing" not in [value for _, name, value in page.attributes if name == "class"]
-    assert page.tags.count("h2") == 7
+    assert page.tags.count("h2") == 8
     assert page.tags.count("polyline") == (5 + 4) + (5 + 4) + (5 + 4) + (2 + 1)
 
 

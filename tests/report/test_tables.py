@@ -1,7 +1,11 @@
 """The tables of the page, by hand."""
 
+import os
+
+import numpy as np
 import pytest
 
+from paddleseg.evaluation.verdict import verdict
 from paddleseg.report.runs import comparisons, read_runs
 from paddleseg.report.tables import class_scores, gains, share_of_gap, why_no_share
 
@@ -38,6 +42,29 @@ def test_the_share_of_a_single_distilled_seed_says_so(made_up):
     given.append(made_up("d1", miou=0.7, **{**teaching, "seed": 1}))
     rows = {row[0]: row for row in gains(comparisons(read_runs(given))).rows}
     assert rows["d0, d1"][2:] == ["+0.1950", "49%", "2"]
+
+
+def test_the_interval_of_a_gain_is_that_of_the_images_confusion_matrices(made_up):
+    teaching = {"role": "distill", "teachers": [{"config": {"model": {"type": "Big"}}, "weights": None}]}
+    given, matrices = [], {}
+    rng = np.random.default_rng(0)
+    for name, right, record in (("p", 60, {}), ("d", 80, teaching)):
+        counts = rng.multinomial(100, [right / 200, 0.5 - right / 200] * 2, size=(2, 9))
+        matrices[name] = counts.reshape(2, 9, 2, 2)
+        matrices[name][..., 1, :] = matrices[name][..., 1, ::-1]
+        for seed in (0, 1):
+            folder = made_up(f"{name}{seed}", miou=right / 100, **{**record, "seed": seed})
+            np.savez(os.path.join(folder, "confusions.npz"), confusions=matrices[name][seed])
+            given.append(folder)
+    expected = verdict(matrices["d"], matrices["p"])
+    table = gains(comparisons(read_runs(given)))
+    assert table.head[3] == "95 % interval"
+    rows = {row[0]: row for row in table.rows}
+    assert expected.word == "better"
+    assert rows["d0, d1"][3] == f"{expected.low:+.4f} to {expected.high:+.4f}: better"
+    assert rows["p0, p1"][3] == "–"
+    os.remove(os.path.join(given[0], "confusions.npz"))
+    assert "95 % interval" not in gains(comparisons(read_runs(given))).head
 
 
 def named(made_up, name, classes, section=None):

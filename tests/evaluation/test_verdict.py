@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from paddleseg.comparing.verdict import mean_iou, verdict
 from paddleseg.evaluation.metrics import compute_scores
+from paddleseg.evaluation.verdict import mean_iou, verdict
 
 SEEDS, IMAGES, CLASSES = 3, 12, 4
 
