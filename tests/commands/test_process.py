@@ -126,7 +126,7 @@ COMMANDS = {
     **{f"tools/{name}.py": HEAVY for name in ("check_dataset", "cost", "demo", "make_optic_disc", "report")},
     **{f"tools/{name}.py": HEAVY for name in ("config_reference", "supported")},
     **{f"tools/data/{name}.py": HEAVY for name in ("from_coco", "from_labelme")},
-    **{f"benchmarks/{name}.py": HEAVY for name in ("accuracy", "step", "memory", "step_setup")},
+    **{f"benchmarks/{name}.py": HEAVY for name in ("step", "memory", "step_setup")},
     "deploy/infer.py": ("paddle", "onnxruntime"),
 }
 
