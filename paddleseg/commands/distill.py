@@ -8,11 +8,11 @@ from paddleseg.errors import UserError, counted
 from paddleseg.options import DistillOptions
 
 
-def main(distill_config):
+def main(distill_config=None):
     """Run the command.
 
     Args:
-        distill_config: the default of `--distill_config`.
+        distill_config: the default of `--distill_config`; None for no such file. Default None.
     """
     args = _parser(distill_config).parse_args()
     options = flags.options_from(args, DistillOptions)

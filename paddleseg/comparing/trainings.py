@@ -29,7 +29,6 @@ from paddleseg.weights.load import load_weights, read_weights
 _NEVER = 10**9  # as an interval: students are evaluated and saved at their end alone
 _TEACHER_INTERVAL = 200
 _COMMAND = "from paddleseg.commands import process, {name}; process.run({name}.main)"
-_DISTILL = 'from paddleseg.commands import process, distill; process.run(lambda: distill.main("slim/distill/distill_config.py"))'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,13 +170,7 @@ class Trainings:
 
     def _command(self, training):
         distilled = training.method not in (PLAIN, TEACHER)
-        command = [
-            sys.executable,
-            "-c",
-            _DISTILL.replace("slim", os.path.dirname(os.path.dirname(paddleseg.__file__)) + "/slim")
-            if distilled
-            else _COMMAND.format(name="train"),
-        ]
+        command = [sys.executable, "-c", _COMMAND.format(name="distill" if distilled else "train")]
         config = self.plan.teacher if training.method == TEACHER else self._config(training)
         command += ["--student_config" if distilled else "--config", config]
         if distilled:
