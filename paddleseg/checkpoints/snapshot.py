@@ -68,7 +68,7 @@ class Snapshot:
         Raises:
             UserError: a file is missing, or belongs to another model or optimizer.
         """
-        load_weights(self.model, self._path(folder, MODEL))
+        load_weights(self.model, self._path(folder, MODEL), fixed=True)
         schedule = self.optimizer._learning_rate
         fresh = copy.deepcopy(schedule)
         try:
@@ -81,7 +81,7 @@ class Snapshot:
             raise UserError(f"resume_model {folder}: {OPTIMIZER} cannot be used: {error}") from error
         rewind(schedule, fresh, iteration)
         if self.extra is not None:
-            load_weights(self.extra, self._path(folder, EXTRA))
+            load_weights(self.extra, self._path(folder, EXTRA), fixed=True)
         if self.ema is not None:
             self._load_ema(folder)
         if parallel.num_ranks() > 1:

@@ -57,6 +57,7 @@ class SegBuilder:
         """
         if model_path is not None:
             load_weights(self.model, model_path)
+            onednn.adopt(self.model)  # again, since a layer may have taken the form of its weights
         elif self.cfg.pretrained is None:
             raise UserError(
                 f"{self.cfg.path}: no weights to {purpose}: give model_path, or set model.pretrained in it"

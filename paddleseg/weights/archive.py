@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from paddleseg.errors import UserError, one_line
 
-WEIGHT_SUFFIXES = (".pdparams", ".safetensors")
+WEIGHT_SUFFIXES = (".pdparams", ".safetensors", ".pth", ".pt")
 
 # More than any published data set holds, and small enough not to fill a disk unnoticed.
 MAX_BYTES = 256 << 30

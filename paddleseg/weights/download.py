@@ -124,8 +124,8 @@ def cached_file(url):
     """Return the local copy of the weights at `url`, downloaded the first time.
 
     Args:
-        url: of a .pdparams or .safetensors file, or of an archive with exactly one such file. A digest at its
-            end is checked as in `download`. Copies are kept below `home()`. Of several processes, one
+        url: of a file of weights (`WEIGHT_SUFFIXES`), or of an archive with exactly one such file. A digest
+            at its end is checked as in `download`. Copies are kept below `home()`. Of several processes, one
             downloads and the others wait for it.
 
     Raises:
@@ -156,7 +156,7 @@ def _fill_cache(url, name, folder):
             extract(file, whole)
         names = [str(path.relative_to(whole)) for path in _weight_files(whole)]
         if len(names) != 1:
-            suffixes = " or ".join(WEIGHT_SUFFIXES)
+            suffixes = ", ".join(WEIGHT_SUFFIXES[:-1]) + " or " + WEIGHT_SUFFIXES[-1]
             raise UserError(f"{url} must hold one {suffixes} file, but holds {', '.join(names) or 'none'}")
         os.rename(whole, folder)
 

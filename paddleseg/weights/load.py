@@ -1,6 +1,7 @@
 """Load weights from a file into a layer, all of them or none."""
 
 import os
+from types import MappingProxyType
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 from paddleseg.weights.archive import WEIGHT_SUFFIXES
 from paddleseg.weights.safe_pickle import read_pickle
+from paddleseg.weights.torch_file import is_torch_file, read_torch_file
 
 # {dtype of safetensors: NumPy's, little-endian}. A bfloat16 becomes the uint16 of its bits, as in Paddle.
 SAFETENSORS_DTYPES = {
@@ -22,6 +24,8 @@ SAFETENSORS_DTYPES = {
 CLASSIFIER_PREFIXES = ("fc.", "out.", "classifier.", "_fc.")
 SHAPES = "wrongly shaped"
 SAME_MODEL = 0.5  # with a smaller share of fitting weights, the message says "another model's"
+# With this the keys of a model begin that PyTorch's data parallelism wraps.
+PARALLEL = "module."
 HOW_TO_SKIP = "; skip_mismatched_weights: True in the config loads model.pretrained without them"
 
 
@@ -29,12 +33,13 @@ def read_weights(source):
     """Return the dict of arrays that a file of weights holds; no code in the file is run.
 
     Args:
-        source: path of a `.pdparams` or `.safetensors` file, or of a folder with a `model.pdparams` or
-            `model.safetensors`; or an http(s) URL of such a file or of an archive with one such file, which
-            is downloaded once and kept. With `#sha256=` and a digest at its end, the URL's file is checked.
+        source: path of a `.pdparams`, `.safetensors`, `.pth` or `.pt` file, or of a folder with such a file
+            called `model`; or an http(s) URL of such a file or of an archive with one such file, which is
+            downloaded once and kept. With `#sha256=` and a digest at its end, the URL's file is checked.
 
     Returns:
-        A dict from name to `numpy.ndarray`; a bfloat16 is given as the uint16 of its bits.
+        A dict from name to `numpy.ndarray`; a bfloat16 is given as the uint16 of its bits. Of a checkpoint of
+        PyTorch that holds one dict of weights beside other things, such as `state_dict`, that dict.
 
     Raises:
         UserError: there is no such file, or it does not hold weights.
@@ -49,13 +54,40 @@ def read_weights(source):
         path = next(filter(os.path.isfile, paths), paths[0])
     if not os.path.isfile(path):
         raise UserError(f"no file of weights at {path}")
-    weights = _read_safetensors(path) if path.endswith(".safetensors") else read_pickle(path)
+    weights = _content(path)
     if not isinstance(weights, dict):
         raise UserError(f"{path} holds a {type(weights).__name__}, not a dict of weights")
     wrong = [str(k) for k, v in weights.items() if not isinstance(k, str) or not isinstance(v, np.ndarray)]
     if wrong:
         raise UserError(f"{path} holds other things than named arrays: {_listed(sorted(wrong))}")
     return weights
+
+
+def _content(path):
+    """Return what a file holds, by the format of its name or of its first bytes."""
+    if path.endswith(".safetensors"):
+        return _read_safetensors(path)
+    return _state_dict(path, read_torch_file(path)) if is_torch_file(path) else read_pickle(path)
+
+
+def _state_dict(path, content):
+    """Return the weights of a file of PyTorch, which training scripts wrap in other things."""
+    if not isinstance(content, dict):
+        return content
+    within = {key: value for key, value in content.items() if _is_weights(value)}
+    if len(within) == 1 and not any(isinstance(value, np.ndarray) for value in content.values()):
+        ((key, content),) = within.items()
+        logger.info(f"the weights of {path} are under its key {key!r}")
+    wrapped = bool(content) and all(str(key).startswith(PARALLEL) for key in content)
+    return {key[len(PARALLEL) :]: value for key, value in content.items()} if wrapped else content
+
+
+def _is_weights(value):
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(item, np.ndarray) for item in value.values())
+    )
 
 
 def _read_safetensors(path):
@@ -76,20 +108,31 @@ def _read_safetensors(path):
     }
 
 
-def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False):
+def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False, fixed=False):
     """Load the weights of a file into `layer`; keys and shapes must be the same.
+
+    A file with the names of another framework is translated, see `torch_names`. A sublayer with a method
+    `follow`, which takes the names of its own tensors in the file, may first take another form.
 
     Args:
         layer: the `paddle.nn.Layer` to fill.
         source: as in `read_weights`.
         ignored_prefixes: keys of the file with these prefixes may be absent from the layer. Default ().
         skip_mismatched: whether to skip weights of another shape, with a warning for each. Default False.
+        fixed: whether sublayers keep their form, since an optimizer has their parameters. Default False.
 
     Raises:
         UserError: keys are missing, unexpected or of another shape, or hold whole numbers instead of
-            floating-point ones. The message counts them and names the first; the layer stays as it was.
+            floating-point ones. The message counts them and names the first; the layer's weights stay as
+            they were.
     """
-    weights = read_weights(source)
+    # Imported here, since it imports Paddle.
+    from paddleseg.weights.torch_names import translated
+
+    reading = translated(layer, read_weights(source))
+    weights = reading.weights
+    if not fixed:
+        _follow(layer, weights)
     own = layer.state_dict()
     ignored = [k for k in weights if k not in own and k.startswith(tuple(ignored_prefixes))]
     name = type(layer).__name__
@@ -97,17 +140,58 @@ def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False):
     for shapes in skipped.values():
         logger.warning(f"{name} keeps its own weight where {source} has another shape: {shapes}")
     weights = {k: v for k, v in weights.items() if k not in ignored and k not in skipped}
-    mismatches = _mismatches({k: v for k, v in own.items() if k not in skipped}, weights)
+    mismatches = _mismatches({k: v for k, v in own.items() if k not in skipped}, weights, reading.names)
     if mismatches:
-        another = _another_model(own, weights)
-        details = "; ".join(
-            f"{kind} keys: {_listed(keys, 2 if another else 8)}" for kind, keys in mismatches.items()
+        raise UserError(
+            f"the weights in {source} are not those of {name}: {_details(layer, own, reading, mismatches)}"
         )
-        remedy = HOW_TO_SKIP if not another and list(mismatches) == [SHAPES] else ""
-        raise UserError(f"the weights in {source} are not those of {name}: {another}{details}{remedy}")
     layer.set_state_dict({**own, **{k: v.astype(_dtype(own[k])) for k, v in weights.items()}})
-    without = f" (without its {', '.join(ignored)})" if ignored else ""
-    logger.info(f"{name}: {len(weights)} weights loaded from {source}{without}")
+    _report(name, source, len(weights), reading, ignored)
+
+
+def _follow(layer, weights):
+    """Let sublayers take the form of the weights, by the names of their tensors in them."""
+    for path, sublayer in layer.named_sublayers(include_self=True):
+        if hasattr(sublayer, "follow"):
+            prefix = path + "." if path else ""
+            sublayer.follow({key[len(prefix) :] for key in weights if key.startswith(prefix)})
+
+
+def _report(name, source, count, reading, ignored):
+    """Log what has been loaded, and what has not."""
+    left_out = sorted([*ignored, *reading.left_out])
+    without = f" (without its {_listed(left_out)})" if left_out else ""
+    whose = f", by the names of {reading.source}" if reading.source else ""
+    logger.info(f"{name}: {count} weights loaded from {source}{whose}{without}")
+    if reading.added:
+        layers = list(dict.fromkeys(key.rpartition(".")[0] for key in reading.added))
+        logger.info(f"{name}: the file has no {_listed(layers)}; in evaluation these change nothing now")
+
+
+def _details(layer, own, reading, mismatches):
+    """Return what does not fit, and what to do, for the message."""
+    whose = f"by the names of {reading.source}, " if reading.source else ""
+    another = _another_model(own, reading.weights)
+    listed = "; ".join(
+        f"{kind} keys: {_listed(keys, 2 if another else 8)}" for kind, keys in mismatches.items()
+    )
+    if not another:
+        return whose + listed + (HOW_TO_SKIP if list(mismatches) == [SHAPES] else "")
+    return whose + another + listed + _other_place(layer, reading.weights)
+
+
+def _other_place(layer, weights):
+    """Return a clause on where the weights belong, if it is known, else ""."""
+    from paddleseg.weights.torch_names import families, translated
+
+    backbone = getattr(layer, "backbone", None)
+    if hasattr(backbone, "state_dict"):
+        own = backbone.state_dict()
+        if translated(backbone, weights).fitting(own) >= SAME_MODEL * len(own):
+            return "; they are its backbone's: name the file as pretrained of model.backbone"
+    if any(key.endswith("running_var") for key in weights):
+        return f"; the file has PyTorch's names, which are known of {', '.join(families())}"
+    return ""
 
 
 def load_backbone_weights(layer, source):
@@ -115,15 +199,20 @@ def load_backbone_weights(layer, source):
     load_weights(layer, source, CLASSIFIER_PREFIXES)
 
 
-def _mismatches(own, weights):
-    """Return the keys that do not fit between a layer's tensors and a file's arrays, as {kind: keys}."""
+def _mismatches(own, weights, names):
+    """Return the keys that do not fit between a layer's tensors and a file's arrays, as {kind: keys}.
+
+    Args:
+        own, weights: {key: tensor or array}.
+        names: {key: its name in the file}, where that differs.
+    """
     both = [k for k in own if k in weights]
     mismatches = {
-        "missing": [k for k in own if k not in weights],
+        "missing": [names.get(k, k) for k in own if k not in weights],
         "unexpected": [k for k in weights if k not in own],
-        SHAPES: list(_wrongly_shaped(own, weights).values()),
+        SHAPES: list(_wrongly_shaped(own, weights, names).values()),
         "wrongly typed": [
-            f"{k} {weights[k].dtype} instead of {_dtype(own[k])}"
+            f"{names.get(k, k)} {weights[k].dtype} instead of {_dtype(own[k])}"
             for k in both
             if weights[k].dtype != _dtype(own[k]) and not weights[k].dtype.kind == _dtype(own[k]).kind == "f"
         ],
@@ -139,10 +228,10 @@ def _another_model(own, weights):
     return f"they look like another model's ({fitting} of its {len(own)} keys fit, of {len(weights)} there); "
 
 
-def _wrongly_shaped(own, weights):
+def _wrongly_shaped(own, weights, names=MappingProxyType({})):
     """Return {key: "key [shape] instead of [shape]"} of the arrays whose shape is not the tensor's."""
     return {
-        k: f"{k} {list(weights[k].shape)} instead of {list(own[k].shape)}"
+        k: f"{names.get(k, k)} {list(weights[k].shape)} instead of {list(own[k].shape)}"
         for k in own
         if k in weights and list(weights[k].shape) != list(own[k].shape)
     }

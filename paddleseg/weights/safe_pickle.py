@@ -6,6 +6,7 @@ This unpickler knows only the instructions that build plain values. A pickle may
 """
 
 import _compat_pickle
+import contextlib
 import os
 import pickle
 import pickletools
@@ -45,18 +46,24 @@ def read_pickle(path):
         UserError: the file is damaged or not a pickle; or it calls a function, which the message names, such
             as `posix.system`.
     """
+    with errors_of(path), open(path, "rb") as file:
+        return _as_paddle_load_returns(plain(SafeUnpickler(Bounded(file)).load()))
+
+
+@contextlib.contextmanager
+def errors_of(path, remedy=""):
+    """Turn the errors of reading the file `path` into `UserError`; `remedy` ends the message of a refusal."""
     try:
-        with open(path, "rb") as file:
-            return _as_paddle_load_returns(_Plain().plain(_Unpickler(_Bounded(file)).load()))
+        yield
     except Refused as refusal:
         raise UserError(
-            f"{path} is refused: {one_line(refusal)[:300]}; weights are only arrays and plain values"
+            f"{path} is refused: {one_line(refusal)[:300]}; weights are only arrays and plain values{remedy}"
         ) from None
     except Exception as error:  # the instructions of a damaged file can raise nearly anything
         raise UserError(f"{path} cannot be read as weights: {one_line(error)[:300]}") from error
 
 
-class _Bounded:
+class Bounded:
     """A file whose reads ask for no more than its size, whatever length a pickle states."""
 
     def __init__(self, file):
@@ -83,7 +90,7 @@ _BUILDING = (
 # fmt: on
 
 
-class _Instructions(dict):
+class Instructions(dict):
     """The function of each instruction by its code; any other instruction is refused by name."""
 
     def __missing__(self, code):
@@ -93,19 +100,29 @@ class _Instructions(dict):
         raise Refused(f"it uses the pickle instruction {known.name}")
 
 
-class _Unpickler(pickle._Unpickler):
-    """The standard library's unpickler in Python, with fewer instructions."""
+class SafeUnpickler(pickle._Unpickler):
+    """The standard library's unpickler in Python, with fewer instructions.
 
-    def __init__(self, file):
+    Args:
+        file: a `Bounded` file.
+        size: bytes of all files that the pickle describes. Default those of `file`.
+
+    Attributes:
+        admitted: {(module, name): stand-in} of all that a pickle may name.
+    """
+
+    admitted = ADMITTED
+
+    def __init__(self, file, size=None):
         super().__init__(file, encoding="latin1")
         self._file_start = file.start
-        self._budget = Budget(file.size)
+        self._budget = Budget(file.size if size is None else size)
 
     def find_class(self, module, name):
         if self.proto < 3:
             # Protocols below 3 still use Python 2's names.
             module, name = _NAMES_SINCE_2.get((module, name), (_MODULES_SINCE_2.get(module, module), name))
-        call = ADMITTED.get((module, name))
+        call = self.admitted.get((module, name))
         if call is None:
             raise Refused(f"it calls {module}.{name}")
         return StandIn(f"{module}.{name}", call)
@@ -174,8 +191,13 @@ class _Unpickler(pickle._Unpickler):
         pickle.BYTEARRAY8: load_bytearray8,
     }
     _codes = [getattr(pickle, name)[0] for name in _BUILDING]
-    dispatch = _Instructions(zip(_codes, map(pickle._Unpickler.dispatch.get, _codes)))
+    dispatch = Instructions(zip(_codes, map(pickle._Unpickler.dispatch.get, _codes)))
     dispatch.update((code[0], method) for code, method in _own.items())
+
+
+def plain(value):
+    """Return what an unpickler has built, with arrays in place of stand-ins."""
+    return _Plain().plain(value)
 
 
 class _Plain:

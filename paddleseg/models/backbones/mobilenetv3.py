@@ -95,12 +95,13 @@ class SEModule(nn.Layer):
 
     Args:
         channels: channels of the feature map.
+        squeezed: channels between the two convolutions.
     """
 
-    def __init__(self, channels):
+    def __init__(self, channels, squeezed):
         super().__init__()
-        self.conv1 = nn.Conv2D(channels, channels // 4, 1)
-        self.conv2 = nn.Conv2D(channels // 4, channels, 1)
+        self.conv1 = nn.Conv2D(channels, squeezed, 1)
+        self.conv2 = nn.Conv2D(squeezed, channels, 1)
 
     def forward(self, x):
         factor = self.conv2(F.relu(self.conv1(F.adaptive_avg_pool2d(x, 1))))
@@ -114,11 +115,15 @@ class ResidualUnit(nn.Layer):
         block: a `Block`.
         in_channels, inner, out_channels: channels before, inside and after.
         stride, dilation: of the depthwise convolution.
+        as_torchvision: whether a block that does not widen the map has no expansion, and the squeezed
+            channels are a multiple of 8, instead of a quarter of `inner`.
     """
 
-    def __init__(self, block, in_channels, inner, out_channels, stride, dilation):
+    def __init__(self, block, in_channels, inner, out_channels, stride, dilation, as_torchvision):
         super().__init__()
-        self.expand_conv = ConvBNLayer(in_channels, inner, 1, block.activation)
+        self._expands = not (as_torchvision and in_channels == inner)
+        if self._expands:
+            self.expand_conv = ConvBNLayer(in_channels, inner, 1, block.activation)
         self.bottleneck_conv = ConvBNLayer(
             inner,
             inner,
@@ -130,13 +135,13 @@ class ResidualUnit(nn.Layer):
             groups=inner,
         )
         if block.squeeze:
-            self.mid_se = SEModule(inner)
+            self.mid_se = SEModule(inner, divisible(inner // 4) if as_torchvision else inner // 4)
         self.linear_conv = ConvBNLayer(inner, out_channels, 1)
         self._squeeze = block.squeeze
         self._shortcut = stride == 1 and in_channels == out_channels
 
     def forward(self, x):
-        y = self.bottleneck_conv(self.expand_conv(x))
+        y = self.bottleneck_conv(self.expand_conv(x) if self._expands else x)
         if self._squeeze:
             y = self.mid_se(y)
         y = self.linear_conv(y)
@@ -148,6 +153,9 @@ class MobileNetV3(Backbone):
 
     Maps N x in_channels x H x W to a list of four maps N x `feat_channels[i]` x H_i x W_i at strides 4, 8,
     16 and 32, or 4, 8, 8 and 8 with an output stride of 8, where dilation replaces the other strides.
+
+    The form is PaddleSeg's. With torchvision's weights, or weights that were trained from these, it becomes
+    torchvision's: no expansion in the first block, and a little wider squeezes.
 
     Attributes:
         table, returned: the blocks, and the indices of those that return a feature map.
@@ -165,22 +173,37 @@ class MobileNetV3(Backbone):
 
     def __init__(self, in_channels: int = 3, pretrained: Optional[str] = None):
         super().__init__()
+        self.conv = ConvBNLayer(in_channels, divisible(16 * self.scale), 3, HARDSWISH, stride=2, padding=1)
+        self._as_torchvision = False
+        self.blocks = self._blocks()
+        self.feat_channels = [divisible(self.table[i].channels * self.scale) for i in self.returned]
+        if pretrained is not None:
+            load_weights(self, pretrained, CLASSIFIER_PREFIXES)
+
+    def _blocks(self):
         channels = divisible(16 * self.scale)
-        self.conv = ConvBNLayer(in_channels, channels, 3, HARDSWISH, stride=2, padding=1)
         units = []
         reached, dilation = 2, 1
         for block in self.table:
             stride = block.stride if reached * block.stride <= self.output_stride else 1
             inner, out_channels = divisible(block.inner * self.scale), divisible(block.channels * self.scale)
-            units.append(ResidualUnit(block, channels, inner, out_channels, stride, dilation))
+            units.append(
+                ResidualUnit(block, channels, inner, out_channels, stride, dilation, self._as_torchvision)
+            )
             # The dilation of all later blocks replaces a stride that is left out.
             dilation *= block.stride // stride
             reached *= stride
             channels = out_channels
-        self.blocks = nn.Sequential(*units)
-        self.feat_channels = [divisible(self.table[i].channels * self.scale) for i in self.returned]
-        if pretrained is not None:
-            load_weights(self, pretrained, CLASSIFIER_PREFIXES)
+        return nn.Sequential(*units)
+
+    def follow(self, keys):
+        """Take the form of weights named `keys`, PaddleSeg's or torchvision's; `load_weights` calls it."""
+        if "blocks.0.linear_conv.conv.weight" not in keys:
+            return
+        as_torchvision = "blocks.0.expand_conv.conv.weight" not in keys
+        if as_torchvision != self._as_torchvision:
+            self._as_torchvision = as_torchvision
+            self.blocks = self._blocks()
 
     def forward(self, x):
         x = self.conv(x)
