@@ -123,7 +123,10 @@ def test_a_run_that_succeeds_returns(capsys):
 # deploy/infer.py stands without the package; it reads images, and has no use for being without OpenCV.
 COMMANDS = {
     **{f"{name}.py": HEAVY for name in ("train", "val", "predict", "export", "slim/distill/distill_train")},
-    **{f"tools/{name}.py": HEAVY for name in ("check_dataset", "cost", "demo", "make_optic_disc", "report")},
+    **{
+        f"tools/{name}.py": HEAVY
+        for name in ("check_dataset", "compare", "cost", "demo", "make_optic_disc", "report")
+    },
     **{f"tools/{name}.py": HEAVY for name in ("config_reference", "supported")},
     **{f"tools/data/{name}.py": HEAVY for name in ("from_coco", "from_labelme")},
     **{f"benchmarks/{name}.py": HEAVY for name in ("step", "memory", "step_setup")},
