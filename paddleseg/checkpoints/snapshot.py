@@ -10,8 +10,9 @@ from paddleseg.parallel.statistics import averaged_over_ranks, of_memories, over
 from paddleseg.weights.load import load_weights
 from paddleseg.weights.safe_pickle import read_pickle
 
-MODEL, OPTIMIZER, EXTRA, EMA, RANKS = (
+MODEL, BACKBONE, OPTIMIZER, EXTRA, EMA, RANKS = (
     "model.pdparams",
+    "backbone.pdparams",
     "model.pdopt",
     "extra.pdparams",
     "ema_model.pdparams",
@@ -29,18 +30,23 @@ class Snapshot:
         trained: a `TrainedLayer`: its `model` is saved by itself, its `extra` in a file of its own.
         optimizer: of the parameters of `trained`, with its learning-rate schedule.
         ema: an `Ema` of the model; None for none. Default None.
+        with_backbone: whether the weights of the model's `backbone`, if it has one, are also saved by
+            themselves, for another model's `backbone.pretrained`. Default False.
     """
 
-    def __init__(self, trained, optimizer, ema=None):
+    def __init__(self, trained, optimizer, ema=None, with_backbone=False):
         self.trained = trained
         self.model = trained.model
         self.extra = trained.extra
         self.optimizer = optimizer
         self.ema = ema
+        self.with_backbone = with_backbone
 
     def weights(self):
         """Return the files of the model alone."""
-        return {MODEL: _shared_state(self.model)}
+        state = _shared_state(self.model)
+        backbone = _without_prefix("backbone.", state) if self.with_backbone else {}
+        return {MODEL: state, **({BACKBONE: backbone} if backbone else {})}
 
     def ema_weights(self):
         """Return the files of the averaged model alone; there must be an `Ema`."""

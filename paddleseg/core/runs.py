@@ -45,12 +45,13 @@ def distill(cfg, teacher_cfgs, options=None):
     """
     options = options or DistillOptions()
     build.check_teacher_weights(teacher_cfgs, options)
-    builder = _prepare(cfg, options, cfg.unlabeled_per_batch)
+    builder = _prepare(cfg, options, cfg.training_sections)
     step = build.build_step(builder, teacher_cfgs, options)
     with contextlib.ExitStack() as end:
         if step.cache is not None:
             end.callback(step.cache.log_total)
-        return fit(step, builder, options, evaluating.evaluation(builder, options))
+        evaluate = evaluating.evaluation(builder, options) if step.trains_logits else None
+        return fit(step, builder, options, evaluate)
 
 
 def taps_table(cfg, teacher_cfgs, options=None):
@@ -81,14 +82,17 @@ def evaluate(cfg, options=None):
     return evaluating.evaluate_and_log(builder, options)
 
 
-def _prepare(cfg, options, unlabeled_per_batch=0):
-    """Choose the device, seed the generators, log what runs, and return the config's builder."""
+def _prepare(cfg, options, sections=("train_dataset",)):
+    """Choose the device, seed the generators, log what runs, and return the config's builder.
+
+    `sections` are those that the training reads images from.
+    """
     starting.start(options)
     logger.info(f"config {cfg.path}: {cfg.model_type}, {cfg.iters} iterations of {cfg.batch_size} images")
     if options.log_config:
         logger.info(f"config {cfg.path}:\n{cfg}")
-    unlabeled = ["unlabeled_dataset"] if unlabeled_per_batch else []
-    cfg.warn_of_differences("val_dataset", *unlabeled, "export")
+    unlabeled = "unlabeled_dataset" in sections
+    cfg.warn_of_differences("val_dataset", *(["unlabeled_dataset"] if unlabeled else []), "export")
     builder = SegBuilder(cfg)
-    starting.look_at_data(builder, options, bool(unlabeled_per_batch))
+    starting.look_at_data(builder, options, unlabeled, with_labeled="train_dataset" in sections)
     return builder

@@ -36,7 +36,13 @@ class Checker:
         self._as_teacher = as_teacher
 
     def check(self, sections, required=()):
-        """Check the top-level keys, the given sections, and that the `required` keys have values."""
+        """Check the top-level keys, the given sections, and that the `required` keys have values.
+
+        The sections of labels may be missing where a distillation has no labels. A training by labels alone
+        refuses such a config when it builds them.
+        """
+        if "distill" in sections and facts.without_labels(self.dic):
+            required = [key for key in required if key not in facts.LABEL_SECTIONS]
         rules.top_level(self, sections, required)
         if "distill" in sections:  # without it an unlabeled_dataset still has a share of each batch
             rules.unlabeled_share(self)

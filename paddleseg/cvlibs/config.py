@@ -140,11 +140,15 @@ class Config:
         return facts.num_unlabeled(self.dic)
 
     @property
+    def has_labels(self):
+        """Whether a distillation's batches hold images with masks: not where `unlabeled_share` is 1."""
+        return self.unlabeled_per_batch < self.batch_size
+
+    @property
     def training_sections(self):
         """The sections that a distillation trains on: `train_dataset`, `unlabeled_dataset` or both."""
-        count = self.unlabeled_per_batch
-        labeled = ["train_dataset"] if count < self.batch_size else []
-        return [*labeled, *(["unlabeled_dataset"] if count else [])]
+        labeled = ["train_dataset"] if self.has_labels else []
+        return [*labeled, *(["unlabeled_dataset"] if self.unlabeled_per_batch else [])]
 
     @property
     def normalization(self):
@@ -165,6 +169,11 @@ class Config:
     def compares_logits(self):
         """Whether there is a `distill_loss` between the logits of student and teachers."""
         return self.get("distill_loss") is not None
+
+    @property
+    def compares_features_alone(self):
+        """Whether a distillation trains by features alone: it has neither labels nor a `distill_loss`."""
+        return not (self.has_labels or self.compares_logits)
 
     @property
     def logits_at(self):

@@ -19,6 +19,8 @@ SECTIONS = (*COMPONENT_SECTIONS, *LOSS_SECTIONS, "distill", "test_config", "expo
 # Sections that training without a teacher does not read.
 DISTILLATION_SECTIONS = ("distill", "distill_loss", "unlabeled_dataset")
 DEFAULT_SHARE = 0.5
+# Sections that a distillation without labels does not read.
+LABEL_SECTIONS = ("train_dataset", "loss")
 
 
 class Fact(NamedTuple):
@@ -118,6 +120,11 @@ def num_unlabeled(dic):
     if not dic.get("unlabeled_dataset"):
         return 0
     return int(distill_section(dic).get("unlabeled_share", DEFAULT_SHARE) * dic["batch_size"] + 0.5)
+
+
+def without_labels(dic):
+    """Return whether no image of a distillation has a mask; the config may be unchecked."""
+    return bool(dic.get("unlabeled_dataset")) and distill_section(dic).get("unlabeled_share") == 1
 
 
 def distill_section(dic):

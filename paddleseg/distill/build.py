@@ -27,7 +27,7 @@ from paddleseg.distill.teachers import (
     is_teacher_only,
     renormalization,
 )
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, counted
 from paddleseg.losses.combine import check_loss_count
 from paddleseg.utils.logger import logger
 
@@ -112,7 +112,7 @@ def _build_models_and_step(builder, teacher_cfgs, plan, options):
     net = DistillNet(
         student,
         taps,
-        builder.loss,
+        builder.loss if cfg.has_labels else None,
         builder.distill_loss,
         [parallel.with_sync_batch_norm(loss) for loss in losses],
         cfg.logits_at,
@@ -120,7 +120,27 @@ def _build_models_and_step(builder, teacher_cfgs, plan, options):
     )
     weighting = None if builder.distill_loss is None else cfg.teacher_weighting
     joined_teachers = Teachers(teachers, weighting, cfg.ignore_index, cfg.logits_at)
-    return DistillStep(net, joined_teachers, cfg.unlabeled_per_batch, options.distill_config)
+    trains_logits = _trains_logits(cfg, observed, options)
+    return DistillStep(net, joined_teachers, cfg.unlabeled_per_batch, options.distill_config, trains_logits)
+
+
+def _trains_logits(cfg, observed, options):
+    """Return whether the student's logits are trained; say so where they are not.
+
+    Raises:
+        UserError: they are not, and the options insist on evaluations.
+    """
+    if not observed.unreached:
+        return True
+    names = observed.unreached
+    problem = (
+        f"{cfg.place('distill')}: no loss reaches {counted(len(names), 'parameter')} of the student that its "
+        f"logits depend on, such as {names[-1]}, so an mIoU would mean nothing"
+    )
+    if options.do_eval:
+        raise UserError(f"{problem}; leave out do_eval")
+    logger.info(f"{problem}: there are no evaluations, and a training with labels must follow")
+    return False
 
 
 def teacher_model(cfg, student_cfg):
@@ -158,10 +178,10 @@ def _check_logits_and_losses(builder, observed):
 
 def first_batch(builder, seed):
     """Return up to two of the first training samples, as a batch for the step."""
-    unlabeled = builder.cfg.unlabeled_per_batch == builder.cfg.batch_size
-    dataset = builder.unlabeled_dataset if unlabeled else builder.train_dataset
+    labeled = builder.cfg.has_labels
+    dataset = builder.train_dataset if labeled else builder.unlabeled_dataset
     # Any readable samples will do here; the training itself limits how many may be unreadable.
-    seeded = SeededSamples(dataset, seed, labeled=not unlabeled)
+    seeded = SeededSamples(dataset, seed, labeled=labeled)
     samples = ReplacedSamples(seeded, seed, max_bad=len(dataset))
     count = min(2, builder.cfg.batch_size, len(samples))
     if count == 0:

@@ -24,6 +24,8 @@ class Observed:
         student: (list of logits at the size where they are compared, {name or Tap: tensor}).
         teachers: the same of each teacher.
         label: M x H x W, int64, of the first M images; None without labels.
+        unreached: where features alone are compared, the names of the student's parameters that its logits
+            depend on and its tapped tensors do not. Default none.
         constant: the names and Taps of the student's tensors that no trained parameter changes. Default none.
     """
 
@@ -31,6 +33,7 @@ class Observed:
     teachers: list
     label: Optional[paddle.Tensor]
     constant: frozenset = frozenset()
+    unreached: tuple = ()
 
     @property
     def teacher_logits(self):
@@ -63,13 +66,31 @@ def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
     if logits_at == "head":
         logits = last_head_logits(student, logits)
     constant = frozenset(key for key, tensor in features.items() if tensor.stop_gradient)
+    features_alone = cfg is not None and cfg.compares_features_alone
+    unreached = _unreached(student, logits, features) if features_alone else ()
     logits = [tensor.detach() for tensor in logits]
     features = {key: tensor.detach() for key, tensor in features.items()}
     outputs = []
     for role, teacher in zip(roles(teachers), teachers):
         with explain_failures(images, teacher.model, role, teacher.cfg, cfg):
             outputs.append((teacher.at_head if logits_at == "head" else teacher)(images))
-    return Observed((logits, features), outputs, batch.get("label"), constant)
+    return Observed((logits, features), outputs, batch.get("label"), constant, unreached)
+
+
+def _unreached(student, logits, features):
+    """Return the names of the parameters that logits depend on and features do not."""
+    named = [(name, value) for name, value in student.named_parameters() if not value.stop_gradient]
+    reached = [_reached(tensors, [value for _, value in named]) for tensors in (logits, features.values())]
+    return tuple(name for (name, _), of_logits, tapped in zip(named, *reached) if of_logits and not tapped)
+
+
+def _reached(tensors, parameters):
+    """Return for each parameter whether any of the tensors depends on it."""
+    trained = [tensor for tensor in tensors if not tensor.stop_gradient]
+    if not (trained and parameters):
+        return [False] * len(parameters)
+    gradients = paddle.grad(trained, parameters, retain_graph=True, allow_unused=True)
+    return [gradient is not None for gradient in gradients]
 
 
 def roles(teachers):

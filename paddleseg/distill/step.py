@@ -4,6 +4,7 @@ import os
 
 import paddle.nn as nn
 
+from paddleseg.cvlibs.facts import LABEL_SECTIONS
 from paddleseg.distill.feature_loss import label_for
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
@@ -20,7 +21,7 @@ class DistillNet(TrainedLayer):
     Args:
         student: the model, images to a list of logits.
         taps: the student's `Taps`.
-        loss: {'types': [...], 'coef': [...]} between logits and label.
+        loss: {'types': [...], 'coef': [...]} between logits and label; None for training without labels.
         distill_loss: the same between the logits of student and teachers; None for none. Default None.
         feature_losses: list of `FeatureLoss`. Default none.
         logits_at: where `distill_loss` compares logits: "full", at the size of the images, or "head", before
@@ -50,7 +51,9 @@ class DistillNet(TrainedLayer):
 
     @property
     def has_unused_parameters(self):
-        """Whether parameters of a feature loss get no gradient in the iterations that leave it out."""
+        """Whether some parameters get no gradient: a feature loss's where it is off, or those of a head."""
+        if self.loss is None and self.distill_loss is None:
+            return True
         return any(loss.parameters() and not loss.feature.schedule.always_on for loss in self.feature_losses)
 
     def forward(self, batch, teacher_logits, teacher_features):
@@ -109,6 +112,7 @@ class DistillStep(Step):
         teachers: the `Teachers`.
         unlabeled_per_batch: how many images of a batch have no mask. Default 0.
         distill_file: the path of the distill_config.py; None without one. Default None.
+        trains_logits: as in `Step`. Default True.
 
     `build_step` sets both attributes after construction.
 
@@ -118,9 +122,13 @@ class DistillStep(Step):
             without caches.
     """
 
-    def __init__(self, net, teachers, unlabeled_per_batch=0, distill_file=None):
+    def __init__(self, net, teachers, unlabeled_per_batch=0, distill_file=None, trains_logits=True):
         super().__init__(net, find_unused_parameters=net.has_unused_parameters)
         self.unlabeled_per_batch = unlabeled_per_batch
+        self.trains_logits = trains_logits
+        # Without labels, a training prepares a backbone for another one, which has labels.
+        self.saves_backbone = net.loss is None
+        self.unread_sections = LABEL_SECTIONS if net.loss is None else ()
         self.engines = {}
         self.cache = None
         self._teachers = teachers

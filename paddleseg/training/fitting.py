@@ -93,19 +93,23 @@ def fit(step, builder, options, evaluate=None):
         return trainer.fit()
 
 
+def _train_dataset(step, builder):
+    return builder.train_dataset if step.unlabeled_per_batch < builder.cfg.batch_size else None
+
+
 def _unlabeled_dataset(step, builder):
     return builder.unlabeled_dataset if step.unlabeled_per_batch else None
 
 
 def _file_lists(step, builder):
-    unlabeled = _unlabeled_dataset(step, builder)
-    return file_list_digests(train_dataset=builder.train_dataset, unlabeled_dataset=unlabeled)
+    train, unlabeled = _train_dataset(step, builder), _unlabeled_dataset(step, builder)
+    return file_list_digests(train_dataset=train, unlabeled_dataset=unlabeled)
 
 
 def _snapshot(step, builder, options):
     trained = step.trained
     ema = Ema(trained.model) if options.use_ema else None
-    return Snapshot(trained, builder.optimizer_of(trained), ema)
+    return Snapshot(trained, builder.optimizer_of(trained), ema, step.saves_backbone)
 
 
 def _check_optimizer(folder, state, snapshot):
@@ -124,7 +128,7 @@ def _loop_arguments(step, builder, options, snapshot, state):
     def keys_and_samples(after):
         # One list of keys has all batches of an iteration; `_SplitBatches` cuts it.
         return mixed(
-            builder.train_dataset,
+            _train_dataset(step, builder),
             _unlabeled_dataset(step, builder),
             cfg.batch_size,
             step.unlabeled_per_batch,

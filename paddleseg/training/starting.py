@@ -41,25 +41,23 @@ def _keep_conv_engine(options):
         onednn.use_engine(before.get("conv_engine", "paddle"))
 
 
-def look_at_data(builder, options, with_unlabeled):
+def look_at_data(builder, options, with_unlabeled, with_labeled=True):
     """Check the files of the data sets, look at some samples, and make the cache of images.
 
     Args:
         builder: the `SegBuilder` of the run.
         options: `TrainOptions`.
         with_unlabeled: whether the training reads the `unlabeled_dataset`.
+        with_labeled: whether it reads the `train_dataset`. Default True.
 
     Raises:
         UserError: a file is missing, or the cache cannot be made.
     """
     val_dataset = None if options.no_eval else builder.val_dataset
+    train = builder.train_dataset if with_labeled else None
     unlabeled = builder.unlabeled_dataset if with_unlabeled else None
-    check_file_lists(builder.train_dataset, val_dataset, unlabeled, options.max_bad_samples)
-    datasets = {
-        "train_dataset": builder.train_dataset,
-        "val_dataset": val_dataset,
-        "unlabeled_dataset": unlabeled,
-    }
+    check_file_lists(train, val_dataset, unlabeled, options.max_bad_samples)
+    datasets = {"train_dataset": train, "val_dataset": val_dataset, "unlabeled_dataset": unlabeled}
     look_at_samples(datasets)
     if options.cache_images != "none":
         limit, folder = options.cache_images_limit, options.cache_images_dir

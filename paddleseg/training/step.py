@@ -51,6 +51,8 @@ class Step:
         teachers: list of the frozen `Teacher`s.
         unlabeled_per_batch: how many images of a batch come from the `unlabeled_dataset`, without a mask.
         unread_sections: sections of the config that this kind of training does not read.
+        trains_logits: whether a loss reaches all that the model's logits depend on; else they mean nothing.
+        saves_backbone: whether checkpoints hold the weights of the model's backbone in a file of its own.
         with_keys: whether samples must have their key as "key": (view, index), the number of an augmentation
             and of an image.
     """
@@ -58,6 +60,8 @@ class Step:
     teachers = ()
     unlabeled_per_batch = 0
     unread_sections = ()
+    trains_logits = True
+    saves_backbone = False
     with_keys = False
 
     def __init__(self, trained, find_unused_parameters=False):

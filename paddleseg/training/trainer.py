@@ -1,6 +1,7 @@
 """The one training loop; its step decides what is trained, and by which losses."""
 
 from paddleseg import parallel
+from paddleseg.checkpoints.snapshot import BACKBONE
 from paddleseg.errors import Stopped, UserError
 from paddleseg.training.guard import APPLIED, BadStepsError
 from paddleseg.utils.logger import logger
@@ -96,6 +97,10 @@ class Trainer:
         if self.best is None:
             weights = self.checkpoints.last_good
             logger.info(f"the training has ended, without evaluations; its weights are in {weights}")
+            if self.snapshot.with_backbone:
+                logger.info(
+                    f"to train a model from this backbone: model.backbone.pretrained={weights}/{BACKBONE}"
+                )
             return {}
         return self.best.result()
 

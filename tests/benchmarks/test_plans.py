@@ -17,6 +17,7 @@ RECIPES = {
     "deeplabv3p_resnet18_fitnet_dist_camvid.yml": "FitNetLoss on five maps and DISTLoss on logits",
     "deeplabv3p_resnet18_channelwise_camvid.yml": "SegChannelwiseLoss on logits",
 }
+PRETRAINING = {"pretraining_resnet18_camvid.yml", "teacher_efficientnet_lite0.yml"}
 CHOSEN = {
     "FitNetLoss on five maps and KLLoss per pixel": "five maps until 300, KLLoss 10",
     "FitNetLoss on five maps and DISTLoss on logits": "five maps until 300, DISTLoss 1",
@@ -67,6 +68,22 @@ def test_a_recipe_is_a_method_of_the_table(repository):
     methods = read(repository / PLAN)["methods"]
     student, _ = load_config(str(repository / "benchmarks/plans/camvid/student.yml"))
     folder = repository / "configs/recipes"
-    assert {path.name for path in folder.iterdir()} == set(RECIPES)
+    assert {path.name for path in folder.iterdir()} == {*RECIPES, *PRETRAINING}
     for name, method in RECIPES.items():
         assert load_config(str(folder / name))[0] == {**student, **methods[method]}
+
+
+def test_pretraining_prepares_the_student_of_the_table(repository):
+    student, _ = load_config(str(repository / "benchmarks/plans/camvid/student.yml"))
+    path = repository / "configs/recipes/pretraining_resnet18_camvid.yml"
+    recipe, _ = load_config(str(path))
+    assert recipe["model"] == {**student["model"], "num_classes": 11}
+    assert recipe["unlabeled_dataset"]["transforms"] == student["train_dataset"]["transforms"]
+    for key in ("batch_size", "optimizer", "lr_scheduler"):
+        assert recipe[key] == student[key]
+    cfg = Config(str(path), required=("model", "loss", "train_dataset"))
+    layers = dict(SegBuilder(cfg).model.named_sublayers())
+    teacher = read(repository / "configs/recipes/teacher_efficientnet_lite0.yml")["model"]
+    for feature in cfg.feature_specs:
+        assert feature["student"] in layers
+        assert feature["teacher"] in teacher["outputs"]["taps"]

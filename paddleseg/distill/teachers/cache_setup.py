@@ -80,7 +80,7 @@ def _views(views):
 def _training_samples(builder, options):
     """Return the batch sampler and the samples of the training; see `mixed`."""
     return mixed(
-        builder.train_dataset,
+        builder.train_dataset if builder.cfg.has_labels else None,
         builder.unlabeled_dataset,
         builder.cfg.batch_size,
         builder.cfg.unlabeled_per_batch,
@@ -103,8 +103,9 @@ def _first_batch(builder, samples, options):
     sizes = sorted({sample["img"].shape for sample in read})
     if len(sizes) > 1:
         first, second = (" x ".join(map(str, size[-2:])) for size in sizes[:2])
+        place = builder.cfg.place(builder.cfg.training_sections[0], "transforms")
         raise UserError(
-            f"{builder.cfg.place('train_dataset', 'transforms')}: they give images of several sizes, such as "
+            f"{place}: they give images of several sizes, such as "
             f"{first} and {second}, and teacher_cache needs one size; add a transform that gives one, such "
             f"as RandomPaddingCrop or Resize"
         )
