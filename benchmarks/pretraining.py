@@ -23,7 +23,6 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
 
-import accuracy  # noqa: E402
 import timing  # noqa: E402
 from turns import Worker  # noqa: E402
 
@@ -32,7 +31,7 @@ from paddleseg.errors import UserError  # noqa: E402
 
 STUDENT = os.path.join(ROOT, "benchmarks", "plans", "camvid", "student.yml")
 RECIPE = os.path.join(ROOT, "configs", "recipes", "pretraining_resnet18_camvid.yml")
-TEACHER = os.path.join(ROOT, "configs", "recipes", "teacher_efficientnet_lite0.yml")
+TEACHER = os.path.join(ROOT, "benchmarks", "plans", "camvid", "teacher_efficientnet_lite0.yml")
 ALONE, PRETRAINED = "from random weights", "pretrained"
 
 
@@ -47,6 +46,7 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--iters", type=int, default=300, help="from random weights (default: 300)")
     parser.add_argument("--pretraining_iters", type=int, default=180, help="default: 180")
+    parser.add_argument("--batch_size", type=int, default=4, help="of the timed steps (default: 4)")
     parser.add_argument("--repeats", type=int, default=9, help="timed steps of each kind (default: 9)")
     args = parser.parse_args()
     runtime.prepare()
@@ -80,13 +80,9 @@ def cost_of_a_step(args):
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
             turns = {}
             for kind, (script, flags) in commands(args).items():
-                command = [
-                    sys.executable,
-                    os.path.join(ROOT, "benchmarks", "step_paddle.py"),
-                    "command",
-                    "cpu",
-                ]
-                command += [script, *flags, "--no_eval", "--save_dir", os.path.join(folder, kind)]
+                role = "train" if os.path.basename(script) == "train.py" else "distil"
+                command = [sys.executable, os.path.join(ROOT, "benchmarks", "step_paddle.py")]
+                command += [role, folder, str(args.batch_size), "cpu", *flags]
                 worker = end.enter_context(contextlib.closing(Worker(command, os.environ)))
                 turns[kind] = lambda worker=worker: worker.turn()["seconds"]
             seconds = timing.interleaved(turns, args.repeats)
@@ -129,11 +125,17 @@ def table(args, rest):
         (PRETRAINED, "pretrained", f"{args.pretraining_iters} without labels, {rest} with labels"),
     ):
         folders = [os.path.join(args.out, f"{name}_seed{seed}", "best_model") for seed in args.seeds]
-        scores = [accuracy.scores(folder)["miou"] for folder in folders]
+        scores = [best_miou(folder) for folder in folders]
         spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
         rows.append([kind, iters, len(scores), f"{statistics.mean(scores):.4f}{spread}"])
         rows[-1].append(", ".join(f"{score:.4f}" for score in scores))
     return timing.markdown(["student", "iterations", "seeds", "mIoU", "seed by seed"], rows)
+
+
+def best_miou(folder):
+    """Return the mIoU of the weights in a `best_model` folder."""
+    with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
+        return json.load(file)["best_miou"]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ RECIPES = {
     "deeplabv3p_resnet18_fitnet_dist_camvid.yml": "FitNetLoss on five maps and DISTLoss on logits",
     "deeplabv3p_resnet18_channelwise_camvid.yml": "SegChannelwiseLoss on logits",
 }
-PRETRAINING = {"pretraining_resnet18_camvid.yml", "teacher_efficientnet_lite0.yml"}
+PRETRAINING = "pretraining_resnet18_camvid.yml"
 CHOSEN = {
     "FitNetLoss on five maps and KLLoss per pixel": "five maps until 300, KLLoss 10",
     "FitNetLoss on five maps and DISTLoss on logits": "five maps until 300, DISTLoss 1",
@@ -68,14 +68,14 @@ def test_a_recipe_is_a_method_of_the_table(repository):
     methods = read(repository / PLAN)["methods"]
     student, _ = load_config(str(repository / "benchmarks/plans/camvid/student.yml"))
     folder = repository / "configs/recipes"
-    assert {path.name for path in folder.iterdir()} == {*RECIPES, *PRETRAINING}
+    assert {path.name for path in folder.iterdir()} == {*RECIPES, PRETRAINING}
     for name, method in RECIPES.items():
         assert load_config(str(folder / name))[0] == {**student, **methods[method]}
 
 
 def test_pretraining_prepares_the_student_of_the_table(repository):
     student, _ = load_config(str(repository / "benchmarks/plans/camvid/student.yml"))
-    path = repository / "configs/recipes/pretraining_resnet18_camvid.yml"
+    path = repository / "configs/recipes" / PRETRAINING
     recipe, _ = load_config(str(path))
     assert recipe["model"] == {**student["model"], "num_classes": 11}
     assert recipe["unlabeled_dataset"]["transforms"] == student["train_dataset"]["transforms"]
@@ -83,7 +83,7 @@ def test_pretraining_prepares_the_student_of_the_table(repository):
         assert recipe[key] == student[key]
     cfg = Config(str(path), required=("model", "loss", "train_dataset"))
     layers = dict(SegBuilder(cfg).model.named_sublayers())
-    teacher = read(repository / "configs/recipes/teacher_efficientnet_lite0.yml")["model"]
+    teacher = read(repository / "benchmarks/plans/camvid/teacher_efficientnet_lite0.yml")["model"]
     for feature in cfg.feature_specs:
         assert feature["student"] in layers
         assert feature["teacher"] in teacher["outputs"]["taps"]
