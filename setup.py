@@ -1,9 +1,30 @@
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 # For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
 ONNX = ["paddle2onnx==2.1.0", "onnx", "onnxruntime"]
+
+# Folders beside the package that its commands need, see paddleseg/commands/shipped.py.
+SHIPPED = ("configs", "deploy", "slim")
+
+
+class BuildWithShippedFiles(build_py):
+    """Build a wheel that holds copies of the folders `SHIPPED` in the package."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:  # an editable installation finds the folders themselves
+            for folder in SHIPPED:
+                shutil.copytree(
+                    folder,
+                    Path(self.build_lib, "paddleseg", "shipped", folder),
+                    ignore=shutil.ignore_patterns("__pycache__"),
+                    dirs_exist_ok=True,
+                )
+
 
 setup(
     name="paddleseg-distill",
@@ -33,6 +54,8 @@ setup(
     python_requires=">=3.9,<3.13",
     packages=find_packages(include=["paddleseg", "paddleseg.*"]),
     package_data={"paddleseg.report": ["page.html"]},
+    cmdclass={"build_py": BuildWithShippedFiles},
+    entry_points={"console_scripts": ["paddleseg-distill = paddleseg.commands.__main__:run"]},
     install_requires=[
         # Distillation losses by name. It pins opencv-python==4.6.0.66, whose binary needs NumPy 1.x.
         "paddleslim==2.6.0",

@@ -14,6 +14,7 @@ from deploy_file import img_range, input_shape, read_deploy_file
 from engines import open_model
 from errors import ImageError, UserError, one_line
 from masks import mask_of, palette, refuse_overwriting, write_mask
+from paddleseg_flags import without_idle
 from photographs import image_files, mask_names, read_image
 from transforms import prepared, steps_of
 
@@ -28,9 +29,8 @@ def main():
         "--cpu_threads", type=threads, default=0, help="0 leaves it to the library (default: 0)"
     )
     parser.add_argument("--warmup", type=count, default=3, help="runs before the clock counts (default: 3)")
-    args = parser.parse_args()
     try:
-        infer(args)
+        infer(parser.parse_args(without_idle(sys.argv[1:])))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

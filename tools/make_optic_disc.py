@@ -3,32 +3,12 @@
 python tools/make_optic_disc.py --out data/optic_disc_synthetic
 """
 
-import argparse
+import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from paddleseg.commands.process import run  # noqa: E402
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default="data/optic_disc_synthetic", help="folder (default: %(default)s)")
-    for split, count in (("train", 267), ("val", 76), ("test", 38)):
-        parser.add_argument(
-            f"--{split}", type=int, default=count, help=f"pictures of {split} (default: %(default)s)"
-        )
-    parser.add_argument(
-        "--size", type=int, default=256, help="side of a picture in pixels (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of all pictures (default: %(default)s)")
-    args = parser.parse_args()
-    from paddleseg.datasets.synthetic import make_optic_disc
-
-    made = make_optic_disc(**vars(args))
-    print(f"{args.out}: {'synthetic set written' if made else 'already complete, left as it is'}")
-
+from paddleseg.commands import make_optic_disc, process  # noqa: E402
 
 if __name__ == "__main__":
-    run(main)
+    process.run(make_optic_disc.main)

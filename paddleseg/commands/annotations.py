@@ -3,6 +3,7 @@
 import argparse
 
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import ConversionOptions
 
 DESCRIPTION = """\
@@ -27,7 +28,7 @@ def from_coco():
 
 
 def _parser(does):
-    return argparse.ArgumentParser(
+    return CommandParser(
         description=DESCRIPTION.format(does), formatter_class=argparse.RawDescriptionHelpFormatter
     )
 

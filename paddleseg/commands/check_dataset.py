@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import CheckOptions, ConfigChanges
 
 DESCRIPTION = """\
@@ -16,9 +17,7 @@ Exit status: 0 if nothing is wrong (notes do not count), 1 if something is, 2 if
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", required=True, help="YAML file")
     flags.add_options(parser, CheckOptions)
     flags.add_options(parser, ConfigChanges)

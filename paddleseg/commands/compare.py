@@ -1,13 +1,12 @@
 """`python tools/compare.py PLAN --data DIR --out DIR`: what distillation is worth on a data set."""
 
-import argparse
-
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import CompareOptions
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description="Compare methods of distillation with the plain student, over seeds and images."
     )
     parser.add_argument("plan", metavar="PLAN", help="YAML file: teacher, student, seeds, methods")

@@ -1,13 +1,12 @@
 """`python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]`: print what models cost, by part."""
 
-import argparse
-
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import CostOptions
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Parameters, operations and latency of models, by part.")
+    parser = CommandParser(description="Parameters, operations and latency of models, by part.")
     parser.add_argument("--config", required=True, nargs="+", help="YAML files")
     flags.add_options(parser, CostOptions)
     args = parser.parse_args()

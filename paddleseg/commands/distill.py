@@ -1,8 +1,7 @@
 """`distill_train.py --teacher_config T.yml --student_config S.yml`: train a student under teachers."""
 
-import argparse
-
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.commands.train import add_training_flags, training_config
 from paddleseg.errors import UserError, counted
 from paddleseg.options import DistillOptions
@@ -28,7 +27,7 @@ def main(distill_config=None):
 
 
 def _parser(distill_config):
-    parser = argparse.ArgumentParser(description="Distil a teacher into a student.")
+    parser = CommandParser(description="Distil a teacher into a student.")
     parser.add_argument(
         "--teacher_config",
         "--teather_config",
@@ -43,7 +42,7 @@ def _parser(distill_config):
         "--distill_config",
         default=distill_config,
         metavar="FILE.py",
-        help="adaptors and feature losses (default: the distill_config.py beside distill_train.py)",
+        help="adaptors and feature losses (default: slim/distill/distill_config.py, which declares none)",
     )
     parser.add_argument(
         "--teacher_opts",

@@ -1,13 +1,12 @@
 """`python export.py --config CONFIG.yml --model_path W.pdparams`: export a model."""
 
-import argparse
-
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import ConfigChanges, ExportOptions
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Turn a trained model into a static graph to deploy.")
+    parser = CommandParser(description="Turn a trained model into a static graph to deploy.")
     parser.add_argument("--config", required=True, help="YAML file")
     flags.add_options(parser, ExportOptions)
     flags.add_options(parser, ConfigChanges)

@@ -1,14 +1,13 @@
 """`predict.py --config CONFIG.yml --model_path W.pdparams --image_path photos`: masks of photographs."""
 
-import argparse
-
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import ConfigChanges, PredictOptions
 from paddleseg.options.inference import INFERENCE_KEYS
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Masks of photographs, by one or several models.")
+    parser = CommandParser(description="Masks of photographs, by one or several models.")
     parser.add_argument("--config", nargs="+", required=True, help="YAML files, one for each model")
     flags.add_options(parser, PredictOptions)
     flags.add_options(parser, ConfigChanges)

@@ -1,13 +1,12 @@
 """`python tools/report.py RUN [RUN ...] -o report.html`: compare runs on one page."""
 
-import argparse
-
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import ReportOptions
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Write one page that compares trainings.")
+    parser = CommandParser(description="Write one page that compares trainings.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="the --save_dir of a training")
     flags.add_options(parser, ReportOptions)
     args = parser.parse_args()

@@ -1,16 +1,16 @@
 """`python train.py --config CONFIG.yml --save_dir output/run`: train a model by its labels alone."""
 
-import argparse
 import dataclasses
 
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import TrainConfigChanges, TrainOptions
 
 NEEDED_TO_TRAIN = ("model", "train_dataset", "optimizer", "lr_scheduler", "loss", "iters", "batch_size")
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train a segmentation model.")
+    parser = CommandParser(description="Train a segmentation model.")
     parser.add_argument("--config", required=True, help="YAML file")
     add_training_flags(parser, TrainOptions)
     args = parser.parse_args()

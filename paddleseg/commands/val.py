@@ -1,14 +1,13 @@
 """`python val.py --config CONFIG.yml --model_path output/run/best_model/model.pdparams`: evaluate a model."""
 
-import argparse
-
 from paddleseg.commands import flags, process
+from paddleseg.commands.parser import CommandParser
 from paddleseg.options import ConfigChanges, EvaluateOptions
 from paddleseg.options.inference import EVALUATION_KEYS
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Evaluate a segmentation model.")
+    parser = CommandParser(description="Evaluate a segmentation model.")
     parser.add_argument("--config", required=True, help="YAML file")
     flags.add_options(parser, EvaluateOptions)
     flags.add_options(parser, ConfigChanges)

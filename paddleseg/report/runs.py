@@ -73,7 +73,8 @@ class Run:
     def command(self):
         """The command that trained it, as a user would type it."""
         words = [str(word) for word in self.record.get("command") or []]
-        return shlex.join(["python", *words] if words else [])
+        is_script = words[:1] != ["paddleseg-distill"]
+        return shlex.join(["python", *words] if words and is_script else words)
 
     @property
     def origin(self):

@@ -1,0 +1,167 @@
+"""`python tools/demo.py`: train a teacher, a student alone and the student distilled, and compare them."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from paddleseg.commands import process, shipped
+from paddleseg.commands.parser import PROGRAM, CommandParser
+from paddleseg.errors import UserError
+
+CONFIGS = os.path.join(shipped.folder(), "configs", "demo")
+TEACHER = os.path.join(CONFIGS, "teacher.yml")
+STUDENT = os.path.join(CONFIGS, "student.yml")
+DISTILL = os.path.join(CONFIGS, "distill_config.py")
+
+
+def main():
+    parser = CommandParser(description="Teacher, student and distilled student, compared.")
+    parser.add_argument("--out", default="output/demo", help="where weights and pictures go")
+    parser.add_argument(
+        "--data", default="data/optic_disc_synthetic", help="folder of the synthetic set; made if missing"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the students")
+    parser.add_argument("--device", default="auto", choices=("auto", "gpu", "cpu"))
+    parser.add_argument("--iters", type=int, help="of all three models; for a quick look")
+    args = parser.parse_args()
+    process.prepare()
+    started = time.time()
+    if not os.path.isdir(args.data):
+        call(["make_optic_disc", "--out", args.data])
+    runs = train_all(args)
+    picture, images = draw(args, runs)
+    page = report(args)
+    print(table(runs, images, time.time() - started))
+    print(f"weights:  {args.out}/{{teacher,student_N,distilled_N}}/best_model/model.pdparams")
+    print(f"pictures: {picture}")
+    print(f"report: {page}")
+
+
+def train_all(args):
+    """Train the teacher once, and the student with and without it for each seed.
+
+    Returns:
+        {"teacher", "student" or "distilled": list of results, one a seed}
+    """
+    common = ["--device", args.device, "--save_interval", "1000000", "--log_iters", "25"]
+    common += ["--iters", str(args.iters)] if args.iters else []
+    data = ["--opts", f"train_dataset.dataset_root={args.data}", f"val_dataset.dataset_root={args.data}"]
+
+    def run(name, command):
+        return result(os.path.join(args.out, name), [*command, *common, *data])
+
+    teacher = run("teacher", ["train", "--config", TEACHER, "--seed", "0"])
+    runs = {"teacher": [teacher], "student": [], "distilled": []}
+    for seed in args.seeds:
+        student = ["train", "--config", STUDENT, "--seed", str(seed)]
+        runs["student"].append(run(f"student_{seed}", student))
+        distilled = ["distill", "--teacher_config", TEACHER, "--student_config", STUDENT, "--seed", str(seed)]
+        distilled += ["--distill_config", DISTILL, "--teacher_opts", f"model.pretrained={teacher['weights']}"]
+        runs["distilled"].append(run(f"distilled_{seed}", distilled))
+    return runs
+
+
+def result(save_dir, command):
+    """Run a training command and return its best scores, its weights, its model and its seconds."""
+    from paddleseg.report import read_runs
+
+    started = time.time()
+    call([*command, "--save_dir", save_dir])
+    (run,) = read_runs([save_dir])
+    return {
+        "miou": run.best["miou"],
+        "disc_iou": run.best["class_iou"][1],
+        "weights": run.weights,
+        "run": run,
+        "seconds": time.time() - started,
+    }
+
+
+def call(command):
+    """Print and run a command of this project, a list of words without the program's name."""
+    words = [os.path.relpath(word) if os.path.isabs(word) else word for word in command]
+    print(f"\n$ {PROGRAM} {' '.join(words)}", flush=True)
+    # In a checkout that is not installed, only its folder leads to the package.
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    process = [sys.executable, "-m", "paddleseg.commands", *command]
+    status = subprocess.run(process, env={**os.environ, "PYTHONPATH": path}, check=False).returncode
+    if status:
+        raise UserError(f"{PROGRAM} {words[0]} ended with status {status}; its message is above")
+
+
+def draw(args, runs):
+    """Write a sheet of photographs with the truth and the masks of the three models.
+
+    Returns:
+        (path of the sheet, number of validation images)
+    """
+    import cv2
+    import numpy as np
+
+    from paddleseg.cvlibs import Config, SegBuilder
+    from paddleseg.evaluation.cost import parameter_count
+    from paddleseg.evaluation.photographs import predict
+    from paddleseg.report.rebuild import model_of
+    from paddleseg.utils.pictures import GREEN, overlay, sheet
+
+    models = {}
+    for name, entries in runs.items():
+        run = entries[0]["run"]
+        models[name] = model_of(run.config, run.weights, run.run_file, run.config_path)
+        for entry in entries:
+            entry["parameters"] = parameter_count(models[name])
+    root = [f"val_dataset.dataset_root={args.data}"]
+    dataset = SegBuilder(Config(STUDENT, opts=root, sections=("val_dataset",))).val_dataset
+    rows = []
+    for index in range(min(6, len(dataset))):
+        sample = dataset.sample(index)
+        photograph, truth = cv2.imread(dataset.file_list[index][0]), np.asarray(sample["label"])
+        masks = [truth, *(predict(model, sample["img"], truth.shape) for model in models.values())]
+        rows.append([photograph, *(overlay(photograph, mask, GREEN) for mask in masks)])
+    path = os.path.join(args.out, "comparison.png")
+    cv2.imwrite(path, sheet(rows, ["synthetic photograph", "truth", *models]))
+    return path, len(dataset)
+
+
+def report(args):
+    """Write the page that compares all runs, and return its path."""
+    names = ["teacher", *(f"{student}_{seed}" for student in ("student", "distilled") for seed in args.seeds)]
+    folders = [os.path.join(args.out, name) for name in names]
+    path = os.path.join(args.out, "report.html")
+    call(["report", *folders, "-o", path, "--device", args.device])
+    return path
+
+
+def table(runs, images, seconds):
+    """Return the comparison as text, with means and sample standard deviations over the seeds."""
+    import numpy as np
+
+    from paddleseg.report.tables import mean_text
+
+    head = f"{'model':<26} {'seeds':>5} {'mIoU':>16} {'disc IoU':>16} {'parameters':>11} {'time/run':>9}"
+    title = f"Synthetic optic discs, {images} validation images, best evaluation of each run"
+    lines = ["", title, head, "-" * len(head)]
+    labels = {"teacher": "teacher", "student": "student alone", "distilled": "student distilled"}
+    for name, entries in runs.items():
+        miou, disc = (mean_text([entry[key] for entry in entries]) for key in ("miou", "disc_iou"))
+        duration = np.mean([entry["seconds"] for entry in entries])
+        lines.append(
+            f"{labels[name]:<26} {len(entries):>5} {miou:>16} {disc:>16} "
+            f"{entries[0]['parameters'] / 1e6:>9.2f} M {duration:>7.0f} s"
+        )
+    means = {name: np.mean([entry["miou"] for entry in entries]) for name, entries in runs.items()}
+    gain = means["distilled"] - means["student"]
+    verdict = "better" if gain > 0 else "WORSE" if gain < 0 else "neither better nor worse"
+    lines.append(f"The distilled student is {verdict} than the plain one by {abs(gain):.4f} mIoU on average.")
+    spreads = [np.std([e["miou"] for e in runs[name]]) for name in ("student", "distilled")]
+    if abs(gain) < max(spreads):
+        lines.append("That is less than the spread over the seeds, so it may be chance.")
+    if means["teacher"] <= means["student"]:
+        lines.append(
+            "The teacher is NOT better than the plain student, so there was little to learn from it."
+        )
+    lines.append(f"The demonstration took {seconds:.0f} s.")
+    return "\n".join(lines)

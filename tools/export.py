@@ -1,0 +1,11 @@
+"""Export a model: the same as export.py, where PaddleSeg has it."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from paddleseg.commands import export, process  # noqa: E402
+
+if __name__ == "__main__":
+    process.run(export.main)

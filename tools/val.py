@@ -1,0 +1,11 @@
+"""Evaluate a model: the same as val.py, where PaddleSeg has it."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from paddleseg.commands import process, val  # noqa: E402
+
+if __name__ == "__main__":
+    process.run(val.main)
