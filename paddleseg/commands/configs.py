@@ -48,7 +48,7 @@ def copy_to(directory):
         differing = [to for source, to in pairs if to.exists() and to.read_bytes() != source.read_bytes()]
         if differing:
             raise UserError(
-                f"{counted(len(differing), 'file')} of this name differ and would be overwritten, such as "
+                f"{directory} has other files of the same names, which would be overwritten, such as "
                 f"{differing[0]}; name another folder"
             )
         new = [(source, to) for source, to in pairs if not to.exists()]
