@@ -39,6 +39,7 @@ _STATE = {
     "best": {"model": _SCORE, "ema": _SCORE, "without_better": int},
     "progress": {"sums": {str: float}, "good": float},
     "bad_in_a_row": int,
+    "measured": {str: float},
 }
 _MAY_BE_NONE = ("best", "progress")
 

@@ -112,7 +112,11 @@ class SegBuilder:
 
     @cached_property
     def distill_loss(self):
-        """The losses between the logits of student and teacher, as `loss`; None if there are none."""
+        """The losses between the logits of student and teacher, as `loss`; None if there are none.
+
+        An item of `coef` may be "auto", which is measured for the `share`. `coef: auto` becomes one item for
+        each type; with a single type, the key `each_output` is true, and it serves however many there are.
+        """
         return self._losses("distill_loss") if self.cfg.get("distill_loss") else None
 
     @cached_property
@@ -143,9 +147,13 @@ class SegBuilder:
         types = [
             self._build(item, manager.LOSSES, f"{section}.types.{i}") for i, item in enumerate(spec["types"])
         ]
+        coef = spec["coef"]
+        if coef == facts.AUTO:
+            each_output = {"each_output": len(types) == 1}
+            return {"types": types, "coef": [coef] * len(types), "share": spec.get("share", 1), **each_output}
         if len(types) == 1:  # one loss serves all outputs
-            types *= len(spec["coef"])
-        return {"types": types, "coef": list(spec["coef"])}
+            types *= len(coef)
+        return {"types": types, "coef": list(coef), "share": spec.get("share", 1)}
 
 
 def build_component(spec, registry, path):

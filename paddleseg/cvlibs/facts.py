@@ -21,6 +21,7 @@ DISTILLATION_SECTIONS = ("distill", "distill_loss", "unlabeled_dataset")
 DEFAULT_SHARE = 0.5
 # Sections that a distillation without labels does not read.
 LABEL_SECTIONS = ("train_dataset", "loss")
+AUTO = "auto"  # a weight that is measured at the start of a training
 
 
 class Fact(NamedTuple):
@@ -157,6 +158,19 @@ def with_nested(spec, path):
     nested = spec.get("losses") if isinstance(spec, dict) else None
     for i, loss in enumerate(nested if isinstance(nested, list) else []):
         yield from with_nested(loss, (*path, "losses", i))
+
+
+def automatic_weights(dic):
+    """Return the key paths of the weights of distillation losses that are `auto`."""
+    section = dic.get("distill_loss")
+    coef = section.get("coef") if isinstance(section, dict) else None
+    is_auto = coef == AUTO or (isinstance(coef, list) and AUTO in coef)
+    of_features = [
+        ("distill", "features", i, "weight")
+        for i, spec in enumerate(features(dic))
+        if isinstance(spec, dict) and spec.get("weight") == AUTO
+    ]
+    return [*([("distill_loss", "coef")] if is_auto else []), *of_features]
 
 
 def ignoring_components(dic, sections=SECTIONS):

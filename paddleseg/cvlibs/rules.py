@@ -88,6 +88,10 @@ COUNT = plain("a whole number above 0", lambda value: fits(value, int) and value
 INDEX = plain("a whole number of 0 or above", lambda value: fits(value, int) and value >= 0)
 WHOLE = plain("a whole number", lambda value: fits(value, int))
 WEIGHT = plain("a number of 0 or above", signature.is_weight)
+WEIGHT_OR_AUTO = plain(
+    "a number of 0 or above, or auto", lambda value: value == facts.AUTO or signature.is_weight(value)
+)
+SHARE_OF_TASK = plain("a number above 0", lambda value: signature.is_weight(value) and value > 0)
 SHARE = plain("a number above 0 and up to 1", lambda value: fits(value, float) and 0 < value <= 1)
 BOOL = plain("true or false", lambda value: isinstance(value, bool))
 TRANSFORMS = list_of(component(manager.TRANSFORMS, ()), "transforms")
@@ -108,8 +112,25 @@ def _loss(checker, spec, path):
 LOSSES = {"types": list_of(_loss, "at least one loss", 1), "coef": list_of(WEIGHT, "at least one number", 1)}
 
 
+def _coef_or_auto(checker, value, path):
+    if value != facts.AUTO:
+        list_of(WEIGHT_OR_AUTO, "at least one number, or auto", 1)(checker, value, path)
+
+
+def _share_has_effect(checker, spec, path):
+    """Note a `share` beside weights that are all numbers."""
+    weights = spec.get("coef", spec.get("weight"))
+    if (
+        "share" in spec
+        and weights != facts.AUTO
+        and not (isinstance(weights, list) and facts.AUTO in weights)
+    ):
+        key = "coef" if "coef" in spec else "weight"
+        checker.add((*path, "share"), f"has no effect without `{key}: auto`")
+
+
 def _losses(**more):
-    keys = section({**LOSSES, **more}, "`types` and `coef`", needed=("types", "coef"))
+    keys = section({**LOSSES, **more}, "`types` and `coef`", needed=("types", "coef"), then=_share_has_effect)
 
     def rule(checker, spec, path):
         keys(checker, spec, path)
@@ -176,12 +197,15 @@ FEATURE = {
     "student": _tap,
     "loss": _feature_loss,
     "teacher": optional(_tap),
-    "weight": WEIGHT,
+    "weight": WEIGHT_OR_AUTO,
+    "share": SHARE_OF_TASK,
     "connector": _connector,
     "schedule": optional(section(SCHEDULE, ", ".join(SCHEDULE), then=_end_of_schedule)),
     "teacher_index": INDEX,
 }
-_FEATURE = section(FEATURE, "`student`, `teacher` and `loss`", needed=("student", "loss"))
+_FEATURE = section(
+    FEATURE, "`student`, `teacher` and `loss`", needed=("student", "loss"), then=_share_has_effect
+)
 DISTILL = {
     "features": optional(list_of(_FEATURE, "features")),
     "teacher_weighting": plain("mean or confidence", ("mean", "confidence").__contains__),
@@ -198,7 +222,9 @@ TOP_LEVEL = {
 SECTIONS = {
     **{name: component(registry) for name, registry in facts.COMPONENT_SECTIONS.items()},
     "loss": _losses(),
-    "distill_loss": _losses(at=plain("full or head", ("full", "head").__contains__)),
+    "distill_loss": _losses(
+        coef=_coef_or_auto, share=SHARE_OF_TASK, at=plain("full or head", ("full", "head").__contains__)
+    ),
     "distill": section(DISTILL, "keys such as `features`"),
     "test_config": section(
         dict.fromkeys(signature.parameters(EvalConfig), _option),
@@ -241,6 +267,8 @@ def _labels(checker):
     reason = "needs labels, and with unlabeled_share 1 there are none"
     if facts.distill_section(checker.dic).get("teacher_weighting") == "confidence":
         checker.add(("distill", "teacher_weighting"), f"confidence {reason}")
+    for path in facts.automatic_weights(checker.dic):
+        checker.add(path, f"auto measures the gradient of the task's loss, which {reason}")
     for path, spec in facts.losses(checker.dic, ("distill_loss", "distill")):
         if getattr(facts.component_of(spec, manager.LOSSES), "needs_label", False):
             checker.add((*path, "type"), f"{spec['type']} {reason}")

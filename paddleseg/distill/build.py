@@ -117,6 +117,7 @@ def _build_models_and_step(builder, teacher_cfgs, plan, options):
         [parallel.with_sync_batch_norm(loss) for loss in losses],
         cfg.logits_at,
         options.to_static_training,
+        lambda *keys: cfg.place("distill_loss", *keys),
     )
     weighting = None if builder.distill_loss is None else cfg.teacher_weighting
     joined_teachers = Teachers(teachers, weighting, cfg.ignore_index, cfg.logits_at)
@@ -168,7 +169,11 @@ def _check_logits_and_losses(builder, observed):
         # The outputs that the teachers have in common, then those that they and the student have in common.
         teacher_outputs = counterparts(*observed.teacher_logits.values())
         student_logits, _ = observed.student
-        check_loss_count(builder.distill_loss["types"], counterparts(student_logits, teacher_outputs))
+        outputs = counterparts(student_logits, teacher_outputs)
+        if builder.distill_loss.get("each_output"):
+            for key in ("types", "coef"):
+                builder.distill_loss[key] *= len(outputs)
+        check_loss_count(builder.distill_loss["types"], outputs)
     except UserError as error:
         raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
     cfg, section = builder.cfg, builder.distill_loss

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 
+from paddleseg.cvlibs.facts import AUTO
 from paddleseg.distill.adaptor import AdaptorBase, describe_error
 from paddleseg.distill.features import Feature
 from paddleseg.errors import UserError, suggestion
@@ -50,16 +51,22 @@ def load_distill_file(path):
 def as_feature(item, path, i):
     """Return a checked item of `prepare_distill_config()`, number `i`, as a `Feature`.
 
-    Its keys that are not in `KEYS` are arguments of the loss.
+    Keys other than those of `KEYS`, and `share` beside a weight of "auto", are arguments of the loss.
     """
     return Feature(
         student=f"{item['feature_type']}_{item['s_feature_idx']}",
         teacher=f"{item['feature_type']}_{item['t_feature_idx']}",
-        loss={**{k: v for k, v in item.items() if k not in KEYS}, "type": item["loss_function"]},
+        loss={**{k: v for k, v in item.items() if k not in _known(item)}, "type": item["loss_function"]},
         # Messages name the item, not its key, which differs from that of a config.
         place=lambda *keys: f"{path}: prepare_distill_config(), item {i}",
         weight=item["weight"],
+        share=item.get("share", 1) if item["weight"] == AUTO else 1,
     )
+
+
+def _known(item):
+    """Return the keys of an item that are not arguments of its loss."""
+    return [*KEYS, *(["share"] if item["weight"] == AUTO else [])]
 
 
 def checked_items(items, path):
@@ -90,13 +97,18 @@ def _problems(item):
     if not isinstance(item, dict):
         return [f"must be a dict, not {item!r}"]
     problems = []
+    share = item.get("share", 1)
+    if item.get("weight") == AUTO and not (is_weight(share) and share > 0):
+        problems.append(f"'share' must be a number above 0, not {share!r}")
     for key, type_ in KEYS.items():
+        if key == "weight" and item.get(key) == AUTO:
+            continue
         if key not in item:
             others = [k for k in item if k not in KEYS]
             remedy = f"; {suggestion(key, others)}" if others else ""
             problems.append(f"the key {key!r} is missing{remedy}")
         elif not isinstance(item[key], type_) or isinstance(item[key], bool):
-            expected = {str: "text", int: "a whole number"}.get(type_, "a number")
+            expected = {str: "text", int: "a whole number"}.get(type_, "a number or 'auto'")
             problems.append(f"{key!r} must be {expected}, not {item[key]!r}")
         elif key == "weight" and not is_weight(item[key]):
             problems.append(f"'weight' must be a finite number of 0 or above, not {item[key]!r}")

@@ -32,6 +32,7 @@ class FeatureLoss(nn.Layer):
     Attributes:
         feature: the same.
         name: the name in the log, such as "hidden_0_SegChannelwiseLoss".
+        weight: that of the feature; "auto" until `AutoWeights` has measured it.
         connector: the connector, a layer; None without one.
         loss: the loss, a callable.
 
@@ -43,6 +44,7 @@ class FeatureLoss(nn.Layer):
         super().__init__()
         self.feature = feature
         self.name = feature.name
+        self.weight = feature.weight
         shapes = describe_shapes(feature, student_shape, teacher_shape)
         if min(len(student_shape), len(teacher_shape)) < 2:
             raise UserError(f"{feature.place()}: {self.name}: {shapes}; a feature is N x C, or N x C x ...")
@@ -76,7 +78,7 @@ class FeatureLoss(nn.Layer):
         if factor == 0:
             return paddle.zeros([])
         value = self.unweighted(*self.connect(student, teacher), label)
-        return (self.feature.weight * factor) * value
+        return (self.weight * factor) * value
 
     def connect(self, student, teacher):
         """Return the two tensors for `unweighted`: resized, and the student's passed through the connector.

@@ -47,7 +47,8 @@ class Feature:
             name that an adaptor gives.
         loss: `{type: ..., key: value}`.
         place: `place(*keys)` returns where this feature, or a key of it, is written, for messages.
-        weight: the loss is multiplied by it. Default 1.
+        weight: the loss is multiplied by it; "auto" to measure it, see `AutoWeights`. Default 1.
+        share: for a weight of "auto", the share of the task's gradient. Default 1.
         connector: "none", "auto" or `{type: ..., key: value}`. Default "none".
         schedule: a `Schedule`. Default: full weight in every iteration.
         teacher_index: the number of the teacher, from 0. Default 0.
@@ -57,7 +58,8 @@ class Feature:
     teacher: Union[str, Tap]
     loss: dict
     place: Callable
-    weight: float = 1.0
+    weight: Union[float, str] = 1.0
+    share: float = 1.0
     connector: Union[str, dict] = "none"
     schedule: Schedule = field(default_factory=Schedule)
     teacher_index: int = 0
@@ -86,6 +88,7 @@ def _feature(spec, cfg, i):
         loss=spec["loss"],
         place=lambda *keys: cfg.place("distill", "features", i, *keys),
         weight=spec.get("weight", 1),
+        share=spec.get("share", 1),
         connector="none" if connector is None else connector,
         schedule=Schedule(**(spec.get("schedule") or {})),
         teacher_index=spec.get("teacher_index", 0),

@@ -5,6 +5,7 @@ import os
 import paddle.nn as nn
 
 from paddleseg.cvlibs.facts import LABEL_SECTIONS
+from paddleseg.distill.auto_weights import AutoWeights, feature_key, gradient_norms, logits_key
 from paddleseg.distill.feature_loss import label_for
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
@@ -27,13 +28,23 @@ class DistillNet(TrainedLayer):
         logits_at: where `distill_loss` compares logits: "full", at the size of the images, or "head", before
             the last upsampling, at the smaller size of the two heads. Default "full".
         to_static: whether the student's forward pass is a static graph. Default False.
+        place: `place(*keys)` returns where a key of `distill_loss` is written, for messages. Default None.
 
     Attributes:
+        auto_weights: the `AutoWeights`.
         extra: the connectors and losses that have parameters or buffers, as one layer; None without any.
     """
 
     def __init__(
-        self, student, taps, loss, distill_loss=None, feature_losses=(), logits_at="full", to_static=False
+        self,
+        student,
+        taps,
+        loss,
+        distill_loss=None,
+        feature_losses=(),
+        logits_at="full",
+        to_static=False,
+        place=None,
     ):
         # Not those of `loss`: as in plain training, a loss of the task has no state that a checkpoint stores.
         losses = [*feature_losses, *([] if distill_loss is None else distill_loss["types"])]
@@ -47,6 +58,7 @@ class DistillNet(TrainedLayer):
         self.distill_loss = distill_loss
         self.feature_losses = list(feature_losses)
         self.logits_at = logits_at
+        self.auto_weights = AutoWeights(self, place)
         self._student = Traced(self._run_student, student) if to_static else self._run_student
 
     @property
@@ -74,13 +86,39 @@ class DistillNet(TrainedLayer):
             if label is not None:
                 losses = weighted_losses(self.loss, [(output,) for output in logits], label)
             if self.distill_loss is not None:
-                add_losses(losses, self._logit_losses(compared, teacher_logits, label), "distill_")
+                coef = self.distill_loss["coef"]
+                add_losses(losses, self._logit_losses(compared, teacher_logits, label, coef), "distill_")
             for loss in self.feature_losses:
                 # A teacher that was not run has no tensors; by their schedule its losses are then 0.
                 teacher = teacher_features[loss.feature.teacher_index].get(loss.feature.teacher)
                 value = loss(features[loss.feature.student], teacher, label, batch["iteration"])
                 add_losses(losses, {loss.name: value}, "feature_")
             return losses
+
+    def gradient_norms(self, batch, teacher_logits, teacher_features, scaled):
+        """Return {key: (norm of the task's gradient, norm of the loss's)} for each weight that is `auto`.
+
+        Args:
+            batch, teacher_logits, teacher_features: as `forward` takes them.
+            scaled: as in `auto_weights.gradient_norms`.
+        """
+        # A static graph gives logits and tapped tensors side by side, and no gradient from one to the other.
+        logits, compared, tensors = self._run_student(batch["img"])
+        features, label = dict(zip(self._tap_names, tensors)), batch["label"]
+        task = sum(weighted_losses(self.loss, [(output,) for output in logits], label).values())
+        losses = {}
+        if self.distill_loss is not None:
+            ones = [1.0] * len(self.distill_loss["types"])
+            values = self._logit_losses(compared, teacher_logits, label, ones).values()
+            at_head = last_head_logits(self.model, logits)
+            losses.update({logits_key(i): pair for i, pair in enumerate(zip(at_head, values))})
+        for loss in self.feature_losses:
+            student = features[loss.feature.student]
+            teacher = teacher_features[loss.feature.teacher_index][loss.feature.teacher]
+            if feature_key(loss) in self.auto_weights.keys:
+                losses[feature_key(loss)] = student, loss.unweighted(*loss.connect(student, teacher), label)
+        measured = {key: pair for key, pair in losses.items() if key in self.auto_weights.keys}
+        return gradient_norms(task, measured, scaled)
 
     def _run_student(self, images):
         """Return the logits, the logits that `distill_loss` compares, and the tapped tensors, three lists."""
@@ -92,16 +130,16 @@ class DistillNet(TrainedLayer):
         compared = logits if self.logits_at == "full" else last_head_logits(self.model, logits)
         return logits, compared, list(features.values())
 
-    def _logit_losses(self, logits, teacher_logits, label):
+    def _logit_losses(self, logits, teacher_logits, label, coef):
         """Return {name: loss} of the student's and the teachers' logits, each times its coefficient."""
+        section = {**self.distill_loss, "coef": coef}
         pairs = counterparts(logits, teacher_logits)
         if self.logits_at == "full":
-            return weighted_losses(self.distill_loss, pairs, label)
+            return weighted_losses(section, pairs, label)
         # At the heads, each pair has a size of its own, and so needs a label of that size.
         pairs = [resize_to_smallest(*pair) for pair in pairs]
-        types = self.distill_loss["types"]
-        labels = [label_for(loss, label, student) for loss, (student, _) in zip(types, pairs)]
-        return weighted_losses(self.distill_loss, pairs, labels)
+        labels = [label_for(loss, label, student) for loss, (student, _) in zip(section["types"], pairs)]
+        return weighted_losses(section, pairs, labels)
 
 
 class DistillStep(Step):
@@ -160,6 +198,34 @@ class DistillStep(Step):
             logits, features = self._teachers(batch["img"], batch.get("label"), without_features, keys)
         losses = self.net(batch, logits, features)
         return {"loss": sum(losses.values()), **losses}
+
+    @property
+    def unmeasured(self):
+        """Whether a weight of a loss is `auto` and not known yet."""
+        return self.trained.auto_weights.missing
+
+    def take_measured(self, values):
+        """Use the weights of losses that a checkpoint holds."""
+        self.trained.auto_weights.take(values)
+
+    def measure(self, batch, scaled):
+        """Measure the gradients of the losses whose weights are `auto`.
+
+        Args:
+            batch: as `__call__` takes it.
+            scaled: as in `auto_weights.gradient_norms`.
+        """
+        batch = dict(batch)
+        logits, features = self._teachers(batch["img"], batch.get("label"), (), batch.pop("keys", None))
+        self.trained.auto_weights.add(self.trained.gradient_norms(batch, logits, features, scaled))
+
+    def settle(self):
+        """Compute the weights from what was measured, and log them."""
+        self.trained.auto_weights.settle()
+
+    def measured(self):
+        """Return the weights that were `auto`, {key: number}."""
+        return dict(self.trained.auto_weights.values)
 
     def _teachers_without_features(self, iteration):
         """Return the indices of the teachers whose features no loss compares in an iteration.

@@ -22,6 +22,7 @@ from paddleseg.parallel.watchdog import Watchdog
 from paddleseg.training.best import Best
 from paddleseg.training.ema import Ema
 from paddleseg.training.guard import BadSteps, Guard, batch_files
+from paddleseg.training.measuring import measure
 from paddleseg.training.norms import warn_of_single_values
 from paddleseg.training.precision import autocast, loss_scale
 from paddleseg.training.trainer import Trainer
@@ -60,14 +61,18 @@ def fit(step, builder, options, evaluate=None):
     start_iter = state.get("iter", 0)
     checkpoints = Checkpoints(options.save_dir, options.keep_checkpoint_max, keep_from=start_iter)
     checkpoints.last_good = folder
-    loop = _loop_arguments(step, builder, options, snapshot, state)
+    step.take_measured(state.get("measured", {}))
+    data = _Data(step, builder, options)
+    loop = _loop_arguments(step, builder, options, snapshot, state, data)
     if options.profile:
         check_length(options.profile, cfg.iters - start_iter)
+        measure(step, loop["update"], data.read, start_iter, cfg.iters)
         with contextlib.closing(loop["batches"]) as batches:
             profile(loop["update"], batches, start_iter, options.profile, options.save_dir)
         return {}
     record = open_record(step, builder, options, loop["progress"], state, settings, evaluate is not None)
     with StopRequest() as stop, Watchdog(stop), record, contextlib.closing(loop["batches"]):
+        measure(step, loop["update"], data.read, start_iter, cfg.iters)
         best = None
         if evaluate is not None:
             patience = options.early_stop_intervals
@@ -83,7 +88,7 @@ def fit(step, builder, options, evaluate=None):
             log_iters=options.log_iters,
             start_iter=start_iter,
             evaluation_due=best is not None and state.get("evaluation_due", False),
-            about={"outcome": settings, "paddle": paddle.__version__},
+            about={"outcome": settings, "paddle": paddle.__version__, "measured": step.measured()},
         )
         if trainer.over() and folder is not None:
             _check_finished(options, folder, trainer)
@@ -121,34 +126,55 @@ def _check_optimizer(folder, state, snapshot):
         )
 
 
-def _loop_arguments(step, builder, options, snapshot, state):
-    """Return what the loop works with, by the argument names of the `Trainer`."""
-    cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), options.accumulate_steps
+class _Data:
+    """The batches of a training, from any iteration on.
 
-    def keys_and_samples(after):
+    Args:
+        step, builder, options: as `fit` takes them.
+    """
+
+    def __init__(self, step, builder, options):
+        self._step = step
+        self._builder = builder
+        self._options = options
+
+    def read(self, after, count=None):
+        """Return a generator of the lists of batches after an iteration, `count` of them; None for all."""
+        options, accumulate = self._options, self._options.accumulate_steps
+        keys, samples = self.keys_and_samples(after, None if count is None else after + count)
+        with_keys = self._step.with_keys
+        readable = ReplacedSamples(samples, options.seed, options.max_bad_samples, with_keys=with_keys)
+        split, held = _SplitBatches(keys, accumulate), 2 * accumulate
+        loader = load_batches(readable, split, options.num_workers, self._step.collate, held=held)
+        return _grouped(loader, accumulate)
+
+    def keys_and_samples(self, after, last=None):
+        """Return the batch sampler from iteration `after` + 1 to `last`, and the samples."""
+        cfg, options = self._builder.cfg, self._options
         # One list of keys has all batches of an iteration; `_SplitBatches` cuts it.
         return mixed(
-            _train_dataset(step, builder),
-            _unlabeled_dataset(step, builder),
+            _train_dataset(self._step, self._builder),
+            _unlabeled_dataset(self._step, self._builder),
             cfg.batch_size,
-            step.unlabeled_per_batch,
-            cfg.iters,
+            self._step.unlabeled_per_batch,
+            cfg.iters if last is None else last,
             options.seed,
             rank=parallel.rank(),
             nranks=parallel.num_ranks(),
             start_iter=after,
-            micro_batches=accumulate,
+            micro_batches=options.accumulate_steps,
             views=options.cache_views,
             # A cache compares the samples, which must not depend on the device.
-            defer_normalize=not step.with_keys and not parallel.on_cpu(),
+            defer_normalize=not self._step.with_keys and not parallel.on_cpu(),
         )
 
-    keys, samples = keys_and_samples(start_iter)
-    readable = ReplacedSamples(samples, options.seed, options.max_bad_samples, with_keys=step.with_keys)
-    split, held = _SplitBatches(keys, accumulate), 2 * accumulate
-    loader = load_batches(readable, split, options.num_workers, step.collate, held=held)
+
+def _loop_arguments(step, builder, options, snapshot, state, data):
+    """Return what the loop works with, by the argument names of the `Trainer`."""
+    cfg, start_iter, accumulate = builder.cfg, state.get("iter", 0), options.accumulate_steps
+    keys, samples = data.keys_and_samples(start_iter)
     # The sampler is made again for the iteration of a bad batch alone, to name its files.
-    files_of = batch_files(samples, lambda iteration: next(iter(keys_and_samples(iteration - 1)[0])))
+    files_of = batch_files(samples, lambda iteration: next(iter(data.keys_and_samples(iteration - 1)[0])))
     return {
         "update": Update(
             step,
@@ -159,7 +185,7 @@ def _loop_arguments(step, builder, options, snapshot, state):
             autocast=autocast(options.precision, options.amp_level),
             loss_scale=loss_scale(options.precision, state.get("loss_scale")),
         ),
-        "batches": _grouped(loader, accumulate),
+        "batches": data.read(start_iter),
         "iters": cfg.iters,
         "progress": Progress(
             cfg.iters,

@@ -53,6 +53,7 @@ class Step:
         unread_sections: sections of the config that this kind of training does not read.
         trains_logits: whether a loss reaches all that the model's logits depend on; else they mean nothing.
         saves_backbone: whether checkpoints hold the weights of the model's backbone in a file of its own.
+        unmeasured: whether `measure` must see the first batches before the first call.
         with_keys: whether samples must have their key as "key": (view, index), the number of an augmentation
             and of an image.
     """
@@ -63,6 +64,7 @@ class Step:
     trains_logits = True
     saves_backbone = False
     with_keys = False
+    unmeasured = False
 
     def __init__(self, trained, find_unused_parameters=False):
         self.trained = trained
@@ -83,6 +85,24 @@ class Step:
     def identity(self):
         """Return {key: plain value} of all that decides the result in addition to config and options."""
         return {}
+
+    def measure(self, batch, scaled):
+        """Measure what depends on the first batches, without a trace in `trained`; only if `unmeasured`.
+
+        Args:
+            batch: as `__call__` takes it.
+            scaled: `scaled(loss)` multiplies a loss so that its gradients do not vanish in 16 bits.
+        """
+
+    def settle(self):
+        """End the measuring; afterwards the step is not `unmeasured`."""
+
+    def measured(self):
+        """Return {key: number} of what was measured, for checkpoints."""
+        return {}
+
+    def take_measured(self, values):
+        """Use what an earlier process of this training has measured, as `measured` returned it."""
 
     def run_record(self):
         """Return what `run.yml` says of this step, a dict of plain values."""

@@ -69,6 +69,15 @@ class Update:
         self._applying = False
         return means, verdicts
 
+    def measure(self, batches, iteration):
+        """Let the step measure the batches of an iteration as they will be computed, and change nothing."""
+        parallel.seed_iteration(self._seed, iteration)
+        self._guard.begin()
+        for batch in batches:
+            with self._autocast():
+                self._step.measure({**batch, "iteration": iteration}, self._scaled)
+        self._guard.undo()
+
     def undo(self):
         """Take back the iteration that an error has ended.
 

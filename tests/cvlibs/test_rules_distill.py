@@ -44,9 +44,14 @@ def test_where_logits_are_compared(write, more, at):
     ("keys", "expected"),
     [
         ("wieght: 1", "wieght: unknown key 'wieght'; did you mean 'weight'?"),
-        ("weight: -1", "weight: must be a number of 0 or above, not -1"),
-        ("weight: x", "weight: must be a number of 0 or above, not 'x'"),
-        ("weight: .inf", "weight: must be a number of 0 or above, not inf"),
+        ("weight: -1", "weight: must be a number of 0 or above, or auto, not -1"),
+        ("weight: x", "weight: must be a number of 0 or above, or auto, not 'x'"),
+        ("weight: .inf", "weight: must be a number of 0 or above, or auto, not inf"),
+        ("weight: automatic", "weight: must be a number of 0 or above, or auto, not 'automatic'"),
+        ("weight: auto, share: 0", "share: must be a number above 0, not 0"),
+        ("weight: auto, share: .inf", "share: must be a number above 0, not inf"),
+        ("weight: 2, share: 0.5", "share: has no effect without `weight: auto`"),
+        ("share: 0.5", "share: has no effect without `weight: auto`"),
         ("teacher_index: -1", "teacher_index: must be a whole number of 0 or above, not -1"),
         ("connector: yes", "connector: must be none, auto, or a `type` and its keys, not True"),
         ("connector: {kernel_size: 3}", "connector: the key 'type' is missing: it names the connector"),
@@ -148,6 +153,41 @@ def test_losses_that_need_labels_where_there_are_none(problems):
         f"config.yml:5: distill_loss.types.0.type: MemoryLoss {needs}",
         f"config.yml:9: distill.features.0.loss.type: MemoryLoss {needs}",
     ]
+
+
+def test_weights_that_are_measured_need_labels(problems):
+    text = HEAD + UNLABELED + "distill_loss: {types: [{type: KLLoss}], coef: [auto]}\n"
+    text += "distill:\n  unlabeled_share: 1\n"
+    text += "  features: [{student: a, loss: {type: L2Loss}, weight: auto}]\n"
+    needs = "auto measures the gradient of the task's loss, which needs labels, and with unlabeled_share 1"
+    assert problems(text) == [
+        f"config.yml:5: distill_loss.coef: {needs} there are none",
+        f"config.yml:8: distill.features.0.weight: {needs} there are none",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("coef: auto", None),
+        ("coef: auto, share: 0.5", None),
+        ("coef: [auto, 0.4], share: 2", None),
+        ("coef: [1, 0.4], share: 2", "share: has no effect without `coef: auto`"),
+        ("coef: auto, share: -1", "share: must be a number above 0, not -1"),
+        ("coef: automatic", "coef: must be a list of at least one number, or auto, not 'automatic'"),
+        ("coef: [auto, x]", "coef.1: must be a number of 0 or above, or auto, not 'x'"),
+    ],
+)
+def test_coefficients_that_are_measured(problems, keys, expected):
+    found = problems(HEAD + f"distill_loss: {{types: [{{type: KLLoss}}], {keys}}}\n")
+    assert found == ([] if expected is None else [f"config.yml:4: distill_loss.{expected}"])
+
+
+def test_the_tasks_own_coefficients_are_numbers(problems):
+    (problem,) = problems(HEAD + "loss: {types: [{type: CrossEntropyLoss}], coef: [auto]}\n")
+    assert problem == "config.yml:4: loss.coef.0: must be a number of 0 or above, not 'auto'"
+    (problem,) = problems(HEAD + "loss: {types: [{type: CrossEntropyLoss}], coef: [1], share: 1}\n")
+    assert "loss.share: unknown key 'share'" in problem
 
 
 @pytest.mark.parametrize("key", ["student_channels", "teacher_channels"])

@@ -38,12 +38,20 @@ def test_one_dict_counts_as_a_list_of_one_and_an_empty_one_as_none():
     assert checked_items({}, "f") == []
 
 
+def test_a_share_belongs_to_a_weight_that_is_measured(tmp_path):
+    items = [tiny.feature(weight="auto", share=0.5), tiny.feature(weight=2, share=0.5)]
+    _, _, features = load_distill_file(tiny.write_distill_file(tmp_path / "d.py", items))
+    assert [(feature.weight, feature.share) for feature in features] == [("auto", 0.5), (2, 1)]
+    assert ["share" in feature.loss for feature in features] == [False, True]
+
+
 def test_all_mistakes_of_the_features_are_reported_at_once():
     features = [
         {"feature_type": "hidden", "s_feature_idx": "0", "t_feature_id": 0, "weight": -1},
         5,
         tiny.feature(weight=True),
         tiny.feature(weight=float("inf")),
+        tiny.feature(weight="auto", share=0),
     ]
     with pytest.raises(UserError) as raised:
         checked_items(features, "d.py")
@@ -53,8 +61,9 @@ def test_all_mistakes_of_the_features_are_reported_at_once():
     assert "item 0: the key 'loss_function' is missing" in message
     assert "item 0: 'weight' must be a finite number of 0 or above, not -1" in message
     assert "item 1: must be a dict, not 5" in message
-    assert "item 2: 'weight' must be a number, not True" in message
+    assert "item 2: 'weight' must be a number or 'auto', not True" in message
     assert "item 3: 'weight' must be a finite number of 0 or above, not inf" in message
+    assert "item 4: 'share' must be a number above 0, not 0" in message
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Two gloo ranks on a CPU against one process, through the launcher that users call."""
 
+import json
 import os
 import re
 import subprocess
@@ -34,7 +35,11 @@ def runs(tmp_path_factory, repository):
         "head.aspp.conv_bn_relu", connector={"type": "KeptConnector"}, schedule={"start_iter": 1}, weight=0.1
     )
     connected["teacher"] = {"output_of": "backbone", "index": 3}
-    dic["distill"] = {"features": [connected], "unlabeled_share": 0.5}
+    # Its weight is measured, and it never trains: the norm of a gradient depends on the size of the batch.
+    weighed = distilling.feature(
+        "head.aspp.conv_bn_relu", "FitNetLoss", weight="auto", schedule={"start_iter": 100}
+    )
+    dic["distill"] = {"features": [connected, weighed], "unlabeled_share": 0.5}
     student = tiny.write_yaml(folder / "student.yml", dic)
     teacher = tiny.write_yaml(
         folder / "teacher.yml", {k: dic[k] for k in ("model", "imports", "train_dataset")}
@@ -89,6 +94,17 @@ def test_both_ranks_hold_the_same_weights_after_ten(runs):
     zero, one = (weights(folder, "two", f"rank_{rank}.pdparams") for rank in (0, 1))
     for key, value in zero.items():
         np.testing.assert_array_equal(one[key], value, err_msg=key)
+
+
+def test_both_ranks_measure_the_same_weight(runs):
+    folder, _ = runs
+    read = [folder / "two" / name for name in ("measured_0.json", "measured_1.json", "iter_10/state.json")]
+    zero, one, state = (json.loads(path.read_text(encoding="utf-8")) for path in read)
+    assert zero == one == state["measured"]
+    (value,) = zero.values()
+    log = (folder / "log" / "workerlog.0").read_text(encoding="utf-8")
+    # Ten iterations of two batches on two ranks.
+    assert re.search(f"auto is {value:g}: at the student's .*, in the first 40 batches, the gradient", log)
 
 
 def test_rank_0_logs_and_counts_each_image_once(runs):

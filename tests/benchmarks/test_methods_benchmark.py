@@ -1,0 +1,29 @@
+"""The benchmark of the losses makes a real step of each method of docs/methods.md."""
+
+import methods as benchmark
+import numpy as np
+import pytest
+import step_setup
+
+from paddleseg import losses
+
+
+def test_every_method_is_measured():
+    methods = [name for name in losses.__all__ if getattr(getattr(losses, name), "against", "") == "teacher"]
+    assert set(benchmark.examples()) == {*methods, "KLLoss, standardised"}
+
+
+@pytest.mark.parametrize("name", ["KLLoss", "NFDLoss"])
+def test_a_turn_is_a_step_by_that_loss_alone(name, tmp_path):
+    step_setup.set_up(str(tmp_path), 64, 1)
+    step = benchmark.step(str(tmp_path), 1, benchmark.examples()[name])
+    means, verdicts = step()
+    (own,) = set(means) - {"loss", "CrossEntropyLoss"}
+    assert own.endswith(name)
+    assert np.isfinite(float(means["loss"]))
+    assert float(verdicts[0]) == 1
+
+
+def test_the_table_has_the_ratio_to_klloss():
+    text = benchmark.table({"KLLoss": [2.0, 2.0], "NFDLoss": [3.0, 3.0]})
+    assert "| `NFDLoss` | 3.000 (3.000 to 3.000) | 1.50 |" in text.splitlines()
