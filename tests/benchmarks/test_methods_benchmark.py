@@ -2,7 +2,6 @@
 
 import methods as benchmark
 import numpy as np
-import pytest
 import step_setup
 
 from paddleseg import losses
@@ -13,13 +12,12 @@ def test_every_method_is_measured():
     assert set(benchmark.examples()) == {*methods, "KLLoss, standardised"}
 
 
-@pytest.mark.parametrize("name", ["KLLoss", "NFDLoss"])
-def test_a_turn_is_a_step_by_that_loss_alone(name, tmp_path):
+def test_a_turn_is_a_step_by_that_loss_alone(tmp_path):
     step_setup.set_up(str(tmp_path), 64, 1)
-    step = benchmark.step(str(tmp_path), 1, benchmark.examples()[name])
+    step = benchmark.step(str(tmp_path), 1, benchmark.examples()["NFDLoss"])
     means, verdicts = step()
     (own,) = set(means) - {"loss", "CrossEntropyLoss"}
-    assert own.endswith(name)
+    assert own.endswith("NFDLoss")
     assert np.isfinite(float(means["loss"]))
     assert float(verdicts[0]) == 1
 
