@@ -97,16 +97,28 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     return _computed(x, weight, bias, shape)
 
 
-def forward(x, weight, bias, stride, padding, dilation, groups, relu):
-    """Return the convolution of tensors that are `is_plain`, with ReLU if `relu`; None for other cases.
+def folded_forward(x, conv, folded, relu):
+    """Return the convolution of x, which `is_plain`, with ReLU if `relu`; None for other cases.
 
-    Without gradients. Other arguments are as in `conv2d`.
+    Without gradients, for all shapes.
+
+    Args:
+        x: N x C x H x W.
+        conv: an `nn.Conv2D`, whose geometry counts.
+        folded: `folded(plan) -> (Packed, bias)`, the weight and bias to compute with.
+        relu: whether ReLU follows.
     """
-    geometry = _geometry(x.shape, weight.shape, stride, padding, dilation)
+    geometry = _geometry(x.shape, conv.weight.shape, conv._stride, conv._padding, conv._dilation)
     if geometry is None:
         return None
-    shape = Shape(tuple(x.shape), tuple(weight.shape), *geometry, groups, True, relu)
-    return _computed(x, weight, bias, shape) if shape.fits else None
+    shape = Shape(tuple(x.shape), tuple(conv.weight.shape), *geometry, conv._groups, True, relu)
+    if not shape.fits:
+        return None
+    x, y = _contiguous(x), paddle.empty(shape.y, x.dtype)
+    with PLANS.of(shape) as plan:
+        weight, bias = folded(plan)
+        plan.forward_packed(x.data_ptr(), weight, bias.data_ptr(), y.data_ptr())
+    return y
 
 
 def worthwhile(shape, with_gradient):

@@ -1,5 +1,6 @@
 """A frozen convolution, batch norm and ReLU as one convolution."""
 
+import functools
 import weakref
 
 import paddle
@@ -7,7 +8,7 @@ import paddle.nn as nn
 
 from paddleseg.onednn import convolution
 
-# The folded weight and bias of each frozen convolution, None before its first use.
+# The `Folded` of each frozen convolution.
 _FOLDED = weakref.WeakKeyDictionary()
 
 
@@ -15,7 +16,7 @@ def freeze(model):
     """Let `fused` fold the convolutions of a model, whose weights never change again from now on."""
     for layer in model.sublayers(include_self=True):
         if isinstance(layer, nn.Conv2D):
-            _FOLDED[layer] = None
+            _FOLDED[layer] = Folded()
 
 
 @paddle.jit.not_to_static
@@ -44,10 +45,8 @@ def fused(conv, norm, x, relu):
         return None
     if conv._padding_mode != "zeros" or not convolution.is_plain(x, conv.weight):
         return None
-    if _FOLDED[conv] is None:
-        _FOLDED[conv] = _folded(conv, norm)
-    geometry = (conv._stride, conv._padding, conv._dilation, conv._groups)
-    return convolution.forward(x, *_FOLDED[conv], *geometry, relu)
+    folded = functools.partial(_FOLDED[conv].of, conv, norm)
+    return convolution.folded_forward(x, conv, folded, relu)
 
 
 def _needs_gradient(conv, norm, x):
@@ -55,9 +54,18 @@ def _needs_gradient(conv, norm, x):
     return paddle.is_grad_enabled() and any(one is not None and not one.stop_gradient for one in tensors)
 
 
-def _folded(conv, norm):
-    """Return the weight and the bias of the one convolution."""
-    scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
-    mean = norm._mean if conv.bias is None else norm._mean - conv.bias
-    weight = conv.weight * scale.reshape([-1, 1, 1, 1])
-    return weight.detach(), (norm.bias - mean * scale).detach()
+class Folded:
+    """The weight and the bias of a convolution and batch norm as one convolution, made when first needed."""
+
+    def __init__(self):
+        self._packed = self._bias = None
+
+    def of(self, conv, norm, plan):
+        """Return (`Packed` weight, bias) for a `Plan`, packed anew if the last plan had another layout."""
+        if self._packed is None or not plan.takes(self._packed):
+            scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
+            mean = norm._mean if conv.bias is None else norm._mean - conv.bias
+            weight = conv.weight * scale.reshape([-1, 1, 1, 1])
+            self._packed = plan.pack(weight.data_ptr())
+            self._bias = (norm.bias - mean * scale).detach()
+        return self._packed, self._bias

@@ -26,6 +26,7 @@ from paddleseg.onednn.library import (
 )
 
 FLOAT_BYTES = 4
+ALIGNMENT = 64  # of copies, in bytes
 MOST_PLANS = 256  # of which those not used for longest go first; a whole training of two models has some 100
 
 
@@ -140,15 +141,45 @@ class Scratch:
     def lend(self, memory, role, size):
         """Give a memory object a buffer of at least `size` bytes; the buffer grows for all who share it."""
         self._users[role].add(memory)
-        if self._buffers.get(role, np.empty(0)).nbytes < size + 64:
-            self._buffers[role] = np.empty(size + 64, np.uint8)
+        if self._buffers.get(role, np.empty(0)).nbytes < size + ALIGNMENT:
+            self._buffers[role] = np.empty(size + ALIGNMENT, np.uint8)
             for user in self._users[role]:
-                self._library.set_data(user, self._aligned(role))
+                self._library.set_data(user, _aligned(self._buffers[role]))
         else:
-            self._library.set_data(memory, self._aligned(role))
+            self._library.set_data(memory, _aligned(self._buffers[role]))
 
-    def _aligned(self, role):
-        return (self._buffers[role].ctypes.data + 63) // 64 * 64
+
+def _aligned(buffer):
+    """Return the first address in a buffer at which vectors may start."""
+    return -(-buffer.ctypes.data // ALIGNMENT) * ALIGNMENT
+
+
+class Packed:
+    """A weight in the layout that a plan computes with, so that it is not copied again in each call.
+
+    Args:
+        library: the `Library`.
+        description: of the forward pass that takes the weight.
+        plain: the layout of the array at `address`.
+        address: of the weight.
+
+    Attributes:
+        layout: that of the packed weight.
+        address: of the packed weight.
+    """
+
+    def __init__(self, library, description, plain, address):
+        self._description = description  # the layout is part of it
+        self.layout = library.layout_of(description, WEIGHTS)
+        self._buffer = np.empty(library.size(self.layout) + ALIGNMENT, np.uint8)
+        self.address = _aligned(self._buffer)
+        source, packed = library.memory(plain), library.memory(self.layout)
+        library.set_data(source, address)
+        library.set_data(packed, self.address)
+        arguments = (Argument * 2)(Argument(SRC, source), Argument(DST, packed))
+        copy = library.reorder(plain, self.layout)
+        if library.execute(copy, library.stream, 2, ctypes.addressof(arguments)):
+            raise RuntimeError("oneDNN could not copy a weight")
 
 
 class Plan:
@@ -166,17 +197,40 @@ class Plan:
         self._weight = library.layout(weight_shape, strides)
         # The library may choose the layouts that it computes in, for which arrays are copied.
         self._free = [library.any_layout(one) for one in (shape.x, weight_shape, shape.y)]
+        self._bias = library.layout(shape.weight[:1]) if shape.bias else None
+        self._description = None
         self._calls = {}
 
     def forward(self, x, weight, bias, out):
         """Write the output; `bias` is an address, or None where the shape has none."""
         if "forward" not in self._calls:
-            bias_layout = self._library.layout(self._shape.weight[:1]) if self._shape.bias else None
-            inputs = [(SRC, self._x), (WEIGHTS, self._weight)] + [(BIAS, bias_layout)] * self._shape.bias
-            self._calls["forward"] = self._call(self._forward(bias_layout), inputs, (DST, self._y))
-        biases = [bias] * self._shape.bias
+            self._calls["forward"] = self._forward_call(self._forward(), self._weight)
+        self._run_forward("forward", [x, weight + self._offset], bias, out)
+
+    def forward_packed(self, x, packed, bias, out):
+        """Write the output as `forward` does, with a `Packed` weight that this plan `takes`."""
+        if "packed" not in self._calls:
+            description = self._forward()
+            layout = self._library.layout_of(description, WEIGHTS)
+            self._calls["packed"] = self._forward_call(description, layout)
+        self._run_forward("packed", [x, packed.address], bias, out)
+
+    def takes(self, packed):
+        """Tell whether a `Packed` weight has the layout that this plan computes with."""
+        wanted = self._library.layout_of(self._forward(), WEIGHTS)
+        return self._library.same_layout(packed.layout, wanted)
+
+    def pack(self, weight):
+        """Return the weight at an address as a `Packed`."""
+        return Packed(self._library, self._forward(), self._weight, weight + self._offset)
+
+    def _forward_call(self, description, weight):
+        bias = [(BIAS, self._bias)] * self._shape.bias
+        return self._call(description, [(SRC, self._x), (WEIGHTS, weight), *bias], (DST, self._y))
+
+    def _run_forward(self, call, inputs, bias, out):
         with _in_profile("conv2d"):
-            self._calls["forward"]([x, weight + self._offset, *biases], out)
+            self._calls[call]([*inputs, *([bias] * self._shape.bias)], out)
 
     def data_gradient(self, gradient, weight, out):
         """Write the gradient of the input, of the gradient of the output."""
@@ -195,9 +249,12 @@ class Plan:
             for call, x_offset, gradient_offset, out_offset in self._calls["weights"]:
                 call([x + x_offset, gradient + gradient_offset], out + out_offset)
 
-    def _forward(self, bias=None):
-        attributes = self._library.with_relu() if self._shape.relu else None
-        return self._describe("forward", bias=bias, attributes=attributes)
+    def _forward(self):
+        """Return the description of the forward pass."""
+        if self._description is None:
+            attributes = self._library.with_relu() if self._shape.relu else None
+            self._description = self._describe("forward", bias=self._bias, attributes=attributes)
+        return self._description
 
     def _weight_calls(self):
         description = self._describe("weights", self._forward())
