@@ -13,7 +13,10 @@ _FOLDED = weakref.WeakKeyDictionary()
 
 
 def freeze(model):
-    """Let `fused` fold the convolutions of a model, whose weights never change again from now on."""
+    """Let `fused` fold the convolutions of a model, whose weights never change again from now on.
+
+    Called again, it frees what `fused` has folded, which is folded anew when it is needed.
+    """
     for layer in model.sublayers(include_self=True):
         if isinstance(layer, nn.Conv2D):
             _FOLDED[layer] = Folded()

@@ -56,8 +56,9 @@ class Engine:
 class PaddleEngine(Engine):
     """A frozen model in eval mode, run as it is. Each teacher starts with it, so it is never built.
 
-    Batch norm stays a separate layer. Folded into its convolution it leaves a bias, which Paddle's eager mode
-    adds in a separate pass; on the CPU that takes longer than batch norm does.
+    With convolutions by oneDNN, batch norm and ReLU become part of the convolution before them
+    (`onednn.freeze`). With Paddle's they stay separate layers: folded into its convolution, batch norm
+    leaves a bias, which Paddle's eager mode adds in a pass that takes longer than batch norm does.
 
     The images stay as they are for the student: a model that overwrites them in place gets a copy, and the
     first pass shows whether it does.
