@@ -164,7 +164,8 @@ class _Convolution(PyLayer):
                 of_x = paddle.empty(x.shape, x.dtype)
                 plan.data_gradient(gradient.data_ptr(), weight.data_ptr(), of_x.data_ptr())
             if ctx.wanted[1]:
-                of_weight = paddle.zeros(weight.shape, weight.dtype)
+                made = paddle.empty if plan.fills_weight else paddle.zeros
+                of_weight = made(weight.shape, weight.dtype)
                 plan.weight_gradient(x.data_ptr(), gradient.data_ptr(), of_weight.data_ptr())
         return of_x, of_weight
 

@@ -242,12 +242,20 @@ class Plan:
             self._calls["data"]([gradient, weight + self._offset], out)
 
     def weight_gradient(self, x, gradient, out):
-        """Write the gradient of the weight into an array of zeros."""
+        """Write the gradient of the weight; into an array of zeros unless `fills_weight`."""
+        with _in_profile("conv2d_weight_grad"):
+            for call, x_offset, gradient_offset, out_offset in self._of_weight():
+                call([x + x_offset, gradient + gradient_offset], out + out_offset)
+
+    @property
+    def fills_weight(self):
+        """Whether `weight_gradient` writes every number; else not those of taps that meet no pixel."""
+        return len(self._of_weight()) == 1 and not self._shape.centre_only
+
+    def _of_weight(self):
         if "weights" not in self._calls:
             self._calls["weights"] = self._weight_calls()
-        with _in_profile("conv2d_weight_grad"):
-            for call, x_offset, gradient_offset, out_offset in self._calls["weights"]:
-                call([x + x_offset, gradient + gradient_offset], out + out_offset)
+        return self._calls["weights"]
 
     def _forward(self):
         """Return the description of the forward pass."""
