@@ -90,10 +90,10 @@ def test_every_refused_key_is_explained_to_users_of_paddleseg(table):
 
 
 def specs(path):
-    """Yield the YAML blocks of a document that hold keys of distillation."""
+    """Yield the YAML blocks of a document that hold keys of distillation, for models of the project."""
     for _, language, code in BLOCK.findall(read(path)):
         dic = yaml.safe_load(code) if language == "yaml" else {}
-        if "distill" in dic or "distill_loss" in dic:
+        if ("distill" in dic or "distill_loss" in dic) and "imports" not in dic:
             yield dic
 
 

@@ -79,9 +79,7 @@ class AdaptorMapping:
         self._adaptor.add_tensor = False
         for name, value in mapping.items():
             if isinstance(value, str) and name not in self._layers:
-                raise UserError(
-                    f"{self.where(name)}: the sublayer {value!r} must be named outside `if self.add_tensor:`"
-                )
+                raise UserError(f"{self.where(name)}: {self._name_inside(value)}")
         return {name: value for name, value in mapping.items() if not isinstance(value, str)}
 
     def where(self, name=None):
@@ -100,6 +98,12 @@ class AdaptorMapping:
             raise UserError(f"{self.where()} returned {type(mapping).__name__} instead of a dict")
         return mapping
 
+    def _name_inside(self, name):
+        """Return the message for a name inside `if self.add_tensor:`, where tensors belong."""
+        if name not in dict(self._adaptor.model.named_sublayers()) and hasattr(self._adaptor.model, name):
+            return f"{name!r} is a name and no tensor; write self.model.{name}"
+        return f"the sublayer {name!r} must be named outside `if self.add_tensor:`"
+
     def _missing_attribute(self, error):
         """Return the message for an AttributeError in a user's adaptor."""
         match = re.search(r"'(\w+)' object has no attribute '(\w+)'", str(error))
@@ -107,10 +111,19 @@ class AdaptorMapping:
         owners = [layer for layer in layers if match and type(layer).__name__ == match[1]]
         if not owners:
             return describe_error(error)
-        return missing_message(match[2], getattr(error, "obj", None) or owners[0])
+        owner = getattr(error, "obj", None) or owners[0]
+        if self._adaptor.add_tensor:
+            return missing_message(match[2], owner)
+        return (
+            f"{type(owner).__name__} has no {match[2]!r} before a forward pass; if forward sets it, name it "
+            f"inside `if self.add_tensor:`, else {suggestion(match[2], _attributes(owner))}"
+        )
 
 
 def missing_message(name, layer):
     """Return a message that `forward` sets no attribute `name` on a layer, with the nearest names."""
-    attributes = [n for n in (*vars(layer), *layer._buffers, *layer._sub_layers) if not n.startswith("_")]
-    return f"forward leaves no {name!r} on {type(layer).__name__}; {suggestion(name, attributes)}"
+    return f"forward leaves no {name!r} on {type(layer).__name__}; {suggestion(name, _attributes(layer))}"
+
+
+def _attributes(layer):
+    return [n for n in (*vars(layer), *layer._buffers, *layer._sub_layers) if not n.startswith("_")]

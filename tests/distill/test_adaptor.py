@@ -83,3 +83,34 @@ def test_a_wrong_mapping_is_refused(mapping, message):
     wrong = type("Wrong", (AdaptorBase,), {"mapping_layers": mapping})
     with pytest.raises(UserError, match=message):
         Taps(tiny.TinyNet(), "student", wrong)
+
+
+class OutsideTheBlock(AdaptorBase):
+    """Names a tensor where only sublayers may be named."""
+
+    def mapping_layers(self):
+        return {"hidden_0": self.model.mixed}
+
+
+class NameInTheBlock(AdaptorBase):
+    """Names a tensor by its name."""
+
+    def mapping_layers(self):
+        return {"hidden_0": "mixed"} if self.add_tensor else {}
+
+
+def test_a_tensor_named_outside_the_block_is_told_so():
+    with pytest.raises(UserError) as caught:
+        Taps(tiny.TinyNet(), "student", OutsideTheBlock)
+    assert "TinyNet has no 'mixed' before a forward pass; if forward sets it, name it inside" in str(
+        caught.value
+    )
+    assert "`if self.add_tensor:`, else there are " in str(caught.value)
+
+
+def test_a_tensors_name_instead_of_the_tensor():
+    model = tiny.TinyNet()
+    taps = Taps(model, "student", NameInTheBlock)
+    model(IMAGES)
+    with pytest.raises(UserError, match="'mixed' is a name and no tensor; write self.model.mixed"):
+        taps.read()
