@@ -10,7 +10,11 @@ from paddleseg.cvlibs import Config, paddleseg_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-PAIRS = [("README.md", "README_CN.md"), ("docs/tutorial.md", "docs/tutorial_cn.md")]
+PAIRS = [
+    ("README.md", "README_CN.md"),
+    ("docs/tutorial.md", "docs/tutorial_cn.md"),
+    ("docs/your_data.md", "docs/your_data_cn.md"),
+]
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -65,7 +69,9 @@ def test_both_languages_have_the_same_commands_code_and_output(english, chinese)
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_both_languages_have_the_same_links_and_pictures(english, chinese):
     def targets(path):
-        return sorted(link for link in links(path) if not re.search(r"(README|tutorial)\w*\.md$", link))
+        return sorted(
+            link for link in links(path) if not re.search(r"(README|tutorial|your_data)\w*\.md$", link)
+        )
 
     assert targets(english) == targets(chinese)
 

@@ -35,6 +35,11 @@ COMMANDS = (
     "tools/check_dataset.py",
     "tools/data/from_labelme.py",
     "tools/data/from_coco.py",
+    "tools/data/from_voc.py",
+    "tools/data/convert_masks.py",
+    "tools/data/split.py",
+    "tools/data/draw.py",
+    "tools/data/to_labelme.py",
 )
 # The values of parameters with these names; their annotations are less exact.
 NESTED = {"backbone": "a backbone", "transforms": "a list of transforms", "losses": "a list of losses"}

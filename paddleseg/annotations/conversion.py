@@ -146,19 +146,32 @@ def draw_mask(record, size, classes, draw_order, faults, drawn):
     return np.array([classes.unlabelled, *(value for value, *_ in pieces)], np.uint8)[canvas]
 
 
-def _size(record, content):
-    """Return the upright (height, width) of an image's bytes; it must be that of the annotations."""
+def upright_size(content, path):
+    """Return the (height, width) of the upright image that a file's bytes hold, all of which is decoded.
+
+    Args:
+        content: the bytes.
+        path: the file, for messages.
+
+    Raises:
+        SampleError: it is damaged, or no image.
+    """
     header = read_header(content)
     channels = header.bands - header.alpha if header.bands > 4 else 3
     img_range = None if header.bits in (0, 8) else (0, 1)  # the values do not matter here
-    image = decode_image(content, record.path or record.name, channels, img_range)[0]
-    size = image.shape[:2]
+    return decode_image(content, path, channels, img_range)[0].shape[:2]
+
+
+def _size(record, content):
+    """Return the (height, width) of a record's image, which must be those of the annotations."""
+    path = record.path or record.name
+    size = upright_size(content, path)
     if record.size is not None and record.size != size:
-        turned = header.orientation >= 5 and record.size == size[::-1]
+        turned = read_header(content).orientation >= 5 and record.size == size[::-1]
         hint = "; it was annotated as it is stored, not upright as its EXIF data says" if turned else ""
         raise AnnotationError(
             "wrong size",
-            f"the annotations are for {record.size[1]} x {record.size[0]}, and the image "
-            f"{record.path or record.name!r} is {size[1]} x {size[0]} (width x height){hint}",
+            f"the annotations are for {record.size[1]} x {record.size[0]}, and the image {path!r} is "
+            f"{size[1]} x {size[0]} (width x height){hint}",
         )
     return size

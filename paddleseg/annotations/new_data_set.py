@@ -38,8 +38,7 @@ class NewDataSet:
         self.pairs, self._bands = [], set()
 
     def __enter__(self):
-        if os.path.lexists(self.folder) and not (os.path.isdir(self.folder) and not os.listdir(self.folder)):
-            raise UserError(f"save_dir {self.folder!r} holds something already; name a new folder")
+        refuse_full(self.folder)
         place = os.path.abspath(self.folder)
         make_save_dir(os.path.dirname(place))
         self._scratch = tempfile.mkdtemp(dir=os.path.dirname(place), prefix=f".{os.path.basename(place)}.")
@@ -57,6 +56,9 @@ class NewDataSet:
             mask: uint8, H x W.
             content: the image's bytes. If EXIF data turns it, it is stored upright without losses.
             path: its file, to link to.
+
+        Returns:
+            Its item of `pairs`.
 
         Raises:
             AnnotationError: the name cannot be in a list, leads out of the folder, or is taken.
@@ -78,8 +80,9 @@ class NewDataSet:
         else:
             self._write(image, functools.partial(_write_bytes, content=content))
         self._write(label, Image.fromarray(mask).save)
-        self.pairs.append([image, label])
         self._bands.add(header.bands - header.alpha)
+        self.pairs.append([image, label])
+        return self.pairs[-1]
 
     def publish(self, lists, class_names):
         """Write lists, names of classes and a config, and give the folder its name.
@@ -113,6 +116,12 @@ class NewDataSet:
             write(place)
         except OSError as error:
             raise UserError(f"cannot write {name} of {self.folder}: {error.strerror or error}") from error
+
+
+def refuse_full(folder):
+    """Raise `UserError` unless a `save_dir` is absent or an empty folder."""
+    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
+        raise UserError(f"save_dir {folder!r} holds something already; name a new folder")
 
 
 def _check_name(name):

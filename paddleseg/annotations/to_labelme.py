@@ -7,9 +7,59 @@ import cv2
 import numpy as np
 
 from paddleseg.annotations.classes import BACKGROUNDS, IGNORE_INDEX, IGNORED_LABELS
-from paddleseg.errors import UserError
+from paddleseg.annotations.lists import names_in, pairs_in
+from paddleseg.annotations.new_data_set import refuse_full
+from paddleseg.errors import UserError, counted
+from paddleseg.transforms.reading import read_bytes, read_mask
+from paddleseg.utils.image_files import read_names
+from paddleseg.utils.progress_bar import bar
+from paddleseg.utils.save_dir import make_save_dir, new_save_dir
 
 _SCALE = 2  # contours of the doubled mask lie a quarter of a pixel inside, so that no centre is on a line
+
+
+def masks_to_labelme(dataset_root, save_dir, options):
+    """Write the masks of a data set as labelme's JSON files, each beside a copy of its image.
+
+    Args:
+        dataset_root: the data set.
+        save_dir: the folder of the files; it must be absent or empty.
+        options: `LabelmeOptions`.
+
+    Returns:
+        Lines: how many files were written.
+
+    Raises:
+        UserError: a file cannot be read or written, or a mask holds a value without a name.
+    """
+    refuse_full(save_dir)
+    pairs = pairs_in(dataset_root, options)
+    names = read_names(options.class_list) if options.class_list else names_in(dataset_root)
+    with new_save_dir(save_dir):
+        for image, mask_name in bar(pairs, label="writing"):
+            mask = read_mask(os.path.join(dataset_root, mask_name))
+            numbered = names or [str(number) for number in range(IGNORE_INDEX)]
+            try:
+                shapes = polygons_of(mask, numbered)
+            except UserError as error:
+                raise UserError(f"{mask_name}: {error}") from None
+            content = read_bytes(os.path.join(dataset_root, image), "image")
+            path = os.path.join(save_dir, *image.split("/"))
+            text = labelme_text(os.path.basename(image), mask.shape, shapes)
+            _write(path, content)
+            _write(f"{os.path.splitext(path)[0]}.json", text.encode())
+    return [f"{save_dir}: {counted(len(pairs), 'image')}"]
+
+
+def _write(path, content):
+    make_save_dir(os.path.dirname(path))
+    try:
+        with open(path, "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise UserError(f"{path} would be written twice; two images differ in the suffix alone") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
 def polygons_of(mask, class_names):

@@ -1,51 +1,109 @@
-"""`python tools/data/from_labelme.py`, `from_coco.py`: annotations to a data set."""
-
-import argparse
+"""The commands of tools/data: a data set from annotations, its division, and a look at its masks."""
 
 from paddleseg.commands import flags, process
 from paddleseg.commands.parser import CommandParser
-from paddleseg.options import ConversionOptions
+from paddleseg.options import (
+    ConfigChanges,
+    ConversionOptions,
+    DrawOptions,
+    LabelmeOptions,
+    MaskOptions,
+    SplitOptions,
+    VocOptions,
+)
 
-DESCRIPTION = """\
-{} Print what tools/check_dataset.py says of the result, and the sections to paste into a config.
-
-Exit status: 0 if the data set was written, 2 if something is wrong; then nothing was written.
-"""
+CHECKED = "Print what tools/check_dataset.py says of the result, and the sections to paste into a config."
+STATUS = "Exit status: 0 if the files were written, 2 if something is wrong; then nothing was written."
 
 
 def from_labelme():
-    parser = _parser("Turn labelme's JSON files into a data set.")
+    parser = _parser(f"Turn labelme's JSON files into a data set. {CHECKED}")
     parser.add_argument(
         "--annotation_path", nargs="+", required=True, help="JSON files, or folders with their subfolders"
     )
-    _run(parser, "convert_labelme")
+    _convert(parser, ConversionOptions, "convert_labelme")
 
 
 def from_coco():
-    parser = _parser("Turn a JSON file of COCO into a data set.")
+    parser = _parser(f"Turn a JSON file of COCO into a data set. {CHECKED}")
     parser.add_argument("--annotation_path", required=True, help="JSON file")
-    _run(parser, "convert_coco")
+    _convert(parser, ConversionOptions, "convert_coco")
+
+
+def from_voc():
+    parser = _parser(f"Turn a folder in the layout of Pascal VOC into a data set. {CHECKED}")
+    parser.add_argument(
+        "--annotation_path",
+        required=True,
+        help="folder of JPEGImages, SegmentationClass and ImageSets/Segmentation, or of VOC2012",
+    )
+    _convert(parser, VocOptions, "convert_voc")
+
+
+def split():
+    parser = _parser(f"Divide a data set into train, val and test. {CHECKED}")
+    parser.add_argument("--dataset_root", required=True, help="folder of the data set; the lists go there")
+    args, options = _parsed(parser, SplitOptions)
+    from paddleseg import annotations
+
+    _print(annotations.split_data_set(args.dataset_root, options))
+    _print(annotations.summary(args.dataset_root))
+
+
+def to_labelme():
+    parser = _parser("Write masks as polygons in labelme's JSON files, to correct them by hand.")
+    parser.add_argument("--dataset_root", required=True, help="folder of the data set")
+    parser.add_argument("--save_dir", required=True, help="folder of the files, absent or empty")
+    args, options = _parsed(parser, LabelmeOptions)
+    from paddleseg import annotations
+
+    _print(annotations.masks_to_labelme(args.dataset_root, args.save_dir, options))
+
+
+def convert_masks():
+    parser = _parser("Turn masks in grey, with a palette or of colours into masks of class indices.")
+    parser.add_argument("--mask_path", nargs="+", required=True, help="masks, folders, or lists of them")
+    parser.add_argument("--save_dir", required=True, help="folder of the new masks, PNG files")
+    args, options = _parsed(parser, MaskOptions)
+    from paddleseg import annotations
+
+    _print(annotations.convert_masks(args.mask_path, args.save_dir, options))
+
+
+def draw():
+    parser = _parser("Draw masks of a config's data set over their images, on one sheet.")
+    parser.add_argument("--config", required=True, help="YAML file")
+    flags.add_options(parser, ConfigChanges)
+    args, options = _parsed(parser, DrawOptions)
+    from paddleseg import annotations
+    from paddleseg.cvlibs import Config
+
+    cfg = Config(args.config, opts=args.opts, sections=(options.section,))
+    _print(annotations.draw_overview(cfg, options))
+
+
+def _convert(parser, options_class, name):
+    """Run a conversion, the function `name` of `paddleseg.annotations`."""
+    parser.add_argument("--save_dir", required=True, help="folder of the new data set, absent or empty")
+    args, options = _parsed(parser, options_class)
+    from paddleseg import annotations
+
+    _print(getattr(annotations, name)(args.annotation_path, args.save_dir, options))
+    _print(annotations.summary(args.save_dir))
 
 
 def _parser(does):
-    return CommandParser(
-        description=DESCRIPTION.format(does), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return CommandParser(description=does, epilog=STATUS)
 
 
-def _run(parser, name):
-    """Parse the flags of a conversion and run it.
-
-    Args:
-        parser: with the flags that this conversion alone has.
-        name: of the function in `paddleseg.annotations`.
-    """
-    parser.add_argument("--save_dir", required=True, help="folder of the new data set, absent or empty")
-    flags.add_options(parser, ConversionOptions)
+def _parsed(parser, options_class):
+    """Return the parsed flags and the options, after the process was prepared."""
+    flags.add_options(parser, options_class)
     args = parser.parse_args()
-    options = flags.options_from(args, ConversionOptions)
+    options = flags.options_from(args, options_class)
     process.prepare()
-    from paddleseg import annotations
+    return args, options
 
-    print("\n".join(getattr(annotations, name)(args.annotation_path, args.save_dir, options)), flush=True)
-    print("\n".join(annotations.summary(args.save_dir)))
+
+def _print(lines):
+    print("\n".join(lines), flush=True)

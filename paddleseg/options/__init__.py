@@ -1,6 +1,13 @@
 """The settings of a run, each with its meaning, default and bounds. Commands make their flags from them."""
 
-from paddleseg.options.annotations import ConversionOptions, SplitOptions
+from paddleseg.options.annotations import (
+    ConversionOptions,
+    DrawOptions,
+    LabelmeOptions,
+    MaskOptions,
+    SplitOptions,
+    VocOptions,
+)
 from paddleseg.options.base import Options, option
 from paddleseg.options.deployment import ExportOptions
 from paddleseg.options.distillation import DistillOptions
@@ -15,14 +22,18 @@ __all__ = [
     "ConversionOptions",
     "CostOptions",
     "DistillOptions",
+    "DrawOptions",
     "EvalConfig",
     "EvaluateOptions",
     "ExportOptions",
+    "LabelmeOptions",
+    "MaskOptions",
     "Options",
     "PredictOptions",
     "ReportOptions",
     "SplitOptions",
     "TrainConfigChanges",
     "TrainOptions",
+    "VocOptions",
     "option",
 ]

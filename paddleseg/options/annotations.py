@@ -40,7 +40,31 @@ class ConversionOptions(CopyOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class SplitOptions(Options):
+class PairOptions(Options):
+    """Which images and masks a data set has."""
+
+    file_list: Optional[str] = option(
+        None,
+        "list of all images and masks",
+        default_text="all.txt in the data set; without it, the folders are read",
+    )
+    image_dir: str = option("images", "folder of the images, if there is no list")
+    mask_dir: str = option("annotations", "folder of their masks")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelmeOptions(PairOptions):
+    """How masks become files of labelme."""
+
+    class_list: Optional[str] = option(
+        None,
+        "text file with the name of a class in each line, class 0 first",
+        default_text="class_names.txt in the data set, else numbers",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitOptions(PairOptions):
     """How a data set is divided into train, val and test."""
 
     split: Sequence[float] = option(
@@ -61,3 +85,47 @@ class SplitOptions(Options):
     )
     skip_bad: bool = option(False, "leave out images whose mask cannot be read instead of ending")
     overwrite: bool = option(False, "replace lists that are there")
+
+
+@dataclasses.dataclass(frozen=True)
+class VocOptions(CopyOptions):
+    """How a data set in the layout of Pascal VOC is converted."""
+
+    class_list: Optional[str] = option(
+        None,
+        "text file with the name of a class in each line, class 0 first",
+        default_text="class_names.txt or labelmap.txt in the folder, else Pascal VOC's classes",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskOptions(Options):
+    """How masks become class indices."""
+
+    to: Literal["grey", "palette"] = option(
+        "palette", "store class indices in grey, or with a palette, so that viewers show colours"
+    )
+    colors: Optional[str] = option(
+        None,
+        "text file with 'name:red,green,blue' in each line, class 0 first, for masks of colours",
+        default_text="Pascal VOC's colours",
+    )
+    values: Optional[Sequence[int]] = option(
+        None,
+        "the values that mean class 0, 1, ... in the masks, such as 0 255; other values are refused",
+        at_least=0,
+        metavar="VALUE",
+        default_text="0 1 2 ...",
+    )
+    skip_bad: bool = option(False, "leave out masks with a fault instead of ending")
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawOptions(Options):
+    """Which masks are drawn over their images."""
+
+    section: Literal["train_dataset", "val_dataset"] = option("train_dataset", "which data set of the config")
+    images: int = option(12, "how many images, drawn by the seed", at_least=1)
+    seed: int = option(0, "seed of the choice of images", at_least=0)
+    columns: int = option(4, "images side by side", at_least=1)
+    output: str = option("masks.jpg", "the sheet", names=("-o", "--output"))

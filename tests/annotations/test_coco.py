@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from annotation_files import HEIGHT, WIDTH, coco, coco_annotation, coco_image, encoded, picture
 
+from paddleseg.cvlibs import Config
 from paddleseg.errors import UserError
 
 SIZE = (HEIGHT, WIDTH)
@@ -110,3 +111,14 @@ def test_a_file_of_another_kind_is_refused(write, from_coco, keys):
     write(**{"annotations": [], **keys})
     with pytest.raises(UserError, match="in.json is no file of COCO: it"):
         from_coco()
+
+
+def test_the_config_states_the_number_of_bands(tmp_path, from_coco):
+    np.save(tmp_path / "a.npy", np.zeros((HEIGHT, WIDTH, 6), np.uint8))
+    (tmp_path / "in.json").write_text(
+        json.dumps(coco([coco_image(1, "a.npy")], [coco_annotation(1, 10, [BOX])]))
+    )
+    result = from_coco()
+    section = Config(str(result.folder / "dataset.yml"), sections=("train_dataset",)).dic["train_dataset"]
+    assert section["img_channels"] == 6
+    assert result.mask().sum() == 40

@@ -5,8 +5,9 @@ import pytest
 from annotation_files import encoded, picture
 from PIL import Image, ImageFilter
 
-from paddleseg.annotations.to_labelme import labelme_text, polygons_of
+from paddleseg.annotations.to_labelme import labelme_text, masks_to_labelme, polygons_of
 from paddleseg.errors import UserError
+from paddleseg.options import LabelmeOptions
 
 NAMES = ["_background_", "a", "b"]
 
@@ -41,3 +42,29 @@ def test_a_hole_is_a_polygon_of_the_background():
 def test_a_value_without_a_name_is_refused():
     with pytest.raises(UserError, match="the mask holds 2, and there are 2 class names"):
         polygons_of(np.full((4, 4), 2, np.uint8), NAMES[:2])
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    for number in range(2):
+        for folder, pixels in (("images", picture(number, (40, 60))), ("annotations", blobs(number))):
+            (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "set" / folder / f"{number}.png").write_bytes(encoded(pixels))
+    return tmp_path / "set"
+
+
+def test_a_data_set_comes_back_from_labelme(data_set, tmp_path, from_labelme):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(NAMES))
+    options = {"class_list": str(names)}
+    masks_to_labelme(str(data_set), str(tmp_path / "in"), LabelmeOptions(**options))
+    masks = from_labelme(**options).masks()
+    assert set(masks) == {"images/images/0.png", "images/images/1.png"}
+    for number in range(2):
+        np.testing.assert_array_equal(masks[f"images/images/{number}.png"], blobs(number))
+
+
+def test_a_mask_that_cannot_be_written_leaves_a_clear_line(data_set, tmp_path):
+    (data_set / "class_names.txt").write_text("ground\n")
+    with pytest.raises(UserError, match="annotations/0.png: the mask holds 1, and there are 1 class names"):
+        masks_to_labelme(str(data_set), str(tmp_path / "in"), LabelmeOptions())

@@ -53,3 +53,13 @@ def test_a_hostile_file_ends_in_one_line_and_status_2(command, tmp_path, script,
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_a_division_prints_the_check_of_both_parts(run, tmp_path):
+    for number in range(5):
+        write_labelme(tmp_path / f"in/{number}.json", [box("disc", 0, 0, 15, 20)], seed=number)
+    run(annotations.from_labelme, "--annotation_path", "in", "--save_dir", "out")
+    out = run(annotations.split, "--dataset_root", "out", "--split", "0.8", "0.2", "--seed", "1")
+    assert out.startswith("out/train.txt: 4 images\nout/val.txt: 1 image\ntrain_dataset ")
+    assert "0 findings" in out
+    assert "val_path: out/val.txt" in out

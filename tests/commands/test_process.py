@@ -121,6 +121,7 @@ def test_a_run_that_succeeds_returns(capsys):
 
 
 # deploy/infer.py stands without the package; it reads images, and has no use for being without OpenCV.
+DATA_TOOLS = ("convert_masks", "draw", "from_coco", "from_labelme", "from_voc", "split", "to_labelme")
 COMMANDS = {
     **{f"{name}.py": HEAVY for name in ("train", "val", "predict", "export", "slim/distill/distill_train")},
     **{
@@ -128,7 +129,7 @@ COMMANDS = {
         for name in ("check_dataset", "compare", "cost", "demo", "make_optic_disc", "report")
     },
     **{f"tools/{name}.py": HEAVY for name in ("config_reference", "supported")},
-    **{f"tools/data/{name}.py": HEAVY for name in ("from_coco", "from_labelme")},
+    **{f"tools/data/{name}.py": HEAVY for name in DATA_TOOLS},
     **{f"benchmarks/{name}.py": HEAVY for name in ("step", "memory", "step_setup")},
     "deploy/infer.py": ("paddle", "onnxruntime"),
 }

@@ -1,0 +1,11 @@
+"""Turn masks in grey, with a palette or of colours into class indices; --help lists the flags."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from paddleseg.commands import annotations, process  # noqa: E402
+
+if __name__ == "__main__":
+    process.run(annotations.convert_masks)
