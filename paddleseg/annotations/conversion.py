@@ -17,7 +17,7 @@ from paddleseg.transforms.reading import decode_image, read_bytes
 from paddleseg.utils.image_files import in_folder
 from paddleseg.utils.progress_bar import bar
 
-REMEDY = "mend it, or leave out such images by --skip_bad"
+REMEDY = "correct the files, or leave out such images by --skip_bad"
 
 
 def convert_labelme(paths, save_dir, options):
@@ -74,7 +74,7 @@ def _convert(records, labels, save_dir, options, faults, notes):
                     data_set.add(record.name, mask, content, record.path)
             faults.merge(own)
         publish(data_set, {ALL: data_set.pairs}, classes.names, faults, options.skip_bad)
-    head = f"{save_dir}: {counted(len(data_set.pairs), 'image')}, {len(classes.names)} classes"
+    head = f"{save_dir}: {counted(len(data_set.pairs), 'image')}, {counted(len(classes.names), 'class')}"
     return [head, *faults.left_out(), *(f"note: {line}" for line in [*notes, *drawn.notes()])]
 
 

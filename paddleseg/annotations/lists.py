@@ -7,7 +7,7 @@ import yaml
 from paddleseg.cvlibs import Config
 from paddleseg.datasets import check_data
 from paddleseg.datasets.dataset import read_list
-from paddleseg.errors import UserError, counted
+from paddleseg.errors import UserError
 from paddleseg.utils.image_files import named_images, read_names
 
 ALL, TRAIN, VAL, TEST = "all.txt", "train.txt", "val.txt", "test.txt"
@@ -118,7 +118,7 @@ def pairs_in(folder, options):
     without = [image.relative for image in images if image.name not in mask_of]
     if without:
         raise UserError(
-            f"{counted(len(without), 'image')} of {options.image_dir!r} have no mask of their name in "
-            f"{options.mask_dir!r}, the first is {without[0]!r}"
+            f"images of {options.image_dir!r} without a mask of their name in {options.mask_dir!r}: "
+            f"{len(without)}, the first is {without[0]!r}"
         )
     return [[f"{options.image_dir}/{image.relative}", mask_of[image.name]] for image in images]

@@ -120,7 +120,7 @@ def convert_masks(mask_path, save_dir, options):
             classes = _renumbered(read_class_mask(mask.path, colors), options.values)
             written[os.path.join(save_dir, *f"{mask.name}.png".split("/"))] = _as_png(classes, options.to)
     if not options.skip_bad:
-        faults.refuse("mend it, or leave out such masks by --skip_bad")
+        faults.refuse("correct the files, or leave out such masks by --skip_bad")
     there = [path for path in written if os.path.lexists(path)]
     if there:
         raise UserError(f"{there[0]} is there already; name another save_dir")

@@ -97,12 +97,11 @@ class Faults:
         return self.lines[:SHOWN] + ([f"and {counted(rest, 'fault')} more"] if rest > 0 else [])
 
     def refuse(self, remedy):
-        """Raise `UserError` if there is a fault; if there are several, list them before."""
+        """Raise `UserError` if there is a fault; several are listed below a line that counts them."""
         if len(self.lines) == 1:
             raise UserError(f"{self.lines[0]}; {remedy}")
         if self.lines:
-            print("\n".join(self.shown()))
-            raise UserError(f"{self.summary()}, listed above; {remedy}")
+            raise UserError("\n  ".join([f"{self.summary()}; {remedy}:", *self.shown()]))
 
 
 def find_image(stated, base, image_dir, root):

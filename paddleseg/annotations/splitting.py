@@ -4,6 +4,8 @@ import os
 
 import numpy as np
 
+from paddleseg.annotations.classes import IGNORE_INDEX
+from paddleseg.annotations.conversion import REMEDY
 from paddleseg.annotations.groups import groups_of
 from paddleseg.annotations.lists import ALL, CONFIG, TEST, TRAIN, VAL, list_files, names_in, pairs_in
 from paddleseg.annotations.records import Faults
@@ -14,7 +16,6 @@ from paddleseg.utils.image_files import read_lines
 from paddleseg.utils.progress_bar import bar
 
 NAMES = (TRAIN, VAL, TEST)
-IGNORE_INDEX = 255
 
 
 def split_data_set(dataset_root, options):
@@ -123,7 +124,7 @@ def _read(root, pairs, skip_bad):
             counts.append(_class_pixels(read_mask(os.path.join(root, pair[1])), pair[1]))
             readable.append(pair)
     if not skip_bad:
-        faults.refuse("mend it, or leave out such images by --skip_bad")
+        faults.refuse(REMEDY)
     if not readable:
         raise UserError(f"no mask of {root!r} can be read: {'; '.join(faults.lines[:1])}")
     num_classes = max(len(names_in(root)), *map(len, counts))

@@ -5,14 +5,14 @@ from typing import Literal, Optional, Sequence
 
 from paddleseg.options.base import Options, option
 
-SKIP_BAD = "leave out images with a fault, such as a damaged file or an unknown label, instead of ending"
-
 
 @dataclasses.dataclass(frozen=True)
 class CopyOptions(Options):
     """How the images of a new data set are stored, and what happens to those that cannot be used."""
 
-    skip_bad: bool = option(False, SKIP_BAD)
+    skip_bad: bool = option(
+        False, "leave out images with a fault, such as a damaged file or an unknown label, instead of ending"
+    )
     link_images: bool = option(False, "make links to the images instead of copies")
 
 

@@ -42,14 +42,14 @@ def test_without_background_the_rest_is_ignored(tmp_path, from_labelme, boxes):
 
 @pytest.mark.parametrize(("others", "value"), [("background", 0), ("ignore", 255)])
 def test_unknown_labels_are_named_and_counted_or_get_a_value(
-    tmp_path, from_labelme, names, boxes, capsys, others, value
+    tmp_path, from_labelme, names, boxes, others, value
 ):
     shapes = [box("disc", 1, 1, 5, 5), box("dics", 10, 1, 15, 5), box("note", 20, 1, 25, 5)]
     write_labelme(tmp_path / "in/a.json", shapes)
     classes = names("_background_", "disc")
-    with pytest.raises(UserError, match=r"2 faults \(2 unknown labels\), listed above"):
+    with pytest.raises(UserError, match=r"2 faults \(2 unknown labels\); correct the files") as refusal:
         from_labelme(class_list=classes)
-    assert "shapes[1]: the label 'dics' is no class; did you mean 'disc'?\n" in capsys.readouterr().out
+    assert "shapes[1]: the label 'dics' is no class; did you mean 'disc'?\n" in str(refusal.value)
     result = from_labelme(class_list=classes, other_labels=others)
     areas = [(1, 1, 1, 5, 5), (value, 10, 1, 15, 5), (value, 20, 1, 25, 5)]
     np.testing.assert_array_equal(result.mask(), boxes(SIZE, *areas))

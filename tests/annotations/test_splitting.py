@@ -116,7 +116,9 @@ def test_a_line_of_groups_in_another_form_is_refused(data_set):
 
 def test_an_image_without_a_mask_and_a_damaged_mask(data_set):
     os.remove(data_set / "annotations/p3_left.png")
-    with pytest.raises(UserError, match="1 image of 'images' have no mask .*, the first is 'p3_left.png'"):
+    with pytest.raises(
+        UserError, match="without a mask of their name in 'annotations': 1, the first is 'p3_left.png'"
+    ):
         split(data_set)
     (data_set / "annotations/p3_left.png").write_bytes(b"no image")
     with pytest.raises(UserError, match="cannot read mask .*p3_left.png.*--skip_bad"):
