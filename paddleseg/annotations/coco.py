@@ -29,8 +29,8 @@ class CocoFile:
     def __init__(self, path, image_dir=None):
         self._path, self._image_dir = path, image_dir
         self.faults = Faults()
-        content = read_json(path)
         try:
+            content = read_json(path)
             self._images = item(content, "images", list)
             categories = sorted(
                 (item(one, "id", int), item(one, "name", str)) for one in item(content, "categories", list)
@@ -38,7 +38,7 @@ class CocoFile:
             annotations = item(content, "annotations", list)
             ids = {item(image, "id", int) for image in self._images}
         except UserError as error:
-            raise UserError(f"{path} is no file of COCO: {error}") from None
+            raise UserError(f"{path} cannot be read as a file of COCO: {error}") from None
         self._names = dict(categories)
         self.labels = list(dict.fromkeys(self._names.values()))
         self._annotations = collections.defaultdict(list)

@@ -15,7 +15,7 @@ _MISSING = object()
 
 
 def read_json(path):
-    """Return what a JSON file holds, a dict.
+    """Return what a JSON file holds, a dict. Messages leave it to the caller to name the file.
 
     Raises:
         UserError: it is missing, too large for the memory, no JSON, nested too deeply, or no mapping.
@@ -25,13 +25,13 @@ def read_json(path):
     try:
         value = json.loads(read_bytes(path, "annotations"))
     except RecursionError:
-        raise UserError(f"cannot read annotations {path!r}: they are nested too deeply") from None
+        raise UserError("its JSON is nested too deeply") from None
     except MemoryError:
-        raise UserError(f"cannot read annotations {path!r}: they do not fit into the memory") from None
+        raise UserError("its JSON does not fit into the memory") from None
     except ValueError as error:  # no JSON, or no UTF-8
-        raise UserError(f"cannot read annotations {path!r}: no JSON: {one_line(error)}") from None
+        raise UserError(f"it is no JSON: {one_line(error)}") from None
     if not isinstance(value, dict):
-        raise UserError(f"cannot read annotations {path!r}: it holds no {{...}} at its top")
+        raise UserError("its JSON is no mapping {...} at the top")
     return value
 
 
@@ -43,8 +43,8 @@ def _check_size(path):
     free = available_memory()
     if free is not None and MEMORY_PER_BYTE * size > free:
         raise UserError(
-            f"cannot read annotations {path!r}: it has {format_size(size)}, and reading it takes "
-            f"{MEMORY_PER_BYTE} times as much memory; {format_size(free)} are free"
+            f"it has {format_size(size)}, and reading it takes {MEMORY_PER_BYTE} times as much memory; "
+            f"{format_size(free)} are free"
         )
 
 

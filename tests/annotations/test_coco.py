@@ -109,7 +109,7 @@ def test_an_image_that_is_missing_or_elsewhere_is_refused_and_may_be_skipped(wri
 )
 def test_a_file_of_another_kind_is_refused(write, from_coco, keys):
     write(**{"annotations": [], **keys})
-    with pytest.raises(UserError, match="in.json is no file of COCO: it"):
+    with pytest.raises(UserError, match="in.json cannot be read as a file of COCO: it"):
         from_coco()
 
 
