@@ -64,7 +64,7 @@ class NewDataSet:
             AnnotationError: the name cannot be in a list, leads out of the folder, or is taken.
             UserError: the disk is full, or the like.
         """
-        _check_name(name)
+        check_name(name)
         header = read_header(content)
         if header.orientation != 1:
             content, suffix = _upright(content, header)
@@ -124,7 +124,15 @@ def refuse_full(folder):
         raise UserError(f"save_dir {folder!r} holds something already; name a new folder")
 
 
-def _check_name(name):
+def check_name(name):
+    """Refuse the name of an image that leads out of a folder, or that a list cannot hold.
+
+    Args:
+        name: a path with "/" between the parts.
+
+    Raises:
+        AnnotationError: the name is refused.
+    """
     parts = name.split("/")
     if ".." in parts or "" in parts or os.path.isabs(name) or re.match("[A-Za-z]:", name):
         raise AnnotationError("unusable name", f"the image name {name!r} leads out of the data set")

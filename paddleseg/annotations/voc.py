@@ -7,7 +7,7 @@ import numpy as np
 from paddleseg.annotations.classes import IGNORE_INDEX, IGNORED_LABELS
 from paddleseg.annotations.conversion import publish, upright_size
 from paddleseg.annotations.lists import ALL, CLASS_NAMES, TRAIN, TRAIN_AUG, VAL
-from paddleseg.annotations.new_data_set import NewDataSet
+from paddleseg.annotations.new_data_set import NewDataSet, check_name
 from paddleseg.annotations.recolour import VOC_COLORS, read_class_mask, read_colors
 from paddleseg.annotations.records import AnnotationError, Faults
 from paddleseg.datasets.pascal_voc import PascalVOC
@@ -47,6 +47,7 @@ def convert_voc(root, save_dir, options):
     with NewDataSet(save_dir, options.link_images) as data_set:
         for stem in bar(mask_folders, label="converting"):
             with faults.caught("unusable image"):
+                check_name(stem)
                 image = _existing(root, (IMAGES,), stem, SUFFIXES)
                 content = read_bytes(image, "image")
                 mask = _existing(root, mask_folders[stem], stem, (".png",))

@@ -16,8 +16,8 @@ from paddleseg.utils.pictures import CAPTION_HEIGHT, GREEN
 def draw(tmp_path):
     """Draw the sheet of a section of a config; return it, H x W x 3."""
 
-    def draw(section, name="train_dataset", output="sheets/a.png", **options):
-        path = tiny.write_yaml(tmp_path / "c.yml", {name: section})
+    def draw(spec, name="train_dataset", output="sheets/a.png", **options):
+        path = tiny.write_yaml(tmp_path / "c.yml", {name: spec})
         options = DrawOptions(output=str(tmp_path / output), **options)
         draw_overview(Config(path, sections=(options.section,)), options)
         return np.array(Image.open(options.output))
