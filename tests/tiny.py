@@ -82,6 +82,42 @@ class StridedNet(SegmentationModel):
         return list(self.head_logit_list)
 
 
+class TokenBlock(nn.Layer):
+    """A norm and a linear layer on tokens N x L x dim, added to them; may leave their `grid`."""
+
+    def __init__(self, dim, says_grid):
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(dim), nn.Linear(dim, dim)
+        self.says_grid = says_grid
+
+    def forward(self, x, grid):
+        if self.says_grid:
+            self.grid = grid
+        return x + self.linear(self.norm(x))
+
+
+@manager.MODELS.add_component
+class TinyTransformer(nn.Layer):
+    """Patches of 4 x 4 as tokens, behind a class token if there is one, and a block of one linear layer."""
+
+    def __init__(self, num_classes: int = 2, dim: int = 6, says_grid: bool = True, class_token: bool = False):
+        super().__init__()
+        self.embed = nn.Conv2D(3, dim, 4, stride=4)
+        self.skip = int(class_token)
+        self.block = TokenBlock(dim, says_grid)
+        self.classify = nn.Conv2D(dim, num_classes, 1)
+
+    def forward(self, x):
+        patches = self.embed(x)
+        grid = (patches.shape[2], patches.shape[3])
+        tokens = patches.flatten(2).transpose([0, 2, 1])
+        if self.skip:
+            tokens = paddle.concat([tokens.mean(1, keepdim=True), tokens], axis=1)
+        tokens = self.block(tokens, grid)
+        feature_map = tokens[:, self.skip :].transpose([0, 2, 1]).reshape([0, 0, *grid])
+        return [nn.functional.interpolate(self.classify(feature_map), scale_factor=4, mode="bilinear")]
+
+
 def config(root, model="TinyNet", distill=True, **changes):
     """Return a config as a dict: `model`, a type or a section, on a tiny data set; `changes` at the top."""
     transforms = [{"type": "RandomHorizontalFlip"}, {"type": "Normalize"}]

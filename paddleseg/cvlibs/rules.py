@@ -148,7 +148,16 @@ def _option(checker, value, path):
 
 
 PLACES = ("output_of", "input_of", "attr")
-TAP = {**dict.fromkeys(PLACES, NAME), "index": optional(WHOLE)}
+
+
+def _grid(checker, value, path):
+    sides = value if isinstance(value, list) else []
+    if value != "auto" and not (len(sides) == 2 and all(fits(side, int) and side > 0 for side in sides)):
+        checker.add(path, f"must be [height, width], two whole numbers above 0, or auto, not {value!r}")
+
+
+TOKENS = {"grid": optional(_grid), "skip": INDEX}
+TAP = {**dict.fromkeys(PLACES, NAME), "index": optional(WHOLE), **TOKENS}
 
 
 def _tap(checker, spec, path):
@@ -202,6 +211,7 @@ FEATURE = {
     "connector": _connector,
     "schedule": optional(section(SCHEDULE, ", ".join(SCHEDULE), then=_end_of_schedule)),
     "teacher_index": INDEX,
+    **TOKENS,
 }
 _FEATURE = section(
     FEATURE, "`student`, `teacher` and `loss`", needed=("student", "loss"), then=_share_has_effect

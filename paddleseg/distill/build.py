@@ -215,4 +215,4 @@ def taps_table(builder, teacher_cfgs, seed):
         heading = f"{role.replace('the ', '')}, {type(model).__name__} of {cfg.path}, for images {size}:"
         with explain_failures(image, model, role, cfg, builder.cfg):
             models.append((heading, find_taps(model, image, training=is_student)))
-    return table(models)
+    return table(models, image.shape[2:])

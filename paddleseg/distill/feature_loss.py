@@ -7,6 +7,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
 from paddleseg.distill.outputs import resize_message, resize_to_smallest
+from paddleseg.distill.tokens import are_tokens
 from paddleseg.errors import UserError, suggestion
 from paddleseg.losses.combine import compare, takes_label
 from paddleseg.losses.labels import resize_label
@@ -136,9 +137,10 @@ def build_connector(feature, student_shape, teacher_shape):
     place = feature.place("connector")
     for role, shape in (("student", student_shape), ("teacher", teacher_shape)):
         if len(shape) != 4:
+            remedy = "; `grid: auto` makes a map of tokens N x L x C" if are_tokens(shape) else ""
             raise UserError(
                 f"{place}: a connector takes N x C x H x W, and the {role}'s {getattr(feature, role)} has "
-                f"shape {list(shape)}"
+                f"shape {list(shape)}{remedy}"
             )
     channels = {"student_channels": student_shape[1], "teacher_channels": teacher_shape[1]}
     return build_component({**spec, **channels}, manager.CONNECTORS, place)

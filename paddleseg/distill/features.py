@@ -52,6 +52,8 @@ class Feature:
         connector: "none", "auto" or `{type: ..., key: value}`. Default "none".
         schedule: a `Schedule`. Default: full weight in every iteration.
         teacher_index: the number of the teacher, from 0. Default 0.
+        states_grid: whether the feature itself, and not one of its taps, states how tokens become maps.
+            Default False.
     """
 
     student: Union[str, Tap]
@@ -63,6 +65,7 @@ class Feature:
     connector: Union[str, dict] = "none"
     schedule: Schedule = field(default_factory=Schedule)
     teacher_index: int = 0
+    states_grid: bool = False
 
     @property
     def name(self):
@@ -82,24 +85,40 @@ def features_of_config(cfg):
 
 def _feature(spec, cfg, i):
     connector = spec.get("connector", "auto")
+
+    def place(*keys):
+        return cfg.place("distill", "features", i, *keys)
+
     return Feature(
-        student=_tap(spec["student"]),
-        teacher=_tap(spec.get("teacher") or spec["student"]),
+        student=_tap(spec, "student", place),
+        teacher=_tap(spec, "teacher" if spec.get("teacher") else "student", place),
         loss=spec["loss"],
-        place=lambda *keys: cfg.place("distill", "features", i, *keys),
+        place=place,
         weight=spec.get("weight", 1),
         share=spec.get("share", 1),
         connector="none" if connector is None else connector,
         schedule=Schedule(**(spec.get("schedule") or {})),
         teacher_index=spec.get("teacher_index", 0),
+        states_grid=any(spec.get(key) for key in ("grid", "skip")),
     )
 
 
-def _tap(spec):
-    if isinstance(spec, str):
-        return Tap("output_of", spec)
-    kind = next(key for key in PLACES if key in spec)
-    return Tap(kind, spec[kind], spec.get("index"))
+def _tap(spec, role, place):
+    """Return the tap of a role; what it does not state of `grid` and `skip` the feature may state."""
+    own = {"output_of": spec[role]} if isinstance(spec[role], str) else spec[role]
+    kind = next(key for key in PLACES if key in own)
+    grid, skip = (own.get(key) or spec.get(key) for key in ("grid", "skip"))
+    stated = next((key for key in ("grid", "skip") if own.get(key) or spec.get(key)), None)
+    path = () if stated is None else (role, stated) if own.get(stated) else (stated,)
+    return Tap(
+        kind,
+        own[kind],
+        own.get("index"),
+        grid=tuple(grid) if isinstance(grid, list) else grid,
+        skip=skip or 0,
+        grid_place=place(*path) if path else "",
+        own_grid=len(path) == 2,
+    )
 
 
 def declared_taps(features, role, teacher_index=0):

@@ -7,11 +7,14 @@ import string
 import paddle
 
 from paddleseg.distill.taps import Tap, register_hook
+from paddleseg.distill.tokens import are_tokens, prefixed_grid, stated_grid
 
 
 @paddle.no_grad()
 def find_taps(model, images, training=False):
     """Return [(`Tap`, shape)] of a model in the order of a forward pass, attributes at the end.
+
+    Tokens N x L x C whose grid the model says have the shape of the map N x C x H x W that a tap holds.
 
     Args:
         model: a `paddle.nn.Layer`; it stays in the mode in which it is run.
@@ -33,6 +36,11 @@ def find_taps(model, images, training=False):
     model(images)
     for hook in hooks:
         hook.remove()
+    layers = dict(model.named_sublayers())
+    for tap, shape in shapes.items():
+        grid = stated_grid(layers[tap.name]) if tap.kind == "output_of" and are_tokens(shape) else None
+        if grid is not None and int(grid[0]) * int(grid[1]) == shape[1]:
+            shapes[tap] = [shape[0], shape[2], *map(int, grid)]
     for name, value in _attributes(model):
         if before.get(name) is not value:
             store("attr", name, value)
@@ -61,13 +69,15 @@ def _shapes(kind, name, value):
     ]
 
 
-def table(models):
+def table(models, size=None):
     """Return the taps of all models as the text that `--list_taps` prints.
 
-    Each shape that occurs in the student and in a teacher is marked with a letter of its own.
+    Each shape that occurs in the student and in a teacher is marked with a letter of its own. Behind tokens
+    stands the map that `grid: auto` makes of them, and with how many prefix tokens skipped.
 
     Args:
         models: [(heading, [(`Tap`, shape), ...])], the student first.
+        size: (height, width) of the images; None names no maps. Default None.
     """
     student, *teachers = [[tuple(shape) for _, shape in taps] for _, taps in models]
     shared = set(student) & set(itertools.chain(*teachers))
@@ -77,18 +87,28 @@ def table(models):
         "column is the input of the layer in that line, {input_of: layer}.",
     ]
     for heading, taps in models:
-        lines += ["", heading, *_rows(taps, letters)]
+        lines += ["", heading, *_rows(taps, letters, size)]
     return "\n".join(lines)
 
 
-def _rows(taps, letters):
+def _rows(taps, letters, size):
     shapes = dict(taps)
     for tap, shape in taps:
         tap_of_input = Tap("input_of", tap.name) if tap.kind == "output_of" and tap.index is None else None
         if tap.kind == "input_of" and tap.index is None and Tap("output_of", tap.name) in shapes:
             continue  # it is in the row of that layer's output
         columns = [_marked(shapes.get(tap_of_input), letters), _marked(shape, letters)]
-        yield f"  {columns[0]:<26} {columns[1]:<26} {tap}"
+        yield f"  {columns[0]:<26} {columns[1]:<26} {tap}{_as_map(shape, size)}"
+
+
+def _as_map(shape, size):
+    """Return what `grid: auto` makes of tokens, as the end of a row; nothing of any other tensor."""
+    found = prefixed_grid(shape[1], tuple(size)) if size is not None and are_tokens(shape) else None
+    if found is None:
+        return ""
+    skip, grid = found
+    keys = "grid: auto" + (f", skip: {skip}" if skip else "")
+    return f"    {{{keys}}}: {[shape[0], shape[2], *grid]}"
 
 
 def _marked(shape, letters):

@@ -26,6 +26,8 @@ class Observed:
         label: M x H x W, int64, of the first M images; None without labels.
         unreached: where features alone are compared, the names of the student's parameters that its logits
             depend on and its tapped tensors do not. Default none.
+        of_tokens: (those of the student's keys whose tensors were tokens, a list of those of each teacher).
+            Default none.
         constant: the names and Taps of the student's tensors that no trained parameter changes. Default none.
     """
 
@@ -34,6 +36,7 @@ class Observed:
     label: Optional[paddle.Tensor]
     constant: frozenset = frozenset()
     unreached: tuple = ()
+    of_tokens: tuple = ()
 
     @property
     def teacher_logits(self):
@@ -62,7 +65,7 @@ def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
     images = batch["img"]
     with _training_without_traces(student), explain_failures(images, student, "the student", cfg, cfg):
         logits = output_list(student(images.clone()))  # a model may overwrite its images
-        features = taps.read()
+        features = taps.maps(taps.read(), images.shape[2:])
     if logits_at == "head":
         logits = last_head_logits(student, logits)
     constant = frozenset(key for key, tensor in features.items() if tensor.stop_gradient)
@@ -74,7 +77,8 @@ def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
     for role, teacher in zip(roles(teachers), teachers):
         with explain_failures(images, teacher.model, role, teacher.cfg, cfg):
             outputs.append((teacher.at_head if logits_at == "head" else teacher)(images))
-    return Observed((logits, features), outputs, batch.get("label"), constant, unreached)
+    of_tokens = (taps.of_tokens, [teacher.taps.of_tokens for teacher in teachers])
+    return Observed((logits, features), outputs, batch.get("label"), constant, unreached, of_tokens)
 
 
 def _unreached(student, logits, features):
@@ -198,11 +202,26 @@ def feature_losses(features, observed, num_classes=None, ignore_index=255, batch
     losses = []
     for feature in features:
         shapes = [list(tensor.shape) for tensor in _tensors(feature, observed)]
+        _check_use_of_grid(feature, observed, shapes)
         losses.append(FeatureLoss(feature, *shapes, num_classes, ignore_index))
     make_names_unique(losses)
     for loss in losses:
         _check_feature(loss, observed, num_classes, batch_size)
     return losses
+
+
+def _check_use_of_grid(feature, observed, shapes):
+    """Raise `UserError` if a feature states a grid, and neither of its tensors was tokens."""
+    if not (feature.states_grid and observed.of_tokens):
+        return
+    of_student, of_teachers = observed.of_tokens
+    if feature.student in of_student or feature.teacher in of_teachers[feature.teacher_index]:
+        return
+    place = feature.student.grid_place or feature.teacher.grid_place
+    raise UserError(
+        f"{place}: it is for tokens N x L x C, and neither tensor has that shape: "
+        f"{describe_shapes(feature, *shapes)}"
+    )
 
 
 def _tensors(feature, observed):

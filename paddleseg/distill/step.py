@@ -79,7 +79,7 @@ class DistillNet(TrainedLayer):
         """
         with phase("student"):
             logits, compared, tensors = self._student(batch["img"])
-            features = dict(zip(self._tap_names, tensors))
+            features = self.taps.maps(dict(zip(self._tap_names, tensors)), batch["img"].shape[2:])
         with phase("losses"):
             label = batch.get("label")
             losses = {}

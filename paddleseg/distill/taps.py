@@ -2,13 +2,14 @@
 
 import copy
 import functools
-from dataclasses import dataclass
-from typing import Optional
+from dataclasses import dataclass, field
+from typing import Optional, Union
 
 import paddle
 
 from paddleseg.distill.adaptor import AdaptorMapping, missing_message
 from paddleseg.distill.moments import Attributes, Moments
+from paddleseg.distill.tokens import AUTO_GRID, are_tokens, as_map, auto_grid, stated_grid
 from paddleseg.errors import UserError, suggestion
 from paddleseg.utils.logger import logger
 
@@ -21,18 +22,30 @@ class Tap:
         kind: "output_of" or "input_of" a sublayer, or "attr", an attribute that `forward` sets.
         name: the dotted name of the sublayer or attribute.
         index: the item of a list of tensors; None where the place holds one tensor. Default None.
+        grid: how tokens N x L x C become a map N x C x H x W: (H, W); "auto", by what the model says of the
+            layers around it or else by the size of the images; or None, by what the model says of the layer.
+            Default None.
+        skip: how many prefix tokens, such as a class token, are dropped. Default 0.
+        grid_place: where `grid`, or else `skip`, is written, for messages. Default "".
+        own_grid: whether the tap itself states them, so that its tensor must hold tokens. Default False.
     """
 
     kind: str
     name: str
     index: Optional[int] = None
+    grid: Union[str, tuple, None] = None
+    skip: int = 0
+    grid_place: str = field(default="", compare=False)
+    own_grid: bool = field(default=False, compare=False)
 
     def __str__(self):
         """Return the tap as it is written in a config."""
-        if self.kind == "output_of" and self.index is None:
+        grid = list(self.grid) if isinstance(self.grid, tuple) else self.grid
+        stated = {"index": self.index, "grid": grid, "skip": self.skip or None}
+        stated = "".join(f", {key}: {value}" for key, value in stated.items() if value is not None)
+        if self.kind == "output_of" and not stated:
             return self.name
-        index = "" if self.index is None else f", index: {self.index}"
-        return f"{{{self.kind}: {self.name}{index}}}"
+        return f"{{{self.kind}: {self.name}{stated}}}"
 
     @property
     def label(self):
@@ -59,6 +72,7 @@ class Taps:
     Attributes:
         of_forward: whether some tensors are set by the model's own `forward`, and not by a sublayer's. With
             an adaptor this is True until the first pass shows whether the adaptor names any.
+        of_tokens: the keys of the tensors that were tokens and have become maps.
 
     Raises:
         UserError: the model has no sublayer of that name; the message names the nearest ones.
@@ -74,7 +88,10 @@ class Taps:
         self._moments = Moments()
         self._attributes = Attributes(model)
         self._hooks = []
+        self._layers = dict(model.named_sublayers())
         self._is_first_read = True
+        self.of_tokens = set()
+        self._grids_around = {}
         for name, layer_name in self._adaptor.layers().items() if self._adaptor else ():
             self._add(name, Tap("output_of", layer_name), self._adaptor.where(name))
         for tap, where in declared:
@@ -86,6 +103,9 @@ class Taps:
 
     def read(self):
         """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and hold them no longer.
+
+        Tokens N x L x C are maps N x C x H x W where the model says their grid: where the layer of the tap
+        has an attribute `grid`, (H, W). `maps` makes maps of those whose grid the tap states.
 
         Raises:
             UserError: `forward` does not set an attribute or does not run a layer, what is found is no
@@ -100,7 +120,63 @@ class Taps:
             self._check(tensors)
         finally:
             self.clear()
-        return tensors
+        return {key: self._by_model(key, tensor) for key, tensor in tensors.items()}
+
+    def maps(self, tensors, size):
+        """Return tensors that `read` returned; tokens whose tap states a grid are maps N x C x H x W.
+
+        Args:
+            tensors: {adaptor's name or `Tap`: tensor}. They may come from an engine instead of this model.
+            size: (height, width) of the images.
+
+        Raises:
+            UserError: a grid does not fit the tokens, or a tap that states one holds no tokens.
+        """
+        return {key: self._by_statement(key, tensor, size) for key, tensor in tensors.items()}
+
+    def _by_model(self, key, tensor):
+        """Return a tensor; tokens as a map if the model says their grid and the tap states none."""
+        tap = self._taps.get(key)
+        if tap is None or tap.kind != "output_of" or isinstance(tap.grid, tuple):
+            return tensor
+        if not are_tokens(tensor.shape):
+            return tensor
+        grid = stated_grid(self._layers[tap.name])
+        if grid is None:
+            if (tap.grid == AUTO_GRID or tap.skip) and paddle.in_dynamic_mode():
+                self._grids_around[key, tensor.shape[1]] = self._grid_around(tap, tensor.shape[1])
+            return tensor
+        self.of_tokens.add(key)
+        return as_map(tensor, grid, tap.skip, tap.grid_place or self._where[key])
+
+    def _grid_around(self, tap, length):
+        """Return the grid of the nearest layer around a tap that has as many tokens, None without one."""
+        name = tap.name
+        while "." in name:
+            name = name.rpartition(".")[0]
+            grid = stated_grid(self._layers[name])
+            if grid is not None and grid[0] * grid[1] + tap.skip == length:
+                return grid
+        return None
+
+    def _by_statement(self, key, tensor, size):
+        """Return a tensor; tokens as a map if the tap states their grid and the model has not said it."""
+        tap = self._taps.get(key)
+        if tap is None or not (tap.grid or tap.skip):
+            return tensor
+        if not are_tokens(tensor.shape):
+            if tap.own_grid and key not in self.of_tokens:
+                shape = list(tensor.shape)
+                raise UserError(f"{tap.grid_place}: it is for tokens N x L x C, and this is {shape}")
+            return tensor
+        grid = tap.grid
+        if not isinstance(grid, tuple):
+            # An engine's tensors have the lengths that the model's own had for images of this size.
+            grid = self._grids_around.get((key, tensor.shape[1]))
+        if grid is None:
+            grid = auto_grid(tensor.shape, tuple(size), tap.skip, tap.grid_place)
+        self.of_tokens.add(key)
+        return as_map(tensor, grid, tap.skip, tap.grid_place)
 
     def clear(self):
         """Drop the tensors of forward passes that were not read, such as those of an evaluation."""
@@ -159,7 +235,7 @@ class Taps:
 
     def _add(self, key, tap, where):
         self._taps[key], self._where[key] = tap, where
-        layers = dict(self._model.named_sublayers())
+        layers = self._layers
         if tap.kind != "attr" and tap.name not in layers:  # attributes exist only after a forward pass
             raise UserError(
                 f"{where}: {type(self._model).__name__} has no sublayer {tap.name!r}; "
@@ -167,7 +243,7 @@ class Taps:
             )
 
     def _register_hooks(self):
-        layers = dict(self._model.named_sublayers())
+        layers = self._layers = dict(self._model.named_sublayers())
         for key, tap in self._taps.items():
             if tap.kind != "attr":
                 store = functools.partial(self._moments.note, key)

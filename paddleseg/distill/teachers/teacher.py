@@ -88,4 +88,6 @@ class Teacher:
         return upsampled(self.model, logits, size)
 
     def _computed(self, images):
-        return self.engine(images if self._renormalization is None else self._renormalization(images))
+        size = images.shape[2:]
+        logits, taps = self.engine(images if self._renormalization is None else self._renormalization(images))
+        return logits, self.taps.maps(taps, size)
