@@ -94,8 +94,8 @@ def auto_grid(shape, size, skip, place):
     if guess:
         remedy = f"`skip: {guess[0]}` would leave {guess[1][0]} x {guess[1][1]}"
     raise UserError(
-        f"{place}: the tensor is {list(shape)}, and no grid of images of {images} has {shape[1] - skip} tokens; "
-        f"{remedy}"
+        f"{place}: the tensor is {list(shape)}, and no grid of images of {images} has {shape[1] - skip} "
+        f"tokens; {remedy}"
     )
 
 

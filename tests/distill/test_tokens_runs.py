@@ -25,7 +25,7 @@ def feature(student="body.0", teacher="block", **more):
 
 @pytest.fixture
 def distill(distill):
-    """The fixture of the same name, without a distill_config.py, whose adaptors name layers of a `TinyNet`."""
+    """The fixture of that name without its distill_config.py, whose adaptors name layers of a `TinyNet`."""
     return lambda *features, options=None, **more: distill(
         *features, options={"distill_config": None, **(options or {})}, **more
     )
