@@ -115,7 +115,7 @@ class TinyTransformer(nn.Layer):
             tokens = paddle.concat([tokens.mean(1, keepdim=True), tokens], axis=1)
         tokens = self.block(tokens, grid)
         feature_map = tokens[:, self.skip :].transpose([0, 2, 1]).reshape([0, 0, *grid])
-        return [nn.functional.interpolate(self.classify(feature_map), scale_factor=4, mode="bilinear")]
+        return [nn.functional.interpolate(self.classify(feature_map), x.shape[2:], mode="bilinear")]
 
 
 def config(root, model="TinyNet", distill=True, **changes):
