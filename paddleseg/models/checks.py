@@ -1,33 +1,43 @@
 """Checks of the parameters of architectures and backbones."""
 
+import math
+
 from paddleseg.errors import UserError
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 
-def stage_channels(backbone, indices, count, or_more=False):
-    """Return the channels of the backbone's feature maps that `backbone_indices` names.
-
-    Args:
-        backbone: a layer with `feat_channels`, one number for each map that it returns.
-        indices: which of them; negative ones count from the end.
-        count: the number of indices, 1 to 4.
-        or_more: whether there may be more indices.
-
-    Raises:
-        UserError: the number of indices is wrong, the backbone does not have one of them, or the layer is no
-            backbone.
-    """
+def map_channels(backbone):
+    """Return the channels of each of the backbone's feature maps; raise `UserError` for another layer."""
     channels = getattr(backbone, "feat_channels", None)
     if channels is None:
         raise UserError(
             f"{type(backbone).__name__} is no backbone: it has no feat_channels, a list of the channels of "
             f"each feature map that it returns"
         )
+    return channels
+
+
+def stage_channels(backbone, indices, fewest, most=None):
+    """Return the channels of the backbone's feature maps that `backbone_indices` names.
+
+    Args:
+        backbone: a layer with `feat_channels`, one number for each map that it returns.
+        indices: which of them; negative ones count from the end.
+        fewest: the smallest number of indices, 1 to 4.
+        most: the largest one; `math.inf` for any, None (the default) for `fewest`.
+
+    Raises:
+        UserError: the number of indices is wrong, the backbone does not have one of them, or the layer is no
+            backbone.
+    """
+    channels = map_channels(backbone)
     stages = len(channels)
-    as_many = len(indices) >= count if or_more else len(indices) == count
-    if not as_many or not all(-stages <= i < stages for i in indices):
-        number = ("at least " if or_more else "") + _NUMBERS[count]
+    most = fewest if most is None else most
+    if not fewest <= len(indices) <= most or not all(-stages <= i < stages for i in indices):
+        number = _NUMBERS[fewest]
+        if most != fewest:
+            number = f"at least {number}" if most == math.inf else f"{number} or {_NUMBERS[most]}"
         raise UserError(
             f"backbone_indices must be {number} of the backbone's {stages} stages, from 0 to {stages - 1}, "
             f"not {list(indices)}"

@@ -1,5 +1,6 @@
 """PP-LiteSeg."""
 
+import math
 from typing import Literal, Optional, Sequence
 
 import paddle.nn as nn
@@ -64,7 +65,7 @@ class PPLiteSeg(SegmentationModel):
         pretrained: Optional[str] = None,
     ):
         super().__init__(backbone)
-        in_channels = stage_channels(backbone, backbone_indices, 2, or_more=True)
+        in_channels = stage_channels(backbone, backbone_indices, 2, most=math.inf)
         stages = [i % len(backbone.feat_channels) for i in backbone_indices]
         if stages != sorted(stages):
             raise UserError(f"backbone_indices must go from fine to coarse, not {list(backbone_indices)}")

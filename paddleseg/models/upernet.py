@@ -1,5 +1,6 @@
 """UPerNet."""
 
+import math
 from typing import Optional, Sequence
 
 import paddle
@@ -49,7 +50,7 @@ class UPerNet(SegmentationModel):
     ):
         super().__init__(backbone, align_corners)
         fewest = AUXILIARY_LEVEL + 1 if enable_auxiliary_loss else 2
-        in_channels = stage_channels(backbone, backbone_indices, fewest, or_more=True)
+        in_channels = stage_channels(backbone, backbone_indices, fewest, most=math.inf)
         check_counts("channels", channels)
         check_dropout("dropout_prob", dropout_prob)
         self.backbone_indices = list(backbone_indices)

@@ -1,5 +1,25 @@
 """Feature extractors: `forward` returns a list of feature maps, `feat_channels` their channels."""
 
+from paddleseg.models.backbones.hrnet import (
+    HRNet_W18,
+    HRNet_W18_Small_V1,
+    HRNet_W18_Small_V2,
+    HRNet_W30,
+    HRNet_W32,
+    HRNet_W40,
+    HRNet_W44,
+    HRNet_W48,
+    HRNet_W60,
+    HRNet_W64,
+)
+from paddleseg.models.backbones.mix_transformer import (
+    MixVisionTransformer_B0,
+    MixVisionTransformer_B1,
+    MixVisionTransformer_B2,
+    MixVisionTransformer_B3,
+    MixVisionTransformer_B4,
+    MixVisionTransformer_B5,
+)
 from paddleseg.models.backbones.mobilenetv2 import (
     MobileNetV2_x0_5,
     MobileNetV2_x0_25,
@@ -32,6 +52,22 @@ from paddleseg.models.backbones.resnet_vd import (
 from paddleseg.models.backbones.stdcnet import STDC1, STDC2
 
 __all__ = [
+    "HRNet_W18_Small_V1",
+    "HRNet_W18_Small_V2",
+    "HRNet_W18",
+    "HRNet_W30",
+    "HRNet_W32",
+    "HRNet_W40",
+    "HRNet_W44",
+    "HRNet_W48",
+    "HRNet_W60",
+    "HRNet_W64",
+    "MixVisionTransformer_B0",
+    "MixVisionTransformer_B1",
+    "MixVisionTransformer_B2",
+    "MixVisionTransformer_B3",
+    "MixVisionTransformer_B4",
+    "MixVisionTransformer_B5",
     "MobileNetV2_x0_25",
     "MobileNetV2_x0_5",
     "MobileNetV2_x0_75",

@@ -28,6 +28,7 @@ from paddleseg.models.layers.operations import (
 )
 from paddleseg.models.layers.polarized_attention import PolarizedSelfAttentionModule
 from paddleseg.models.layers.pyramid_pool import PPContextModule, PPModule
+from paddleseg.models.layers.tokens import to_map, to_tokens
 from paddleseg.models.layers.uafm import (
     UAFM,
     UAFM_ChAtten,
@@ -74,4 +75,6 @@ __all__ = [
     "UAFM_ChAtten_S",
     "UAFM_SpAtten",
     "UAFM_SpAtten_S",
+    "to_map",
+    "to_tokens",
 ]

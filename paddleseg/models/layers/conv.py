@@ -19,11 +19,14 @@ class ConvBN(nn.Layer):
     Args:
         in_channels, out_channels, kernel_size, padding: as in `paddle.nn.Conv2D`. `padding` is "same" by
             default, as much as keeps the size of the map.
+        add_bias: whether to add the bias all the same. The output then has PaddleSeg's very rounding, which
+            matters where a softmax of large numbers magnifies it. Default False.
         **conv: any other argument of `paddle.nn.Conv2D`. With `data_format="NHWC"` maps are N x H x W x C.
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, padding="same", **conv):
+    def __init__(self, in_channels, out_channels, kernel_size, padding="same", *, add_bias=False, **conv):
         super().__init__()
+        self._add_bias = add_bias
         self._conv = nn.Conv2D(in_channels, out_channels, kernel_size, padding=padding, **conv)
         self._batch_norm = nn.BatchNorm2D(out_channels, data_format=conv.get("data_format", "NCHW"))
 
@@ -35,7 +38,7 @@ class ConvBN(nn.Layer):
         y = onednn.fused(conv, norm, x, relu) if conv._data_format == "NCHW" else None
         if y is not None:
             return y
-        if _bias_cancels(conv, norm):
+        if not self._add_bias and _bias_cancels(conv, norm):
             y = onednn.conv2d(x, conv.weight, None, conv._stride, conv._padding, conv._dilation, conv._groups)
             y = _normalized(y, conv.bias, norm)
         else:
