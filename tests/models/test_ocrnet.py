@@ -55,9 +55,9 @@ def test_region_means_are_weighted_by_the_softmax_over_pixels():
 
 
 class SmallHRNet(HRNet):
-    """An HRNet with one block in each branch, which exports within seconds."""
+    """An HRNet of two branches with one block each, which exports within seconds."""
 
-    width, first, num_modules, num_blocks = 16, (1, 16), (1, 1, 1), 1
+    width, first, num_modules, num_blocks = 16, (1, 16), (1,), 1
 
 
 def test_an_exported_graph_on_its_own_backbone(tmp_path):

@@ -5,7 +5,13 @@ A family's file registers a `TorchNames` under the name of a layer's class or of
     register("ResNet_vd", TorchNames("timm's resnet*d", layer_name, left_out=("fc.",)))
 """
 
-from paddleseg.weights.torch_names import mobilenetv2, mobilenetv3, resnet_vd  # noqa: F401  register
+from paddleseg.weights.torch_names import (  # noqa: F401  register
+    hrnet,
+    mix_transformer,
+    mobilenetv2,
+    mobilenetv3,
+    resnet_vd,
+)
 from paddleseg.weights.torch_names.names import (
     IDENTITY,
     TorchNames,
