@@ -105,8 +105,16 @@ def test_an_experiment_is_what_its_name_says(path):
     assert sizes == {sides[::-1] if "512x1024" in path.name else sides}
     assert dic["iters"] == 1000 * int(iters)
     scale = re.search(r"scale([\d.]+)_", path.name)
-    assert dic.get("test_config") == ({"aug_eval": True, "scales": float(scale[1])} if scale else None)
-    backbone = re.search(r"_(resnet\d+|stdc\d)_", path.name)
+    evaluation = {"aug_eval": True, "scales": float(scale[1])} if scale else None
+    if "segformer" in path.name:
+        evaluation = {"is_slide": True, "crop_size": list(sides), "stride": [768, 768]}
+    assert dic.get("test_config") == evaluation
+    backbone = re.search(r"_(resnet|stdc|b|hrnetw)(\d+)_", path.name)
     if backbone:
-        expected = {"resnet": "ResNet{}_vd", "stdc": "STDC{}"}[backbone[1].rstrip("0123456789")]
-        assert dic["model"]["backbone"]["type"] == expected.format(re.search(r"\d+", backbone[1])[0])
+        expected = {
+            "resnet": "ResNet{}_vd",
+            "stdc": "STDC{}",
+            "b": "MixVisionTransformer_B{}",
+            "hrnetw": "HRNet_W{}",
+        }
+        assert dic["model"]["backbone"]["type"].startswith(expected[backbone[1]].format(backbone[2]))
