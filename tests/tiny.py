@@ -14,6 +14,7 @@ from paddleseg.commands.train import NEEDED_TO_TRAIN
 from paddleseg.core import runs
 from paddleseg.cvlibs import Config, manager
 from paddleseg.evaluation.photographs import prediction_config
+from paddleseg.models.backbones.hrnet import HRNet
 from paddleseg.models.base import SegmentationModel
 from paddleseg.options import DistillOptions, EvaluateOptions, PredictOptions, TrainOptions
 
@@ -116,6 +117,12 @@ class TinyTransformer(nn.Layer):
         tokens = self.block(tokens, grid)
         feature_map = tokens[:, self.skip :].transpose([0, 2, 1]).reshape([0, 0, *grid])
         return [nn.functional.interpolate(self.classify(feature_map), x.shape[2:], mode="bilinear")]
+
+
+class SmallHRNet(HRNet):
+    """An HRNet of two branches with one block each."""
+
+    width, first, num_modules, num_blocks = 16, (1, 16), (1,), 1
 
 
 def config(root, model="TinyNet", distill=True, **changes):

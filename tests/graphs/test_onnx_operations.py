@@ -5,6 +5,7 @@ import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 import pytest
+import tiny
 from exporting import converts
 
 from paddleseg import models
@@ -116,6 +117,10 @@ def test_a_file_computes_what_the_layer_does(tmp_path, made, shape):
 
 def small(kind, **given):
     """A model on a backbone of few stages; maps of 1/4 to 1/8."""
+    if kind == "SegFormer":
+        return models.SegFormer(3, models.backbones.MixVisionTransformer_B0(), embedding_dim=8)
+    if kind == "OCRNet":
+        return models.OCRNet(3, tiny.SmallHRNet(has_se=True, use_psa=True), [0], 8, 4)
     backbone = models.backbones.ResNet18_vd()
     if kind == "PPLiteSeg":
         given = {"cm_out_ch": 8, "arm_out_chs": (8,), "seg_head_inter_chs": (8,), **given}
@@ -136,6 +141,8 @@ def small(kind, **given):
         ("PPLiteSeg", {"resize_mode": "area"}),
         ("PSPNet", {}),
         ("UPerNet", {}),
+        ("SegFormer", {}),
+        ("OCRNet", {}),
         ("DeepLabV3", {"aspp_out_channels": 8}),
         ("FCN", {"channels": 8}),
     ],

@@ -1,10 +1,10 @@
 import numpy as np
 import paddle
+import tiny
 from architecture_tests import ArchitectureTests, Trunk, check_export
 from refusal import refusal
 
 from paddleseg.models import OCRNet
-from paddleseg.models.backbones.hrnet import HRNet
 from paddleseg.models.ocrnet import region_means
 
 
@@ -54,11 +54,5 @@ def test_region_means_are_weighted_by_the_softmax_over_pixels():
     np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-12)
 
 
-class SmallHRNet(HRNet):
-    """An HRNet of two branches with one block each, which exports within seconds."""
-
-    width, first, num_modules, num_blocks = 16, (1, 16), (1,), 1
-
-
 def test_an_exported_graph_on_its_own_backbone(tmp_path):
-    check_export(OCRNet(2, SmallHRNet(has_se=True, use_psa=True), [0], 8, 4), tmp_path)
+    check_export(OCRNet(2, tiny.SmallHRNet(has_se=True, use_psa=True), [0], 8, 4), tmp_path)

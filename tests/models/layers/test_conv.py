@@ -63,6 +63,12 @@ def test_training_equals_that_of_the_two_layers(options):
         np.testing.assert_allclose(actual[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
 
 
+def test_add_bias_gives_the_bits_of_the_two_layers():
+    expected, actual = train(Plain), train(ConvBN, add_bias=True)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(actual[key], value, err_msg=key)
+
+
 def test_the_bias_is_decayed():
     layer = build(ConvBN)
     bias = parts(layer)[0].bias
