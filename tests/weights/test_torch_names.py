@@ -152,7 +152,7 @@ def test_other_networks_of_pytorch_are_refused(tmp_path, capsys):
     assert "ResNet50_vd: by the names of timm's resnet50d, they look like another model's" in message
     message = refusal(capsys, lambda: backbones.STDC1(pretrained=path))
     assert (
-        "PyTorch's names, which are known of MobileNetV2, MobileNetV3_large, MobileNetV3_small, Res"
+        "PyTorch's names, which are known of HRNet, MixVisionTransformer, MobileNetV2, MobileNetV3_large, "
         in message
     )
     # Plain resnet18, which has one convolution as its stem.
