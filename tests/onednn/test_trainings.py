@@ -14,7 +14,9 @@ pytestmark = pytest.mark.skipif(
     library.why_not() is not None, reason="Paddle's wheel brings no such oneDNN here"
 )
 
-LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-3, 1e-3
+# Of a loss, and of the largest weight of an array; 5e-7 and 1e-5 were measured. Between the AVX2 and the AVX-512 of
+# MKL these are 5e-4 and 7e-2.
+LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-4, 1e-3
 SECTION = {"type": "FCN", "num_classes": 2, "backbone": {"type": "ResNet18_vd"}, "channels": 16}
 
 
