@@ -172,6 +172,8 @@ class _Convolution(PyLayer):
 
 def _by_paddle(x, weight, gradient, shape):
     """Return the gradients of input and weight by Paddle's operator, which has gradients itself."""
+    if not hasattr(paddle._C_ops, "conv2d_grad"):
+        raise UserError(f"a gradient of a convolution's gradient needs Paddle 3, or conv_engine {PADDLE}")
     (top, left), (bottom, right) = shape.pads
     pads = [top, bottom, left, right]
     return paddle._C_ops.conv2d_grad(

@@ -169,6 +169,7 @@ def test_all_else_goes_to_paddle(planned):
     assert len(planned) == 1
 
 
+@pytest.mark.skipif(paddle.__version__.startswith("2."), reason="Paddle 2 has no operator for it in Python")
 def test_a_gradient_of_a_gradient_is_paddles():
     def penalty(conv2d):
         paddle.seed(2)

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.skipif(
     library.why_not() is not None, reason="Paddle's wheel brings no such oneDNN here"
 )
 
-# Of a loss, and of the largest weight of an array; 5e-7 and 1e-5 were measured. Between the AVX2 and the AVX-512 of
-# MKL these are 5e-4 and 7e-2.
-LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-4, 1e-3
-SECTION = {"type": "FCN", "num_classes": 2, "backbone": {"type": "ResNet18_vd"}, "channels": 16}
+# Relative to a loss and to the largest weight of an array; more than FCN on ResNet18_vd showed, 5e-7 and 1e-5.
+LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-5, 1e-4
+NOISE = 1e-6  # of numbers that are 0 but for rounding, such as a bias before batch norm
+SECTION = {"type": "TinyNet", "num_classes": 2, "width": 8}
 
 
 def test_twenty_steps_of_a_distillation_are_paddles_up_to_rounding(tmp_path, root):
@@ -33,12 +33,12 @@ def test_twenty_steps_of_a_distillation_are_paddles_up_to_rounding(tmp_path, roo
     losses = {engine: distilling.logged_losses(run) for engine, run in runs.items()}
     assert len(losses["paddle"]) == len(losses["onednn"]) == 20
     for one, other in zip(losses["paddle"], losses["onednn"]):
-        assert other == pytest.approx(one, rel=LOSS_TOLERANCE)
+        assert other == pytest.approx(one, rel=LOSS_TOLERANCE, abs=NOISE)
     weights = [tiny.flat_arrays(f"{run}/iter_20/model.pdparams") for run in runs.values()]
     differs = False
     for key, value in weights[0].items():
-        scale = np.abs(value).max()
-        np.testing.assert_allclose(weights[1][key], value, rtol=0, atol=WEIGHT_TOLERANCE * scale, err_msg=key)
+        tolerance = WEIGHT_TOLERANCE * np.abs(value).max() + NOISE
+        np.testing.assert_allclose(weights[1][key], value, rtol=0, atol=tolerance, err_msg=key)
         differs = differs or (weights[1][key] != value).any()
     assert differs  # else both were computed by the same engine
 
