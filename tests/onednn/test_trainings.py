@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
     library.why_not() is not None, reason="Paddle's wheel brings no such oneDNN here"
 )
 
-# Relative to a loss and to the largest weight of an array; more than FCN on ResNet18_vd showed, 5e-7 and 1e-5.
+# Relative to a loss and to the largest weight of an array; FCN on ResNet18_vd showed 5e-7 and 1e-5.
 LOSS_TOLERANCE, WEIGHT_TOLERANCE = 1e-5, 1e-4
 NOISE = 1e-6  # of numbers that are 0 but for rounding, such as a bias before batch norm
 SECTION = {"type": "TinyNet", "num_classes": 2, "width": 8}
