@@ -42,10 +42,13 @@ def counted(count, noun):
     return f"{count} {noun}" if count == 1 else f"{count} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
-def nearest(name, candidates, most=3):
-    """Return up to `most` of the `candidates` that resemble `name`, the best first, as strings."""
+def nearest(name, candidates, most=3, cutoff=0.6):
+    """Return up to `most` of the `candidates` that resemble `name`, the best first, as strings.
+
+    `cutoff` is the least similarity, 0 to 1, as `difflib` defines it.
+    """
     by_folded = {str(c).lower(): str(c) for c in candidates}
-    matches = difflib.get_close_matches(str(name).lower(), list(by_folded), n=most, cutoff=0.6)
+    matches = difflib.get_close_matches(str(name).lower(), list(by_folded), n=most, cutoff=cutoff)
     return [by_folded[key] for key in matches]
 
 

@@ -16,6 +16,7 @@ PAIRS = [
     ("docs/your_data.md", "docs/your_data_cn.md"),
     ("docs/models.md", "docs/models_cn.md"),
     ("docs/methods.md", "docs/methods_cn.md"),
+    ("docs/paddleseg_files.md", "docs/paddleseg_files_cn.md"),
 ]
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

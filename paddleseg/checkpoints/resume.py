@@ -15,7 +15,7 @@ from paddleseg.utils.logger import logger
 
 AUTO = "auto"
 # Sections of a config that do not change the trained weights.
-_WITHOUT_EFFECT = ("imports", "export")
+_WITHOUT_EFFECT = ("imports", "paddleseg_path", "export")
 # Paths of the first weights; a checkpoint replaces those weights.
 _PRETRAINED = re.compile(r"model\..*pretrained$")
 _CLASS_NAMES = re.compile(r"(\w+_dataset)\.class_names\b")

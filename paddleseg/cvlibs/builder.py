@@ -6,7 +6,7 @@ from functools import cached_property
 
 import paddle
 
-from paddleseg import onednn
+from paddleseg import onednn, parallel
 from paddleseg.cvlibs import check, facts, manager
 from paddleseg.errors import UserError, one_line
 from paddleseg.options.inference import EvalConfig
@@ -36,14 +36,16 @@ class SegBuilder:
         """
         spec = dict(self._section("model"))
         skip = self.cfg.get("skip_mismatched_weights", False)
-        if signature.accepts(manager.MODELS[spec["type"]], "pretrained") and not skip:
-            return onednn.adopt(self._build(spec, manager.MODELS, "model"))
+        with manager.searching(self.cfg.sources):
+            takes_weights = signature.accepts(manager.MODELS[spec["type"]], "pretrained")
+        if takes_weights and not skip:
+            return _for_device(self._build(spec, manager.MODELS, "model"))
         # A user's model need not take `pretrained`, and no model skips weights of another shape by itself.
         pretrained = spec.pop("pretrained", None)
         model = self._build(spec, manager.MODELS, "model")
         if pretrained is not None:
             load_weights(model, pretrained, skip_mismatched=skip)
-        return onednn.adopt(model)
+        return _for_device(model)
 
     def trained_model(self, model_path, purpose):
         """Return the model with trained weights, in eval mode.
@@ -135,7 +137,8 @@ class SegBuilder:
 
     def _build(self, spec, registry, path):
         try:
-            return build_component(spec, registry, path)
+            with manager.searching(self.cfg.sources):
+                return build_component(spec, registry, path)
         except UserError as error:
             # The message begins with the key path, "a.b.0: ".
             key_path, _, problem = str(error).partition(": ")
@@ -154,6 +157,10 @@ class SegBuilder:
         if len(types) == 1:  # one loss serves all outputs
             types *= len(coef)
         return {"types": types, "coef": list(coef), "share": spec.get("share", 1)}
+
+
+def _for_device(model):
+    return onednn.adopt(parallel.with_batch_norm_of_the_device(model))
 
 
 def build_component(spec, registry, path):
@@ -182,11 +189,12 @@ def build_component(spec, registry, path):
 
 
 def _raised_by_library(error):
-    """Tell whether a file of Paddle or PaddleSlim raised an error."""
+    """Tell whether a file of Paddle, PaddleSlim or PaddleSeg raised an error."""
     file = os.path.abspath(traceback.extract_tb(error.__traceback__)[-1].filename)
     paddle_folder = os.path.dirname(paddle.__file__)
     paddleslim_folder = os.path.join(os.path.dirname(paddle_folder), "paddleslim")
-    return file.startswith((paddle_folder + os.sep, paddleslim_folder + os.sep))
+    folders = (paddle_folder, paddleslim_folder, *(source.folder for source in manager.SOURCES))
+    return file.startswith(tuple(folder + os.sep for folder in folders))
 
 
 def build_transforms(specs, path="transforms"):

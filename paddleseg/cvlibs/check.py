@@ -26,12 +26,14 @@ class Checker:
         problems: one line for each mistake, with its place.
         idle: list of (dict, key) of PaddleSeg's keys that ask for what is done anyway. They must be dropped,
             since no component takes them.
+        ignored: list of keys at the top that PaddleSeg ignores: a warning in a config without mistakes.
     """
 
     def __init__(self, dic, where, as_teacher=False):
         self.dic = dic
         self.problems = []
         self.idle = []
+        self.ignored = []
         self._where = where
         self._as_teacher = as_teacher
 
@@ -68,7 +70,9 @@ class Checker:
             refused: the table of `paddleseg_keys` to look it up in.
             owner: what does not have the key, such as " of ResNet18_vd".
         """
-        if key not in refused:
+        if len(path) == 1 and paddleseg_keys.is_ignored(key, known, refused):
+            self.ignored.append(key)
+        elif key not in refused:
             why_flag = paddleseg_keys.why_flag(key, path)
             self.add(path, why_flag or f"unknown key {key!r}{owner}; {suggestion(key, known)}")
         elif spec[key] in refused[key].idle:
@@ -101,10 +105,17 @@ class Checker:
         elif not isinstance(name, str):
             self.add((*path, "type"), f"must be the name of a {registry.name}, not {name!r}")
         elif name not in registry:
-            remedy = paddleseg_keys.why_unknown(name, registry) or suggestion(name, registry)
+            remedy = paddleseg_keys.why_unknown(name, registry) or registry.remedy(name)
             self.add((*path, "type"), f"unknown {registry.name} {name!r}; {remedy}")
+            self._components_of_unknown(spec, path)
         else:
             self._arguments(spec, registry[name], path, supplied)
+
+    def _components_of_unknown(self, spec, path):
+        """Check the components among the keys of an unknown one, whose mistakes would else come later."""
+        for key in set(NESTED).intersection(spec):
+            if spec[key] is not None:
+                self.value(spec[key], inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY), (*path, key))
 
     def try_call(self, function, spec, path):
         """Call a function with the keys of a dict that it takes, and note the `UserError` that it raises."""

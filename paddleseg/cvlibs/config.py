@@ -7,7 +7,7 @@ import sys
 import yaml
 
 from paddleseg import parallel
-from paddleseg.cvlibs import facts, paddleseg_keys
+from paddleseg.cvlibs import facts, manager, paddleseg_keys
 from paddleseg.cvlibs.check import Checker
 from paddleseg.cvlibs.class_names import section_names
 from paddleseg.cvlibs.fill_in import fill_in
@@ -58,6 +58,7 @@ class Config:
         path: the file.
         dic: the config as nested dicts and lists. `num_classes`, `ignore_index`, `mode` and the like are
             filled in where a component takes them and the file states none.
+        sources: where its components are looked for that are not registered: [] or PaddleSeg's files.
 
     Raises:
         ConfigError: the file has mistakes; all of them are listed at once.
@@ -87,16 +88,10 @@ class Config:
         self._change_test_config(test_config or {})
         paddleseg_keys.translate(self.dic)
         problems += self._import_components()
-        checker = Checker(self.dic, self._where, as_teacher)
-        checker.check(sections, required)
-        problems += checker.problems
-        if problems:
-            raise ConfigError(path, problems)
-        for spec, key in checker.idle:
-            del spec[key]
-        names = ("num_classes", "ignore_index", "img_channels")
-        self._facts = {name: facts.stated(self.dic, name, sections) for name in names}
-        fill_in(self.dic, sections)
+        self.sources, problems_of_path = self._other_sources()
+        problems += problems_of_path
+        with manager.searching(self.sources):
+            self._check_and_complete(problems, sections, required, as_teacher)
 
     @property
     def iters(self):
@@ -307,6 +302,40 @@ class Config:
             self.dic["test_config"] = with_flags(section, options)
             self._origins.setdefault(("test_config",), "options")
             self._origins.update({("test_config", key): f"option {key}" for key in given})
+
+    def _check_and_complete(self, problems, sections, required, as_teacher):
+        """Raise `ConfigError` if there are mistakes, `problems` included; else write the facts into `dic`."""
+        checker = Checker(self.dic, self._where, as_teacher)
+        checker.check(sections, required)
+        ignored = [
+            f"{self.place(key)}: no component and no command reads this key" for key in checker.ignored
+        ]
+        if problems or checker.problems:
+            raise ConfigError(self.path, [*problems, *checker.problems, *ignored])
+        for key, line in zip(checker.ignored, ignored):
+            self._warn(f"{line}; PaddleSeg ignores it, too")
+            del self.dic[key]
+        for spec, key in checker.idle:
+            del spec[key]
+        names = ("num_classes", "ignore_index", "img_channels")
+        self._facts = {name: facts.stated(self.dic, name, sections) for name in names}
+        fill_in(self.dic, sections)
+
+    def _other_sources(self):
+        """Return ([PaddleSeg's files], []), ([], []) where no folder is named, or ([], [what is wrong])."""
+        path, place = self.dic.get("paddleseg_path"), f"{self._where(('paddleseg_path',))}: paddleseg_path"
+        if path is None:
+            path, place = os.environ.get("PADDLESEG_PATH"), "environment variable PADDLESEG_PATH"
+        if not path:
+            return [], []
+        if not isinstance(path, str):
+            return [], [f"{place}: must be the path of a folder, not {path!r}"]
+        from paddleseg.cvlibs.paddleseg_files import paddleseg_files  # few configs need it
+
+        try:
+            return [paddleseg_files(path)], []
+        except UserError as error:
+            return [], [f"{place}: {error}"]
 
     def _import_components(self):
         """Import the modules that register components; return what is wrong, one line each."""

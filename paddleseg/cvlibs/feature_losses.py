@@ -1,7 +1,7 @@
-"""The losses between two features, by name: this project's and users', else PaddleSlim's."""
+"""The losses between two features, by name: registered ones, else PaddleSlim's, else PaddleSeg's."""
 
 from paddleseg.cvlibs import manager
-from paddleseg.errors import UserError, suggestion
+from paddleseg.errors import UserError
 
 ALIASES = {"L2Loss": "MSELoss"}
 # Losses of PaddleSlim that normalise over the last axis, which is the width of a feature map.
@@ -16,16 +16,25 @@ class FeatureLosses:
 
     name = "loss"
 
+    def remedy(self, name):
+        """Return what to do about a loss that cannot be had."""
+        return manager.remedy(name, self.name, self)
+
     def __contains__(self, name):
-        return name in manager.LOSSES or ALIASES.get(name, name) in _paddleslim()
+        return name in manager.LOSSES or self.is_paddleslims(name)
 
     def __getitem__(self, name):
         """Return the class of that name, or raise `UserError` naming the nearest ones."""
-        if name in manager.LOSSES:
-            return manager.LOSSES[name]
+        if self.is_paddleslims(name):
+            return _paddleslim()[ALIASES.get(name, name)]
         if name not in self:
-            raise UserError(f"unknown loss {name!r}: {suggestion(name, self)}")
-        return _paddleslim()[ALIASES.get(name, name)]
+            raise UserError(f"unknown loss {name!r}: {self.remedy(name)}")
+        return manager.LOSSES[name]
+
+    @staticmethod
+    def is_paddleslims(name):
+        """Tell whether a loss is PaddleSlim's, which comes before one of that name in PaddleSeg's files."""
+        return not manager.LOSSES.has_own(name) and ALIASES.get(name, name) in _paddleslim()
 
     def __iter__(self):
         return iter(sorted({*manager.LOSSES, *_paddleslim(), *ALIASES}))
@@ -43,7 +52,7 @@ def _paddleslim():
 def misuse(spec):
     """Return why a `{type: ..., ...}` of `FEATURE_LOSSES` cannot compare two features, None if it can."""
     name, act = spec["type"], spec.get("act")
-    if name in manager.LOSSES:
+    if not FEATURE_LOSSES.is_paddleslims(name):
         against = getattr(manager.LOSSES[name], "against", "teacher")
         return (
             f"{name} compares logits with the {against}, not two features" if against != "teacher" else None

@@ -8,9 +8,36 @@ Decorate a component to register it, and let the config import its module: `impo
     class MyLoss(nn.Layer): ...
 """
 
+import contextlib
 import inspect
 
-from paddleseg.errors import UserError, suggestion
+from paddleseg.errors import UserError, nearest, suggestion
+
+# Where components are looked for that are not registered, such as PaddleSeg's files. A source has the methods
+# `find(registry, name)`, `why_not(registry, name)` and `names(registry)` of `paddleseg_files.PaddleSegFiles`.
+SOURCES = []
+
+
+# What to do about a component that neither this package nor a source has.
+_OTHERS = "`paddleseg_path` takes PaddleSeg's from its files, and `imports` registers your own"
+ELSEWHERE = {
+    **dict.fromkeys(("backbone", "dataset", "loss", "transform"), _OTHERS),
+    "model": f"{_OTHERS}; a teacher of any framework can be an ONNXTeacher",
+}
+# The least similarity of a name that is suggested. Many architectures are called ...Net.
+SIMILARITY = {"model": 0.85, "backbone": 0.85, "dataset": 0.8, "loss": 0.8, "transform": 0.6}
+
+
+@contextlib.contextmanager
+def searching(sources):
+    """Within this context, look for components that are not registered in these sources and in no others."""
+    before = list(SOURCES)
+    SOURCES[:] = sources
+    try:
+        yield
+    finally:
+        new = [source for source in SOURCES if source not in before and source not in sources]
+        SOURCES[:] = before + new
 
 
 class ComponentManager:
@@ -47,21 +74,55 @@ class ComponentManager:
 
     def __getitem__(self, name):
         """Return the component of that name, or raise `UserError` naming the nearest ones."""
-        if name not in self._components:
-            raise UserError(f"unknown {self.name} {name!r}: {suggestion(name, self._components)}")
-        return self._components[name]
+        component = self._find(name)
+        if component is None:
+            raise UserError(f"unknown {self.name} {name!r}: {self.remedy(name)}")
+        return component
 
     def __contains__(self, name):
-        return name in self._components
+        return self._find(name) is not None
 
     def __iter__(self):
-        return iter(sorted(self._components))
+        in_sources = (name for source in SOURCES for name in source.names(self.name))
+        return iter(sorted({*self._components, *in_sources}))
 
     def __len__(self):
         return len(self._components)
 
+    def has_own(self, name):
+        """Tell whether a component is registered here, and not only in a source."""
+        return name in self._components
+
+    def remedy(self, name):
+        """Return what to do about a component that cannot be had: why a source fails, or what is near."""
+        reasons = (source.why_not(self.name, name) for source in SOURCES)
+        return next(filter(None, reasons), None) or remedy(name, self.name, self)
+
+    def _find(self, name):
+        """Return the registered component, else that of the first source that has it, else None."""
+        if name in self._components:
+            return self._components[name]
+        return next(filter(None, (source.find(self.name, name) for source in SOURCES)), None)
+
     def __repr__(self):
         return f"ComponentManager({self.name!r}: {', '.join(self)})"
+
+
+def remedy(name, registry, candidates):
+    """Return a clause with those candidates whose names are near, else where others come from.
+
+    Args:
+        name: what is unknown.
+        registry: the name of the registry.
+        candidates: the names that there are.
+    """
+    if registry not in ELSEWHERE:
+        return suggestion(name, candidates)
+    close = nearest(name, candidates, cutoff=SIMILARITY[registry])
+    close += [one for one in candidates if one.lower().startswith(name.lower()) and one not in close]
+    if not close or not name:
+        return ELSEWHERE[registry]
+    return "did you mean " + " or ".join(repr(one) for one in close[:3]) + "?"
 
 
 MODELS = ComponentManager("model")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from paddle.optimizer import lr
 
 from paddleseg.cvlibs import manager
+from paddleseg.errors import nearest
 from paddleseg.options import (
     ConfigChanges,
     DistillOptions,
@@ -49,13 +50,8 @@ TOP_LEVEL = {
 OF_COMPONENTS = {
     "data_format": Refused("tensors are N x C x H x W everywhere; leave the key out", ("NCHW",)),
     "edge": Refused(
-        "it adds a map of the masks' edges to each sample, for losses on edges, which do not exist here; "
-        "leave the key out",
-        (False,),
-    ),
-    "edge_label": Refused(
-        "it needs a map of the masks' edges, which no dataset here adds to its samples; leave the key out",
-        (False,),
+        "a loss with edge_label finds the edges of the masks itself; leave the key out",
+        (False, True),
     ),
     "loss_weight_lambda": Refused(
         "RMILoss holds no cross entropy to weigh against, and PaddleSeg ignores the key too; leave it out, "
@@ -99,6 +95,22 @@ _OPTIONS = (
 )
 # Spellings that PaddleSeg still accepts.
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
+
+
+def is_ignored(key, known, refused):
+    """Tell whether an unknown key at the top of a config is one that PaddleSeg ignores, such as `mean`.
+
+    Such keys hold what anchors (`&`) name. A key that resembles one of this project is misspelt instead.
+
+    Args:
+        key: the key.
+        known: the keys that there are.
+        refused: the keys that are refused with a reason.
+    """
+    flags = [field.name for options in _OPTIONS for field in dataclasses.fields(options)]
+    return isinstance(key, str) and not (
+        key in refused or why_flag(key, (key,)) or nearest(key, [*known, *refused, *flags, *_OTHER_FLAGS])
+    )
 
 
 def why_flag(key, path):

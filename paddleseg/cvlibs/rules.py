@@ -228,6 +228,7 @@ TOP_LEVEL = {
     "ignore_index": optional(WHOLE),
     "skip_mismatched_weights": BOOL,
     "imports": anything,  # checked when it is imported
+    "paddleseg_path": anything,  # checked when it is looked for
 }
 SECTIONS = {
     **{name: component(registry) for name, registry in facts.COMPONENT_SECTIONS.items()},

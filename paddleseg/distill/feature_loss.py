@@ -61,7 +61,7 @@ class FeatureLoss(nn.Layer):
         }
         self.loss = build_loss(feature, available)
         loss_type = feature.loss["type"]
-        by_element = loss_type not in manager.LOSSES and loss_type not in BETWEEN_SAMPLES
+        by_element = FEATURE_LOSSES.is_paddleslims(loss_type) and loss_type not in BETWEEN_SAMPLES
         # Maps are resized, so only N and C must agree. PaddleSlim's losses would broadcast one to the other.
         axes = slice(2 if len(student_shape) == len(teacher_shape) == 4 else None)
         if by_element and self.connector is None and student_shape[axes] != teacher_shape[axes]:

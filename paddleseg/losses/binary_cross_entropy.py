@@ -10,7 +10,7 @@ from paddleseg.errors import UserError
 from paddleseg.losses.base import TaskLoss
 from paddleseg.losses.checks import check_label, check_not_negative
 from paddleseg.losses.common import full_precision, mean_over
-from paddleseg.losses.labels import valid_and_one_hot
+from paddleseg.losses.labels import label_edges, valid_and_one_hot
 
 
 @full_precision
@@ -95,6 +95,8 @@ class BCELoss(TaskLoss):
     Args:
         weight: "dynamic" balances positive and negative targets of the batch; None for 1. Default None.
         pos_weight: the weight of positive targets, 0 or above, or "dynamic"; None for 1. Default None.
+        edge_label: whether the targets are the edges between the classes (see `label_edges`), for a model
+            that has one channel of edges among its outputs. Default False.
 
     Raises:
         UserError: a weight has another value.
@@ -107,6 +109,12 @@ class BCELoss(TaskLoss):
         weight: Optional[Literal["dynamic"]] = None,
         pos_weight: Optional[Union[float, Literal["dynamic"]]] = None,
         ignore_index: int = 255,
+        edge_label: bool = False,
     ):
         _check_weights(weight, pos_weight)
         super().__init__(weight=weight, pos_weight=pos_weight, ignore_index=ignore_index)
+        self.edge_label = edge_label
+
+    def forward(self, logits, label):
+        """Return the loss, a scalar, of logits N x C x H x W and label N x H x W (int64)."""
+        return super().forward(logits, label_edges(label, self.ignore_index) if self.edge_label else label)

@@ -30,11 +30,22 @@ def weighted_losses(section, outputs, label=None):
     losses = {}
     for i, (loss, factor, tensors, own_label) in enumerate(zip(types, coef, outputs, labels)):
         name = type(loss).__name__
+        _check_tensors(loss, tensors, i)
         value = compare(loss, tensors, own_label)
         if value.size != 1:
             raise UserError(f"{name} gives a tensor of shape {list(value.shape)}; a loss must be one number")
         losses[f"{name}_{i}" if name in losses else name] = factor * value
     return losses
+
+
+def _check_tensors(loss, tensors, index):
+    """Raise `UserError` if a loss of this project is given an output that is no tensor; see `output_list`."""
+    for output in tensors:
+        if hasattr(loss, "against") and not paddle.is_tensor(output):
+            raise UserError(
+                f"output {index} of the model is a {type(output).__name__} for a loss of its own, but the "
+                f"config names {type(loss).__name__}, which takes a tensor of logits"
+            )
 
 
 def check_loss_count(types, outputs):
@@ -62,18 +73,25 @@ def compare(loss, tensors, label=None):
         tensors: each N x ...
         label: M x ..., int64, of the first M <= N samples; None if there is none.
     """
-    tensors = [widen(tensor) for tensor in tensors]
+    tensors = [_widened(tensor) for tensor in tensors]
     if not takes_label(loss, len(tensors)):
         return loss(*tensors)
-    count = tensors[0].shape[0]
-    if label is None or label.shape[0] == count:
+    if label is None or not paddle.is_tensor(tensors[0]) or label.shape[0] == tensors[0].shape[0]:
         return loss(*tensors, label)
+    count = tensors[0].shape[0]
     if len(tensors) == 1 or getattr(loss, "needs_label", False):
         return loss(*(tensor[: label.shape[0]] for tensor in tensors), label)
     # Any valid class will do, as the label serves as a mask only.
     valid = 0 if getattr(loss, "ignore_index", 255) != 0 else 1
     rest = paddle.full([count - label.shape[0], *label.shape[1:]], valid, label.dtype)
     return loss(*tensors, paddle.concat([label, rest]))
+
+
+def _widened(output):
+    """Return an output of a model with its float16 and bfloat16 tensors as float32."""
+    if isinstance(output, dict):
+        return {key: _widened(value) for key, value in output.items()}
+    return list(map(_widened, output)) if isinstance(output, (list, tuple)) else widen(output)
 
 
 def add_losses(losses, more, prefix):
@@ -93,15 +111,28 @@ def takes_label(loss, num_tensors):
     return len(positional) > num_tensors
 
 
-def output_list(outputs):
+def output_list(outputs, nested=False):
     """Return a model's outputs as a list; a bare tensor is a list of one.
+
+    Args:
+        outputs: what the model returns.
+        nested: whether an output may also be a list or a dict of tensors, for a loss that takes it, as in
+            PaddleSeg's PointRend. Default False.
 
     Raises:
         UserError: the model returns something else.
     """
     listed = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    wrong = [type(item).__name__ for item in listed if not paddle.is_tensor(item)]
+    wrong = [
+        type(item).__name__ for item in listed if not (nested and _is_nested(item) or paddle.is_tensor(item))
+    ]
     if wrong or not listed:
         actual = wrong[0] if wrong else "an empty list"
         raise UserError(f"a model must return a tensor or a list of tensors of logits, not {actual}")
     return listed
+
+
+def _is_nested(output):
+    """Tell whether an output is a list or dict of tensors, one at least."""
+    parts = list(output.values()) if isinstance(output, dict) else output
+    return isinstance(output, (list, tuple, dict)) and bool(parts) and all(map(paddle.is_tensor, parts))

@@ -44,6 +44,28 @@ def resize_label_like(features, label):
     return label if list(label.shape) == shape else resize_label(label, shape[1:])
 
 
+def label_edges(label, ignore_index, radius=2):
+    """Return the edges between the classes of a label: N x H x W, int64, 1 or 0.
+
+    A pixel of a class is on an edge if, within the radius, there is a pixel that is not of its class, or the
+    image ends. An ignored pixel is if there is a pixel of a class. So are the edges that PaddleSeg's data
+    sets add to a sample under `edge: True`.
+
+    Args:
+        label: N x H x W, int64.
+        ignore_index: the label of pixels that are left out.
+        radius: the largest distance between the centres of two pixels, in pixels. Default 2.
+    """
+    height, width = label.shape[1:]
+    padded = F.pad(label.unsqueeze(1), [radius] * 4, value=ignore_index).squeeze(1)
+    span = range(-radius, radius + 1)
+    edges = paddle.zeros(label.shape, "bool")
+    for dy, dx in ((dy, dx) for dy in span for dx in span if 0 < dy * dy + dx * dx <= radius * radius):
+        top, left = radius + dy, radius + dx
+        edges |= padded[:, top : top + height, left : left + width] != label
+    return edges.astype("int64")
+
+
 def valid_mask(features, label, ignore_index):
     """Return N x h x w of the dtype of `features`: 1, and 0 where `label` is `ignore_index`.
 

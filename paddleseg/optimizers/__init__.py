@@ -3,6 +3,7 @@
 from paddleseg.optimizers.lr import (
     CosineAnnealingDecay,
     ExponentialDecay,
+    MultiStepDecay,
     PiecewiseDecay,
     PolynomialDecay,
     StepDecay,
@@ -16,6 +17,7 @@ __all__ = [
     "CosineAnnealingDecay",
     "ExponentialDecay",
     "Momentum",
+    "MultiStepDecay",
     "PiecewiseDecay",
     "PolynomialDecay",
     "StepDecay",

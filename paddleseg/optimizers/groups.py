@@ -4,8 +4,11 @@ import math
 
 from paddleseg.errors import UserError, nearest, suggestion
 from paddleseg.utils import signature
+from paddleseg.utils.logger import logger
 
 FACTORS = ("lr_mult", "weight_decay_mult")
+# A misspelling in PaddleSeg's published configs, which PaddleSeg ignores: their results are without it.
+IGNORED = "lr_multi"
 
 
 def check_custom_cfg(custom_cfg):
@@ -15,10 +18,19 @@ def check_custom_cfg(custom_cfg):
         if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
             raise UserError(f"{here}: must hold a `name`, a part of the parameters' names, not {item!r}")
         for key, value in item.items():
-            if key not in ("name", *FACTORS):
+            if key not in ("name", IGNORED, *FACTORS):
                 raise UserError(f"{here}: unknown key {key!r}; {suggestion(key, ('name', *FACTORS))}")
             if key != "name" and not (signature.fits(value, float) and 0 <= value < math.inf):
                 raise UserError(f"{here}.{key}: must be a number of 0 or above, not {value!r}")
+
+
+def warn_of_ignored(custom_cfg):
+    """Warn of an `lr_multi`, which has no effect, here and in PaddleSeg."""
+    for i, item in enumerate(custom_cfg):
+        if IGNORED in item:
+            logger.warning(
+                f"optimizer.custom_cfg.{i}: {IGNORED} has no effect, as in PaddleSeg; the key is lr_mult"
+            )
 
 
 def parameter_groups(layer, weight_decay=None, custom_cfg=None, decay_norm_and_bias=True):

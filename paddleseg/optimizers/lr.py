@@ -143,6 +143,34 @@ def StepDecay(
 
 
 @manager.LR_SCHEDULERS.add_component
+def MultiStepDecay(
+    learning_rate: float,
+    milestones: Sequence[int],
+    gamma: float = 0.1,
+    warmup_iters: int = 0,
+    warmup_start_lr: float = 0.0,
+):
+    """Return the schedule learning_rate * gamma^k at iteration i, k of the `milestones` being i or less.
+
+    Args:
+        learning_rate: the rate at the first iteration.
+        milestones: the iterations of the steps, rising.
+        gamma: the factor of each step, above 0 and below 1. Default 0.1.
+        warmup_iters: iterations of linear warm-up, before the milestones begin to count. Default 0: none.
+        warmup_start_lr: the rate that the warm-up begins with, below `learning_rate`. Default 0.
+
+    Raises:
+        UserError: an argument is out of its range.
+    """
+    _check_rates(learning_rate=learning_rate)
+    _check_gamma(gamma)
+    if not milestones or any(later <= earlier for earlier, later in zip([0, *milestones], milestones)):
+        raise UserError(f"milestones must hold iterations above 0 that rise, not {list(milestones)}")
+    schedule = paddle_lr.MultiStepDecay(learning_rate, list(milestones), gamma=gamma)
+    return _warmed_up(schedule, learning_rate, warmup_iters, warmup_start_lr)
+
+
+@manager.LR_SCHEDULERS.add_component
 def ExponentialDecay(
     learning_rate: float,
     gamma: float,

@@ -30,7 +30,7 @@ import paddle
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.optimizers.clipping import check_clipping, clipping
-from paddleseg.optimizers.groups import check_custom_cfg, parameter_groups
+from paddleseg.optimizers.groups import check_custom_cfg, parameter_groups, warn_of_ignored
 
 # Each hyperparameter is at least 0, and below this.
 LIMITS = {"momentum": 1, "beta1": 1, "beta2": 1, "epsilon": math.inf, "weight_decay": math.inf}
@@ -61,6 +61,7 @@ class BaseOptimizer:
                 upper = "" if LIMITS[name] == math.inf else f" and below {LIMITS[name]}"
                 raise UserError(f"{name} must be 0 or above{upper}, not {value}")
         self.check_arguments(grad_clip_cfg, custom_cfg)
+        warn_of_ignored(custom_cfg or [])
         # Paddle 2 refuses `weight_decay: 0`, since it is an int.
         self.hyperparameters = {k: float(v) if type(v) is int else v for k, v in hyperparameters.items()}
         self.grad_clip_cfg = grad_clip_cfg

@@ -12,6 +12,7 @@ from paddleseg.parallel.ranks import (
     seed_iteration,
     set_device,
     sum_over_ranks,
+    with_batch_norm_of_the_device,
     with_sync_batch_norm,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "seed_iteration",
     "set_device",
     "sum_over_ranks",
+    "with_batch_norm_of_the_device",
     "with_sync_batch_norm",
 ]

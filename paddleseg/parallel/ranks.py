@@ -87,6 +87,19 @@ def with_sync_batch_norm(model):
     return model
 
 
+def with_batch_norm_of_the_device(model):
+    """Return `model` after giving it plain batch norm on a CPU, where Paddle has no synchronised one.
+
+    Weights, statistics and names stay. Some models ask for `paddle.nn.SyncBatchNorm` by name.
+    """
+    if not paddle.get_device().startswith("cpu"):
+        return model
+    for layer in model.sublayers(include_self=True):
+        if type(layer) is paddle.nn.SyncBatchNorm:
+            layer.__class__ = paddle.nn.BatchNorm2D
+    return model
+
+
 def sum_over_ranks(tensor):
     """Return the sum of a tensor over all ranks."""
     if num_ranks() > 1:

@@ -120,7 +120,8 @@ class SupervisedNet(TrainedLayer):
     """A model with the losses between its logits and the label.
 
     Args:
-        model: maps N x C x H x W to a list of logits N x num_classes x H x W.
+        model: maps N x C x H x W to a list of logits N x num_classes x H x W. Where a loss of its own takes
+            it, an output may also be a list or a dict of tensors.
         loss: {"types": [loss, ...], "coef": [number, ...]}, one for each of the logits.
         to_static: whether the model's forward pass is a static graph. Default False.
     """
@@ -139,7 +140,7 @@ class SupervisedNet(TrainedLayer):
             return weighted_losses(self.loss, outputs, label)
 
     def _logits(self, images):
-        return output_list(self.model(images))
+        return output_list(self.model(images), nested=True)
 
 
 class SupervisedStep(Step):

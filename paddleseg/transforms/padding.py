@@ -1,6 +1,6 @@
 """Transforms that pad an image and its masks."""
 
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Union
 
 import numpy as np
 
@@ -67,11 +67,11 @@ class PaddingByAspectRatio:
 
     Args:
         aspect_ratio: width / height.
-        im_padding_value: what the image is padded with.
+        im_padding_value: what the image is padded with; or a list of one and the same number per channel.
         label_padding_value: what masks are padded with. Default: the label that is ignored.
 
     Raises:
-        UserError: `aspect_ratio` is not in 0.01..100.
+        UserError: `aspect_ratio` is not in 0.01..100, or the list has different numbers.
     """
 
     fixed = True
@@ -79,11 +79,15 @@ class PaddingByAspectRatio:
     def __init__(
         self,
         aspect_ratio: float = 1,
-        im_padding_value: float = 127.5,
+        im_padding_value: Union[float, Sequence[float]] = 127.5,
         label_padding_value: Optional[int] = None,
     ):
         require(0.01 <= aspect_ratio <= 100, self, "aspect_ratio must lie in 0.01..100", aspect_ratio)
         self.aspect_ratio = aspect_ratio
+        if isinstance(im_padding_value, (list, tuple)):
+            same = len(set(im_padding_value)) == 1
+            require(same, self, "im_padding_value must be the same for all channels", im_padding_value)
+            im_padding_value = im_padding_value[0]
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     @property

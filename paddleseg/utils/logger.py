@@ -38,3 +38,5 @@ def _set_up():
 
 if not logger.handlers:
     _set_up()
+# PaddleSeg's users write `from paddleseg.utils import logger` and `logger.info(...)`.
+debug, info, warning, error = logger.debug, logger.info, logger.warning, logger.error

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.utils.logger import logger
 
 HEAD = "imports: [components]\n"
 DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2, %s}\n"
@@ -38,14 +39,12 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
             "{type: UserNet, num_classes: 2}}\n",
             "model.trunk.edge: ",
         ),
-        (DATA % ("", "edge: True"), "train_dataset.edge: .*losses on edges"),
-        ("train_dataset: {type: Cityscapes, transforms: [], edge: True}\n", "train_dataset.edge: .*losses"),
+        (DATA % ("", "edge: 3"), "train_dataset.edge: .*edge_label finds the edges"),
         (DATA % ("{type: Normalize, data_format: X}", ""), "train_dataset.transforms.0.data_format: "),
         (
             HEAD + "loss: {types: [{type: UserLoss, data_format: NHWC}], coef: [1]}\n",
             "loss.types.0.data_format: ",
         ),
-        ("loss: {types: [{type: BCELoss, edge_label: True}], coef: [1]}\n", "loss.types.0.edge_label: .*"),
         (
             "loss: {types: [{type: RMILoss, loss_weight_lambda: 0.3}], coef: [1]}\n",
             "loss.types.0.loss_weight_lambda: .*by the coef of a MixedLoss",
@@ -63,7 +62,7 @@ def test_a_key_without_effect_is_refused_with_the_reason(problems, text, expecte
 
 def test_a_key_that_asks_for_what_is_done_anyway_is_dropped(write):
     text = (
-        DATA % ("{type: Normalize, data_format: NCHW}", "edge: False")
+        DATA % ("{type: Normalize, data_format: NCHW}", "edge: True")
         + "to_static_training: False\n"
         + "loss: {types: [{type: UserLoss, data_format: NCHW}], coef: [1]}\n"
         + "test_config: {amp_level: O1, print_detail: True, is_slide: False}\n"
@@ -82,7 +81,7 @@ def test_a_schedules_keys_that_ask_for_nothing_are_dropped(write):
     assert set(cfg["lr_scheduler"]) == {"type", "learning_rate", "decay_steps"}
 
 
-@pytest.mark.parametrize("name", ["OneCycleLR", "NoamDecay", "MultiStepDecay"])
+@pytest.mark.parametrize("name", ["OneCycleLR", "NoamDecay", "LambdaDecay"])
 def test_another_schedule_of_paddles_is_refused_with_those_there_are(problems, name):
     (problem,) = problems(f"lr_scheduler: {{type: {name}, learning_rate: 1}}\n")
     assert f"'{name}'; of Paddle's schedules there are CosineAnnealingDecay, ExponentialDecay, " in problem
@@ -152,3 +151,57 @@ def test_flags_elsewhere(problems):
     assert problem.startswith("config.yml:1: test_config.device: 'device' is a flag of a command")
     (problem,) = problems("divice: cpu\n")
     assert problem.startswith("config.yml:1: divice: unknown key 'divice'")
+
+
+def test_keys_that_paddleseg_ignores_are_a_warning(write, caplog, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)
+    text = "mean: &mean [0.5, 0.5, 0.5]\nstd: [0.5, 0.5, 0.5]\n" + DATA % (
+        "{type: Normalize, mean: *mean}",
+        "",
+    )
+    cfg = Config(write(text))
+    assert "mean" not in cfg.dic
+    assert cfg["train_dataset"]["transforms"][0]["mean"] == [0.5] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"config.yml:{line}: {key}: no component and no command reads this key; PaddleSeg ignores it, too"
+        for line, key in enumerate(("mean", "std"), 1)
+    ]
+
+
+def test_with_other_mistakes_such_keys_are_listed_too(problems):
+    first, second = problems("mean: [0.5]\niters: 0\n")
+    assert first == "config.yml:2: iters: must be a whole number above 0, not 0"
+    assert second == "config.yml:1: mean: no component and no command reads this key"
+
+
+@pytest.mark.parametrize("name", ["GCNet", "LPSNet", "ISANet", "EMANet"])
+def test_no_other_architecture_is_suggested(problems, name):
+    (problem,) = problems(f"model: {{type: {name}, num_classes: 2}}\n")
+    assert "did you mean" not in problem
+    assert "`paddleseg_path` takes PaddleSeg's from its files, and `imports` registers your own" in problem
+    assert problem.endswith("a teacher of any framework can be an ONNXTeacher")
+
+
+def test_what_to_do_about_other_components(problems):
+    text = "model: {type: FCN, num_classes: 2, backbone: {type: HRNet_W99}}\n"
+    (problem,) = problems(text)
+    assert problem.endswith(
+        "'HRNet_W99'; `paddleseg_path` takes PaddleSeg's from its files, and `imports` registers your own"
+    )
+    (problem,) = problems("model: {type: PPLtieSeg, num_classes: 2}\n")
+    assert problem.endswith("unknown model 'PPLtieSeg'; did you mean 'PPLiteSeg'?")
+
+
+def test_an_unknown_component_hides_no_mistake_of_those_below_it(problems):
+    model = "model: {type: Nowhere, num_classes: 2, backbone: {type: ResNet18_vd, output_strid: 8}}\n"
+    data = "train_dataset: {type: NoData, transforms: [{type: Resize, target_sise: [1, 1]}]}\n"
+    found = problems(model + data + "loss: {types: [{type: DiceLoss, smoth: 1}], coef: [1]}\n")
+    for text in (
+        "'Nowhere'",
+        "'output_strid' of ResNet18_vd",
+        "'NoData'",
+        "'target_sise' of Resize",
+        "'smoth'",
+    ):
+        assert len([problem for problem in found if text in problem]) == 1
+    assert len(found) == 5

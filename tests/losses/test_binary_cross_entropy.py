@@ -4,6 +4,7 @@ from loss_reference import binary_targets, normal, sigmoid, tensor
 from loss_tests import TaskLossTests
 
 from paddleseg.losses import BCELoss, FocalLoss
+from paddleseg.losses.labels import label_edges
 
 
 def formula(logits, label, weight=None, pos_weight=None, ignore_index=255):
@@ -46,3 +47,13 @@ def test_targets_for_each_channel(dtype):
     for params in ({}, {"pos_weight": 0.5}, {"pos_weight": "dynamic"}, {"weight": "dynamic"}):
         value = BCELoss(**params)(tensor(logits), tensor(targets.astype(dtype)))
         np.testing.assert_allclose(float(value), formula(logits, targets, **params), rtol=1e-6)
+
+
+def test_the_targets_may_be_the_edges_between_the_classes():
+    label = np.zeros([1, 12, 14], "int64")
+    label[:, :, 7:] = 3
+    edges = label_edges(tensor(label), 255).numpy()
+    assert edges[0, 5].tolist() == [1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1]
+    logits = normal((1, 1, 12, 14), seed=2)
+    value = float(BCELoss(edge_label=True)(tensor(logits), tensor(label)))
+    assert value == pytest.approx(formula(logits, edges), rel=1e-5)

@@ -5,7 +5,7 @@ import pytest
 from loss_reference import normal, tensor
 
 from paddleseg.errors import UserError
-from paddleseg.losses.labels import class_means, class_members, resize_label_like, valid_mask
+from paddleseg.losses.labels import class_means, class_members, label_edges, resize_label_like, valid_mask
 
 SIZES = [((7, 9), (7, 9)), ((128, 96), (16, 12)), ((33, 65), (9, 17)), ((5, 4), (11, 9)), ((50, 50), (1, 1))]
 
@@ -49,3 +49,26 @@ def test_members_and_means_of_classes():
     np.testing.assert_allclose(means[0, 2], features[0, :, 1], rtol=1e-6)
     np.testing.assert_allclose(means[1, 2], features[1, :, 1:3].mean(axis=1), rtol=1e-6)
     assert (means[:, 1] == 0).all()
+
+
+def edges_by_definition(label, ignored, radius):
+    """Return the edges that PaddleSeg's data sets add, by the distances between all pixels."""
+    padded = np.pad(label, 1, constant_values=-1)  # an image ends where no class is
+    edges = np.zeros(label.shape, int)
+    for y, x in np.ndindex(*label.shape):
+        own = label[y, x]
+        ys, xs = np.ogrid[: padded.shape[0], : padded.shape[1]]
+        near = padded[(ys - y - 1) ** 2 + (xs - x - 1) ** 2 <= radius**2]
+        others = near[near != own]
+        edges[y, x] = len(others) > 0 if own != ignored else np.isin(others, range(5)).any()
+    return edges
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3])
+def test_edges_are_where_another_class_or_the_end_of_the_image_is_near(radius):
+    coarse = np.random.RandomState(0).choice([0, 1, 4, 255], (2, 3, 4))
+    label = coarse.repeat(6, axis=1).repeat(6, axis=2)
+    edges = label_edges(tensor(label), 255, radius).numpy()
+    expected = [edges_by_definition(one, 255, radius) for one in label]
+    np.testing.assert_array_equal(edges, expected)
+    assert 0 < edges.mean() < 1

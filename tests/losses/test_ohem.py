@@ -1,8 +1,10 @@
 import numpy as np
+import paddle
 import pytest
 from loss_reference import mean_nll, used_pixels, valid_nll
 from loss_tests import TaskLossTests
 
+from paddleseg.errors import UserError
 from paddleseg.losses import OhemCrossEntropyLoss
 
 
@@ -12,6 +14,7 @@ class TestOhemCrossEntropyLoss(TaskLossTests):
     refused = [
         *(({"thresh": t}, "thresh must be a probability of 0 to 1, not") for t in (1.1, -0.1, np.nan)),
         ({"min_kept": -1}, "min_kept must be 0 or above, not -1"),
+        ({"weight": [1.0, -1.0]}, "weight must hold numbers that are 0 or more"),
     ]
 
     @staticmethod
@@ -48,3 +51,21 @@ def test_uses_the_pixels_below_the_threshold_and_the_hardest(thresh, min_kept, p
     used, value = used_pixels(OhemCrossEntropyLoss(thresh, min_kept))
     assert used == pixels
     assert value == pytest.approx(mean_nll(*pixels) if pixels else 0)
+
+
+def test_class_weights_change_neither_the_pixels_nor_their_number():
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=[2, 4, 3, 5]).astype("float32")
+    label = rng.integers(0, 4, (2, 3, 5))
+    label[0, 0] = 255
+    weight = [0.5, 2.0, 0.0, 1.5]
+    nll, flat = valid_nll(logits, label, 255), label[label != 255]
+    nll = nll[0]
+    bound = np.sort(nll)[-6]
+    hard = (np.exp(-nll) <= 0.1) | (nll >= bound)
+    expected = (np.asarray(weight)[flat] * nll)[hard].sum() / hard.sum()
+    loss = OhemCrossEntropyLoss(0.1, 6, weight=weight)
+    value = loss(paddle.to_tensor(logits), paddle.to_tensor(label))
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(UserError, match="one number for each of 4 classes"):
+        OhemCrossEntropyLoss(weight=[1, 2])(paddle.to_tensor(logits), paddle.to_tensor(label))

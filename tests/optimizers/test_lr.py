@@ -11,6 +11,7 @@ from paddleseg.errors import UserError
 from paddleseg.optimizers import (
     CosineAnnealingDecay,
     ExponentialDecay,
+    MultiStepDecay,
     PiecewiseDecay,
     PolynomialDecay,
     StepDecay,
@@ -37,6 +38,10 @@ def piecewise(i):
     return 0.5 if i < 2 else 0.05 if i < 6 else 0.1
 
 
+def multi_step(i):
+    return 0.5 * 0.4 ** ((i >= 3) + (i >= 7))
+
+
 def polynomial_case(rate, end, power, steps):
     params = {"learning_rate": rate, "end_lr": end, "power": power, "decay_steps": steps}
     return PolynomialDecay, params, lambda i: (rate - end) * max(0, 1 - i / steps) ** power + end
@@ -50,6 +55,7 @@ FORMULAS = [
     (PiecewiseDecay, {"boundaries": [2, 6], "values": [0.5, 0.05, 0.1]}, piecewise),
     (StepDecay, {"learning_rate": 0.5, "step_size": 3, "gamma": 0.4}, lambda i: 0.5 * 0.4 ** (i // 3)),
     (StepDecay, {"learning_rate": 1, "step_size": 2}, lambda i: 0.1 ** (i // 2)),
+    (MultiStepDecay, {"learning_rate": 0.5, "milestones": [3, 7], "gamma": 0.4}, multi_step),
     (ExponentialDecay, {"learning_rate": 0.5, "gamma": 0.9}, lambda i: 0.5 * 0.9**i),
 ]
 every = pytest.mark.parametrize(("schedule", "params", "formula"), FORMULAS)
@@ -137,6 +143,8 @@ def test_an_argument_of_polynomial_decay_out_of_range_is_refused(changes, messag
         ),
         (lambda: StepDecay(0.1, 0), "step_size must be above 0, not 0"),
         (lambda: StepDecay(-0.1, 1), "learning_rate must be 0 or above, not -0.1"),
+        (lambda: MultiStepDecay(0.1, []), "milestones must hold iterations above 0 that rise, not "),
+        (lambda: MultiStepDecay(0.1, [4, 4]), "milestones must hold iterations above 0 that rise, not "),
         (lambda: StepDecay(0.1, 1, gamma=1), "gamma must be above 0 and below 1, not 1"),
         (lambda: ExponentialDecay(0.1, 0), "gamma must be above 0 and below 1, not 0"),
         (lambda: ExponentialDecay(float("nan"), 0.5), "learning_rate must be 0 or above, not nan"),

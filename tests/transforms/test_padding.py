@@ -56,6 +56,15 @@ def test_padding_by_aspect_ratio(ratio, size):
     assert (data["label"] == 7).sum() >= size[0] * size[1] - 20
 
 
+def test_padding_by_aspect_ratio_with_one_value_for_each_channel():
+    same = T.PaddingByAspectRatio(2, im_padding_value=[7, 7, 7])(coordinates(4, 5))["img"]
+    np.testing.assert_array_equal(
+        same, T.PaddingByAspectRatio(2, im_padding_value=7)(coordinates(4, 5))["img"]
+    )
+    with pytest.raises(UserError, match="im_padding_value must be the same for all channels"):
+        T.PaddingByAspectRatio(2, im_padding_value=[7, 7, 8])
+
+
 @pytest.mark.parametrize(("height", "width", "corner"), [(4, 9, (0, 2)), (9, 4, (2, 0)), (5, 5, (0, 0))])
 def test_scale_padding_puts_the_image_in_the_middle(height, width, corner):
     side = max(height, width)

@@ -102,6 +102,7 @@ class ResNet_vd(Backbone):
     Attributes:
         depths: number of blocks of each stage.
         bottleneck: whether the blocks are bottlenecks, else basic blocks.
+        layers: the number in the network's name, by which PaddleSeg's SFNet tells the networks apart.
 
     Raises:
         UserError: another output stride, too few or invalid factors in `multi_grid`, weights that do not
@@ -127,6 +128,7 @@ class ResNet_vd(Backbone):
                 f"of {type(self).__name__}, {list(multi_grid)} has {len(multi_grid)}"
             )
         check_counts("multi_grid", multi_grid)
+        self.layers = sum(self.depths) * (3 if self.bottleneck else 2) + 2
         self.conv1_1 = ConvBNLayer(in_channels, 32, 3, stride=2)
         self.conv1_2 = ConvBNLayer(32, 32, 3)
         self.conv1_3 = ConvBNLayer(32, 64, 3)
