@@ -28,7 +28,7 @@ OURS = {
     "paddleseg.utils.logger",
     "paddleseg.utils.utils",
 }
-READER = "_read_weights"  # how files see `read_weights`
+READER = "_read_weights"  # what files call instead of `paddle.load`
 REGISTRIES = "paddleseg.cvlibs.manager"
 
 
@@ -102,7 +102,7 @@ class _Module(importlib.machinery.SourceFileLoader):
         self._modules = modules
 
     def exec_module(self, module):
-        vars(module)[READER] = read_weights
+        vars(module)[READER] = lambda path, **_: read_weights(path)
         super().exec_module(module)
 
     def get_code(self, fullname):
