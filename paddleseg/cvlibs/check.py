@@ -113,8 +113,8 @@ class Checker:
 
     def _components_of_unknown(self, spec, path):
         """Check the components among the keys of an unknown one, whose mistakes would else come later."""
-        for key in set(NESTED).intersection(spec):
-            if spec[key] is not None:
+        for key in NESTED:
+            if spec.get(key) is not None:
                 self.value(spec[key], inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY), (*path, key))
 
     def try_call(self, function, spec, path):

@@ -4,6 +4,7 @@ import functools
 import itertools
 import os
 import re
+import sys
 
 import paddleseg
 from paddleseg.cvlibs import manager
@@ -37,6 +38,7 @@ class PaddleSegFiles:
         self.folder = os.path.realpath(package)
         self._modules = ForeignModules(self.folder, f"_paddleseg_files_{next(_NUMBERS)}")
         self._failures = {}
+        self._logged = set()
 
     @functools.cached_property
     def _files(self):
@@ -63,8 +65,9 @@ class PaddleSegFiles:
                 own[name]
             except Exception as error:  # the file may do anything
                 self._failures[key] = f"{file} cannot be imported: {type(error).__name__}: {one_line(error)}"
-                return None
-            logger.info(f"{registry} {name} is PaddleSeg's: {file}")
+        if name in own and key not in self._logged:
+            self._logged.add(key)
+            logger.info(f"{registry} {name} is PaddleSeg's: {sys.modules[own[name].__module__].__file__}")
         return own.get(name)
 
     def why_not(self, registry, name):

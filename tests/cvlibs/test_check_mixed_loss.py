@@ -59,7 +59,7 @@ def test_a_mistake_in_a_nested_loss_is_reported_with_its_place(problems, old, ne
 
 def test_a_key_of_paddleseg_that_changes_nothing_is_dropped_within(write):
     text = TEXT.replace("coef: [1, 2]", "coef: [1, 2], data_format: NCHW").replace(
-        "DiceLoss", "BCELoss, edge_label: no"
+        "DiceLoss", "BCELoss, edge: no"
     )
     cfg = Config(write(text))
     inner = cfg["loss"]["types"][0]["losses"][1]

@@ -35,6 +35,9 @@ class TestResNet(BackboneTests):
         ({"multi_grid": [1, 0, 1]}, "multi_grid must hold whole numbers above 0, not [1, 0, 1]"),
     ]
 
+    def test_its_number_of_layers_is_that_of_its_name(self):
+        assert [network().layers for network in (ResNet18_vd, ResNet34_vd, ResNet50_vd)] == [18, 34, 50]
+
     @pytest.mark.parametrize("output_stride", [16, 32])
     def test_maps_at_other_output_strides(self, output_stride):
         self.check_maps(ResNet18_vd(output_stride), BASIC, STRIDES[output_stride], (64, 48))
