@@ -14,10 +14,9 @@ import inspect
 from paddleseg.errors import UserError, nearest, suggestion
 
 # Where components are looked for that are not registered, such as PaddleSeg's files. A source has the methods
-# `find(registry, name)`, `why_not(registry, name)` and `names(registry)` of `paddleseg_files.PaddleSegFiles`.
+# `find(registry, name)`, `why_not(registry, name)` and `names(registry)` of `paddleseg_files.PaddleSegFiles`,
+# and the `folder` of its files.
 SOURCES = []
-
-
 # What to do about a component that neither this package nor a source has.
 _OTHERS = "`paddleseg_path` takes PaddleSeg's from its files, and `imports` registers your own"
 ELSEWHERE = {

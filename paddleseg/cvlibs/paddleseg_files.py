@@ -57,7 +57,7 @@ class PaddleSegFiles:
     def find(self, registry, name):
         """Return the component `name` of the registry that is called `registry`, None if there is none."""
         key = (registry, name)
-        own = self._modules.components[registry]
+        own = self._modules.components.get(registry, {})
         if name not in own and key in self._files and key not in self._failures:
             file = self._files[key]
             try:

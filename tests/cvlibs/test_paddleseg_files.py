@@ -254,3 +254,8 @@ def test_without_the_folder_the_machinery_is_not_even_imported(write):
     command = [sys.executable, "-c", script, write("TinyNet")]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert run.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_a_registry_of_another_kind_asks_no_files(write, tree):
+    Config(write(paddleseg_path=tree))
+    assert "LoneNet" not in manager.ComponentManager("widget")
