@@ -23,6 +23,7 @@ ELSEWHERE = {
     **dict.fromkeys(("backbone", "dataset", "loss", "transform"), _OTHERS),
     "model": f"{_OTHERS}; a teacher of any framework can be an ONNXTeacher",
 }
+MOST_NAMED = 20
 # The least similarity of a name that is suggested. Many architectures are called ...Net.
 SIMILARITY = {"model": 0.85, "backbone": 0.85, "dataset": 0.8, "loss": 0.8, "transform": 0.6}
 
@@ -108,7 +109,7 @@ class ComponentManager:
 
 
 def remedy(name, registry, candidates):
-    """Return a clause with those candidates whose names are near, else where others come from.
+    """Return a clause with the candidates whose names are near, else with the first and where others are.
 
     Args:
         name: what is unknown.
@@ -119,9 +120,11 @@ def remedy(name, registry, candidates):
         return suggestion(name, candidates)
     close = nearest(name, candidates, cutoff=SIMILARITY[registry])
     close += [one for one in candidates if one.lower().startswith(name.lower()) and one not in close]
-    if not close or not name:
-        return ELSEWHERE[registry]
-    return "did you mean " + " or ".join(repr(one) for one in close[:3]) + "?"
+    if close and name:
+        return "did you mean " + " or ".join(repr(one) for one in close[:3]) + "?"
+    return (
+        "there are " + ", ".join(repr(one) for one in [*candidates][:MOST_NAMED]) + f"; {ELSEWHERE[registry]}"
+    )
 
 
 MODELS = ComponentManager("model")

@@ -122,15 +122,16 @@ def test_no_module_here_is_replaced(write, tree):
 def test_without_the_folder_nothing_is_known_of_it(write, tree):
     Config(write(paddleseg_path=tree))
     model, backbone = problems(write())
-    assert "model.type: unknown model 'LoneNet'; `paddleseg_path` takes PaddleSeg's from its files" in model
-    assert "model.backbone.type: unknown backbone 'Lone_S'; `paddleseg_path`" in backbone
+    assert "model.type: unknown model 'LoneNet'; there are '" in model
+    assert "model.backbone.type: unknown backbone 'Lone_S'; there are '" in backbone
+    assert "; `paddleseg_path` takes PaddleSeg's from its files, and" in model
 
 
 def test_two_folders_in_one_process_do_not_mix(write, tree, tmp_path):
     changed = "from paddleseg.models.layers import Identity_that_is_nowhere"
     other = write_tree(tmp_path / "other", models__lonenet=changed)
     first = Config(write(paddleseg_path=tree))
-    text = "unknown model 'LoneNet'; `paddleseg_path`"
+    text = "unknown model 'LoneNet'; there are '"
     assert text in problems(write(paddleseg_path=other))[0]
     assert type(SegBuilder(first).model).__name__ == "LoneNet"
 

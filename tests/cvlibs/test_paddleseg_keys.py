@@ -34,7 +34,7 @@ DATA = HEAD + "train_dataset: {type: UserData, transforms: [%s], num_classes: 2,
             "model.data_format: .*N x C x H x W",
         ),
         (
-            HEAD + "model: {type: HeadedNet, trunk: {type: UserNet, num_classes: 2, edge: 1}, head: "
+            HEAD + "model: {type: HeadedNet, trunk: {type: UserNet, num_classes: 2, edge: 3}, head: "
             "{type: UserNet, num_classes: 2}}\n",
             "model.trunk.edge: ",
         ),
@@ -181,10 +181,10 @@ def test_no_other_architecture_is_suggested(problems, name):
 
 
 def test_what_to_do_about_other_components(problems):
-    text = "model: {type: FCN, num_classes: 2, backbone: {type: HRNet_W99}}\n"
-    (problem,) = problems(text)
+    (problem,) = problems("model: {type: FCN, num_classes: 2, backbone: {type: HRNet_W99}}\n")
+    assert "unknown backbone 'HRNet_W99'; there are '" in problem
     assert problem.endswith(
-        "'HRNet_W99'; `paddleseg_path` takes PaddleSeg's from its files, and `imports` registers your own"
+        "; `paddleseg_path` takes PaddleSeg's from its files, and `imports` registers your own"
     )
     (problem,) = problems("model: {type: PPLtieSeg, num_classes: 2}\n")
     assert problem.endswith("unknown model 'PPLtieSeg'; did you mean 'PPLiteSeg'?")
