@@ -72,6 +72,8 @@ class AutoWeights:
         """Use the weights of a checkpoint, {key: weight}, if it has all of them."""
         if self._weights and self._weights.keys() <= values.keys():
             self._use({key: values[key] for key in self._weights})
+            for key, weight in self._weights.items():
+                logger.info(f"{weight.place}: auto is {values[key]:g}, as this training has measured before")
 
     def add(self, norms):
         """Add the norms of a batch, {key: (of the task's gradient, of the loss's)}; see `DistillNet`.
@@ -97,29 +99,30 @@ class AutoWeights:
         values = {}
         for key, (of_task, own, count) in zip(keys, parallel.sum_over_ranks(sums).tolist()):
             weight = self._weights[key]
-            values[key] = self._weight(weight, of_task / count, own / count, int(count))
+            values[key] = self._value(weight, of_task / count, own / count, int(count))
         self._use(values)
 
-    def _weight(self, weight, of_task, own, count):
+    def _value(self, weight, of_task, own, count):
+        """Return and log the value of an `AutoWeight`, from the mean norms of `count` batches."""
         where = f"in the first {count} batches" if count > 1 else "in the first batch"
-        problem = None
+        value = weight.share * of_task / own if own else math.inf
         if not self._reached[weight.key]:
             problem = f"the task's loss does not depend on {weight.tensor}"
         elif of_task == 0:
             problem = f"the task's loss has no finite gradient other than 0 at {weight.tensor} {where}"
         elif own == 0:
             problem = f"{weight.loss} has no finite gradient other than 0 at {weight.tensor} {where}"
-        value = float(f"{weight.share * of_task / own:.{DIGITS}g}") if problem is None else 0.0
-        if problem is None and not 0 < value < math.inf:
+        elif not 0 < value < math.inf:
             problem = f"the gradient of {weight.loss} is {own:.3g} and the task's {of_task:.3g} {where}"
-        if problem is not None:
-            raise UserError(f"{weight.place}: auto finds no weight: {problem}; write a number instead")
-        share = "" if weight.share == 1 else f", which is to be {weight.share:g} of it"
-        logger.info(
-            f"{weight.place}: auto is {value:g}: at {weight.tensor}, {where}, the gradient of the task's loss"
-            f" has a norm of {of_task:.3g} and that of {weight.loss} {own:.3g}{share}"
-        )
-        return value
+        else:
+            value = float(f"{value:.{DIGITS}g}")
+            share = "" if weight.share == 1 else f", which is to be {weight.share:g} of it"
+            logger.info(
+                f"{weight.place}: auto is {value:g}: at {weight.tensor}, {where}, the gradient of the task's "
+                f"loss has a norm of {of_task:.3g} and that of {weight.loss} {own:.3g}{share}"
+            )
+            return value
+        raise UserError(f"{weight.place}: auto finds no weight: {problem}; write a number instead")
 
     def _use(self, values):
         self.values = values

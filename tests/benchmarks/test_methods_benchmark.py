@@ -1,8 +1,10 @@
 """The benchmark of the losses makes a real step of each method of docs/methods.md."""
 
+import distilling
 import methods as benchmark
 import numpy as np
 import step_setup
+import tiny
 
 from paddleseg import losses
 
@@ -12,12 +14,13 @@ def test_every_method_is_measured():
     assert set(benchmark.examples()) == {*methods, "KLLoss, standardised"}
 
 
-def test_a_turn_is_a_step_by_that_loss_alone(tmp_path):
-    step_setup.set_up(str(tmp_path), 64, 1)
-    step = benchmark.step(str(tmp_path), 1, benchmark.examples()["NFDLoss"])
-    means, verdicts = step()
-    (own,) = set(means) - {"loss", "CrossEntropyLoss"}
-    assert own.endswith("NFDLoss")
+def test_a_turn_is_a_step_by_that_loss_alone(tmp_path, root):
+    dic = tiny.config(root, distill_loss={"types": [{"type": "SegChannelwiseLoss"}], "coef": [1]})
+    tiny.write_yaml(tmp_path / step_setup.STUDENT, dic)
+    teacher = distilling.write_teacher(tmp_path, {"type": "TinyNet", "num_classes": 2})
+    assert teacher.endswith(step_setup.TEACHER)
+    means, verdicts = benchmark.step(str(tmp_path), 4, benchmark.examples()["KLLoss"])()
+    assert set(means) == {"loss", "CrossEntropyLoss", "KLLoss"}
     assert np.isfinite(float(means["loss"]))
     assert float(verdicts[0]) == 1
 

@@ -240,6 +240,15 @@ def test_a_run_equals_one_with_the_weights_that_it_logs(options, tmp_path, root,
         assert all((one[key] == other[key]).all() for key in one)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, root):
+    """Return (config, its teachers, the folder of its run without a stop)."""
+    folder = tmp_path_factory.mktemp("whole")
+    dic = config_of(root)
+    teachers = [distilling.write_teacher(folder, {"type": "TinyNet", "num_classes": 2})]
+    return dic, teachers, distilling.distill(folder, dic, teachers, "whole", no_eval=True)
+
+
 class Killed(BaseException):
     """Ends a training as a signal would that nobody handles."""
 
@@ -247,9 +256,8 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     ("method", "call"), [("measure", 1), ("measure", 4), ("__call__", 1), ("__call__", 4)]
 )
-def test_a_run_that_was_killed_ends_with_the_same_weights(method, call, tmp_path, root, teacher, monkeypatch):
-    dic, teachers = config_of(root), [teacher()]
-    whole = distilling.distill(tmp_path, dic, teachers, "whole", no_eval=True)
+def test_a_run_that_was_killed_ends_with_the_same_weights(method, call, whole, tmp_path, monkeypatch):
+    dic, teachers, never_stopped = whole
     original, calls = getattr(update.Update, method), []
 
     def killing(self, *arguments):
@@ -261,21 +269,20 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(method, call, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(update.Update, method, killing)
         with pytest.raises(Killed):
-            distilling.distill(tmp_path, dic, teachers, "killed", no_eval=True)
-    rest = distilling.distill(tmp_path, dic, teachers, "killed", no_eval=True, resume_model="auto")
-    assert_same(arrays(rest, "iter_6"), arrays(whole, "iter_6"))
-    assert state(rest, 6)["measured"] == state(whole, 6)["measured"]
+            distilling.distill(tmp_path, dic, teachers, no_eval=True)
+    rest = distilling.distill(tmp_path, dic, teachers, no_eval=True, resume_model="auto")
+    assert_same(arrays(rest, "iter_6"), arrays(never_stopped, "iter_6"))
+    assert state(rest, 6)["measured"] == state(never_stopped, 6)["measured"]
 
 
-def test_a_resumed_run_takes_the_weights_of_its_checkpoint(tmp_path, root, teacher, lines):
-    dic, teachers = config_of(root), [teacher()]
-    whole = distilling.distill(tmp_path, dic, teachers, "whole", no_eval=True)
-    lines.clear()
-    checkpoint = os.path.join(whole, "iter_2")
-    rest = distilling.distill(tmp_path, dic, teachers, "rest", no_eval=True, resume_model=checkpoint)
-    assert not [line for line in lines if "auto is" in line or "measuring" in line]
-    assert state(rest, 6)["measured"] == state(whole, 2)["measured"]
-    assert_same(arrays(rest, "iter_6"), arrays(whole, "iter_6"))
+def test_a_resumed_run_takes_the_weights_of_its_checkpoint(whole, tmp_path, lines):
+    dic, teachers, never_stopped = whole
+    checkpoint = os.path.join(never_stopped, "iter_2")
+    rest = distilling.distill(tmp_path, dic, teachers, no_eval=True, resume_model=checkpoint)
+    assert not [line for line in lines if "measuring" in line or "has a norm" in line]
+    assert len([line for line in lines if line.endswith(", as this training has measured before")]) == 3
+    assert state(rest, 6)["measured"] == state(never_stopped, 2)["measured"]
+    assert_same(arrays(rest, "iter_6"), arrays(never_stopped, "iter_6"))
 
 
 def test_a_static_graph_is_measured_without_it(distill, teacher):
