@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 
 from paddleseg.distill import AdaptorBase
-from paddleseg.distill.features import Feature
+from paddleseg.distill.features import AdaptorName, Feature
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers import Teacher, Teachers
@@ -34,7 +34,9 @@ def section(*losses, coef=1):
 def feature(loss="L2Loss", **changes):
     """Return a `Feature` between the two tensors that `Body` names; `loss` may be a name or a section."""
     loss = {"type": loss} if isinstance(loss, str) else loss
-    return Feature("hidden_0", "hidden_0", loss, lambda *keys: "c.yml", **changes)
+    hidden = AdaptorName("hidden_0")
+    changes = {"connector": "none", **changes}
+    return Feature(hidden, hidden, loss, place=lambda *keys: "c.yml", **changes)
 
 
 def make_net(student, feature_losses=(), distill_loss=None, loss=None, logits_at="full"):

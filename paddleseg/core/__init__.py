@@ -1,5 +1,5 @@
-"""What a command or a script calls: whole runs, from configs and options."""
+"""Whole runs: of Python objects, with PaddleSeg's parameters, and in `runs` of configs."""
 
-from paddleseg.core.runs import distill, evaluate, predict, taps_table, train
+from paddleseg.core.calls import distill, evaluate, predict, train
 
-__all__ = ["distill", "evaluate", "predict", "taps_table", "train"]
+__all__ = ["distill", "evaluate", "predict", "train"]

@@ -13,7 +13,7 @@ from paddleseg.cvlibs.class_names import section_names
 from paddleseg.cvlibs.fill_in import fill_in
 from paddleseg.cvlibs.overrides import apply_overrides
 from paddleseg.cvlibs.preparation import TRAINED_ON, differences, in_bytes, preparation
-from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.cvlibs.yaml_file import IN_PYTHON, config_from
 from paddleseg.errors import UserError, counted
 from paddleseg.options.inference import with_flags
 from paddleseg.utils.logger import logger
@@ -43,7 +43,7 @@ class Config:
     """A config, read, changed and checked. Nothing is built and no data is touched.
 
     Args:
-        path: YAML file; `_base_` names others that it builds on.
+        path: YAML file, or a dict of the same content; `_base_` names files that it builds on.
         learning_rate: overrides `lr_scheduler.learning_rate`.
         iters: overrides `iters`.
         batch_size: overrides `batch_size`, samples per process.
@@ -55,7 +55,7 @@ class Config:
         as_teacher: whether it is a teacher's config, whose model may be teacher-only (see `TeacherOnly`).
 
     Attributes:
-        path: the file.
+        path: the file; "<dict>" for a dict.
         dic: the config as nested dicts and lists. `num_classes`, `ignore_index`, `mode` and the like are
             filled in where a component takes them and the file states none.
         sources: where its components are looked for that are not registered: [] or PaddleSeg's files.
@@ -77,8 +77,8 @@ class Config:
         test_config=None,
         as_teacher=False,
     ):
-        self.path = path
-        self.dic, self._origins = load_config(path)
+        self.path = IN_PYTHON if isinstance(path, dict) else path
+        self.dic, self._origins = config_from(path)
         problems = apply_overrides(self.dic, self._origins, opts)
         options = {"lr_scheduler.learning_rate": learning_rate, "iters": iters, "batch_size": batch_size}
         for key, value in options.items():

@@ -9,6 +9,7 @@ import yaml
 from paddleseg.errors import UserError
 
 BASE_KEY = "_base_"
+IN_PYTHON = "<dict>"  # what messages name in the place of a file
 INHERIT_KEY = "_inherited_"
 # Aliases and merge keys may stand for one another: a few lines can mean more than fits in memory.
 MAX_BYTES, MAX_VALUES, MAX_MERGED = 1 << 20, 100_000, 1000
@@ -76,6 +77,43 @@ def _listed_numbers(text):
     return list(value) if numbers else text
 
 
+def config_from(source):
+    """Return `load_config` of a path, or the same of a config that is a dict already.
+
+    Args:
+        source: a path, or nested dicts and lists of plain values. Its `_base_` is relative to the working
+            directory. It is not changed.
+
+    Raises:
+        UserError: as `load_config`; or a key or a value of the dict cannot stand in YAML.
+    """
+    if not isinstance(source, dict):
+        return load_config(source)
+    own = _plain(source, ())
+    return _with_bases(own, {(BASE_KEY,): IN_PYTHON}, os.curdir, ())
+
+
+def _plain(value, place):
+    """Return a copy of a config's value in which tuples are lists."""
+    if isinstance(value, dict):
+        wrong = [key for key in value if not isinstance(key, (str, int))]
+        if wrong:
+            raise UserError(f"{IN_PYTHON}: {_dotted(place)} has the key {wrong[0]!r}; a key must be text")
+        return {key: _plain(item, (*place, key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, (*place, i)) for i, item in enumerate(value)]
+    if value is None or isinstance(value, (str, bool)) or type(value) in (int, float):
+        return value
+    raise UserError(
+        f"{IN_PYTHON}: {_dotted(place)} is of the type {type(value).__name__}; a config holds text, numbers, "
+        f"lists and dicts, and names components as {{'type': name}}"
+    )
+
+
+def _dotted(place):
+    return ".".join(map(str, place)) or "the config"
+
+
 def load_config(path):
     """Return `(dic, origins)`: the config with its bases merged in, and where each key is written.
 
@@ -99,14 +137,18 @@ def _load(path, chain):
     chain = (*chain, path)
     if path in chain[:-1]:
         raise UserError(f"{BASE_KEY} goes in a circle: {' -> '.join(chain)}")
-    own, own_origins = _read(path)
+    return _with_bases(*_read(path), os.path.dirname(path), chain)
+
+
+def _with_bases(own, own_origins, folder, chain):
+    """Return a config merged with its bases, whose paths are relative to `folder`."""
     bases = own.pop(BASE_KEY, None) or []
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
         raise UserError(f"{own_origins[(BASE_KEY,)]}: {BASE_KEY} must be a path or a list of paths")
     dic, origins = {}, {}
     for base in bases:
-        base_path = os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(base)))
+        base_path = os.path.normpath(os.path.join(folder, os.path.expanduser(base)))
         if not os.path.isfile(base_path):
             raise UserError(f"{own_origins[(BASE_KEY,)]}: {BASE_KEY}: there is no file {base_path}")
         base_dic, base_origins = _load(base_path, chain)

@@ -52,6 +52,19 @@ def build_step(builder, teacher_cfgs, options):
         if options.log_config:
             logger.info(f"model of teacher {k}:\n{as_yaml(cfg['model'])}")
     step = _build_models_and_step(builder, teacher_cfgs, plan, options)
+    prepare_teachers(step, builder, plan.features, options)
+    return step
+
+
+def prepare_teachers(step, builder, features, options):
+    """Choose what computes each teacher of a step, and attach their caches if the options name a folder.
+
+    Args:
+        step: a `DistillStep`, changed in place.
+        builder: the student's `SegBuilder`.
+        features: list of `Feature`.
+        options: `DistillOptions`.
+    """
     step.engines = choose_engines(
         step.teachers,
         images_of_a_batch(builder, options.seed),
@@ -60,8 +73,7 @@ def build_step(builder, teacher_cfgs, options):
         recorded_settings(options),
     )
     if options.teacher_cache:
-        attach_caches(step, builder, plan, options)
-    return step
+        attach_caches(step, builder, features, options)
 
 
 def check_teacher_weights(teacher_cfgs, options):
@@ -177,7 +189,7 @@ def _check_logits_and_losses(builder, observed):
     except UserError as error:
         raise UserError(f"{builder.cfg.place('distill_loss')}: {error}") from None
     cfg, section = builder.cfg, builder.distill_loss
-    place = cfg.place("distill_loss")
+    place = f"{cfg.place('distill_loss')}.types"
     try_distill_loss(section, observed, cfg.logits_at, cfg.num_classes, cfg.batch_size, place)
 
 

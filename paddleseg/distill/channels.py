@@ -27,7 +27,7 @@ def explain_failures(images, model, role, cfg=None, student_cfg=None):
     except UserError:
         raise
     except Exception as error:
-        needed = _channels(model)
+        needed = input_channels(model)
         if needed not in (None, images.shape[1]) and "channel" in str(error).lower():
             places = [_place(cfg, needed, "model"), _place(student_cfg, images.shape[1], "train_dataset")]
             raise UserError(
@@ -45,7 +45,7 @@ def explain_failures(images, model, role, cfg=None, student_cfg=None):
         ) from error
 
 
-def _channels(model):
+def input_channels(model):
     """Return how many channels the first convolution of a model takes, None without one."""
     first = next((layer for layer in model.sublayers() if isinstance(layer, nn.Conv2D)), None)
     return None if first is None else first._in_channels

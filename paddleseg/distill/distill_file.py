@@ -5,7 +5,7 @@ import os
 
 from paddleseg.cvlibs.facts import AUTO
 from paddleseg.distill.adaptor import AdaptorBase, describe_error
-from paddleseg.distill.features import Feature
+from paddleseg.distill.features import AdaptorName, Feature
 from paddleseg.errors import UserError, suggestion
 from paddleseg.utils.signature import is_weight
 
@@ -54,13 +54,14 @@ def as_feature(item, path, i):
     Keys other than those of `KEYS`, and `share` beside a weight of "auto", are arguments of the loss.
     """
     return Feature(
-        student=f"{item['feature_type']}_{item['s_feature_idx']}",
-        teacher=f"{item['feature_type']}_{item['t_feature_idx']}",
+        student=AdaptorName(f"{item['feature_type']}_{item['s_feature_idx']}"),
+        teacher=AdaptorName(f"{item['feature_type']}_{item['t_feature_idx']}"),
         loss={**{k: v for k, v in item.items() if k not in _known(item)}, "type": item["loss_function"]},
-        # Messages name the item, not its key, which differs from that of a config.
-        place=lambda *keys: f"{path}: prepare_distill_config(), item {i}",
         weight=item["weight"],
         share=item.get("share", 1) if item["weight"] == AUTO else 1,
+        connector="none",
+        # Messages name the item, not its key, which differs from that of a config.
+        place=lambda *keys: f"{path}: prepare_distill_config(), item {i}",
     )
 
 

@@ -60,11 +60,13 @@ class FeatureLoss(nn.Layer):
             "ignore_index": ignore_index,
         }
         self.loss = build_loss(feature, available)
-        loss_type = feature.loss["type"]
-        by_element = FEATURE_LOSSES.is_paddleslims(loss_type) and loss_type not in BETWEEN_SAMPLES
-        # Maps are resized, so only N and C must agree. PaddleSlim's losses would broadcast one to the other.
+        # Maps are resized, so only N and C must agree. Losses of others would broadcast one to the other.
         axes = slice(2 if len(student_shape) == len(teacher_shape) == 4 else None)
-        if by_element and self.connector is None and student_shape[axes] != teacher_shape[axes]:
+        if (
+            _by_element(feature, self.loss)
+            and self.connector is None
+            and student_shape[axes] != teacher_shape[axes]
+        ):
             raise UserError(f"{feature.place('loss')}: {self.name}: {shapes}")
 
     def forward(self, student, teacher, label=None, iteration=None):
@@ -113,6 +115,13 @@ def label_for(loss, label, tensor):
     return label if getattr(loss, "resizes_label", False) else fit_label(label, tensor)
 
 
+def _by_element(feature, loss):
+    """Return whether a loss of PaddleSlim or Paddle compares two tensors element by element."""
+    if isinstance(feature.loss, dict):
+        return FEATURE_LOSSES.is_paddleslims(feature.loss_name) and feature.loss_name not in BETWEEN_SAMPLES
+    return type(loss).__module__.startswith("paddle.nn.")
+
+
 def fit_label(label, tensor):
     """Return a label at the size of a tensor, taken from the nearest pixel; None where a label cannot fit.
 
@@ -132,8 +141,8 @@ def build_connector(feature, student_shape, teacher_shape):
     spec = feature.connector
     if spec == "auto":
         spec = "none" if student_shape[1] == teacher_shape[1] else AUTO
-    if spec == "none":
-        return None
+    if spec == "none" or isinstance(spec, nn.Layer):
+        return None if spec == "none" else spec
     place = feature.place("connector")
     for role, shape in (("student", student_shape), ("teacher", teacher_shape)):
         if len(shape) != 4:
@@ -147,7 +156,7 @@ def build_connector(feature, student_shape, teacher_shape):
 
 
 def build_loss(feature, available):
-    """Return the loss of a feature: one of this project, of the user, or else of PaddleSlim.
+    """Return the loss of a feature: the one that it holds, else by its name one of ours or of PaddleSlim.
 
     Args:
         feature: a `Feature`.
@@ -155,6 +164,8 @@ def build_loss(feature, available):
             be None.
     """
     spec, place = feature.loss, feature.place("loss")
+    if not isinstance(spec, dict):
+        return spec
     try:
         component = FEATURE_LOSSES[spec["type"]]
     except UserError as error:
@@ -196,7 +207,7 @@ def make_names_unique(feature_losses):
 def check_batch_size(features, batch_size):
     """Raise `UserError` for a loss that is always 0 with so few samples in the batch of a process."""
     for feature in features:
-        if feature.loss["type"] in BETWEEN_SAMPLES and batch_size < 3:
+        if feature.loss_name in BETWEEN_SAMPLES and batch_size < 3:
             raise UserError(
                 f"{feature.place('loss')}: {feature.name} compares the samples of a batch with one another "
                 f"and is 0 for fewer than three; batch_size is {batch_size}"

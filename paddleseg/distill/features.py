@@ -1,10 +1,21 @@
-"""The features to distil, with their losses and schedules, as a config or distill_config.py declares them."""
+"""The features to distil, with their losses and schedules, as Python, a config or a file declares them."""
 
 from dataclasses import dataclass, field
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
-from paddleseg.cvlibs.rules import PLACES
+import paddle.nn as nn
+
+import paddleseg.distill.connectors
+import paddleseg.losses  # noqa: F401  both register what a feature may name
+from paddleseg.cvlibs import rules
+from paddleseg.cvlibs.check import Checker
 from paddleseg.distill.taps import Tap
+from paddleseg.errors import UserError
+from paddleseg.losses.combine import loss_name
+
+
+class AdaptorName(str):
+    """The name that an adaptor gives to a tensor, as distinct from the name of a sublayer."""
 
 
 @dataclass(frozen=True)
@@ -42,40 +53,94 @@ class Schedule:
 class Feature:
     """A loss between a tensor of the student and a tensor of a teacher.
 
+        Feature("backbone.stage4", "backbone.layer4", "SegChannelwiseLoss", weight=0.2)
+
     Args:
-        student, teacher: the two tensors, as keys of what `Taps.read` returns: a `Tap` of a config, or a
-            name that an adaptor gives.
-        loss: `{type: ..., key: value}`.
-        place: `place(*keys)` returns where this feature, or a key of it, is written, for messages.
+        student, teacher: where the two tensors are: the dotted name of a sublayer, for its output; a dict as
+            in a config, `{"attr": name}`, `{"input_of": layer}` or `{"output_of": layer}`, perhaps with an
+            "index"; a `Tap`; or an `AdaptorName`.
+        loss: the name of a loss, `{"type": name, key: value}`, or the loss itself, called with the two
+            tensors and, if it takes a third argument, the label.
         weight: the loss is multiplied by it; "auto" to measure it, see `AutoWeights`. Default 1.
         share: for a weight of "auto", the share of the task's gradient. Default 1.
-        connector: "none", "auto" or `{type: ..., key: value}`. Default "none".
-        schedule: a `Schedule`. Default: full weight in every iteration.
+        connector: "none"; "auto", a `ConvBNConnector` where the channels differ; `{"type": name, key:
+            value}`; or a layer. Default "auto".
+        schedule: a `Schedule`, or a dict of its arguments. Default: full weight in every iteration.
         teacher_index: the number of the teacher, from 0. Default 0.
         states_grid: whether the feature itself, and not one of its taps, states how tokens become maps.
             Default False.
+        place: `place(*keys)` returns where a file declares this feature, or a key of it, for messages.
+            Default None, for a feature that a script makes: it is checked at once.
+
+    Raises:
+        UserError: an argument of a script has a wrong value.
     """
 
-    student: Union[str, Tap]
-    teacher: Union[str, Tap]
-    loss: dict
-    place: Callable
+    student: Union[str, dict, Tap]
+    teacher: Union[str, dict, Tap]
+    loss: Any
     weight: Union[float, str] = 1.0
     share: float = 1.0
-    connector: Union[str, dict] = "none"
-    schedule: Schedule = field(default_factory=Schedule)
+    connector: Any = "auto"
+    schedule: Union[Schedule, dict] = field(default_factory=Schedule)
     teacher_index: int = 0
     states_grid: bool = False
+    place: Optional[Callable] = None
+
+    def __post_init__(self):
+        if isinstance(self.loss, str):
+            self._set(loss={"type": self.loss})
+        if self.place is None:
+            self._set(place=self._own_place)
+            self._check()
+        schedule = self.schedule or {}
+        self._set(
+            student=_tap(self.student, {}, "student", self.place),
+            teacher=_tap(self.teacher, {}, "teacher", self.place),
+            connector="none" if self.connector is None else self.connector,
+            schedule=Schedule(**schedule) if isinstance(schedule, dict) else schedule,
+        )
 
     @property
     def name(self):
         """The name of the loss in the log, such as "hidden_0_SegChannelwiseLoss"."""
-        return f"{self.student if self.uses_adaptor else self.student.label}_{self.loss['type']}"
+        return f"{self.student if self.uses_adaptor else self.student.label}_{self.loss_name}"
+
+    @property
+    def loss_name(self):
+        """The name of the loss alone."""
+        return self.loss["type"] if isinstance(self.loss, dict) else loss_name(self.loss)
 
     @property
     def uses_adaptor(self):
-        """Whether an adaptor of a `distill_config.py` names its tensors, and not the config."""
-        return isinstance(self.student, str)
+        """Whether an adaptor of a `distill_config.py` names its tensors."""
+        return isinstance(self.student, AdaptorName)
+
+    def _set(self, **values):
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _own_place(self, *keys):
+        named = self.loss_name if callable(self.loss) or isinstance(self.loss, dict) else self.loss
+        return ": ".join([f"Feature({self.student}, {self.teacher}, {named})", *map(str, keys)])
+
+    def _check(self):
+        """Raise `UserError` for the first argument that the rules of a config refuse."""
+        objects = {"loss": callable, "connector": lambda value: isinstance(value, nn.Layer)}
+        for key, rule in rules.FEATURE.items():
+            if not hasattr(self, key):  # `grid` and `skip` are stated by the taps
+                continue
+            value = getattr(self, key)
+            if isinstance(value, (Tap, AdaptorName, Schedule)) or objects.get(key, _no)(value):
+                continue
+            checker = Checker({"num_classes": 1}, lambda path: "")
+            rule(checker, value, (key,))
+            if checker.problems:
+                raise UserError(f"{self.place()}: {checker.problems[0]}")
+
+
+def _no(value):
+    return False
 
 
 def features_of_config(cfg):
@@ -84,31 +149,32 @@ def features_of_config(cfg):
 
 
 def _feature(spec, cfg, i):
-    connector = spec.get("connector", "auto")
-
     def place(*keys):
         return cfg.place("distill", "features", i, *keys)
 
+    role = "teacher" if spec.get("teacher") else "student"  # that states the teacher's tap
     return Feature(
-        student=_tap(spec, "student", place),
-        teacher=_tap(spec, "teacher" if spec.get("teacher") else "student", place),
+        student=_tap(spec["student"], spec, "student", place),
+        teacher=_tap(spec.get(role) or spec["student"], spec, role, place),
         loss=spec["loss"],
-        place=place,
         weight=spec.get("weight", 1),
         share=spec.get("share", 1),
-        connector="none" if connector is None else connector,
-        schedule=Schedule(**(spec.get("schedule") or {})),
+        connector=spec.get("connector", "auto"),
+        schedule=spec.get("schedule"),
         teacher_index=spec.get("teacher_index", 0),
         states_grid=any(spec.get(key) for key in ("grid", "skip")),
+        place=place,
     )
 
 
-def _tap(spec, role, place):
+def _tap(own, shared, role, place):
     """Return the tap of a role; what it does not state of `grid` and `skip` the feature may state."""
-    own = {"output_of": spec[role]} if isinstance(spec[role], str) else spec[role]
-    kind = next(key for key in PLACES if key in own)
-    grid, skip = (own.get(key) or spec.get(key) for key in ("grid", "skip"))
-    stated = next((key for key in ("grid", "skip") if own.get(key) or spec.get(key)), None)
+    if isinstance(own, (Tap, AdaptorName)):
+        return own
+    own = {"output_of": own} if isinstance(own, str) else own
+    kind = next(key for key in rules.PLACES if key in own)
+    grid, skip = (own.get(key) or shared.get(key) for key in ("grid", "skip"))
+    stated = next((key for key in ("grid", "skip") if own.get(key) or shared.get(key)), None)
     path = () if stated is None else (role, stated) if own.get(stated) else (stated,)
     return Tap(
         kind,

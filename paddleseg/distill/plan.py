@@ -39,16 +39,22 @@ def make_plan(cfg, distill_file, num_teachers):
     declared = (None, None, []) if distill_file is None else load_distill_file(distill_file)
     student_adaptor, teacher_adaptor, features_of_file = declared
     features = [*features_of_file, *features_of_config(cfg)]
+    check_teacher_indices(features, num_teachers)
+    place = cfg.place("distill", "teacher_weighting")
+    check_weighting(cfg.teacher_weighting, num_teachers, cfg.compares_logits, place)
+    _check_use(cfg, features, num_teachers)
+    check_batch_size(features, cfg.batch_size)
+    return Plan(student_adaptor, teacher_adaptor, features)
+
+
+def check_teacher_indices(features, num_teachers):
+    """Raise `UserError` for a feature of a teacher that does not exist."""
     for feature in features:
         if feature.teacher_index >= num_teachers:
             raise UserError(
                 f"{feature.place('teacher_index')}: {feature.teacher_index}, but the last of "
                 f"{counted(num_teachers, 'teacher')} is {num_teachers - 1}"
             )
-    _check_weighting(cfg, num_teachers)
-    _check_use(cfg, features, num_teachers)
-    check_batch_size(features, cfg.batch_size)
-    return Plan(student_adaptor, teacher_adaptor, features)
 
 
 def check_use_of_logits(cfg, features, teachers):
@@ -81,13 +87,13 @@ def check_use_of_logits(cfg, features, teachers):
         )
 
 
-def _check_weighting(cfg, num_teachers):
-    if cfg.teacher_weighting != "confidence":
+def check_weighting(weighting, num_teachers, compares_logits, place):
+    """Raise `UserError` where a `teacher_weighting` of "confidence" has nothing to weigh."""
+    if weighting != "confidence":
         return
-    place = cfg.place("distill", "teacher_weighting")
     if num_teachers == 1:
         raise UserError(f"{place}: confidence weighs several teachers against each other, and there is one")
-    if not cfg.compares_logits:
+    if not compares_logits:
         raise UserError(f"{place}: confidence weighs logits, and without distill_loss no logits are compared")
 
 

@@ -12,7 +12,7 @@ from paddleseg.distill.feature_loss import FeatureLoss, describe_shapes, label_f
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_message, resize_to_smallest
 from paddleseg.distill.trial import generator_states, restored, set_generators, try_loss
 from paddleseg.errors import UserError, suggestion
-from paddleseg.losses.combine import compare, output_list
+from paddleseg.losses.combine import compare, compared, loss_name, output_list
 from paddleseg.utils.logger import logger
 
 
@@ -97,6 +97,12 @@ def _reached(tensors, parameters):
     return [gradient is not None for gradient in gradients]
 
 
+def training_logits(model, images):
+    """Return the list of logits that a model gives for images in training mode; leaves no traces."""
+    with _training_without_traces(model), explain_failures(images, model, "the model"), paddle.no_grad():
+        return output_list(model(images.clone()))
+
+
 def roles(teachers):
     """Return the name of each teacher in messages: "the teacher", or "teacher 0", ... of several."""
     return ["the teacher"] if len(teachers) == 1 else [f"teacher {k}" for k in range(len(teachers))]
@@ -148,7 +154,7 @@ def _check_pair(i, student, teacher, role, logits_at):
 
 
 def try_distill_loss(
-    section, observed, logits_at="full", num_classes=None, batch_size=4, place="distill_loss"
+    section, observed, logits_at="full", num_classes=None, batch_size=4, place="distill_loss.types"
 ):
     """Try each loss of `distill_loss` on the observed logits, and leave no traces.
 
@@ -157,15 +163,15 @@ def try_distill_loss(
         observed: `Observed`.
         logits_at: as in `DistillNet`. Default "full".
         num_classes, batch_size: as in `try_loss`.
-        place: where `distill_loss` is written, for messages.
+        place: where the list of the losses is written, for messages.
 
     Raises:
-        UserError: as `try_loss`; the message names the key of the loss.
+        UserError: as `try_loss`; the message names the number of the loss.
     """
     # Several teachers are joined into one, so the first one's logits stand for all.
     teacher_logits = [first for first, *_ in counterparts(*observed.teacher_logits.values())]
     student_logits, _ = observed.student
-    pairs = counterparts(student_logits, teacher_logits)
+    pairs = compared(section, counterparts(student_logits, teacher_logits))
     random_state = generator_states()
     for i, (loss, factor, pair) in enumerate(zip(section["types"], section["coef"], pairs)):
         if factor == 0:
@@ -174,11 +180,36 @@ def try_distill_loss(
         student, teacher = student.clone(), teacher.clone()
         student.stop_gradient = False
         label = label_for(loss, observed.label, student) if logits_at == "head" else observed.label
-        name = f"{place}.types.{i}: {type(loss).__name__}"
+        name = f"{place}.{i}: {loss_name(loss)}"
         shapes = f"the student's output {i} has shape {student.shape}, the teacher's {teacher.shape}"
         call = _for_users(functools.partial(_compare, loss), loss, name, shapes)
         with restored(loss):
             try_loss(call, student, teacher, label, name, shapes, num_classes, batch_size)
+    set_generators(random_state)
+
+
+def try_task_loss(section, observed, place="loss"):
+    """Try each loss between the student's observed logits and the label, and leave no traces.
+
+    Args:
+        section: as `weighted_losses` takes it.
+        observed: `Observed`, with a label.
+        place: where the list of the losses is written, for messages.
+
+    Raises:
+        UserError: a loss fails, or gives anything but one finite number.
+    """
+    logits, random_state = observed.student[0], generator_states()
+    for i, (loss, output) in enumerate(zip(section["types"], compared(section, logits))):
+        name = f"{place}.{i}: {loss_name(loss)}"
+        shapes = f"the student's output has shape {output.shape}, the label {observed.label.shape}"
+        with restored(loss):
+            value = _for_users(compare, loss, name, shapes)(loss, (output.clone(),), observed.label)
+        if not isinstance(value, paddle.Tensor) or value.size != 1:
+            actual = (
+                f"shape {list(value.shape)}" if isinstance(value, paddle.Tensor) else type(value).__name__
+            )
+            raise UserError(f"{name} gives {actual}; a loss must be one number: {shapes}")
     set_generators(random_state)
 
 
@@ -232,7 +263,7 @@ def _tensors(feature, observed):
         tap = getattr(feature, role)
         if tap not in outputs:
             raise UserError(
-                f"{feature.loss['type']} asks for the {role}'s {tap!r}, which its adaptor's "
+                f"{feature.loss_name} asks for the {role}'s {tap!r}, which its adaptor's "
                 f"mapping_layers() does not name; {suggestion(tap, outputs)}"
             )
         tensors.append(outputs[tap])

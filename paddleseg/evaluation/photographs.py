@@ -52,7 +52,22 @@ def predict_images(configs, options):
     files = PredictionFiles(options.save_dir, names, colors)
     files.refuse_inputs(images)
     parallel.set_device(options.device, options.conv_engine)
-    predictors = {name: Predictor(cfg, path) for name, cfg, path in zip(names, configs, weights)}
+    predictors = {name: Predictor.of_config(*pair) for name, *pair in zip(names, configs, weights)}
+    predict_files(images, predictors, files, options.save_probabilities)
+
+
+def predict_files(images, predictors, files, with_probabilities=False):
+    """Write masks and overlays of images.
+
+    Args:
+        images: list of `ImageFile`.
+        predictors: {name: `Predictor`}.
+        files: the `PredictionFiles`.
+        with_probabilities: whether to write the probabilities of the classes, too. Default False.
+
+    Raises:
+        UserError: some images could not be read, predicted or written; then all other images are done.
+    """
     first = next(iter(predictors.values()))
     for line in doubts_of_images([image.path for image in images[:LOOKED_AT]], first.transforms):
         logger.warning(line)
@@ -60,7 +75,7 @@ def predict_images(configs, options):
     with contextlib.closing(bar(images, label="predicting")) as shown:
         for image in shown:
             try:
-                _predict(image, predictors, files, options.save_probabilities)
+                _predict(image, predictors, files, with_probabilities)
             except TooManyClassesError:
                 raise
             except UserError as error:
@@ -91,24 +106,33 @@ def _predict(image, predictors, files, with_probabilities):
 
 
 class Predictor:
-    """A trained model with the transforms and the inference of its config.
+    """A trained model with its transforms and its way of inference.
 
     Args:
-        cfg: the `Config` of the model.
-        model_path: the weights. Default None, for those that the config names.
+        model: in eval mode.
+        transforms: a `Compose`.
+        config: an `EvalConfig`. Default: whole images.
+        ignore_index: the value of a mask that is not a class. Default 255.
     """
 
-    def __init__(self, cfg, model_path=None):
+    def __init__(self, model, transforms, config=WHOLE, ignore_index=255):
+        self.model = model
+        self.transforms = transforms
+        self.config = config
+        self.ignore_index = ignore_index
+
+    @classmethod
+    def of_config(cls, cfg, model_path=None):
+        """Return the predictor of a `Config`; without `model_path`, with the weights that it names."""
         builder = SegBuilder(cfg)
         # Those of the evaluation, so that the masks are the ones that were scored.
         sections = ("val_dataset", "export")
         cfg.warn_of_preparation(sections)
         transforms = build_transforms(cfg.deployed_transforms(sections))
         refuse_train_only(transforms, f"{cfg.path}: transforms of a prediction")
-        self.transforms = Compose(transforms, img_channels=cfg.img_channels, img_range=cfg.img_range)
-        self.ignore_index = cfg.ignore_index
-        self.config = builder.eval_config
-        self.model = builder.trained_model(model_path, "predict with")
+        compose = Compose(transforms, img_channels=cfg.img_channels, img_range=cfg.img_range)
+        model = builder.trained_model(model_path, "predict with")
+        return cls(model, compose, builder.eval_config, cfg.ignore_index)
 
 
 def predict(model, image, size, config=WHOLE, trans_info=()):

@@ -12,7 +12,8 @@ def weighted_losses(section, outputs, label=None):
     """Return the losses of a section by name, each times its coefficient.
 
     Args:
-        section: {'types': [loss, ...], 'coef': [number, ...]}, one for each output.
+        section: {'types': [loss, ...], 'coef': [number, ...]}, one for each output; or with 'outputs', the
+            number of the output of each loss.
         outputs: for each output, the tuple of tensors that its loss compares: (logits,) with the label, or
             (student's logits, teacher's logits).
         label: N x H x W, int64, for the losses that take one; see `compare`. If the outputs differ in size,
@@ -25,11 +26,12 @@ def weighted_losses(section, outputs, label=None):
         UserError: there are more or fewer losses than outputs.
     """
     types, coef = section["types"], section["coef"]
-    check_loss_count(types, outputs)
     labels = label if isinstance(label, list) else [label] * len(outputs)
+    outputs, labels = compared(section, outputs), compared(section, labels)
+    check_loss_count(types, outputs)
     losses = {}
     for i, (loss, factor, tensors, own_label) in enumerate(zip(types, coef, outputs, labels)):
-        name = type(loss).__name__
+        name = loss_name(loss)
         _check_tensors(loss, tensors, i)
         value = compare(loss, tensors, own_label)
         if value.size != 1:
@@ -48,10 +50,31 @@ def _check_tensors(loss, tensors, index):
             )
 
 
+def compared(section, outputs):
+    """Return the items of `outputs` that the losses of a section compare, one for each loss.
+
+    Raises:
+        UserError: a loss is for an output that is not there.
+    """
+    chosen = section.get("outputs")
+    if chosen is None:
+        return outputs
+    if max(chosen, default=-1) >= len(outputs):
+        raise UserError(
+            f"a loss is for output {max(chosen)}, and there are {counted(len(outputs), 'output')}"
+        )
+    return [outputs[i] for i in chosen]
+
+
+def loss_name(loss):
+    """Return the name of a loss in logs: that of its class, or of itself if it is a function."""
+    return getattr(loss, "__name__", None) or type(loss).__name__
+
+
 def check_loss_count(types, outputs):
     """Raise `UserError` unless there is a loss for each of the outputs; see `weighted_losses`."""
     if len(types) != len(outputs):
-        names = ", ".join(type(loss).__name__ for loss in types)
+        names = ", ".join(map(loss_name, types))
         compared = bool(outputs) and len(outputs[0]) > 1
         subject = "student and teacher share" if compared else "the model has"
         raise UserError(

@@ -30,7 +30,7 @@ def write_run_file(save_dir, cfg, seed, step_record):
     run = {
         "command": list(sys.argv),
         **step_record,
-        "config_path": os.path.abspath(cfg.path),
+        "config_path": os.path.abspath(cfg.path) if os.path.isfile(cfg.path) else None,
         "config": cfg.dic,
         "seed": seed,
         "paddle": paddle.__version__,

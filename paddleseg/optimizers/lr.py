@@ -242,8 +242,8 @@ def rewind(schedule, copy, iterations):
     after a change of `iters` or of the first rate. An unchanged schedule comes to the same bits.
 
     Args:
-        schedule: a `paddle.optimizer.lr.LRScheduler`. A user's own schedule, or one that depends on more than
-            the iteration, is left as it is.
+        schedule: a `paddle.optimizer.lr.LRScheduler`. A user's own schedule, one that depends on more than
+            the iteration, or a constant rate, is left as it is.
         copy: a copy of the schedule from before its state was loaded.
         iterations: the number of steps from the beginning.
     """

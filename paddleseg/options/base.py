@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, suggestion
 from paddleseg.utils import signature
 
 
@@ -37,6 +37,26 @@ class Options:
             fault = fault_of(type(self), field, value)
             if fault:
                 raise UserError(f"{field.name} {fault}")
+
+
+def options_of(options_class, caller, elsewhere=None, **given):
+    """Return the `Options` of keyword arguments.
+
+    Args:
+        options_class: a class derived from `Options`.
+        caller: the function that was given them, for messages.
+        elsewhere: {field that the caller does not take: why}. Default none.
+        **given: the values.
+
+    Raises:
+        UserError: there is no such field, or its value is wrong.
+    """
+    refused = elsewhere or {}
+    known = {field.name for field in dataclasses.fields(options_class)} - set(refused)
+    for name in given:
+        if name not in known:
+            raise UserError(f"{caller} takes no {name!r}; {refused.get(name) or suggestion(name, known)}")
+    return options_class(**given)
 
 
 def field_type(options_class, field):

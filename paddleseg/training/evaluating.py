@@ -26,9 +26,24 @@ def _num_classes(builder):
     if number is None:
         raise UserError(
             f"{builder.cfg.path}: val_dataset: the number of classes is stated nowhere; add num_classes at "
-            f"the top of the config, or train with no_eval"
+            f"the top of the config or to the data set, or train with no_eval"
         )
     return number
+
+
+def scores_of(builder, options, on_batch=None):
+    """Return the `Scores` of the builder's model on its val_dataset; the arguments are as below."""
+    config = builder.eval_config
+    return evaluate_model(
+        builder.model,
+        builder.val_dataset,
+        _num_classes(builder),
+        config.batch_size,
+        options.num_workers,
+        config,
+        on_batch,
+        bar_wanted(options.log_style),
+    )
 
 
 def evaluate_and_log(builder, options, on_batch=None, named=None):
@@ -41,17 +56,8 @@ def evaluate_and_log(builder, options, on_batch=None, named=None):
         named: a set of classes without truth that the log has named already; it is completed in place.
             Default: none.
     """
-    dataset, config, num_classes = builder.val_dataset, builder.eval_config, _num_classes(builder)
-    result = evaluate_model(
-        builder.model,
-        dataset,
-        num_classes,
-        config.batch_size,
-        options.num_workers,
-        config,
-        on_batch,
-        bar_wanted(options.log_style),
-    )
+    dataset, num_classes = builder.val_dataset, _num_classes(builder)
+    result = scores_of(builder, options, on_batch)
     for line in result.log_lines(len(dataset)):
         logger.info(line)
     by_name = [f"{name} {iou:.4f}" for name, iou in zip(class_names(dataset), result.class_iou)]

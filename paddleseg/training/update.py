@@ -2,6 +2,8 @@
 
 import contextlib
 
+import paddle
+
 from paddleseg import parallel
 from paddleseg.training.guard import APPLIED
 from paddleseg.utils.phases import phase
@@ -12,8 +14,9 @@ class Update:
 
     Args:
         step: a `Step`.
-        optimizer: of everything that is trained; its learning rate is a schedule that advances each
-        iteration. guard: a `Guard` of the same parameters.
+        optimizer: of everything that is trained. If its learning rate is a schedule, that advances each
+            iteration.
+        guard: a `Guard` of the same parameters.
         ema: an `Ema` of the model; None for none. Default None.
         seed: of random numbers inside the model. Default 0.
         autocast: `autocast()` is the context that the step computes in, as `precision.autocast` makes it.
@@ -65,7 +68,8 @@ class Update:
             verdicts = self._guard.step(means["loss"], self._loss_scale)
             if self._ema is not None:
                 self._ema.update(iteration, verdicts[APPLIED])
-        self._optimizer._learning_rate.step()
+        if isinstance(self._optimizer._learning_rate, paddle.optimizer.lr.LRScheduler):
+            self._optimizer._learning_rate.step()
         self._applying = False
         return means, verdicts
 

@@ -10,6 +10,7 @@ from stepping import Body, feature
 
 from paddleseg.cvlibs import manager
 from paddleseg.distill.connectors import ConvConnector
+from paddleseg.distill.features import AdaptorName
 from paddleseg.distill.probe import check_logits, feature_losses, observe, try_distill_loss
 from paddleseg.distill.taps import Tap, Taps
 from paddleseg.distill.teachers import Teacher
@@ -100,7 +101,7 @@ def test_features_of_different_shape_are_refused_with_both():
 
 def test_a_tensor_that_no_adaptor_names_is_refused():
     with pytest.raises(UserError, match=r"asks for the student's 'hidden_3'.*did you mean 'hidden_0'"):
-        probe(tiny.TinyNet(), tiny.TinyNet(), dataclasses.replace(feature(), student="hidden_3"))
+        probe(tiny.TinyNet(), tiny.TinyNet(), dataclasses.replace(feature(), student=AdaptorName("hidden_3")))
 
 
 def test_a_loss_that_is_not_finite_is_refused():

@@ -23,13 +23,13 @@ _FORM = 1
 _TRIED = 8
 
 
-def attach_caches(step, builder, plan, options):
+def attach_caches(step, builder, features, options):
     """Let the teachers of a step cache their outputs, each in a folder of its own below `teacher_cache`.
 
     Args:
         step: a `DistillStep`; its `cache` is set, and that of its teachers.
         builder: the student's `SegBuilder`.
-        plan: the `Plan`.
+        features: list of `Feature`.
         options: `DistillOptions`.
 
     Raises:
@@ -51,7 +51,7 @@ def attach_caches(step, builder, plan, options):
     num_logits = 0 if builder.distill_loss is None else len(builder.distill_loss["types"])
     caches = []
     for k, teacher in enumerate(step.teachers):
-        taps = list(dict.fromkeys(f.teacher for f in plan.features if f.teacher_index == k))
+        taps = list(dict.fromkeys(f.teacher for f in features if f.teacher_index == k))
         num_own_logits = num_logits if teacher.gives_logits else 0
         if num_own_logits or taps:
             own = {**description, "teacher": teacher_identity(teacher, taps, distill_file_digest)}
