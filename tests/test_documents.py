@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PAIRS = [
     ("README.md", "README_CN.md"),
+    ("docs/python.md", "docs/python_CN.md"),
     ("docs/tutorial.md", "docs/tutorial_cn.md"),
     ("docs/your_data.md", "docs/your_data_cn.md"),
     ("docs/models.md", "docs/models_cn.md"),
@@ -75,7 +76,7 @@ def test_both_languages_have_the_same_links_and_pictures(english, chinese):
         return sorted(
             link
             for link in links(path)
-            if not re.search(r"(README|tutorial|your_data|models|methods)\w*\.md$", link)
+            if not re.search(r"(README|python|tutorial|your_data|models|methods)\w*\.md$", link)
         )
 
     assert targets(english) == targets(chinese)

@@ -25,7 +25,7 @@ LANES = (
             ("paddleseg.commands.distill", "main", "options, path"),
             ("paddleseg.cvlibs", "Config", "checked config"),
             ("paddleseg.cvlibs", "SegBuilder", "model, data, losses"),
-            ("paddleseg.core", "distill", "builder, options"),
+            ("paddleseg.core.runs", "distill", "builder, options"),
             ("paddleseg.distill.build", "build_step", "a step"),
             ("paddleseg.training", "fit", "checkpoints, history"),
         ),
