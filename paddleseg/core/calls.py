@@ -15,8 +15,8 @@ from paddleseg.evaluation.photographs import Predictor, predict_files
 from paddleseg.evaluation.prediction_files import PredictionFiles
 from paddleseg.options import EvaluateOptions, TrainOptions
 from paddleseg.options.base import options_of
-from paddleseg.training import SupervisedStep, evaluating, fit, starting
-from paddleseg.training.script_run import ScriptRun, eval_config
+from paddleseg.training import SupervisedStep, evaluating, starting
+from paddleseg.training.script_run import ScriptRun, eval_config, fit_script
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import ImageFile, named_images
 from paddleseg.utils.logger import logger
@@ -108,7 +108,7 @@ def train(
     )
     starting.look_at_data(run, options, with_unlabeled=False)
     step = SupervisedStep(model, section, to_static_training)
-    return fit(step, run, options, evaluating.evaluation(run, options))
+    return fit_script(step, run, options)
 
 
 def distill(

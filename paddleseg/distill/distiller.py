@@ -36,8 +36,8 @@ from paddleseg.distill.teachers import Teacher, Teachers
 from paddleseg.errors import UserError
 from paddleseg.options import DistillOptions
 from paddleseg.options.base import options_of
-from paddleseg.training import evaluating, fit, starting
-from paddleseg.training.script_run import ScriptRun
+from paddleseg.training import starting
+from paddleseg.training.script_run import ScriptRun, fit_script
 from paddleseg.utils.logger import logger
 
 # Fields of `DistillOptions` that a script states otherwise.
@@ -132,8 +132,7 @@ class Distiller(nn.Layer):
         observed = dataclasses.replace(observed, label=self._trial_label(observed))
         self._loss = self._task_section(loss, observed)
         self._distill_loss = self._logits_section(logits, observed)
-        # In a tuple, since Paddle would register the layers of a list of this layer's own, once more.
-        self._feature_losses = tuple(feature_losses(features, observed, self.num_classes, self.ignore_index))
+        self._feature_losses = feature_losses(features, observed, self.num_classes, self.ignore_index)
         self._step = self._make_step()
         self.extra = self._step.trained.extra
         self.train()
@@ -230,7 +229,7 @@ class Distiller(nn.Layer):
             prepare_teachers(step, run, self._features, options)
             if step.cache is not None:
                 end.callback(step.cache.log_total)
-            return fit(step, run, options, evaluating.evaluation(run, options))
+            return fit_script(step, run, options)
 
     def _observe(self, images):
         images = trial_images(self.student, images)

@@ -8,7 +8,7 @@ from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.check import Checker
 from paddleseg.errors import UserError, counted
-from paddleseg.losses.combine import loss_name
+from paddleseg.losses.combine import check_loss_count, loss_name
 from paddleseg.utils import signature
 
 FORMS = "a loss, its name, (loss, weight), a list of these, or PaddleSeg's {'types': [...], 'coef': [...]}"
@@ -30,7 +30,7 @@ def loss_section(given, outputs, key, against, available):
         UserError: a loss is unknown, has no place here, or its weights do not fit the outputs.
     """
     if isinstance(given, dict) and "types" in given:
-        return _paddleseg_section(given, key, against, available)
+        return _paddleseg_section(given, outputs, key, against, available)
     entries = [] if given is None else list(given) if isinstance(given, list) else [given]
     section = {"types": [], "coef": [], "outputs": []}
     for i, entry in enumerate(entries):
@@ -55,7 +55,7 @@ def _pair(entry, outputs, place):
     return loss, weights
 
 
-def _paddleseg_section(given, key, against, available):
+def _paddleseg_section(given, outputs, key, against, available):
     types, coef = given["types"], given.get("coef")
     if not isinstance(types, (list, tuple)) or not types or not isinstance(coef, (list, tuple)) or not coef:
         raise UserError(f"{key} must hold lists of losses and numbers, {{'types': [...], 'coef': [...]}}")
@@ -66,6 +66,10 @@ def _paddleseg_section(given, key, against, available):
     )
     if len(types) != len(coef):
         raise UserError(f"{key}: {len(coef)} coef for {len(types)} types; there must be one for each")
+    try:
+        check_loss_count(types, [(key,) if against == "label" else (key, key)] * outputs)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
     for i, weight in enumerate(coef):
         if not signature.is_weight(weight):
             raise UserError(f"{key}.coef.{i}: must be a finite number of 0 or above, not {weight!r}")

@@ -1,5 +1,6 @@
 """Turn SIGTERM, SIGINT and SIGHUP into a request to stop, which the training reads between two steps."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -18,6 +19,21 @@ def stop_signals():
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
     wanted = hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN
     return (signal.SIGTERM, signal.SIGINT, *([hangup] if wanted else []))
+
+
+@contextlib.contextmanager
+def handlers_restored():
+    """A context at whose end the `stop_signals` do what they did before.
+
+    After a `StopRequest` they stay ignored, which is right for a process that ends, and wrong for a notebook.
+    """
+    before = {signum: signal.getsignal(signum) for signum in stop_signals()}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
 
 
 class StopRequest:

@@ -8,10 +8,19 @@ import paddle
 
 from paddleseg.errors import UserError
 from paddleseg.options.inference import EvalConfig
+from paddleseg.parallel.signals import handlers_restored
+from paddleseg.training.evaluating import evaluation
+from paddleseg.training.fitting import fit
 from paddleseg.transforms import Compose
 
 # Attributes that a training changes, or that say nothing.
 _NOT_SETTINGS = ("training", "last_epoch", "last_lr", "verbose", "hyperparameters")
+
+
+def fit_script(step, run, options):
+    """Train a step of a `ScriptRun` and return what `fit` returns; signals then do what they did before."""
+    with handlers_restored():
+        return fit(step, run, options, evaluation(run, options))
 
 
 class ScriptConfig:

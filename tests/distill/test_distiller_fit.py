@@ -1,6 +1,7 @@
 """`Distiller.fit`: all that the trainer can do, for layers and data sets of a script."""
 
 import os
+import signal
 
 import numpy as np
 import paddle
@@ -10,7 +11,7 @@ import yaml
 from test_distiller import Data, Net, distiller, fitted, sgd
 
 from paddleseg.distill import Distiller, Feature
-from paddleseg.errors import UserError
+from paddleseg.errors import Stopped, UserError
 from paddleseg.losses import KLLoss
 
 
@@ -170,3 +171,16 @@ def test_losses_with_state_of_a_users_own_are_trained_and_saved(tmp_path, lines)
     made = distiller(features=[Feature("body", "body", Learned())], logits=[KLLoss()])
     fitted(made, tmp_path)
     assert os.path.isfile(tmp_path / "iter_6" / "extra.pdparams")
+
+
+def test_a_stop_saves_and_leaves_the_signals_to_the_notebook(tmp_path, lines):
+    class Interrupted(Data):
+        def __getitem__(self, index):
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().__getitem__(index)
+
+    before, made = signal.getsignal(signal.SIGINT), distiller()
+    with pytest.raises(Stopped):
+        made.fit(Interrupted(), optimizer=sgd(made), iters=9, save_dir=str(tmp_path), log_style="plain")
+    assert signal.getsignal(signal.SIGINT) is before
+    assert os.path.isfile(tmp_path / "iter_1" / "model.pdparams")
