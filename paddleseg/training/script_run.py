@@ -4,6 +4,7 @@ import numbers
 import os
 import sys
 
+import numpy as np
 import paddle
 
 from paddleseg.errors import UserError
@@ -13,6 +14,7 @@ from paddleseg.training.evaluating import evaluation
 from paddleseg.training.fitting import fit
 from paddleseg.transforms import Compose
 
+MOST_NUMBERS = 512  # of an array that is a setting, such as the means of the channels
 # Attributes that a training changes, or that say nothing.
 _NOT_SETTINGS = ("training", "last_epoch", "last_lr", "verbose", "hyperparameters")
 
@@ -161,6 +163,8 @@ def described(value):
         return {str(key): described(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [described(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     if _is_plain(value):
         return value
     name = getattr(value, "__name__", type(value).__name__)
@@ -176,6 +180,8 @@ def _is_plain(value):
 def _is_setting(name, value):
     if name.startswith("_") or name in _NOT_SETTINGS:
         return False
+    if isinstance(value, np.ndarray):
+        return value.size <= MOST_NUMBERS
     listed = isinstance(value, (list, tuple)) and all(map(_is_plain, value))
     return _is_plain(value) or listed
 

@@ -42,6 +42,7 @@ def test_a_run_describes_its_data_and_its_optimizer(tmp_path):
     data = run.cfg["train_dataset"]
     assert (data["type"], data["length"]) == ("OpticDiscSeg", 8)
     assert data["transforms"][0]["type"] == "Normalize"
+    assert data["transforms"][0]["mean"] == pytest.approx([0.1, 0.2, 0.3])
     assert run.cfg.dic["optimizer"] == {"type": "SGD", "learning_rate": 0.5}
     assert (run.cfg.iters, run.cfg.batch_size, run.cfg.num_classes) == (3, 2, 2)
     assert run.optimizer_of(TrainedLayer(model)) is optimizer
