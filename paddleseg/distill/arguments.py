@@ -4,6 +4,7 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 
+from paddleseg.cvlibs.facts import AUTO
 from paddleseg.distill.channels import input_channels
 from paddleseg.distill.features import Feature
 from paddleseg.distill.plan import check_teacher_indices
@@ -62,6 +63,10 @@ def checked_features(features, num_teachers):
     for i, feature in enumerate(features):
         if not isinstance(feature, Feature):
             raise UserError(f"features.{i} must be a Feature, not {feature!r}")
+        if feature.weight == AUTO:
+            raise UserError(
+                f"{feature.place('weight')}: auto is measured in trainings of configs alone; give a number"
+            )
     check_teacher_indices(features, num_teachers)
     return features
 

@@ -223,7 +223,7 @@ class Distiller(nn.Layer):
         )
         starting.start(options)
         self._warn_of_other_label(train_dataset)
-        starting.look_at_data(run, options, bool(unlabeled))
+        starting.look_at_data(run, options, bool(unlabeled), run.cfg.has_labels)
         step = self._make_step(options.to_static_training, unlabeled)
         with self._engines_restored(), contextlib.ExitStack() as end:
             prepare_teachers(step, run, self._features, options)

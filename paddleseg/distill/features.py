@@ -62,11 +62,11 @@ class Feature:
         loss: the name of a loss, `{"type": name, key: value}`, or the loss itself, called with the two
             tensors and, if it takes a third argument, the label.
         weight: the loss is multiplied by it; "auto" to measure it, see `AutoWeights`. Default 1.
-        share: for a weight of "auto", the share of the task's gradient. Default 1.
         connector: "none"; "auto", a `ConvBNConnector` where the channels differ; `{"type": name, key:
             value}`; or a layer. Default "auto".
         schedule: a `Schedule`, or a dict of its arguments. Default: full weight in every iteration.
         teacher_index: the number of the teacher, from 0. Default 0.
+        share: for a weight of "auto", the share of the task's gradient. Default 1.
         states_grid: whether the feature itself, and not one of its taps, states how tokens become maps.
             Default False.
         place: `place(*keys)` returns where a file declares this feature, or a key of it, for messages.
@@ -80,10 +80,10 @@ class Feature:
     teacher: Union[str, dict, Tap]
     loss: Any
     weight: Union[float, str] = 1.0
-    share: float = 1.0
     connector: Any = "auto"
     schedule: Union[Schedule, dict] = field(default_factory=Schedule)
     teacher_index: int = 0
+    share: float = 1.0
     states_grid: bool = False
     place: Optional[Callable] = None
 

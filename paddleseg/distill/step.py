@@ -10,7 +10,7 @@ from paddleseg.distill.feature_loss import label_for
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
 from paddleseg.graphs.traced import Traced
-from paddleseg.losses.combine import add_losses, output_list, weighted_losses
+from paddleseg.losses.combine import add_losses, compared, output_list, weighted_losses
 from paddleseg.training.step import Step, TrainedLayer
 from paddleseg.utils.phases import phase
 from paddleseg.utils.save_dir import file_digest
@@ -132,8 +132,8 @@ class DistillNet(TrainedLayer):
 
     def _logit_losses(self, logits, teacher_logits, label, coef):
         """Return {name: loss} of the student's and the teachers' logits, each times its coefficient."""
-        section = {**self.distill_loss, "coef": coef}
-        pairs = counterparts(logits, teacher_logits)
+        section = {"types": self.distill_loss["types"], "coef": coef}
+        pairs = compared(self.distill_loss, counterparts(logits, teacher_logits))
         if self.logits_at == "full":
             return weighted_losses(section, pairs, label)
         # At the heads, each pair has a size of its own, and so needs a label of that size.

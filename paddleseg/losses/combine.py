@@ -66,6 +66,13 @@ def compared(section, outputs):
     return [outputs[i] for i in chosen]
 
 
+def num_compared(section):
+    """Return how many outputs the losses of a section compare, the first ones."""
+    return (
+        len(section["types"]) if section.get("outputs") is None else max(section["outputs"], default=-1) + 1
+    )
+
+
 def loss_name(loss):
     """Return the name of a loss in logs: that of its class, or of itself if it is a function."""
     return getattr(loss, "__name__", None) or type(loss).__name__

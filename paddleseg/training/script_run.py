@@ -48,6 +48,17 @@ class ScriptConfig:
         self.unlabeled_per_batch = unlabeled_per_batch
         self.path = os.path.basename(sys.argv[0]) or "Python"
 
+    @property
+    def has_labels(self):
+        """Whether any image of a batch has a label."""
+        return self.unlabeled_per_batch < self.batch_size
+
+    @property
+    def training_sections(self):
+        """The data sets that the training reads: `train_dataset`, `unlabeled_dataset` or both."""
+        labeled = ["train_dataset"] if self.has_labels else []
+        return [*labeled, *(["unlabeled_dataset"] if self.unlabeled_per_batch else [])]
+
     def __getitem__(self, section):
         return self.dic[section]
 

@@ -268,6 +268,7 @@ def test_places_are_inputs_and_attributes_of_forward_too():
         ({"features": [Feature("body", "heads.0", "L2Loss", connector="none")]}, r"shape \[2, 4, 64, 64\]"),
         ({"features": [Feature("body", "body", "L2Loss", teacher_index=1)]}, "last of 1 teacher is 0"),
         ({"features": ["body"]}, "features.0 must be a Feature"),
+        ({"features": [Feature("body", "body", "L2Loss", weight="auto")]}, "weight: auto is measured in"),
         ({"logits": [("SegChanelwiseLoss", 3)]}, "logits.0.type: unknown loss.*'SegChannelwiseLoss'"),
         ({"logits": [("CrossEntropyLoss", 3)]}, "logits.0: CrossEntropyLoss compares .* label; .* in loss"),
         ({"loss": "KLLoss"}, "loss: KLLoss compares the student with the teacher; it belongs in logits"),
@@ -299,8 +300,14 @@ def test_wrong_arguments_are_refused_with_what_would_be_right(change, message):
         (("body", {"atr": "x"}, "L2Loss"), "teacher: must be a sublayer's dotted name"),
         (("body", "body", "L2Loss", -1.0), "weight: must be a number of 0 or above, not -1.0"),
         (("body", "body", "L2Loss", 1.0, "atuo"), "connector: must be none, auto, or a `type`"),
-        (("body", "body", "L2Loss", 1.0, "auto", {"start": 3}), "schedule.start: unknown key .*'start_iter'"),
-        (("body", "body", "L2Loss", 1.0, "auto", None, -1), "teacher_index: must be a whole number of 0 or"),
+        (
+            ("body", "body", "L2Loss", 1.0, "auto", {"start": 3}),
+            "schedule.start: unknown key .*'start_iter'",
+        ),
+        (
+            ("body", "body", "L2Loss", 1.0, "auto", None, -1),
+            "teacher_index: must be a whole number of 0 or",
+        ),
         (("body", "body", None), "loss: must hold a `type`"),
     ],
 )

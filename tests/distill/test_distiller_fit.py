@@ -107,9 +107,10 @@ def test_images_without_labels_share_the_batch(tmp_path, lines):
 
 def test_the_teachers_answers_are_cached(tmp_path, lines):
     cache = {"teacher_cache": str(tmp_path / "cache"), "cache_views": 1, "cache_dtype": "float32"}
-    plain = fitted(distiller(), tmp_path / "plain", cache_views=1)
-    assert fitted(distiller(), tmp_path / "cached", **cache) == plain
-    assert fitted(distiller(), tmp_path / "again", **cache) == plain
+    several = {"logits": [("SegChannelwiseLoss", 3), (nn.MSELoss(), 1)]}
+    plain = fitted(distiller(**several), tmp_path / "plain", cache_views=1)
+    assert fitted(distiller(**several), tmp_path / "cached", **cache) == plain
+    assert fitted(distiller(**several), tmp_path / "again", **cache) == plain
     assert any("teacher cache" in line for line in lines)
 
 

@@ -14,6 +14,7 @@ from paddleseg.distill.teachers.cache_files import CacheFiles
 from paddleseg.distill.teachers.cache_identity import data_identity, describe_tensors, teacher_identity
 from paddleseg.distill.teachers.output_cache import CacheRecord, OutputCache, stack_with_keys
 from paddleseg.errors import UserError, counted
+from paddleseg.losses.combine import num_compared
 from paddleseg.utils.logger import logger
 from paddleseg.utils.sizes import format_size
 
@@ -48,7 +49,7 @@ def attach_caches(step, builder, features, options):
         "data": data_identity(builder),
         "dtype": options.cache_dtype,
     }
-    num_logits = 0 if builder.distill_loss is None else len(builder.distill_loss["types"])
+    num_logits = 0 if builder.distill_loss is None else num_compared(builder.distill_loss)
     caches = []
     for k, teacher in enumerate(step.teachers):
         taps = list(dict.fromkeys(f.teacher for f in features if f.teacher_index == k))
