@@ -33,7 +33,7 @@ def test_what_the_document_shows_works(tmp_path, monkeypatch, capsys):
     assert names["best"]["best_iter"] in (2, 4)
     assert os.path.isfile("output/taught/best_model/model.pdparams")
     assert len(os.listdir("output/pictures/pseudo_color_prediction")) == 1
-    assert capsys.readouterr().out.endswith(blocks("text")[-1])
+    assert capsys.readouterr().out.splitlines()[-1] == blocks("text")[-1].strip()
 
 
 def test_the_example_is_that_of_the_class():
@@ -41,8 +41,10 @@ def test_the_example_is_that_of_the_class():
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     example = lines(blocks("python")[2])
-    assert [line for line in example if line.startswith("features=")][0] in lines(Distiller.__doc__)
-    assert "losses = distiller(images, labels)" in lines(Distiller.__doc__)
+    shown = lines(Distiller.__doc__)
+    of_features = next(line for line in example if line.startswith("features="))
+    assert of_features in shown
+    assert "losses = distiller(images, labels)" in shown
 
 
 def test_the_notebook_runs_and_shows_a_table_and_a_picture(tmp_path, monkeypatch, capsys):
@@ -53,7 +55,8 @@ def test_the_notebook_runs_and_shows_a_table_and_a_picture(tmp_path, monkeypatch
     names = run(["".join(cell["source"]) for cell in cells], {})
     rows = capsys.readouterr().out.splitlines()[-4:]
     assert [row[:17].strip() for row in rows] == ["model", "teacher", "student alone", "student distilled"]
-    assert all(0.5 < miou <= 1 for values in names["results"].values() for miou in values)
+    assert all(0.4 < miou <= 1 for values in names["results"].values() for miou in values)
+    assert names["results"]["teacher"][0] > 0.55
     assert names["picture"].size[0] > names["picture"].size[1] > 400
     # The notebook shows what it gave when it was last run.
     assert all(cell["outputs"] for cell in cells[-2:])
