@@ -16,7 +16,7 @@ from paddleseg.evaluation.prediction_files import PredictionFiles
 from paddleseg.options import EvaluateOptions, TrainOptions
 from paddleseg.options.base import options_of
 from paddleseg.training import SupervisedStep, evaluating, starting
-from paddleseg.training.script_run import ScriptRun, eval_config, fit_script
+from paddleseg.training.script_run import ScriptRun, eval_config, fit_script, start_script
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import ImageFile, named_images
 from paddleseg.utils.logger import logger
@@ -62,7 +62,8 @@ def train(
         profiler_options: refused; `profile=N` measures.
         save_dir, resume_model, save_interval, log_iters, num_workers, use_vdl, use_ema, keep_checkpoint_max,
             precision, amp_level, to_static_training: fields of `TrainOptions`, with PaddleSeg's defaults.
-        **options: other fields of `TrainOptions`, such as seed or accumulate_steps.
+        **options: other fields of `TrainOptions`, such as seed or accumulate_steps. The default of
+            conv_engine is "paddle" here.
 
     Returns:
         {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}; {} where nothing was evaluated.
@@ -87,9 +88,9 @@ def train(
         precision=precision,
         amp_level=amp_level,
         to_static_training=to_static_training,
-        **options,
+        **{"conv_engine": "paddle", **options},
     )
-    starting.start(options)
+    start_script(options, model)
     logits = training_logits(model, _images(train_dataset))
     num_classes = logits[0].shape[1]
     ignored = getattr(train_dataset, "ignore_index", ignored_label_of(losses))

@@ -37,7 +37,7 @@ from paddleseg.errors import UserError
 from paddleseg.options import DistillOptions
 from paddleseg.options.base import options_of
 from paddleseg.training import starting
-from paddleseg.training.script_run import ScriptRun, fit_script
+from paddleseg.training.script_run import ScriptRun, fit_script, start_script
 from paddleseg.utils.logger import logger
 
 # Fields of `DistillOptions` that a script states otherwise.
@@ -197,7 +197,8 @@ class Distiller(nn.Layer):
             unlabeled_dataset: images without labels. Default None.
             unlabeled_share: their share of each batch, above 0 and up to 1. Default 0.5.
             **options: fields of `DistillOptions`, such as seed, resume_model="auto", use_ema, precision,
-                accumulate_steps, save_interval, teacher_engine (here "paddle" by default) and teacher_cache.
+                accumulate_steps, save_interval and teacher_cache. The defaults of teacher_engine and
+                conv_engine are "paddle" here.
 
         Returns:
             {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}; {} where nothing was evaluated.
@@ -206,7 +207,7 @@ class Distiller(nn.Layer):
             UserError: an argument is wrong, or the training cannot go on.
             Stopped: a signal came, such as a notebook's stop button; everything is saved.
         """
-        options = {"save_dir": save_dir, "teacher_engine": "paddle", **options}
+        options = {"save_dir": save_dir, "teacher_engine": "paddle", "conv_engine": "paddle", **options}
         options = options_of(DistillOptions, "fit", _ELSEWHERE, **options)
         unlabeled = unlabeled_per_batch(unlabeled_dataset, unlabeled_share, batch_size)
         datasets = (train_dataset, val_dataset, unlabeled_dataset if unlabeled else None)
@@ -221,7 +222,7 @@ class Distiller(nn.Layer):
             unlabeled_per_batch=unlabeled,
             **self._sections(),
         )
-        starting.start(options)
+        start_script(options, self.student, *self.teachers)
         self._warn_of_other_label(train_dataset)
         starting.look_at_data(run, options, bool(unlabeled), run.cfg.has_labels)
         step = self._make_step(options.to_static_training, unlabeled)

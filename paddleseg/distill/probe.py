@@ -202,7 +202,8 @@ def try_task_loss(section, observed, place="loss"):
     logits, random_state = observed.student[0], generator_states()
     for i, (loss, output) in enumerate(zip(section["types"], compared(section, logits))):
         name = f"{place}.{i}: {loss_name(loss)}"
-        shapes = f"the student's output has shape {output.shape}, the label {observed.label.shape}"
+        of_label = list(observed.label.shape)
+        shapes = f"the student's output has shape {list(output.shape)}, the label {of_label}"
         with restored(loss):
             value = _for_users(compare, loss, name, shapes)(loss, (output.clone(),), observed.label)
         if not isinstance(value, paddle.Tensor) or value.size != 1:

@@ -7,16 +7,29 @@ import sys
 import numpy as np
 import paddle
 
+from paddleseg import onednn
 from paddleseg.errors import UserError
 from paddleseg.options.inference import EvalConfig
 from paddleseg.parallel.signals import handlers_restored
 from paddleseg.training.evaluating import evaluation
 from paddleseg.training.fitting import fit
+from paddleseg.training.starting import start
 from paddleseg.transforms import Compose
 
 MOST_NUMBERS = 512  # of an array that is a setting, such as the means of the channels
 # Attributes that a training changes, or that say nothing.
 _NOT_SETTINGS = ("training", "last_epoch", "last_lr", "verbose", "hyperparameters")
+
+
+def start_script(options, *models):
+    """Do what `start` does; with conv_engine "onednn", let the models' convolutions compute by it.
+
+    A script's layers stay as they are otherwise, so that its own loop and the trainer compute the same.
+    """
+    start(options)
+    if options.conv_engine == "onednn":
+        for model in models:
+            onednn.adopt(model)
 
 
 def fit_script(step, run, options):

@@ -127,7 +127,8 @@ def test_training_by_python_and_by_a_config_give_the_same_weights(tmp_path, root
     dic = tiny.config(root, distill=False)
     dic["train_dataset"]["transforms"] = [{"type": "Normalize"}]
     dic["optimizer"]["weight_decay"] = 4.0e-5
-    tiny.train(config=tiny.write_yaml(tmp_path / "c.yml", dic), save_dir=str(tmp_path / "config"))
+    path = tiny.write_yaml(tmp_path / "c.yml", dic)
+    tiny.train(config=path, save_dir=str(tmp_path / "config"), conv_engine="paddle")
     paddle.seed(0)
     model = tiny.TinyNet()
     options = {"save_interval": 2, "log_style": "plain", "batch_size": 4, "iters": 4}

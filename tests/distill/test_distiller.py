@@ -298,7 +298,7 @@ def test_wrong_arguments_are_refused_with_what_would_be_right(change, message):
         (("body", "body", "L2Los"), r"Feature\(body, body, L2Los\): loss.type: unknown loss.*'L2Loss'"),
         (("body", "body", "CrossEntropyLoss"), "compares logits with the label, not two features"),
         (("body", {"atr": "x"}, "L2Loss"), "teacher: must be a sublayer's dotted name"),
-        (("body", "body", "L2Loss", -1.0), "weight: must be a number of 0 or above, not -1.0"),
+        (("body", "body", "L2Loss", -1.0), "weight: must be .*number of 0 or above.* not -1.0"),
         (("body", "body", "L2Loss", 1.0, "atuo"), "connector: must be none, auto, or a `type`"),
         (
             ("body", "body", "L2Loss", 1.0, "auto", {"start": 3}),

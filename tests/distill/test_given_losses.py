@@ -7,7 +7,7 @@ from paddleseg.distill.given_losses import ignored_label_of, loss_section, with_
 from paddleseg.errors import UserError
 from paddleseg.losses import CIRKDMemoryLoss, CrossEntropyLoss, KLLoss
 
-AVAILABLE = {"num_classes": 3, "ignore_index": 7}
+AVAILABLE = {"num_classes": 3, "ignore_index": 7, "student_channels": 3, "teacher_channels": 3}
 
 
 def section(given, outputs=1, against="teacher"):

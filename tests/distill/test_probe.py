@@ -173,7 +173,7 @@ def probe_logits(loss, student, teacher, logits_at="full", coef=1):
     taps = Taps(student, "student")
     observed = observe(student, taps, [Teacher(teacher)], {"img": images, "label": label}, logits_at)
     section = {"types": [loss], "coef": [coef]}
-    try_distill_loss(section, observed, logits_at, 2, place="c.yml:7: distill_loss")
+    try_distill_loss(section, observed, logits_at, 2, place="c.yml:7: distill_loss.types")
 
 
 def test_a_distill_loss_that_gives_no_gradient_is_refused_with_its_key():
