@@ -13,7 +13,7 @@ from stepping import BATCH, RNG, log_softmax, make_step, section
 
 from paddleseg.distill import AdaptorBase
 from paddleseg.distill.feature_loss import FeatureLoss
-from paddleseg.distill.features import Feature
+from paddleseg.distill.features import AdaptorName, Feature
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
 from paddleseg.distill.teachers import Teacher, Teachers
@@ -42,9 +42,9 @@ def automatic(loss=None, share=1.0):
 
 def step_with_feature(student, teacher, share=1.0, task=None):
     """Return a `DistillStep` whose logits and last maps are compared with weights that are measured."""
-    feature = Feature(
-        "hidden_0", "hidden_0", {"type": "FitNetLoss"}, lambda *keys: "c.yml", weight="auto", share=share
-    )
+    hidden, place = AdaptorName("hidden_0"), lambda *keys: "c.yml"
+    fitnet = {"type": "FitNetLoss"}
+    feature = Feature(hidden, hidden, fitnet, weight="auto", share=share, connector="none", place=place)
     loss = FeatureLoss(feature, [2, 4, 6, 5], [2, 4, 6, 5])
     taps = Taps(student, "student", Last)
     net = DistillNet(student, taps, section(task or CrossEntropyLoss(), coef=0.4), automatic(), [loss])

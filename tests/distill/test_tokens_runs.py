@@ -9,8 +9,8 @@ from distilling import logged_losses
 from exporting import converts
 from running import arrays
 
-from paddleseg import core
 from paddleseg.commands.distill import teacher_configs
+from paddleseg.core import runs
 from paddleseg.cvlibs import Config
 from paddleseg.errors import UserError
 
@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_refused_at_start_with_file_and_key(distill, teache
 
 def test_the_list_of_taps_shows_maps(tmp_path, root, teacher):
     student = tiny.write_yaml(tmp_path / "s.yml", tiny.config(root, TRANSFORMER))
-    text = core.taps_table(Config(student), teacher_configs([teacher(model=WITH_CLASS)], None))
+    text = runs.taps_table(Config(student), teacher_configs([teacher(model=WITH_CLASS)], None))
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert any(row.endswith("[1, 6, 8, 8] block") for row in rows)
     assert any(row.endswith("[1, 65, 6] block {grid: auto, skip: 1}: [1, 6, 8, 8]") for row in rows)
