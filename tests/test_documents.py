@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PAIRS = [
     ("README.md", "README_CN.md"),
-    ("docs/python.md", "docs/python_CN.md"),
+    ("docs/python.md", "docs/python_cn.md"),
     ("docs/tutorial.md", "docs/tutorial_cn.md"),
     ("docs/your_data.md", "docs/your_data_cn.md"),
     ("docs/models.md", "docs/models_cn.md"),
@@ -76,7 +76,9 @@ def test_both_languages_have_the_same_links_and_pictures(english, chinese):
         return sorted(
             link
             for link in links(path)
-            if not re.search(r"(README|python|tutorial|your_data|models|methods)\w*\.md$", link)
+            if not re.search(
+                r"(README|python|tutorial|your_data|models|methods|paddleseg_files)\w*\.md$", link
+            )
         )
 
     assert targets(english) == targets(chinese)
@@ -89,6 +91,27 @@ def test_both_languages_have_the_same_figures(english, chinese):
         return [re.findall(r"`[^`]+`|\d[\d.]*", row) for row in rows]
 
     assert figures(english) == figures(chinese)
+
+
+@pytest.mark.parametrize(("readme", "translated"), [("README.md", ""), ("README_CN.md", "_cn")])
+def test_the_table_of_documents_lists_each_document_once(readme, translated):
+    listed = [
+        link for row in prose(readme).splitlines() if row.startswith("| [") for link in LINK.findall(row)
+    ]
+    english = {path.name for path in ROOT.glob("docs/*.md") if not path.stem.endswith("_cn")}
+    translations = {name: name.replace(".md", f"{translated}.md") for name in english}
+    wanted = [new if (ROOT / "docs" / new).exists() else name for name, new in translations.items()]
+    assert sorted(link for link in listed if link.startswith("docs/")) == sorted(
+        f"docs/{name}" for name in wanted
+    )
+
+
+def test_the_architecture_lists_the_rooms_in_the_order_that_is_checked():
+    layers = re.search(r"^layers = \[(.*?)^\]", read("pyproject.toml"), re.MULTILINE | re.DOTALL)[1]
+    table = "\n".join(
+        re.findall(r"^\| (`[^|]*) \|", read("docs/architecture.md").split("## Rooms")[1], re.MULTILINE)
+    )
+    assert re.findall(r"`(\w+)`", table) == re.findall(r"\w+", layers)
 
 
 def test_the_test_command_is_where_ci_looks_for_it():

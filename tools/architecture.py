@@ -1,4 +1,4 @@
-"""Draw docs/images/architecture.svg: how a config, a batch and a teacher's answer travel.
+"""Draw docs/images/architecture.svg: how configs, batches, teachers' answers, annotations and plans travel.
 
 python tools/architecture.py            writes it
 python tools/architecture.py --check    says whether it is up to date: exit status 0, or 1 if it is not
@@ -52,6 +52,27 @@ LANES = (
             ("paddleseg.distill.feature_loss", "FeatureLoss", "a weighted loss"),
         ),
     ),
+    (
+        "Annotations",
+        (
+            ("paddleseg.commands.annotations", "from_labelme", "options, paths"),
+            ("paddleseg.annotations", "convert_labelme", "records"),
+            ("paddleseg.annotations.conversion", "draw_mask", "a mask"),
+            ("paddleseg.annotations.new_data_set", "NewDataSet", "images, masks, lists"),
+            ("paddleseg.annotations", "split_data_set", "train, val, test"),
+        ),
+    ),
+    (
+        "A plan",
+        (
+            ("paddleseg.commands.compare", "main", "options, path"),
+            ("paddleseg.comparing.plan", "read_plan", "a plan"),
+            ("paddleseg.comparing", "compare", "trainings"),
+            ("paddleseg.comparing.trainings", "Trainings", "confusion matrices"),
+            ("paddleseg.evaluation.verdict", "verdict", "an interval"),
+            ("paddleseg.report", "write_report", "a page"),
+        ),
+    ),
 )
 BOX, GAP, HEIGHT, LANE, MARGIN = 156, 88, 52, 132, 20  # pixels
 
@@ -77,7 +98,7 @@ def svg(lanes=LANES):
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{LANE * len(lanes) + MARGIN}" '
         f'font-family="sans-serif">',
-        "<title>How a config, a batch and a teacher's answer travel</title>",
+        "<title>How configs, batches, teachers' answers, annotations and plans travel</title>",
         '<rect width="100%" height="100%" fill="#ffffff"/>',
     ]
     for row, (title, stations) in enumerate(lanes):
