@@ -4,6 +4,7 @@ import os
 
 import paddle.nn as nn
 
+from paddleseg import onednn
 from paddleseg.cvlibs.facts import LABEL_SECTIONS
 from paddleseg.distill.auto_weights import AutoWeights, feature_key, gradient_norms, logits_key
 from paddleseg.distill.feature_loss import label_for
@@ -95,6 +96,7 @@ class DistillNet(TrainedLayer):
                 add_losses(losses, {loss.name: value}, "feature_")
             return losses
 
+    @onednn.paddle_alone()
     def gradient_norms(self, batch, teacher_logits, teacher_features, scaled):
         """Return {key: (norm of the task's gradient, norm of the loss's)} for each weight that is `auto`.
 
@@ -103,8 +105,10 @@ class DistillNet(TrainedLayer):
             scaled: as in `auto_weights.gradient_norms`.
         """
         # A static graph gives logits and tapped tensors side by side, and no gradient from one to the other.
-        logits, compared, tensors = self._run_student(batch["img"])
-        features, label = dict(zip(self._tap_names, tensors)), batch["label"]
+        # Nor does the task's loss depend on a map that a tap has made of tokens, but on the tokens.
+        logits, compared, tapped = self._logits_and_taps(batch["img"])
+        features = self.taps.maps(self.taps.maps_by_model(tapped), batch["img"].shape[2:])
+        label = batch["label"]
         task = sum(weighted_losses(self.loss, [(output,) for output in logits], label).values())
         losses = {}
         if self.distill_loss is not None:
@@ -116,19 +120,26 @@ class DistillNet(TrainedLayer):
             student = features[loss.feature.student]
             teacher = teacher_features[loss.feature.teacher_index][loss.feature.teacher]
             if feature_key(loss) in self.auto_weights.keys:
-                losses[feature_key(loss)] = student, loss.unweighted(*loss.connect(student, teacher), label)
+                value = loss.unweighted(*loss.connect(student, teacher), label)
+                losses[feature_key(loss)] = tapped[loss.feature.student], value
         measured = {key: pair for key, pair in losses.items() if key in self.auto_weights.keys}
         return gradient_norms(task, measured, scaled)
 
     def _run_student(self, images):
         """Return the logits, the logits that `distill_loss` compares, and the tapped tensors, three lists."""
-        self.taps.clear()
-        logits = output_list(self.model(images))
-        features = self.taps.read()
+        logits, compared, tapped = self._logits_and_taps(images)
+        features = self.taps.maps_by_model(tapped)
         # A static graph returns tensors only, so their names are stored here.
         self._tap_names = list(features)
-        compared = logits if self.logits_at == "full" else last_head_logits(self.model, logits)
         return logits, compared, list(features.values())
+
+    def _logits_and_taps(self, images):
+        """Return the logits, the logits that `distill_loss` compares, and what `read_unmapped` returns."""
+        self.taps.clear()
+        logits = output_list(self.model(images))
+        tapped = self.taps.read_unmapped()
+        compared = logits if self.logits_at == "full" else last_head_logits(self.model, logits)
+        return logits, compared, tapped
 
     def _logit_losses(self, logits, teacher_logits, label, coef):
         """Return {name: loss} of the student's and the teachers' logits, each times its coefficient."""

@@ -111,6 +111,10 @@ class Taps:
             UserError: `forward` does not set an attribute or does not run a layer, what is found is no
                 tensor, or a tensor is overwritten in place and was not in the first pass.
         """
+        return self.maps_by_model(self.read_unmapped())
+
+    def read_unmapped(self):
+        """Return the same as `read`, but the tensors as the model has computed them: tokens stay tokens."""
         self._moments.find_overwritten()
         self._attributes.find_overwritten()
         outputs = self._moments.values()
@@ -120,6 +124,10 @@ class Taps:
             self._check(tensors)
         finally:
             self.clear()
+        return tensors
+
+    def maps_by_model(self, tensors):
+        """Return what `read_unmapped` returned as `read` does: as maps where the model says the grid."""
         return {key: self._by_model(key, tensor) for key, tensor in tensors.items()}
 
     def maps(self, tensors, size):

@@ -44,7 +44,9 @@ def _check_length(shape, grid, skip, place):
     left = length - height * width
     prefix = f" and skip {skip}" if skip else ""
     remedy = "name the grid of these tokens"
-    if 0 < left <= MOST_PREFIX_TOKENS:
+    if not left:
+        remedy = "leave out `skip`"
+    elif 0 < left <= MOST_PREFIX_TOKENS:
         remedy = f"`skip: {left}` drops {counted(left, 'prefix token')}"
     raise UserError(
         f"{place}: the tensor is {list(shape)}, and its {length} tokens are not those of the grid "
@@ -100,11 +102,14 @@ def auto_grid(shape, size, skip, place):
 
 
 def prefixed_grid(length, size):
-    """Return (skip, grid) of the fewest prefix tokens with which tokens have one grid; None without any."""
+    """Return (skip, grid) of the fewest prefix tokens with which tokens have a grid; None without one.
+
+    None, too, where several grids have so many tokens.
+    """
     for skip in range(min(MOST_PREFIX_TOKENS, length - 1) + 1):
         found = grids_of_images(length - skip, size)
-        if len(found) == 1:
-            return skip, found[0]
+        if found:
+            return (skip, found[0]) if len(found) == 1 else None
     return None
 
 

@@ -1,5 +1,6 @@
 """`conv2d` as Paddle has it, computed by oneDNN where a fixed rule of the shape says that it is faster."""
 
+import contextlib
 import os
 
 import paddle
@@ -47,6 +48,21 @@ def use_engine(name):
 def engine():
     """Return what computes the convolutions of this process, "paddle" or "onednn"; by default as "auto"."""
     return _chosen or use_engine(AUTO)
+
+
+@contextlib.contextmanager
+def paddle_alone():
+    """Let Paddle compute the convolutions of this context.
+
+    `paddle.grad` at a tensor inside a model needs it: it wants no gradients of the weights behind the tensor,
+    and refuses a `PyLayer` that returns them, which cannot know.
+    """
+    global _chosen
+    chosen, _chosen = _chosen, PADDLE
+    try:
+        yield
+    finally:
+        _chosen = chosen
 
 
 def adopt(model):

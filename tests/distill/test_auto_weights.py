@@ -296,6 +296,40 @@ def test_a_static_graph_is_measured_without_it(distill, teacher):
     assert values[0] == values[1]
 
 
+BARE = {"distill_config": None}  # whose adaptors name layers of a `TinyNet`
+
+
+def under_a_map(student, **more):
+    """Return a feature of a student's tap and a `TinyNet`'s map, with a weight that is measured."""
+    return {
+        **distilling.feature(student, "FitNetLoss", weight="auto", connector="auto"),
+        "teacher": "body.0",
+        **more,
+    }
+
+
+@pytest.mark.parametrize("conv_engine", ["paddle", "auto"])
+def test_a_tensor_before_more_convolutions_is_measured(distill, conv_engine):
+    backbone = {"type": "MobileNetV2_x0_25"}
+    model = {"type": "DeepLabV3P", "num_classes": 2, "aspp_out_channels": 8, "backbone": backbone}
+    feature = under_a_map({"output_of": "backbone", "index": 3})
+    folder = distill(feature, model=model, options={**BARE, "conv_engine": conv_engine}, iters=1)
+    assert list(state(folder, 1)["measured"]) == ["distill.features.backbone_3_FitNetLoss"]
+
+
+@pytest.mark.parametrize("stated", [{}, {"grid": "auto"}], ids=["the model says the grid", "auto"])
+def test_tokens_are_measured_as_their_map(distill, stated):
+    model = {"type": "TinyTransformer", "num_classes": 2, "says_grid": not stated}
+    values = []
+    for name, feature in (
+        ("tokens", under_a_map("block", **stated)),
+        ("map", under_a_map({"input_of": "classify"})),
+    ):
+        folder = distill(feature, model=model, name=name, options=BARE, iters=1)
+        values += state(folder, 1)["measured"].values()
+    assert values[0] == values[1]
+
+
 def test_auto_serves_as_many_outputs_as_are_compared(distill, teacher):
     dic = {"types": [{"type": "KLLoss"}], "coef": "auto", "share": 2}
     losses = {"types": [{"type": "CrossEntropyLoss"}], "coef": [1, 0.4]}

@@ -25,6 +25,7 @@ def test_tokens_lie_row_by_row_behind_the_prefix():
     [
         ((2, 3), 0, r"7 tokens are not those of the grid 2 x 3; `skip: 1` drops 1 prefix token"),
         ((2, 3), 2, "7 tokens are not those of the grid 2 x 3 and skip 2; `skip: 1` drops"),
+        ((1, 7), 2, "7 tokens are not those of the grid 1 x 7 and skip 2; leave out `skip`"),
         ((7, 7), 0, "7 tokens are not those of the grid 7 x 7; name the grid"),
         ((1, 1), 0, "7 tokens are not those of the grid 1 x 1; name the grid"),
     ],
@@ -70,6 +71,7 @@ def test_class_tokens_and_registers_are_found():
     assert prefixed_grid(261, (224, 224)) == (5, (16, 16))
     assert prefixed_grid(196, (224, 224)) == (0, (14, 14))
     assert prefixed_grid(1000, (224, 224)) is None
+    assert prefixed_grid(6, (76, 100)) is None  # 2 x 3 or 3 x 2, and not 2 x 2 behind two prefix tokens
 
 
 def test_only_a_pair_of_numbers_is_a_grid():
