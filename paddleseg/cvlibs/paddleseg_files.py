@@ -6,7 +6,6 @@ import os
 import re
 import sys
 
-import paddleseg
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.foreign_modules import ForeignModules
 from paddleseg.errors import UserError, one_line
@@ -93,9 +92,9 @@ def _of(path):
 
 def _check(path, package):
     """Raise `UserError` unless `package` is PaddleSeg's package in the folder `path`."""
+    if os.path.isfile(os.path.join(package, "cvlibs", os.path.basename(__file__))):
+        raise UserError(f"{path} is this project, or a copy of it, not PaddleSeg")
     if os.path.isdir(os.path.join(package, "models")) and os.path.isdir(os.path.join(package, "cvlibs")):
-        if os.path.samefile(package, os.path.dirname(paddleseg.__file__)):
-            raise UserError(f"{path} is this project itself, not PaddleSeg")
         return
     if path.endswith(".whl") and os.path.isfile(path):
         raise UserError(f"{path} is a packed wheel; unpack it (python -m zipfile -e {path} FOLDER)")

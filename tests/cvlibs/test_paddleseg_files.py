@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -158,7 +159,10 @@ def folders(tmp_path):
     empty, packed = tmp_path / "empty", tmp_path / "paddleseg-2.8.0-py3-none-any.whl"
     empty.mkdir()
     packed.write_bytes(b"PK")
-    own = str(pathlib.Path(paddleseg.__file__).parent.parent)
+    own = pathlib.Path(paddleseg.__file__).parent
+    copy = tmp_path / "copy" / "paddleseg"
+    for room in ("cvlibs", "models"):
+        shutil.copytree(own / room, copy / room)
     return {
         "empty": (str(empty), "holds no package `paddleseg` with models and cvlibs"),
         "missing": (str(tmp_path / "nowhere"), "there is no folder "),
@@ -167,13 +171,23 @@ def folders(tmp_path):
             f"; name the folder that holds it, {os.path.realpath(tree)}",
         ),
         "a packed wheel": (str(packed), "is a packed wheel; unpack it (python -m zipfile -e "),
-        "this project": (own, "is this project itself, not PaddleSeg"),
+        "this project": (str(own.parent), "is this project, or a copy of it, not PaddleSeg"),
+        "a copy of this project": (str(copy.parent), "is this project, or a copy of it, not PaddleSeg"),
         "a number": (7, "must be the path of a folder, not 7"),
     }
 
 
 @pytest.mark.parametrize(
-    "case", ["empty", "missing", "the package itself", "a packed wheel", "this project", "a number"]
+    "case",
+    [
+        "empty",
+        "missing",
+        "the package itself",
+        "a packed wheel",
+        "this project",
+        "a copy of this project",
+        "a number",
+    ],
 )
 def test_a_folder_that_is_none_is_refused(write, tmp_path, monkeypatch, case):
     path, text = folders(tmp_path)[case]
