@@ -4,8 +4,8 @@ _OF_PADDLESEG = ("download_pretrained_model", "load_entire_model", "load_pretrai
 
 
 def __getattr__(name):
-    # PaddleSeg's users also write `from paddleseg import utils` and `utils.load_entire_model`. The module of these
-    # functions is heavy, and this function is also asked for each helper that is not imported yet.
+    # PaddleSeg's users also write `from paddleseg import utils` and `utils.load_entire_model`. The module of
+    # these functions is heavy, and this function is also asked for each helper that is not imported yet.
     if name in _OF_PADDLESEG:
         import importlib
 
