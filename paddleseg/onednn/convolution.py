@@ -6,10 +6,10 @@ import os
 import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
-from paddle.autograd import PyLayer
 
 from paddleseg.errors import UserError, suggestion
 from paddleseg.onednn import library
+from paddleseg.onednn.gradients import computed, contiguous, differentiable
 from paddleseg.onednn.plans import PLANS, Shape
 
 AUTO, PADDLE, ONEDNN = "auto", "paddle", "onednn"
@@ -97,20 +97,18 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         x, weight, bias, stride, padding, dilation, groups: as Paddle takes them.
     """
     geometry = None
-    if engine() == ONEDNN and paddle.in_dynamic_mode() and is_plain(x, weight):
+    if engine() == ONEDNN and paddle.in_dynamic_mode() and is_plain(x, weight, bias):
         geometry = _geometry(x.shape, weight.shape, stride, padding, dilation)
     if geometry is None:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    with_gradient = paddle.is_grad_enabled() and not (x.stop_gradient and weight.stop_gradient)
-    shape = Shape(
-        tuple(x.shape), tuple(weight.shape), *geometry, groups, bias is not None and not with_gradient
-    )
+    with_gradient = wants_gradient(x, weight)
+    adds_bias = bias is not None and (with_gradient or wants_gradient(bias))
+    fuses_bias = bias is not None and not adds_bias
+    shape = Shape(tuple(x.shape), tuple(weight.shape), *geometry, groups, fuses_bias)
     if not (shape.fits and worthwhile(shape, with_gradient)):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
-    if with_gradient:
-        y = _Convolution.apply(x, weight, shape)
-        return y if bias is None else y + bias.reshape([1, -1, 1, 1])
-    return _computed(x, weight, bias, shape)
+    y = differentiable(x, weight, shape) if with_gradient else computed(x, weight, bias, shape)
+    return y + bias.reshape([1, -1, 1, 1]) if adds_bias else y
 
 
 def folded_forward(x, conv, folded, relu):
@@ -130,7 +128,7 @@ def folded_forward(x, conv, folded, relu):
     shape = Shape(tuple(x.shape), tuple(conv.weight.shape), *geometry, conv._groups, True, relu)
     if not shape.fits:
         return None
-    x, y = _contiguous(x), paddle.empty(shape.y, x.dtype)
+    x, y = contiguous(x), paddle.empty(shape.y, x.dtype)
     with PLANS.of(shape) as plan:
         weight, bias = folded(plan)
         plan.forward_packed(x.data_ptr(), weight, bias.data_ptr(), y.data_ptr())
@@ -157,75 +155,31 @@ def worthwhile(shape, with_gradient):
     return not (with_gradient and depthwise and max(shape.dilation) > 1 and not shape.centre_only)
 
 
-class _Convolution(PyLayer):
-    """A convolution without bias, with gradients by oneDNN."""
-
-    @staticmethod
-    def forward(ctx, x, weight, shape):
-        ctx.save_for_backward(x, weight)
-        ctx.shape = shape
-        ctx.wanted = (not x.stop_gradient, not weight.stop_gradient)
-        return _computed(x, weight, None, shape)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        x, weight = ctx.saved_tensor()
-        if paddle.is_grad_enabled():  # a gradient of this gradient is wanted, which Paddle alone has
-            found = _by_paddle(x, weight, gradient, ctx.shape)
-            return tuple(one if wanted else None for one, wanted in zip(found, ctx.wanted))
-        x, weight, gradient = (_contiguous(tensor) for tensor in (x, weight, gradient))
-        of_x = of_weight = None
-        with PLANS.of(ctx.shape) as plan:
-            if ctx.wanted[0]:
-                of_x = paddle.empty(x.shape, x.dtype)
-                plan.data_gradient(gradient.data_ptr(), weight.data_ptr(), of_x.data_ptr())
-            if ctx.wanted[1]:
-                made = paddle.empty if plan.fills_weight else paddle.zeros
-                of_weight = made(weight.shape, weight.dtype)
-                plan.weight_gradient(x.data_ptr(), gradient.data_ptr(), of_weight.data_ptr())
-        return of_x, of_weight
+def wants_gradient(*tensors):
+    """Tell whether a gradient of some of these tensors is wanted; a tensor may be None."""
+    return paddle.is_grad_enabled() and any(one is not None and not one.stop_gradient for one in tensors)
 
 
-def _by_paddle(x, weight, gradient, shape):
-    """Return the gradients of input and weight by Paddle's operator, which has gradients itself."""
-    if not hasattr(paddle._C_ops, "conv2d_grad"):
-        raise UserError(f"a gradient of a convolution's gradient needs Paddle 3, or conv_engine {PADDLE}")
-    (top, left), (bottom, right) = shape.pads
-    pads = [top, bottom, left, right]
-    return paddle._C_ops.conv2d_grad(
-        *(x, weight, gradient, list(shape.strides), pads),
-        *("EXPLICIT", list(shape.dilation), shape.groups, "NCHW"),
-    )
-
-
-def _computed(x, weight, bias, shape):
-    x, weight = _contiguous(x), _contiguous(weight)
-    y = paddle.empty(shape.y, x.dtype)
-    with PLANS.of(shape) as plan:
-        bias_address = bias.data_ptr() if shape.bias else None
-        plan.forward(x.data_ptr(), weight.data_ptr(), bias_address, y.data_ptr())
-    return y
-
-
-def _contiguous(tensor):
-    return tensor if tensor.is_contiguous() else tensor.contiguous()
-
-
-def is_plain(x, weight):
-    """Tell whether tensors are float32 on the CPU, and no autocast is going to lower them."""
-    if x.dtype != paddle.float32 or weight.dtype != paddle.float32 or len(x.shape) != 4 or 0 in x.shape:
+def is_plain(x, weight, bias=None):
+    """Tell whether tensors are float32 on the CPU, of the shapes of a convolution, outside autocast."""
+    tensors = (x, weight) if bias is None else (x, weight, bias)
+    if any(one.dtype != paddle.float32 or not one.place.is_cpu_place() or 0 in one.shape for one in tensors):
+        return False
+    if len(x.shape) != 4 or len(weight.shape) != 4 or (bias is not None and bias.shape != weight.shape[:1]):
         return False
     tracer = paddle.base.framework._dygraph_tracer()
-    return x.place.is_cpu_place() and (tracer is None or tracer._amp_level == _NO_AUTOCAST)
+    return tracer is None or tracer._amp_level == _NO_AUTOCAST
 
 
 def _geometry(x, weight, stride, padding, dilation):
     """Return (strides, dilation, pads) of a `Shape`; None for what Paddle takes in another way."""
     strides, dilation = _pair(stride), _pair(dilation)
+    if len(strides) != 2 or len(dilation) != 2:
+        return None
     if isinstance(padding, str):
         if padding.upper() == "VALID":
             return strides, dilation, ((0, 0), (0, 0))
-        if dilation != (1, 1):  # Paddle's SAME knows no dilation
+        if padding.upper() != "SAME" or dilation != (1, 1):  # Paddle's SAME knows no dilation
             return None
         pads = [_same(*axis) for axis in zip(x[2:], weight[2:], strides)]
         return strides, dilation, tuple(zip(*pads))

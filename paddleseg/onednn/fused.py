@@ -42,7 +42,7 @@ def fused(conv, norm, x, relu):
         return None
     if type(norm) is not nn.BatchNorm2D or norm.training or norm._use_global_stats is False:
         return None  # statistics of the batch
-    if _needs_gradient(conv, norm, x):
+    if convolution.wants_gradient(x, conv.weight, conv.bias, norm.weight, norm.bias):
         return None
     if any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm)):
         return None
@@ -50,11 +50,6 @@ def fused(conv, norm, x, relu):
         return None
     folded = functools.partial(_FOLDED[conv].of, conv, norm)
     return convolution.folded_forward(x, conv, folded, relu)
-
-
-def _needs_gradient(conv, norm, x):
-    tensors = (x, conv.weight, conv.bias, norm.weight, norm.bias)
-    return paddle.is_grad_enabled() and any(one is not None and not one.stop_gradient for one in tensors)
 
 
 class Folded:

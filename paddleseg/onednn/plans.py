@@ -65,8 +65,11 @@ class Shape(NamedTuple):
 
     @property
     def fits(self):
-        """Whether input and weight have the same channels and the output has pixels."""
-        return self.x[1] == self.weight[1] * self.groups and min(self.y) > 0
+        """Whether the numbers are a convolution's, the channels fit together and the output has pixels."""
+        if min(*self.strides, *self.dilation) < 1 or min(*self.pads[0], *self.pads[1]) < 0:
+            return False
+        channels = self.x[1] == self.weight[1] * self.groups and self.weight[0] % self.groups == 0
+        return channels and min(self.y) > 0
 
     @property
     def keeps_size(self):

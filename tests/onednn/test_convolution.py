@@ -273,3 +273,33 @@ def test_auto_is_onednn_where_it_can_be_used_unless_the_environment_names_anothe
 def test_channels_that_do_not_fit_are_refused_by_paddle():
     with pytest.raises(ValueError, match=r"\(InvalidArgument\)"):
         onednn.Conv2D(3, 4, 5)(paddle.ones([1, 2, 8, 8]))
+
+
+@pytest.mark.parametrize(("stride", "dilation", "groups"), [(0, 1, 1), (1, 0, 1), (1, 1, 2)])
+def test_numbers_that_are_no_convolution_are_refused_by_paddle(stride, dilation, groups):
+    with pytest.raises(ValueError, match=r"than 0|divisible by groups"):
+        onednn.conv2d(
+            paddle.ones([1, 4, 8, 8]), paddle.ones([5, 4 // groups, 3, 3]), None, stride, 0, dilation, groups
+        )
+
+
+def test_a_bias_has_its_gradient_where_all_else_is_frozen():
+    x, weight, bias = paddle.ones([1, 2, 4, 4]), paddle.ones([3, 2, 3, 3]), tensor(np.arange(3.0))
+    y = onednn.conv2d(x, weight, bias)
+    y.sum().backward()
+    close(y[0, :, 0, 0].numpy(), np.array([18.0, 19, 20]))
+    assert bias.grad.tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "bias",
+    [
+        paddle.arange(8, dtype="float32").reshape([4, 2])[:, 0],
+        paddle.arange(4, dtype="float64"),
+        paddle.ones([1]),
+    ],
+    ids=["not contiguous", "float64", "one for all channels"],
+)
+def test_a_bias_of_any_form_is_added_as_paddle_adds_it(bias):
+    x, weight = paddle.randn([1, 2, 5, 5]), paddle.randn([4, 2, 3, 3])
+    close(onednn.conv2d(x, weight, bias).numpy(), F.conv2d(x, weight, bias).numpy())
