@@ -1,4 +1,7 @@
-"""The small model with which PaddleSeg's tutorial explains intermediate tensors, as a user's component."""
+"""The small model with which PaddleSeg's tutorial explains intermediate tensors, as a user's component.
+
+Its class has a name of its own, since the tutorial's `Model` is registered by another test of the process.
+"""
 
 import numpy as np
 import paddle
@@ -8,7 +11,7 @@ from paddleseg.cvlibs import manager
 
 
 @manager.MODELS.add_component
-class Model(nn.Layer):
+class TutorialModel(nn.Layer):
     """Three convolutions, a reshape, a linear layer: 3 x 32 x 32 to ten numbers."""
 
     def __init__(self):

@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 import pytest
 import tiny
-import tutorial_model  # noqa: F401  registers Model and Digits
+import tutorial_model  # noqa: F401  registers TutorialModel and Digits
 import yaml
 
 from paddleseg.datasets import OpticDiscSeg
@@ -211,15 +211,15 @@ def test_distillation_by_the_tutorials_own_model_as_a_users_component(tmp_path, 
         "imports": ["tutorial_model"],
         "batch_size": 4,
         "iters": 2,
-        "model": {"type": "Model"},
+        "model": {"type": "TutorialModel"},
         "train_dataset": {"type": "Digits"},
         "optimizer": {"type": "SGD"},
         "lr_scheduler": {"type": "PolynomialDecay", "learning_rate": 0.01},
         "loss": {"types": [{"type": "CrossEntropyLoss"}], "coef": [1]},
         "distill_loss": {"types": [{"type": "KLLoss"}], "coef": [3]},
     }
-    path = tiny.save_weights(tmp_path / "t.pdparams", tutorial_model.Model())
-    teacher = {"model": {"type": "Model", "pretrained": path}, "imports": ["tutorial_model"]}
+    path = tiny.save_weights(tmp_path / "t.pdparams", tutorial_model.TutorialModel())
+    teacher = {"model": {"type": "TutorialModel", "pretrained": path}, "imports": ["tutorial_model"]}
     names = {"layer": "conv2", "tensor": "reshape_out"}
     features = [tiny.feature(0), tiny.feature(1), tiny.feature(1, "RKDLoss")]
     distill_file = tiny.write_distill_file(tmp_path / "d.py", features, **names)

@@ -156,7 +156,7 @@ def test_labels_that_are_no_maps(distill):
     dataset = {"type": "Digits"}
     changes = {
         "imports": ["tiny", "tutorial_model", "distilling"],
-        "model": {"type": "Model"},
+        "model": {"type": "TutorialModel"},
         "train_dataset": dataset,
         "val_dataset": dataset,
         "distill_loss": None,

@@ -161,7 +161,7 @@ def test_what_plain_training_does_not_read_is_no_part_of_it(train, tmp_path):
 
 
 def test_a_dataset_that_says_no_number_of_classes(train):
-    model = {"type": "Model"}
+    model = {"type": "TutorialModel"}
     digits = {"type": "Digits"}
     result = train(train_dataset=digits, val_dataset=digits, model=model, imports=["tiny", "tutorial_model"])
     refused(result, "val_dataset: the number of classes is stated nowhere", "no_eval")
