@@ -31,6 +31,7 @@ COMMANDS = (
     "export.py",
     "deploy/infer.py",
     "tools/report.py",
+    "tools/compare.py",
     "tools/cost.py",
     "tools/check_dataset.py",
     "tools/data/from_labelme.py",
@@ -40,6 +41,8 @@ COMMANDS = (
     "tools/data/split.py",
     "tools/data/draw.py",
     "tools/data/to_labelme.py",
+    "tools/make_optic_disc.py",
+    "tools/demo.py",
 )
 # The values of parameters with these names; their annotations are less exact.
 NESTED = {"backbone": "a backbone", "transforms": "a list of transforms", "losses": "a list of losses"}

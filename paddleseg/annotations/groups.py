@@ -25,7 +25,7 @@ def groups_of(images, pattern=None, file=None):
         UserError: the pattern or the file is wrong, or gives an image no group.
     """
     if pattern is not None and file is not None:
-        raise UserError("group_pattern and group_file exclude each other")
+        raise UserError("give group_pattern or group_file, not both")
     if pattern is not None:
         return _checked(images, _by_pattern(images, pattern), f"group_pattern {pattern!r} finds nothing in")
     if file is not None:

@@ -121,7 +121,7 @@ class NewDataSet:
 def refuse_full(folder):
     """Raise `UserError` unless a `save_dir` is absent or an empty folder."""
     if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
-        raise UserError(f"save_dir {folder!r} holds something already; name a new folder")
+        raise UserError(f"save_dir {folder!r} is not empty; name a new folder")
 
 
 def check_name(name):

@@ -77,7 +77,10 @@ def read_colors(path):
         names.append(match[1])
         colors.append(tuple(map(int, match.group(2, 3, 4))))
     if not 0 < len(names) <= IGNORE_INDEX or len(set(colors)) < len(colors):
-        raise UserError(f"{path}: it lists {len(names)} classes, and {len(set(colors))} different colours")
+        raise UserError(
+            f"{path}: it must list 1 to {IGNORE_INDEX} classes, each with its own colour; it has "
+            f"{len(names)} classes and {len(set(colors))} different colours"
+        )
     return Colors(tuple(names), np.array(colors, np.uint8))
 
 
@@ -149,7 +152,9 @@ def _renumbered(mask, values):
     found, inverse = np.unique(mask, return_inverse=True)
     unknown = [value for value in found.tolist() if value not in class_of]
     if unknown:
-        raise AnnotationError("unknown label", f"it holds {', '.join(map(str, unknown[:10]))}, of no class")
+        raise AnnotationError(
+            "unknown label", f"it holds values of no class: {', '.join(map(str, unknown[:10]))}"
+        )
     return np.array([class_of[value] for value in found.tolist()], np.uint8)[inverse].reshape(mask.shape)
 
 

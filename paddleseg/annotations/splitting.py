@@ -110,8 +110,8 @@ def _shares(split):
     shares = [*split, 0.0][:3]
     if len(split) not in (2, 3) or abs(sum(split) - 1) > 1e-6 or not shares[0]:
         raise UserError(
-            f"split takes the shares of train, val and, if wanted, test, which add up to 1, and the first of "
-            f"which is above 0, not {' '.join(f'{share:g}' for share in split)}"
+            f"split must be two or three shares, of train, val and test, that add up to 1, with train above "
+            f"0, not {' '.join(f'{share:g}' for share in split)}"
         )
     return shares
 
@@ -155,7 +155,7 @@ def _write(root, lists, num_classes, overwrite):
     changed = [name for name, text in files.items() if old[name] not in (None, text)]
     if changed and not overwrite:
         raise UserError(
-            f"{root} has another {', '.join(changed)} already; --overwrite replaces what is there"
+            f"{root} already has a different {', '.join(changed)}; --overwrite replaces old files"
         )
     for name, text in files.items():
         path = os.path.join(root, name)

@@ -77,7 +77,9 @@ def polygons_of(mask, class_names):
     found = []
     for value in np.unique(mask[mask > 0]).tolist():
         if value != IGNORE_INDEX and value >= len(class_names):
-            raise UserError(f"the mask holds {value}, and there are {len(class_names)} class names")
+            raise UserError(
+                f"the mask holds {value}, and the last class that has a name is {len(class_names) - 1}"
+            )
         label = IGNORED_LABELS[0] if value == IGNORE_INDEX else class_names[value]
         for is_hole, area, points in _contours(mask == value):
             found.append((area, BACKGROUNDS[0] if is_hole else label, points))

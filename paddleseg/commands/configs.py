@@ -14,8 +14,8 @@ def main():
     parser.add_argument(
         "--copy",
         metavar="DIR",
-        help="copy all configs to DIR/configs, and the distill_config.py to edit to DIR; files that are "
-        "there and differ are not overwritten",
+        help="copy all configs to DIR/configs, and a distill_config.py, for you to edit, to DIR; "
+        "existing files are never overwritten",
     )
     args = parser.parse_args()
     if args.copy is None:

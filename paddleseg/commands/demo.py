@@ -18,13 +18,26 @@ DISTILL = os.path.join(CONFIGS, "distill_config.py")
 
 def main():
     parser = CommandParser(description="Teacher, student and distilled student, compared.")
-    parser.add_argument("--out", default="output/demo", help="where weights and pictures go")
     parser.add_argument(
-        "--data", default="data/optic_disc_synthetic", help="folder of the synthetic set; made if missing"
+        "--out", default="output/demo", help="folder of weights and pictures (default: %(default)s)"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the students")
-    parser.add_argument("--device", default="auto", choices=("auto", "gpu", "cpu"))
-    parser.add_argument("--iters", type=int, help="of all three models; for a quick look")
+    parser.add_argument(
+        "--data",
+        default="data/optic_disc_synthetic",
+        help="folder of the synthetic set, which is drawn if it is missing (default: %(default)s)",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the students")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=("auto", "gpu", "cpu"),
+        help="where to compute; auto takes a GPU if there is one",
+    )
+    parser.add_argument(
+        "--iters",
+        type=int,
+        help="iterations of each model, fewer for a quick look (default: those of the configs)",
+    )
     args = parser.parse_args()
     process.prepare()
     started = time.time()

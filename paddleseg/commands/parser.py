@@ -83,7 +83,7 @@ REFUSED = {
     "enable_mkldnn": Refused("the flag --conv_engine says what computes convolutions on a CPU", ("False",)),
     "for_fd": Refused(
         "FastDeploy reads other names: copy model.pdmodel, model.pdiparams and deploy.yaml of the export as "
-        "inference.pdmodel, inference.pdiparams and inference.yml, and change the two names in the latter"
+        "inference.pdmodel, inference.pdiparams and inference.yml, and change the two names in inference.yml"
     ),
     "fp16": Refused("it is from before PaddleSeg 2.6; give --precision fp16"),
     "min_subgraph_size": Refused("TensorRT is not used; leave it out"),

@@ -85,7 +85,9 @@ def read_plan(path, iters=None):
     if PLAIN not in methods:
         raise UserError(f"the plan {path}: methods lack {PLAIN!r}, with which all others are compared")
     if len({slug(method) for method in methods}) < len(methods):
-        raise UserError(f"the plan {path}: two methods would share a folder, since only signs differ in them")
+        raise UserError(
+            f"the plan {path}: two methods would share a folder, because only signs differ in their names"
+        )
     configs = {role: os.path.join(folder, dic[role]) for role in ("teacher", "student")}
     student, _ = load_config(configs["student"])
     if not isinstance(student.get("iters"), int):

@@ -175,7 +175,7 @@ class Taps:
         if not are_tokens(tensor.shape):
             if tap.own_grid and key not in self.of_tokens:
                 shape = list(tensor.shape)
-                raise UserError(f"{tap.grid_place}: it is for tokens N x L x C, and this is {shape}")
+                raise UserError(f"{tap.grid_place}: it is for tokens N x L x C, and the tensor is {shape}")
             return tensor
         grid = tap.grid
         if not isinstance(grid, tuple):

@@ -46,8 +46,8 @@ def bpkd_loss(
                KL(softmax_i((1 - M) z_teacher / T) || softmax_i((1 - M) z_student / T))
         loss = mean over the samples of edge_weight * edge + body_weight * body
 
-    Pixels of `ignore_index` and of no class are in no term, a boundary with them is no edge, and samples
-    without valid pixels are left out of the mean. Of the paper's code, the training is not published.
+    Pixels of `ignore_index` and of no class are in no term, and a boundary with them is no edge. Samples
+    without valid pixels are left out of the mean. The authors have not published their code for training.
 
     Args:
         student: logits, N x C x H x W, floating.
@@ -109,7 +109,7 @@ class BPKDLoss(MaskedLoss):
 
     Args:
         num_classes: the number of classes, which the logits must have. Default None: any number.
-        edge_weight, body_weight: of the two terms, 0 or above. Default 50 and 20.
+        edge_weight, body_weight: the factors of edge and body, 0 or above. Default 50 and 20.
         alpha: a further factor of the edge term, 0 or above. Default 2.
         temperature: T > 0, by which all logits are divided. Default 4.
         edge_width: side of the square, in pixels of the label, in which an edge pixel sees another class;

@@ -83,7 +83,7 @@ class KLLoss(MaskedLoss):
         reduction: "mean" (over pixels and classes, PaddleSeg's) or "pixel" (summed over the classes,
             averaged over pixels, Hinton's: C times as large). Default "mean".
         logit_standardization: whether the logits of each pixel get mean 0 and standard deviation 1 before
-            they are divided by T; its paper takes a T of 2. Default False.
+            they are divided by T; the paper of this option takes T = 2. Default False.
 
     Raises:
         UserError: the temperature is not positive, or the reduction unknown.

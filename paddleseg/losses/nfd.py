@@ -22,7 +22,7 @@ def nfd_loss(student, teacher, label=None, ignore_index=255):
     the squares does not grow with the size of the map. The paper's 1x1 convolution, where the channels
     differ, is a connector here.
 
-    Given a label, mean, variance and sum are over the valid pixels; the paper has no ignored ones.
+    With a label, mean, variance and sum are over the valid pixels. The paper has no ignored pixels.
 
     Args:
         student: N x C x H x W, floating.

@@ -150,7 +150,7 @@ def MultiStepDecay(
     warmup_iters: int = 0,
     warmup_start_lr: float = 0.0,
 ):
-    """Return the schedule learning_rate * gamma^k at iteration i, k of the `milestones` being i or less.
+    """Return the schedule learning_rate * gamma^k; k `milestones` are at the iteration or before it.
 
     Args:
         learning_rate: the rate at the first iteration.
@@ -165,7 +165,7 @@ def MultiStepDecay(
     _check_rates(learning_rate=learning_rate)
     _check_gamma(gamma)
     if not milestones or any(later <= earlier for earlier, later in zip([0, *milestones], milestones)):
-        raise UserError(f"milestones must hold iterations above 0 that rise, not {list(milestones)}")
+        raise UserError(f"milestones must be rising iterations above 0, not {list(milestones)}")
     schedule = paddle_lr.MultiStepDecay(learning_rate, list(milestones), gamma=gamma)
     return _warmed_up(schedule, learning_rate, warmup_iters, warmup_start_lr)
 

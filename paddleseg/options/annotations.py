@@ -21,7 +21,7 @@ class ConversionOptions(CopyOptions):
     """How shapes with labels become masks of classes."""
 
     image_dir: Optional[str] = option(
-        None, "folder of the images", default_text="that which the annotations name"
+        None, "folder of the images", default_text="the images lie where the annotations say"
     )
     class_list: Optional[str] = option(
         None,
@@ -29,13 +29,15 @@ class ConversionOptions(CopyOptions):
         default_text="all labels of the annotations, after `_background_`",
     )
     no_background: bool = option(
-        False, "ignore pixels that no shape covers; without it, they are `_background_`, class 0"
+        False, "ignore pixels that no shape covers, instead of making them `_background_`, class 0"
     )
     other_labels: Literal["error", "background", "ignore"] = option(
-        "error", "what shapes are whose label is not in class_list"
+        "error",
+        "for a shape whose label is not in class_list: an error, pixels of the background, or ignored pixels",
     )
     draw_order: Literal["file", "area"] = option(
-        "file", "which shape is on top where shapes overlap: the later one, or the one with the smaller area"
+        "file",
+        "where shapes overlap, the one that is later in the file is on top, or the one with the smaller area",
     )
 
 
@@ -49,7 +51,7 @@ class PairOptions(Options):
         default_text="all.txt in the data set; without it, the folders are read",
     )
     image_dir: str = option("images", "folder of the images, if there is no list")
-    mask_dir: str = option("annotations", "folder of their masks")
+    mask_dir: str = option("annotations", "folder of the masks, if there is no list")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +79,15 @@ class SplitOptions(PairOptions):
     seed: int = option(0, "seed of the division", at_least=0)
     group_pattern: Optional[str] = option(
         None,
-        "regular expression; images in whose name it finds the same text, that of its first group if it has "
-        "one, stay together",
+        "regular expression that is searched in the path of each image; images stay together if it finds the "
+        "same text, or, if it has groups in brackets, the same text of these groups",
     )
     group_file: Optional[str] = option(
-        None, "text file with an image's name and its group in each line; a group stays together"
+        None,
+        "text file with the name of an image and of its group in each line; images of a group stay together",
     )
     skip_bad: bool = option(False, "leave out images whose mask cannot be read instead of ending")
-    overwrite: bool = option(False, "replace lists that are there")
+    overwrite: bool = option(False, "replace existing lists")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +128,7 @@ class DrawOptions(Options):
     """Which masks are drawn over their images."""
 
     section: Literal["train_dataset", "val_dataset"] = option("train_dataset", "which data set of the config")
-    images: int = option(12, "how many images, drawn by the seed", at_least=1)
+    images: int = option(12, "how many images, chosen at random by the seed", at_least=1)
     seed: int = option(0, "seed of the choice of images", at_least=0)
-    columns: int = option(4, "images side by side", at_least=1)
-    output: str = option("masks.jpg", "the sheet", names=("-o", "--output"))
+    columns: int = option(4, "how many images stand side by side", at_least=1)
+    output: str = option("masks.jpg", "the picture to write, .jpg or .png", names=("-o", "--output"))

@@ -99,7 +99,7 @@ class DeviceOptions(Options):
     conv_engine: typing.Literal["auto", "paddle", "onednn"] = option(
         "auto",
         "what computes convolutions on a CPU: Paddle, or the oneDNN library in its wheel, which is faster; "
-        "auto takes onednn where it can, and with resume_model the same as before",
+        "auto takes onednn where it can, and a resumed training keeps its engine",
     )
 
 

@@ -42,14 +42,17 @@ def duration(text):
 class CompareOptions(DeviceOptions):
     """How methods of distillation are compared."""
 
-    data: Optional[str] = option(None, "folder of the data set; by default the one that the configs name")
-    out: str = option("output/compare", "where trainings, table and report go")
+    data: Optional[str] = option(
+        None, "folder of the data set", default_text="the dataset_root of the configs"
+    )
+    out: str = option("output/compare", "folder of the trainings, the table and the report")
     match: typing.Literal["iterations", "time", "both"] = option(
-        "iterations", "what all students have in common with the plain student"
+        "iterations", "what is equal for all students: iterations, time, or each in turn"
     )
     budget: Optional[float] = option(
         None,
-        "time for the whole comparison, such as 2h: many methods for a short time, the best for longer",
+        "limit of the time of the whole comparison, such as 2h; all methods train for a short time, and the "
+        "best one for longer",
         at_least=1,
         parse=duration,
         metavar="TIME",
@@ -60,12 +63,16 @@ class CompareOptions(DeviceOptions):
     seeds: Optional[Sequence[int]] = option(
         None, "seeds of the students", at_least=0, default_text="those of the plan"
     )
-    teacher_weights: Optional[str] = option(None, "use these weights instead of training the plan's teacher")
+    teacher_weights: Optional[str] = option(
+        None, "file of the teacher's weights, so that no teacher is trained"
+    )
     iters: Optional[int] = option(
         None, "iterations of the plain student", at_least=1, default_text="those of the config"
     )
-    turns: int = option(3, "short trainings of each method that measure its pace", at_least=1)
-    jobs: int = option(1, "trainings at the same time", at_least=1)
+    turns: int = option(
+        3, "how many short trainings of each method measure the seconds of an iteration", at_least=1
+    )
+    jobs: int = option(1, "how many trainings run at the same time", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -162,7 +162,7 @@ def check_optimizer(optimizer, trained):
     wanted = [(name, p) for name, p in trained.named_parameters() if not p.stop_gradient]
     missing = [name for name, p in wanted if id(p) not in own]
     if len(missing) == len(wanted):
-        raise UserError("optimizer: it has no parameter of this model; was the model made anew after it?")
+        raise UserError("optimizer: it has no parameter of this model; make the optimizer after the model")
     beside = [name for name in missing if name.startswith("extra.")]
     if beside:
         raise UserError(

@@ -148,7 +148,7 @@ class Trainer:
         if parallel.num_ranks() > 1 and parallel.most_over_ranks(int(error is not None)):
             if self._saved != self.iteration:
                 self._save()
-            error = error or UserError("another rank cannot read its data, and its log says why")
+            error = error or UserError("another rank cannot read its data; the log of that rank says why")
         if error is not None:
             raise error
         return group

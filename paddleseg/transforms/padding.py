@@ -67,7 +67,7 @@ class PaddingByAspectRatio:
 
     Args:
         aspect_ratio: width / height.
-        im_padding_value: what the image is padded with; or a list of one and the same number per channel.
+        im_padding_value: what the image is padded with: a number, or a list that repeats it for each channel.
         label_padding_value: what masks are padded with. Default: the label that is ignored.
 
     Raises:

@@ -165,7 +165,9 @@ def _report(name, source, count, reading, ignored):
     logger.info(f"{name}: {count} weights loaded from {source}{whose}{without}")
     if reading.added:
         layers = list(dict.fromkeys(key.rpartition(".")[0] for key in reading.added))
-        logger.info(f"{name}: the file has no {_listed(layers)}; in evaluation these change nothing now")
+        logger.info(
+            f"{name}: the file has no {_listed(layers)}; these layers are set to change nothing in evaluation"
+        )
 
 
 def _details(layer, own, reading, mismatches):

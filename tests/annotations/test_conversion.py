@@ -150,7 +150,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, from_labelme):
     write_labelme(tmp_path / "in/a.json", [])
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("")
-    with pytest.raises(UserError, match="save_dir '.*out' holds something already; name a new folder"):
+    with pytest.raises(UserError, match="save_dir '.*out' is not empty; name a new folder"):
         from_labelme()
     assert os.listdir(tmp_path / "out") == ["mine.txt"]
 

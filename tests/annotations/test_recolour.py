@@ -74,7 +74,8 @@ def test_values_and_colours_of_no_class_are_refused(tmp_path):
     (tmp_path / "in/d.png").write_bytes(b"no image")
     sources, out = [str(tmp_path / f"in/{name}.png") for name in "abcd"], tmp_path / "out"
     for source, told in zip(
-        sources, ["it holds 77, of no class", "1 colour of no class, the first is red 77", None, "no image"]
+        sources,
+        ["it holds values of no class: 77", "1 colour of no class, the first is red 77", None, "no image"],
     ):
         if told:
             with pytest.raises(UserError, match=told):

@@ -93,11 +93,11 @@ def test_a_file_keeps_groups_together_by_path_name_or_stem(data_set):
             "group_pattern 'day' finds nothing in 'images/p0_left.png', .* and 17 more",
         ),
         ({"group_pattern": "("}, r"group_pattern '\(' is no regular expression"),
-        ({"group_pattern": "p", "group_file": "x"}, "group_pattern and group_file exclude each other"),
+        ({"group_pattern": "p", "group_file": "x"}, "give group_pattern or group_file, not both"),
         ({"group_pattern": "p"}, r"val.txt would be empty: 20 images in 1 group cannot be divided"),
-        ({"split": (0.5, 0.4)}, "which add up to 1"),
-        ({"split": (0.0, 1.0)}, "which add up to 1"),
-        ({"split": (1.0,)}, "which add up to 1"),
+        ({"split": (0.5, 0.4)}, "that add up to 1"),
+        ({"split": (0.0, 1.0)}, "that add up to 1"),
+        ({"split": (1.0,)}, "that add up to 1"),
         ({"split": (0.99, 0.01)}, "val.txt would be empty"),
         ({"image_dir": "photos"}, "there is no image, folder or list '?.*photos"),
     ],
@@ -129,7 +129,7 @@ def test_an_image_without_a_mask_and_a_damaged_mask(data_set):
 def test_lists_that_are_there_are_replaced_only_if_that_is_wanted(data_set):
     split(data_set)
     (data_set / "val.txt").write_text("images/p0_left.png annotations/p0_left.png\n")
-    with pytest.raises(UserError, match="has another val.txt already; --overwrite replaces"):
+    with pytest.raises(UserError, match="already has a different val.txt; --overwrite replaces"):
         split(data_set)
     assert len(names_in_lists(data_set)[1]) == 1
     split(data_set, overwrite=True)

@@ -153,7 +153,7 @@ def test_an_optimizer_must_have_what_is_trained(tmp_path, lines):
     made = distiller(5)
     with pytest.raises(UserError, match=r"lacks what is trained beside.*extra.0.*distiller.parameters\(\)"):
         made.fit(Data(), optimizer=sgd(made.student), iters=1, save_dir=str(tmp_path))
-    with pytest.raises(UserError, match="no parameter of this model; was the model made anew"):
+    with pytest.raises(UserError, match="no parameter of this model; make the optimizer after the model"):
         made.fit(Data(), optimizer=sgd(Net()), iters=1, save_dir=str(tmp_path))
     plateau = paddle.optimizer.lr.ReduceOnPlateau(0.1)
     with pytest.raises(UserError, match="ReduceOnPlateau depends on the losses"):

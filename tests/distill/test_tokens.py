@@ -134,7 +134,7 @@ def test_auto_takes_the_grid_of_the_nearest_layer_around():
 
 def test_a_grid_for_what_holds_no_tokens_is_refused():
     tap = Tap("output_of", "embed", grid="auto", grid_place="c.yml:2: teacher.grid", own_grid=True)
-    message = r"c.yml:2: teacher.grid: it is for tokens N x L x C, and this is \[2, 6, 4, 6\]"
+    message = r"c.yml:2: teacher.grid: it is for tokens N x L x C, and the tensor is \[2, 6, 4, 6\]"
     with pytest.raises(UserError, match=message):
         maps(tiny.TinyTransformer(), tap)
 

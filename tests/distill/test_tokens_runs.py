@@ -120,7 +120,7 @@ def test_an_exported_transformer_teaches_the_same(distill, teacher, tmp_path, mo
         (
             SILENT,
             {"teacher": {"output_of": "embed", "grid": [8, 8]}},
-            r"features.0.teacher.grid: it is for tokens N x L x C, and this is \[2, 6, 8, 8\]",
+            r"features.0.teacher.grid: it is for tokens N x L x C, and the tensor is \[2, 6, 8, 8\]",
         ),
         (
             SILENT,

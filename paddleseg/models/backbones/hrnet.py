@@ -282,8 +282,8 @@ class HRNet(Backbone):
     Args:
         has_se: whether every block has squeeze and excitation.
         align_corners: as in `paddle.nn.functional.interpolate`, for every upsampling.
-        padding_same: whether strided convolutions pad as "same" does, at the bottom and on the right if the
-            size is even; else on both sides, as in the authors' weights.
+        padding_same: whether a strided convolution pads an even size at the bottom and on the right alone, as
+            "same" does; False pads all four sides, as the authors' weights need it.
         use_psa: whether every basic block has polarized self-attention.
 
     Attributes:
