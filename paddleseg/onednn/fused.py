@@ -1,8 +1,10 @@
 """A frozen convolution, batch norm and ReLU as one convolution."""
 
 import functools
+import math
 import weakref
 
+import numpy as np
 import paddle
 import paddle.nn as nn
 
@@ -13,12 +15,14 @@ _FOLDED = weakref.WeakKeyDictionary()
 
 
 def freeze(model):
-    """Let `fused` fold the convolutions of a model, whose weights never change again from now on.
+    """Let `fused` fold the convolutions of a model, whose weights are not trained from now on.
 
-    Called again, it frees what `fused` has folded, which is folded anew when it is needed.
+    Weights that are loaded or averaged later are folded anew; `_content` says which changes are noticed.
+    Called again, it frees what `fused` has folded. Layers of a class derived from `nn.Conv2D` stay as they
+    are.
     """
     for layer in model.sublayers(include_self=True):
-        if isinstance(layer, nn.Conv2D):
+        if type(layer) in (nn.Conv2D, convolution.Conv2D):
             _FOLDED[layer] = Folded()
 
 
@@ -56,14 +60,51 @@ class Folded:
     """The weight and the bias of a convolution and batch norm as one convolution, made when first needed."""
 
     def __init__(self):
-        self._packed = self._bias = None
+        self._packed = self._bias = self._content = None
 
     def of(self, conv, norm, plan):
-        """Return (`Packed` weight, bias) for a `Plan`, packed anew if the last plan had another layout."""
-        if self._packed is None or not plan.takes(self._packed):
+        """Return (`Packed` weight, bias) for a `Plan`, packed anew if layout or weights have changed."""
+        content = _content(conv, norm)
+        if content != self._content or not plan.takes(self._packed):
             scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
             mean = norm._mean if conv.bias is None else norm._mean - conv.bias
             weight = conv.weight * scale.reshape([-1, 1, 1, 1])
             self._packed = plan.pack(weight.data_ptr())
             self._bias = (norm.bias - mean * scale).detach()
+            self._content = content
         return self._packed, self._bias
+
+
+def _content(conv, norm):
+    """Return bytes by which weights that were loaded, averaged or trained show.
+
+    Paddle counts no version when `set_value` changes a tensor. To read every number in each call would take
+    a few percent of the convolution's time. So of a kernel there is one number of each output channel, each
+    of another input channel; of all other tensors there is every number.
+    """
+    small = (conv.bias, norm.weight, norm.bias, norm._mean, norm._variance)
+    _, inputs, *kernel = conv.weight.shape
+    taps = math.prod(kernel)
+    step = taps * inputs + taps * (inputs > 1)
+    return (_bytes(conv.weight, step), *(None if one is None else _bytes(one) for one in small))
+
+
+def _bytes(tensor, step=1):
+    """Return the bytes of each `step`-th number of a tensor on the CPU."""
+    tensor, width = convolution.contiguous(tensor), tensor.element_size()
+    return np.asarray(
+        _Memory(tensor.data_ptr(), -(-math.prod(tensor.shape) // step), step * width, width)
+    ).tobytes()
+
+
+class _Memory:
+    """`count` numbers of `width` bytes, `stride` bytes apart, which NumPy reads where they are."""
+
+    def __init__(self, address, count, stride, width):
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address, True),
+            "shape": (count,),
+            "strides": (stride,),
+            "typestr": f"|V{width}",
+        }

@@ -102,3 +102,52 @@ def test_a_block_that_is_not_frozen_is_not_fused():
     made = ConvBNReLU(3, 5, 3)
     made.eval()
     assert onednn.fused(made._conv, made._batch_norm, paddle.ones([1, 3, 8, 8]), relu=True) is None
+
+
+def _load(made):
+    made.set_state_dict(ConvBNReLU(3, 5, 3).state_dict())
+
+
+def _average(made):
+    made._conv.weight.set_value(0.9 * made._conv.weight + 0.1)
+
+
+def _zero_an_input_channel(made):
+    weight = made._conv.weight.numpy()
+    weight[:, 1] = 0
+    made._conv.weight.set_value(weight)
+
+
+def _shift_the_mean(made):
+    made._batch_norm._mean.set_value(made._batch_norm._mean + 1)
+
+
+def _replace(made):
+    made._conv.weight = ConvBNReLU(3, 5, 3)._conv.weight
+
+
+@paddle.no_grad()
+@pytest.mark.parametrize("change", [_load, _average, _zero_an_input_channel, _shift_the_mean, _replace])
+def test_weights_that_change_after_all_are_folded_anew(block, change):
+    made, x = block
+    before = made(x).numpy()
+    change(made)
+    after = made(x).numpy()
+    np.testing.assert_allclose(after, one_by_one(made, x), rtol=1e-4, atol=1e-4)
+    assert np.abs(after - before).max() > 1e-2
+
+
+class Sevens(paddle.nn.Conv2D):
+    """A convolution of a class of a user's own."""
+
+    def forward(self, x):
+        return super().forward(x) * 0 + 7
+
+
+@paddle.no_grad()
+def test_a_convolution_of_a_derived_class_computes_as_it_says():
+    made = ConvBNReLU(3, 5, 3)
+    made._conv = Sevens(3, 5, 3, padding=1)
+    made.eval()
+    onednn.freeze(made)
+    np.testing.assert_allclose(made(paddle.ones([1, 3, 8, 8])).numpy(), 7, rtol=1e-4)
