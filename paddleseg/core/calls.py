@@ -16,7 +16,7 @@ from paddleseg.evaluation.prediction_files import PredictionFiles
 from paddleseg.options import EvaluateOptions, TrainOptions
 from paddleseg.options.base import options_of
 from paddleseg.training import SupervisedStep, evaluating, starting
-from paddleseg.training.script_run import ScriptRun, eval_config, fit_script, start_script
+from paddleseg.training.script_run import ScriptRun, check_dataset, eval_config, fit_script, start_script
 from paddleseg.transforms import Compose
 from paddleseg.utils.image_files import ImageFile, named_images
 from paddleseg.utils.logger import logger
@@ -207,6 +207,8 @@ def evaluate(
     Raises:
         UserError: the data set states no `num_classes` or is empty, or an argument is wrong.
     """
+    _need(eval_dataset=eval_dataset)
+    check_dataset("eval_dataset", eval_dataset)
     if precision != "fp32":
         logger.warning(
             f"evaluate: precision {precision}, amp_level {amp_level}: evaluations compute in float32"
@@ -298,6 +300,7 @@ def _need(**arguments):
 
 def _images(dataset):
     """Return the first image of a data set as a batch of two."""
+    check_dataset("train_dataset", dataset)
     if len(dataset) == 0:
         raise UserError("train_dataset holds no image")
     image = SeededSamples(dataset, 0, labeled=False)[0, 0]["img"]

@@ -4,7 +4,6 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 
-from paddleseg.cvlibs.facts import AUTO
 from paddleseg.distill.channels import input_channels
 from paddleseg.distill.features import Feature
 from paddleseg.distill.plan import check_teacher_indices
@@ -39,7 +38,7 @@ def as_images(images):
     """Return images as a float32 tensor N x C x H x W; `UserError` for anything else."""
     images = paddle.to_tensor(images) if isinstance(images, np.ndarray) else images
     if not isinstance(images, paddle.Tensor) or len(images.shape) != 4:
-        actual = images.shape if isinstance(images, paddle.Tensor) else type(images).__name__
+        actual = list(images.shape) if isinstance(images, paddle.Tensor) else type(images).__name__
         raise UserError(f"images must be a tensor N x C x H x W, not {actual}")
     return images if images.dtype == paddle.float32 else images.astype("float32")
 
@@ -53,7 +52,9 @@ def as_label(labels, num_images):
     if len(labels.shape) == 4 and labels.shape[1] == 1:
         labels = labels.squeeze(1)
     if not labels.shape or not 1 <= labels.shape[0] <= num_images:
-        raise UserError(f"{num_images} images have labels of the shape {labels.shape}; each image has one")
+        raise UserError(
+            f"{num_images} images have labels of the shape {list(labels.shape)}; each image has one"
+        )
     return labels.astype("int64")
 
 
@@ -63,10 +64,6 @@ def checked_features(features, num_teachers):
     for i, feature in enumerate(features):
         if not isinstance(feature, Feature):
             raise UserError(f"features.{i} must be a Feature, not {feature!r}")
-        if feature.weight == AUTO:
-            raise UserError(
-                f"{feature.place('weight')}: auto is measured in trainings of configs alone; give a number"
-            )
     check_teacher_indices(features, num_teachers)
     return features
 

@@ -9,6 +9,7 @@ import paddle
 from paddleseg import parallel
 from paddleseg.cvlibs.facts import AUTO
 from paddleseg.errors import UserError
+from paddleseg.losses.combine import loss_name
 from paddleseg.utils.logger import logger
 
 DIGITS = 4  # the weight that is logged is exactly the one that is used
@@ -133,18 +134,19 @@ class AutoWeights:
 def _automatic(net, place_of_logits):
     """Yield an `AutoWeight` for each `auto` of a `DistillNet`'s losses."""
     section = net.distill_loss or {"types": [], "coef": []}
-    for i, (loss, coef) in enumerate(zip(section["types"], section["coef"])):
+    outputs = section.get("outputs") or range(len(section["types"]))
+    for i, (loss, coef, output) in enumerate(zip(section["types"], section["coef"], outputs)):
         if coef == AUTO:
             yield AutoWeight(
                 logits_key(i),
                 place_of_logits("coef") if place_of_logits else f"distill_loss.coef.{i}",
-                f"{type(loss).__name__} of output {i}",
-                f"the student's logits {i}",
-                section["share"],
+                f"{loss_name(loss)} of output {output}",
+                f"the student's logits {output}",
+                section.get("share", 1),
                 lambda value, i=i: section["coef"].__setitem__(i, value),
             )
     for loss in net.feature_losses:
-        if loss.weight == AUTO:
+        if loss.feature.weight == AUTO:
             yield AutoWeight(
                 feature_key(loss),
                 loss.feature.place("weight"),

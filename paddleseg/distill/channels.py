@@ -45,9 +45,34 @@ def explain_failures(images, model, role, cfg=None, student_cfg=None):
         ) from error
 
 
+@contextlib.contextmanager
+def explain_batch(batch, student):
+    """Within this context, an error raises a `UserError` if images or labels have a shape that does not fit.
+
+    Args:
+        batch: {"img": N x C x H x W, "label": M x H x W, perhaps absent}.
+        student: a layer.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        images, label, channels = batch["img"], batch.get("label"), input_channels(student)
+        if channels not in (None, images.shape[1]) and "channel" in str(error).lower():
+            needed = counted(channels, "channel")
+            raise UserError(f"images: {list(images.shape)}, and the student takes {needed}") from error
+        if label is not None and label.shape[1:] != images.shape[2:]:
+            shapes = f"{list(label.shape)}, and the images {list(images.shape)}"
+            raise UserError(f"labels: they have the shape {shapes}") from error
+        raise
+
+
 def input_channels(model):
     """Return how many channels the first convolution of a model takes, None without one."""
-    first = next((layer for layer in model.sublayers() if isinstance(layer, nn.Conv2D)), None)
+    first = next(
+        (layer for layer in model.sublayers(include_self=True) if isinstance(layer, nn.Conv2D)), None
+    )
     return None if first is None else first._in_channels
 
 

@@ -27,6 +27,7 @@ from paddleseg.distill.probe import (
     check_logits,
     feature_losses,
     observe,
+    training_without_traces,
     try_distill_loss,
     try_task_loss,
 )
@@ -46,6 +47,9 @@ _ELSEWHERE = {
     "allow_random_teacher": "a script gives the teacher itself, with whatever weights it has",
     "log_config": "there is no config to log; run.yml in save_dir describes the training",
 }
+
+
+_OF_FEATURE = ("loss", "weight", "share", "connector", "teacher_index")  # as they are in a config
 
 
 class Distiller(nn.Layer):
@@ -75,7 +79,8 @@ class Distiller(nn.Layer):
         loss: between the student's logits and the label: a loss, its name, a pair (loss, weight), a list of
             these, or PaddleSeg's {'types': [...], 'coef': [...]}. A weight may be a list of one weight for
             each output of the student. None for no such loss. Default None.
-        logits: the same between the logits of student and teacher. Default none.
+        logits: the same between the logits of student and teacher; a weight may be "auto", see `measure`.
+            Default none.
         features: a list of `Feature`. Default none.
         images: images of the trial, N x C x H x W, or their shape (C, H, W). Default: random ones of 64 x 64
             pixels, with the channels that the student's first convolution takes.
@@ -134,6 +139,8 @@ class Distiller(nn.Layer):
         self._distill_loss = self._logits_section(logits, observed)
         self._feature_losses = feature_losses(features, observed, self.num_classes, self.ignore_index)
         self._step = self._make_step()
+        if self._step.unmeasured and not self._loss["types"]:
+            raise UserError("a weight is auto, and there is no loss of the labels to measure it by")
         self.extra = self._step.trained.extra
         self.train()
 
@@ -141,6 +148,11 @@ class Distiller(nn.Layer):
     def teachers(self):
         """The teachers' layers."""
         return [teacher.model for teacher in self._teachers.teachers]
+
+    @property
+    def measured_weights(self):
+        """The weights that are "auto", {name: number}, as the log states them; {} until they are measured."""
+        return self._step.measured()
 
     def forward(self, images, labels=None, iteration=None):
         """Return {"loss": the sum, name: loss, ...} of scalar tensors, each loss times its weight.
@@ -155,17 +167,37 @@ class Distiller(nn.Layer):
         Raises:
             UserError: images or labels have another form, or a loss refuses them.
         """
-        images = as_images(images)
+        batch = self._batch(images, labels)
         if iteration is None:
             self.iteration += int(self.training)
             iteration = max(self.iteration, 1)
-        batch = {"img": images, "iteration": iteration}
-        if labels is not None:
-            batch["label"] = as_label(labels, len(images))
-        for teacher in self.teachers:
-            if teacher.training:  # somebody has put it into training mode
-                teacher.eval()
-        return self._step(batch)
+        if self._step.unmeasured:
+            if not self.training:
+                raise UserError("a weight that is auto is not known yet; train, or call measure(batches)")
+            self.measure([(images, labels)])
+        return self._step({**batch, "iteration": iteration})
+
+    def measure(self, batches):
+        """Measure the weights that are "auto"; see `AutoWeights`. The log states them.
+
+        Without this call, the first batch of a loop is measured; `fit` measures its first ten. Weights of the
+        models, statistics and random numbers stay as they are. Nothing is done once the weights are known.
+
+        Args:
+            batches: a list of pairs (images, labels), each as `forward` takes it.
+
+        Raises:
+            UserError: a batch has no labels, or no weight can be found.
+        """
+        if not self._step.unmeasured:
+            return
+        with training_without_traces(self._step.trained), paddle.enable_grad():
+            for images, labels in batches:
+                batch = self._batch(images, labels)
+                if labels is None:
+                    raise UserError("a weight that is auto is measured with labels, and this batch has none")
+                self._step.measure(batch, scaled=lambda loss: loss)
+        self._step.settle()
 
     def fit(
         self,
@@ -226,11 +258,21 @@ class Distiller(nn.Layer):
         self._warn_of_other_label(train_dataset)
         starting.look_at_data(run, options, bool(unlabeled), run.cfg.has_labels)
         step = self._make_step(options.to_static_training, unlabeled)
+        if step.unmeasured and not run.cfg.has_labels:
+            raise UserError("unlabeled_share: a weight that is auto is measured with labels; there are none")
         with self._engines_restored(), contextlib.ExitStack() as end:
             prepare_teachers(step, run, self._features, options)
             if step.cache is not None:
                 end.callback(step.cache.log_total)
+            end.callback(lambda: self._step.take_measured(step.measured()))
             return fit_script(step, run, options)
+
+    def _batch(self, images, labels):
+        images = as_images(images)
+        for teacher in self.teachers:
+            if teacher.training:  # somebody has put it into training mode
+                teacher.eval()
+        return {"img": images, **({} if labels is None else {"label": as_label(labels, len(images))})}
 
     def _observe(self, images):
         images = trial_images(self.student, images)
@@ -278,6 +320,7 @@ class Distiller(nn.Layer):
             self._feature_losses,
             self.logits_at,
             to_static,
+            lambda *keys: "logits",
         )
         return DistillStep(net, self._teachers, unlabeled)
 
@@ -295,7 +338,7 @@ class Distiller(nn.Layer):
         """Return what decides the losses, by the names of a config's sections."""
         features = [
             {
-                **{name: getattr(feature, name) for name in ("loss", "weight", "connector", "teacher_index")},
+                **{name: getattr(feature, name) for name in _OF_FEATURE},
                 "student": str(feature.student),
                 "teacher": str(feature.teacher),
                 "schedule": dataclasses.asdict(feature.schedule),

@@ -1,7 +1,7 @@
 """The features to distil, with their losses and schedules, as Python, a config or a file declares them."""
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional, Sequence, Union
 
 import paddle.nn as nn
 
@@ -9,6 +9,7 @@ import paddleseg.distill.connectors
 import paddleseg.losses  # noqa: F401  both register what a feature may name
 from paddleseg.cvlibs import rules
 from paddleseg.cvlibs.check import Checker
+from paddleseg.cvlibs.facts import AUTO
 from paddleseg.distill.taps import Tap
 from paddleseg.errors import UserError
 from paddleseg.losses.combine import loss_name
@@ -67,8 +68,8 @@ class Feature:
         schedule: a `Schedule`, or a dict of its arguments. Default: full weight in every iteration.
         teacher_index: the number of the teacher, from 0. Default 0.
         share: for a weight of "auto", the share of the task's gradient. Default 1.
-        states_grid: whether the feature itself, and not one of its taps, states how tokens become maps.
-            Default False.
+        grid, skip: how tokens N x L x C of either tensor become maps, unless its tap states that: the grid
+            (height, width) or "auto", and the number of prefix tokens that are dropped. Default none.
         place: `place(*keys)` returns where a file declares this feature, or a key of it, for messages.
             Default None, for a feature that a script makes: it is checked at once.
 
@@ -84,7 +85,8 @@ class Feature:
     schedule: Union[Schedule, dict] = field(default_factory=Schedule)
     teacher_index: int = 0
     share: float = 1.0
-    states_grid: bool = False
+    grid: Union[str, Sequence, None] = None
+    skip: int = 0
     place: Optional[Callable] = None
 
     def __post_init__(self):
@@ -94,9 +96,10 @@ class Feature:
             self._set(place=self._own_place)
             self._check()
         schedule = self.schedule or {}
+        shared = {"grid": self.grid, "skip": self.skip}
         self._set(
-            student=_tap(self.student, {}, "student", self.place),
-            teacher=_tap(self.teacher, {}, "teacher", self.place),
+            student=_tap(self.student, shared, "student", self.place),
+            teacher=_tap(self.teacher, shared, "teacher", self.place),
             connector="none" if self.connector is None else self.connector,
             schedule=Schedule(**schedule) if isinstance(schedule, dict) else schedule,
         )
@@ -116,6 +119,11 @@ class Feature:
         """Whether an adaptor of a `distill_config.py` names its tensors."""
         return isinstance(self.student, AdaptorName)
 
+    @property
+    def states_grid(self):
+        """Whether the feature itself states how tokens become maps; its taps may state it as well."""
+        return bool(self.grid or self.skip)
+
     def _set(self, **values):
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -127,9 +135,9 @@ class Feature:
     def _check(self):
         """Raise `UserError` for the first argument that the rules of a config refuse."""
         objects = {"loss": callable, "connector": lambda value: isinstance(value, nn.Layer)}
+        if isinstance(self.grid, tuple):
+            self._set(grid=list(self.grid))
         for key, rule in rules.FEATURE.items():
-            if not hasattr(self, key):  # `grid` and `skip` are stated by the taps
-                continue
             value = getattr(self, key)
             if isinstance(value, (Tap, AdaptorName, Schedule)) or objects.get(key, _no)(value):
                 continue
@@ -137,6 +145,8 @@ class Feature:
             rule(checker, value, (key,))
             if checker.problems:
                 raise UserError(f"{self.place()}: {checker.problems[0]}")
+        if self.share != 1 and self.weight != AUTO:
+            raise UserError(f'{self.place("share")}: has no effect without weight="auto"')
 
 
 def _no(value):
@@ -162,15 +172,20 @@ def _feature(spec, cfg, i):
         connector=spec.get("connector", "auto"),
         schedule=spec.get("schedule"),
         teacher_index=spec.get("teacher_index", 0),
-        states_grid=any(spec.get(key) for key in ("grid", "skip")),
+        grid=spec.get("grid"),
+        skip=spec.get("skip", 0),
         place=place,
     )
 
 
 def _tap(own, shared, role, place):
     """Return the tap of a role; what it does not state of `grid` and `skip` the feature may state."""
-    if isinstance(own, (Tap, AdaptorName)):
+    if isinstance(own, AdaptorName):
         return own
+    if isinstance(own, Tap):
+        if own.grid or own.skip or not (shared.get("grid") or shared.get("skip")):
+            return own
+        own = {own.kind: own.name, "index": own.index}
     own = {"output_of": own} if isinstance(own, str) else own
     kind = next(key for key in rules.PLACES if key in own)
     grid, skip = (own.get(key) or shared.get(key) for key in ("grid", "skip"))

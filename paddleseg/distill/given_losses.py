@@ -7,7 +7,8 @@ import paddle
 from paddleseg.cvlibs import manager
 from paddleseg.cvlibs.builder import build_component
 from paddleseg.cvlibs.check import Checker
-from paddleseg.errors import UserError, counted
+from paddleseg.cvlibs.facts import AUTO
+from paddleseg.errors import UserError, counted, suggestion
 from paddleseg.losses.combine import check_loss_count, loss_name
 from paddleseg.utils import signature
 
@@ -20,7 +21,8 @@ def loss_section(given, outputs, key, against, available):
     Args:
         given: None for no loss; a loss: a callable, its name, or `{"type": name, key: value}`; a pair (loss,
             weight), where the weight may be a list of one weight for each output; a list of losses and pairs,
-            whose values are added; or PaddleSeg's dict of 'types' and 'coef', one for each output.
+            whose values are added; or PaddleSeg's dict of 'types' and 'coef', one for each output. Against
+            the teacher a weight may be "auto", and the dict may hold its 'share'.
         outputs: the number of outputs that are compared. A loss with one weight compares each of them.
         key: the argument that holds the losses, for messages.
         against: "label" or "teacher".
@@ -35,7 +37,7 @@ def loss_section(given, outputs, key, against, available):
     section = {"types": [], "coef": [], "outputs": []}
     for i, entry in enumerate(entries):
         place = (key, i) if isinstance(given, list) else (key,)
-        loss, weights = _pair(entry, outputs, place)
+        loss, weights = _pair(entry, outputs, place, against)
         loss = _built(loss, place, against, available)
         section["types"] += [loss] * len(weights)
         section["coef"] += weights
@@ -43,23 +45,36 @@ def loss_section(given, outputs, key, against, available):
     return section
 
 
-def _pair(entry, outputs, place):
+def _pair(entry, outputs, place, against):
     """Return (loss, its weights), one weight for each output."""
     loss, weight = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, 1.0)
     weights = list(weight) if isinstance(weight, (list, tuple)) else [weight] * outputs
     for item in weights:
-        if not signature.is_weight(item):
-            raise UserError(f"{_text(place)}: a weight must be a finite number of 0 or above, not {item!r}")
+        _check_weight(item, f"{_text(place)}: a weight", against)
     if len(weights) > outputs:
         raise UserError(f"{_text(place)}: {counted(len(weights), 'weight')} for {counted(outputs, 'output')}")
     return loss, weights
 
 
+def _check_weight(value, name, against):
+    may_be_auto = against == "teacher"
+    if not (signature.is_weight(value) or (may_be_auto and value == AUTO)):
+        choice = ", or auto" if may_be_auto else ""
+        raise UserError(f"{name} must be a finite number of 0 or above{choice}, not {value!r}")
+
+
 def _paddleseg_section(given, outputs, key, against, available):
-    types, coef = given["types"], given.get("coef")
+    known = ("types", "coef", *(("share",) if against == "teacher" else ()))
+    for name in given:
+        if name not in known:
+            raise UserError(f"{key}: unknown key {name!r}; {suggestion(name, known)}")
+    types, coef, share = given["types"], given.get("coef"), given.get("share", 1)
+    coef = [AUTO] if coef == AUTO else coef
     if not isinstance(types, (list, tuple)) or not types or not isinstance(coef, (list, tuple)) or not coef:
         raise UserError(f"{key} must hold lists of losses and numbers, {{'types': [...], 'coef': [...]}}")
     types = [_built(loss, (key, "types", i), against, available) for i, loss in enumerate(types)]
+    if coef == [AUTO] and len(types) == 1:
+        coef = coef * outputs
     # As in PaddleSeg, one of either serves all of the other.
     types, coef = (
         list(items) * (max(len(types), len(coef)) if len(items) == 1 else 1) for items in (types, coef)
@@ -71,9 +86,12 @@ def _paddleseg_section(given, outputs, key, against, available):
     except UserError as error:
         raise UserError(f"{key}: {error}") from None
     for i, weight in enumerate(coef):
-        if not signature.is_weight(weight):
-            raise UserError(f"{key}.coef.{i}: must be a finite number of 0 or above, not {weight!r}")
-    return {"types": types, "coef": coef}
+        _check_weight(weight, f"{key}.coef.{i}:", against)
+    if not signature.is_weight(share) or share == 0:
+        raise UserError(f"{key}.share: must be a number above 0, not {share!r}")
+    if share != 1 and AUTO not in coef:
+        raise UserError(f"{key}.share: has no effect without a coef of auto")
+    return {"types": types, "coef": coef, **({} if share == 1 else {"share": share})}
 
 
 def _built(loss, place, against, available):
@@ -138,6 +156,7 @@ def _relabelled(loss, ignore_index):
         return loss(logits, paddle.where(label == ignore_index, own, label))
 
     function.__name__ = loss_name(loss)
+    function.ignore_index = ignore_index
     return function
 
 

@@ -63,7 +63,7 @@ def observe(student, taps, teachers, batch, logits_at="full", cfg=None):
         UserError: a model takes images of another number of channels, or a user's model fails.
     """
     images = batch["img"]
-    with _training_without_traces(student), explain_failures(images, student, "the student", cfg, cfg):
+    with training_without_traces(student), explain_failures(images, student, "the student", cfg, cfg):
         logits = output_list(student(images.clone()))  # a model may overwrite its images
         features = taps.maps(taps.read(), images.shape[2:])
     if logits_at == "head":
@@ -99,7 +99,7 @@ def _reached(tensors, parameters):
 
 def training_logits(model, images):
     """Return the list of logits that a model gives for images in training mode; leaves no traces."""
-    with _training_without_traces(model), explain_failures(images, model, "the model"), paddle.no_grad():
+    with training_without_traces(model), explain_failures(images, model, "the model"), paddle.no_grad():
         return output_list(model(images.clone()))
 
 
@@ -109,7 +109,7 @@ def roles(teachers):
 
 
 @contextlib.contextmanager
-def _training_without_traces(model):
+def training_without_traces(model):
     """Put a model into training mode; restore at the end what a forward pass changes."""
     modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
     state = {key: value.clone() for key, value in model.state_dict().items() if value.stop_gradient}

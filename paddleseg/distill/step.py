@@ -7,6 +7,7 @@ import paddle.nn as nn
 from paddleseg import onednn
 from paddleseg.cvlibs.facts import LABEL_SECTIONS
 from paddleseg.distill.auto_weights import AutoWeights, feature_key, gradient_norms, logits_key
+from paddleseg.distill.channels import explain_batch
 from paddleseg.distill.feature_loss import label_for
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
@@ -56,7 +57,8 @@ class DistillNet(TrainedLayer):
         # those of `extra` twice.
         self.taps = taps
         self.loss = loss
-        self.distill_loss = distill_loss
+        # With a list of weights of its own, which `auto_weights` fills.
+        self.distill_loss = distill_loss and {**distill_loss, "coef": list(distill_loss["coef"])}
         self.feature_losses = list(feature_losses)
         self.logits_at = logits_at
         self.auto_weights = AutoWeights(self, place)
@@ -79,7 +81,7 @@ class DistillNet(TrainedLayer):
             teacher_features: [{name or Tap: tensor} of each teacher].
         """
         with phase("student"):
-            logits, compared, tensors = self._student(batch["img"])
+            logits, to_compare, tensors = self._student(batch["img"])
             features = self.taps.maps(dict(zip(self._tap_names, tensors)), batch["img"].shape[2:])
         with phase("losses"):
             label = batch.get("label")
@@ -88,7 +90,7 @@ class DistillNet(TrainedLayer):
                 losses = weighted_losses(self.loss, [(output,) for output in logits], label)
             if self.distill_loss is not None:
                 coef = self.distill_loss["coef"]
-                add_losses(losses, self._logit_losses(compared, teacher_logits, label, coef), "distill_")
+                add_losses(losses, self._logit_losses(to_compare, teacher_logits, label, coef), "distill_")
             for loss in self.feature_losses:
                 # A teacher that was not run has no tensors; by their schedule its losses are then 0.
                 teacher = teacher_features[loss.feature.teacher_index].get(loss.feature.teacher)
@@ -106,15 +108,15 @@ class DistillNet(TrainedLayer):
         """
         # A static graph gives logits and tapped tensors side by side, and no gradient from one to the other.
         # Nor does the task's loss depend on a map that a tap has made of tokens, but on the tokens.
-        logits, compared, tapped = self._logits_and_taps(batch["img"])
+        logits, to_compare, tapped = self._logits_and_taps(batch["img"])
         features = self.taps.maps(self.taps.maps_by_model(tapped), batch["img"].shape[2:])
         label = batch["label"]
         task = sum(weighted_losses(self.loss, [(output,) for output in logits], label).values())
         losses = {}
         if self.distill_loss is not None:
             ones = [1.0] * len(self.distill_loss["types"])
-            values = self._logit_losses(compared, teacher_logits, label, ones).values()
-            at_head = last_head_logits(self.model, logits)
+            values = self._logit_losses(to_compare, teacher_logits, label, ones).values()
+            at_head = compared(self.distill_loss, last_head_logits(self.model, logits))
             losses.update({logits_key(i): pair for i, pair in enumerate(zip(at_head, values))})
         for loss in self.feature_losses:
             student = features[loss.feature.student]
@@ -127,19 +129,19 @@ class DistillNet(TrainedLayer):
 
     def _run_student(self, images):
         """Return the logits, the logits that `distill_loss` compares, and the tapped tensors, three lists."""
-        logits, compared, tapped = self._logits_and_taps(images)
+        logits, to_compare, tapped = self._logits_and_taps(images)
         features = self.taps.maps_by_model(tapped)
         # A static graph returns tensors only, so their names are stored here.
         self._tap_names = list(features)
-        return logits, compared, list(features.values())
+        return logits, to_compare, list(features.values())
 
     def _logits_and_taps(self, images):
         """Return the logits, the logits that `distill_loss` compares, and what `read_unmapped` returns."""
         self.taps.clear()
         logits = output_list(self.model(images))
         tapped = self.taps.read_unmapped()
-        compared = logits if self.logits_at == "full" else last_head_logits(self.model, logits)
-        return logits, compared, tapped
+        to_compare = logits if self.logits_at == "full" else last_head_logits(self.model, logits)
+        return logits, to_compare, tapped
 
     def _logit_losses(self, logits, teacher_logits, label, coef):
         """Return {name: loss} of the student's and the teachers' logits, each times its coefficient."""
@@ -205,9 +207,10 @@ class DistillStep(Step):
         batch = dict(batch)
         keys = batch.pop("keys", None)
         without_features = self._teachers_without_features(batch["iteration"])
-        with phase("teacher"):
-            logits, features = self._teachers(batch["img"], batch.get("label"), without_features, keys)
-        losses = self.net(batch, logits, features)
+        with explain_batch(batch, self.trained.model):
+            with phase("teacher"):
+                logits, features = self._teachers(batch["img"], batch.get("label"), without_features, keys)
+            losses = self.net(batch, logits, features)
         return {"loss": sum(losses.values()), **losses}
 
     @property
@@ -227,8 +230,11 @@ class DistillStep(Step):
             scaled: as in `auto_weights.gradient_norms`.
         """
         batch = dict(batch)
-        logits, features = self._teachers(batch["img"], batch.get("label"), (), batch.pop("keys", None))
-        self.trained.auto_weights.add(self.trained.gradient_norms(batch, logits, features, scaled))
+        keys = batch.pop("keys", None)
+        with explain_batch(batch, self.trained.model):
+            logits, features = self._teachers(batch["img"], batch.get("label"), (), keys)
+            norms = self.trained.gradient_norms(batch, logits, features, scaled)
+        self.trained.auto_weights.add(norms)
 
     def settle(self):
         """Compute the weights from what was measured, and log them."""

@@ -6,6 +6,7 @@ import paddle
 
 from paddleseg.errors import UserError, counted
 from paddleseg.losses.common import full_precision, widen
+from paddleseg.losses.labels import outside_classes_error
 
 
 def weighted_losses(section, outputs, label=None):
@@ -102,19 +103,36 @@ def compare(loss, tensors, label=None):
         loss: called with the tensors, and with the label as the last argument if it takes one.
         tensors: each N x ...
         label: M x ..., int64, of the first M <= N samples; None if there is none.
+
+    Raises:
+        UserError: a loss of Paddle refuses the label, since it holds more classes than the first tensor has
+            channels.
     """
     tensors = [_widened(tensor) for tensor in tensors]
     if not takes_label(loss, len(tensors)):
         return loss(*tensors)
-    if label is None or not paddle.is_tensor(tensors[0]) or label.shape[0] == tensors[0].shape[0]:
+    if label is None or not paddle.is_tensor(tensors[0]):
         return loss(*tensors, label)
     count = tensors[0].shape[0]
+    if label.shape[0] == count:
+        return _with_label(loss, tensors, label)
     if len(tensors) == 1 or getattr(loss, "needs_label", False):
-        return loss(*(tensor[: label.shape[0]] for tensor in tensors), label)
+        return _with_label(loss, [tensor[: label.shape[0]] for tensor in tensors], label)
     # Any valid class will do, as the label serves as a mask only.
     valid = 0 if getattr(loss, "ignore_index", 255) != 0 else 1
     rest = paddle.full([count - label.shape[0], *label.shape[1:]], valid, label.dtype)
-    return loss(*tensors, paddle.concat([label, rest]))
+    return _with_label(loss, tensors, paddle.concat([label, rest]))
+
+
+def _with_label(loss, tensors, label):
+    try:
+        return loss(*tensors, label)
+    except IndexError:
+        classes, ignore_index = tensors[0].shape[1], getattr(loss, "ignore_index", 255)
+        outside = (label != ignore_index) & ((label < 0) | (label >= classes))
+        if not bool(outside.any()):
+            raise
+        raise outside_classes_error(label, classes, ignore_index) from None
 
 
 def _widened(output):

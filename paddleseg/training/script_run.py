@@ -114,6 +114,9 @@ class ScriptRun:
         unlabeled_per_batch=0,
         **sections,
     ):
+        check_dataset("train_dataset", train_dataset)
+        check_dataset("val_dataset", val_dataset)
+        check_dataset("unlabeled_dataset", unlabeled_dataset)
         self.model = model
         self.train_dataset = train_dataset
         self.val_dataset = val_dataset
@@ -137,6 +140,16 @@ class ScriptRun:
         """Return the optimizer, which must have the parameters of `trained`, a `TrainedLayer`."""
         check_optimizer(self._optimizer, trained)
         return self._optimizer
+
+
+def check_dataset(name, dataset):
+    """Raise `UserError` unless the argument `name` is None or a map-style data set."""
+    kinds = paddle.io.DataLoader, paddle.io.IterableDataset
+    numbered = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if dataset is not None and (isinstance(dataset, kinds) or not numbered):
+        raise UserError(
+            f"{name} must be a data set with __len__ and __getitem__, not {type(dataset).__name__}"
+        )
 
 
 def eval_config(arguments):

@@ -207,6 +207,18 @@ def test_images_and_transforms_of_another_form_are_refused(tmp_path, root):
         predict(model, None, [T.Normalize()], "nowhere.jpg", save_dir=str(tmp_path))
 
 
+def test_what_is_no_map_style_data_set_is_refused(root):
+    loader = paddle.io.DataLoader(dataset(root), batch_size=2)
+    with pytest.raises(
+        UserError, match="train_dataset must be a data set with __len__ and .*, not DataLoader"
+    ):
+        train(
+            tiny.TinyNet(), loader, optimizer=momentum(tiny.TinyNet()), losses={"types": ["x"], "coef": [1]}
+        )
+    with pytest.raises(UserError, match="eval_dataset must be .* not generator"):
+        evaluate(tiny.TinyNet(), (batch for batch in loader))
+
+
 def test_a_data_set_without_a_number_of_classes_cannot_be_scored(root):
     class Bare(paddle.io.Dataset):
         def __len__(self):

@@ -9,7 +9,7 @@ import paddle.nn as nn
 import pytest
 
 from paddleseg.datasets.sampling import EpochBatches
-from paddleseg.distill import Distiller, Feature, Schedule
+from paddleseg.distill import Distiller, Feature, Schedule, Tap
 from paddleseg.errors import UserError
 from paddleseg.losses import CrossEntropyLoss, KLLoss, SegChannelwiseLoss
 
@@ -256,6 +256,28 @@ def test_places_are_inputs_and_attributes_of_forward_too():
     assert list(losses) == ["loss", "middle_SegChannelwiseLoss", "body.0_<lambda>"]
 
 
+def test_a_feature_states_the_grid_of_tokens():
+    class Tokens(Net):
+        def forward(self, x):
+            self.tokens = self.body(x).flatten(2).transpose([0, 2, 1])  # N x L x C
+            return self.heads[0](self.body(x))
+
+    def loss(student, **more):
+        paddle.seed(2)
+        feature = Feature(student, "body", "SegChannelwiseLoss", **more)
+        made = Distiller(Tokens(), Tokens(), features=[feature], images=(3, 8, 10))
+        return float(made(*batch())["loss"])
+
+    as_map = loss("body")
+    for grid in ("auto", (8, 10), [8, 10]):
+        assert loss({"attr": "tokens"}, grid=grid) == as_map
+        assert loss(Tap("attr", "tokens"), grid=grid) == as_map
+    with pytest.raises(
+        UserError, match="grid: it is for tokens N x L x C, and neither tensor has that shape"
+    ):
+        Distiller(Net(), Net(), features=[Feature("body", "body", "L2Loss", grid="auto")])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -268,7 +290,6 @@ def test_places_are_inputs_and_attributes_of_forward_too():
         ({"features": [Feature("body", "heads.0", "L2Loss", connector="none")]}, r"shape \[2, 4, 64, 64\]"),
         ({"features": [Feature("body", "body", "L2Loss", teacher_index=1)]}, "last of 1 teacher is 0"),
         ({"features": ["body"]}, "features.0 must be a Feature"),
-        ({"features": [Feature("body", "body", "L2Loss", weight="auto")]}, "weight: auto is measured in"),
         ({"logits": [("SegChanelwiseLoss", 3)]}, "logits.0.type: unknown loss.*'SegChannelwiseLoss'"),
         ({"logits": [("CrossEntropyLoss", 3)]}, "logits.0: CrossEntropyLoss compares .* label; .* in loss"),
         ({"loss": "KLLoss"}, "loss: KLLoss compares the student with the teacher; it belongs in logits"),
@@ -309,6 +330,14 @@ def test_wrong_arguments_are_refused_with_what_would_be_right(change, message):
             "teacher_index: must be a whole number of 0 or",
         ),
         (("body", "body", None), "loss: must hold a `type`"),
+        (
+            ("body", "body", "L2Loss", 1.0, "auto", None, 0, 2.0),
+            'share: has no effect without weight="auto"',
+        ),
+        (
+            ("body", "body", "L2Loss", 1.0, "auto", None, 0, 1.0, "all"),
+            r"grid: must be \[height, width\].* not 'all'",
+        ),
     ],
 )
 def test_a_feature_is_checked_when_it_is_made(arguments, message):
@@ -336,6 +365,9 @@ def test_models_that_cannot_teach_or_learn_are_refused():
         (paddle.zeros([4, 8, 10]), "labels must be a tensor of whole numbers"),
         (paddle.zeros([5, 8, 10], "int64"), "4 images have labels of the shape"),
         ([1, 2], "not list"),
+        (paddle.full([4, 8, 10], CLASSES, "int64"), "label holds classes from 3 to 3, but the model has 3"),
+        (paddle.full([4, 8, 10], -1, "int64"), "label holds classes from -1"),
+        (paddle.zeros([4, 4, 5], "int64"), r"labels: .* \[4, 4, 5\], and the images \[4, 3, 8, 10\]"),
     ],
 )
 def test_labels_of_another_form_are_refused(labels, message):

@@ -138,6 +138,7 @@ def test_after_a_training_the_loop_of_ones_own_goes_on(tmp_path, lines):
         ({"save_interval": 0}, "save_interval must be a whole number above 0"),
         ({"test_config": {"is_slide": True}}, "is_slide needs crop_size"),
         ({"test_config": {"slide": True}}, "test_config: .*'slide'"),
+        ({"unlabeled_dataset": paddle.io.DataLoader(Data())}, "unlabeled_dataset must be .* not DataLoader"),
         ({"optimizer": "SGD"}, "optimizer must be one of paddle.optimizer, not str"),
         ({"early_stop_intervals": 2}, "early_stop_intervals needs evaluations"),
     ],
@@ -147,6 +148,20 @@ def test_wrong_arguments_are_refused(tmp_path, change, message, lines):
     arguments = {"optimizer": sgd(made), "iters": 2, "save_dir": str(tmp_path), **change}
     with pytest.raises(UserError, match=message):
         made.fit(Data(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "message"),
+    [
+        ((4, 8, 8), (8, 8), r"images: \[2, 4, 8, 8\], and the student takes 3 channels"),
+        ((3, 8, 8), (8, 7), r"labels: they have the shape \[2, 8, 7\], and the images \[2, 3, 8, 8\]"),
+    ],
+)
+def test_samples_of_another_shape_are_named(tmp_path, image, label, message, lines):
+    samples = [(np.zeros(image, "float32"), np.zeros(label, "int64"))] * 4
+    made = distiller()
+    with pytest.raises(UserError, match=message):
+        made.fit(samples, optimizer=sgd(made), iters=2, save_dir=str(tmp_path))
 
 
 def test_an_optimizer_must_have_what_is_trained(tmp_path, lines):

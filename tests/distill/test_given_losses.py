@@ -37,8 +37,14 @@ def test_a_loss_by_name_gets_what_the_models_state():
     [
         ("KLLos", "logits.type: unknown loss 'KLLos'; did you mean 'KLLoss'"),
         (["KLLoss", "CrossEntropyLoss"], "logits.1: CrossEntropyLoss compares the student with the label"),
-        ([("KLLoss", float("nan"))], "logits.0: a weight must be a finite number of 0 or above, not nan"),
+        (
+            [("KLLoss", float("nan"))],
+            "logits.0: a weight must be a finite number of 0 or above, or auto, not nan",
+        ),
         ({"types": [KLLoss()], "coef": ["x"]}, "logits.coef.0: must be a finite number"),
+        ({"types": [KLLoss()], "coef": [1], "shar": 2}, "logits: unknown key 'shar'; did you mean 'share'"),
+        ({"types": [KLLoss()], "coef": [1], "share": 2}, "share: has no effect without a coef of auto"),
+        ({"types": [KLLoss()], "coef": "auto", "share": 0}, "share: must be a number above 0, not 0"),
         ({"types": [KLLoss()] * 3, "coef": [1, 1]}, "logits: 2 coef for 3 types"),
         (
             {"types": [KLLoss()] * 3, "coef": [1]},
