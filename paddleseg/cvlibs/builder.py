@@ -116,8 +116,9 @@ class SegBuilder:
     def distill_loss(self):
         """The losses between the logits of student and teacher, as `loss`; None if there are none.
 
-        An item of `coef` may be "auto", which is measured for the `share`. `coef: auto` becomes one item for
-        each type; with a single type, the key `each_output` is true, and it serves however many there are.
+        An item of `coef` may be "auto": `AutoWeights` measures it for the `share`. `coef: auto` becomes one
+        item for each type. With a single type, the key `each_output` is true: the type serves all
+        outputs.
         """
         return self._losses("distill_loss") if self.cfg.get("distill_loss") else None
 

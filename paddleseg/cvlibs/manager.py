@@ -109,7 +109,7 @@ class ComponentManager:
 
 
 def remedy(name, registry, candidates):
-    """Return a clause with the candidates whose names are near, else with the first and where others are.
+    """Return a clause that names the nearest candidates, or else the first ones and where others are.
 
     Args:
         name: what is unknown.

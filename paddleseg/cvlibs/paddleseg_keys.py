@@ -100,7 +100,7 @@ _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 def is_ignored(key, known, refused):
     """Tell whether an unknown key at the top of a config is one that PaddleSeg ignores, such as `mean`.
 
-    Such keys hold what anchors (`&`) name. A key that resembles one of this project is misspelt instead.
+    Such keys hold values for YAML's anchors (`&`). A key that resembles one of this project is a misspelling.
 
     Args:
         key: the key.

@@ -133,7 +133,8 @@ def with_ignored(section, ignore_index):
     """Return a section between logits and label, whose losses ignore the label `ignore_index`.
 
     A loss of Paddle that ignores no class, such as `paddle.nn.CrossEntropyLoss` with its -100, is replaced by
-    a copy. Any other loss with another `ignore_index` gets that number in the place of this one.
+    a copy. For any other loss with an `ignore_index` of its own, the label `ignore_index` is replaced by the
+    loss's number before the loss is called.
     """
     return {**section, "types": [_ignoring(loss, ignore_index) for loss in section["types"]]}
 

@@ -14,7 +14,7 @@ from paddleseg.distill.tokens import are_tokens, prefixed_grid, stated_grid
 def find_taps(model, images, training=False):
     """Return [(`Tap`, shape)] of a model in the order of a forward pass, attributes at the end.
 
-    Tokens N x L x C whose grid the model says have the shape of the map N x C x H x W that a tap holds.
+    Tokens N x L x C have the shape of their map N x C x H x W if the model states their grid.
 
     Args:
         model: a `paddle.nn.Layer`; it stays in the mode in which it is run.
@@ -72,8 +72,8 @@ def _shapes(kind, name, value):
 def table(models, size=None):
     """Return the taps of all models as the text that `--list_taps` prints.
 
-    Each shape that occurs in the student and in a teacher is marked with a letter of its own. Behind tokens
-    stands the map that `grid: auto` makes of them, and with how many prefix tokens skipped.
+    Each shape that occurs in the student and in a teacher is marked with a letter of its own. For tokens
+    the table also has the map that `grid: auto` makes of them, and the `skip` that this map needs.
 
     Args:
         models: [(heading, [(`Tap`, shape), ...])], the student first.

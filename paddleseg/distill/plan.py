@@ -58,7 +58,7 @@ def check_teacher_indices(features, num_teachers):
 
 
 def check_use_of_logits(cfg, features, teachers):
-    """Raise `UserError` where logits are compared that no teacher gives, or a teacher without them is idle.
+    """Raise `UserError` if no teacher gives the logits to compare, or one without logits has no feature.
 
     Args:
         cfg: the student's `Config`.

@@ -22,12 +22,13 @@ class Tap:
         kind: "output_of" or "input_of" a sublayer, or "attr", an attribute that `forward` sets.
         name: the dotted name of the sublayer or attribute.
         index: the item of a list of tensors; None where the place holds one tensor. Default None.
-        grid: how tokens N x L x C become a map N x C x H x W: (H, W); "auto", by what the model says of the
-            layers around it or else by the size of the images; or None, by what the model says of the layer.
-            Default None.
+        grid: the grid by which tokens N x L x C become a map N x C x H x W. (H, W) states it. None takes the
+            attribute `grid` of the layer. "auto" takes that of the nearest layer around it, or else computes
+            the grid from the size of the images. Default None.
         skip: how many prefix tokens, such as a class token, are dropped. Default 0.
         grid_place: where `grid`, or else `skip`, is written, for messages. Default "".
-        own_grid: whether the tap itself states them, so that its tensor must hold tokens. Default False.
+        own_grid: whether the tap itself states `grid` or `skip`, so that its tensor must hold tokens. Default
+            False.
     """
 
     kind: str
@@ -104,8 +105,8 @@ class Taps:
     def read(self):
         """Return {adaptor's name or `Tap`: tensor} of the last forward pass, and hold them no longer.
 
-        Tokens N x L x C are maps N x C x H x W where the model says their grid: where the layer of the tap
-        has an attribute `grid`, (H, W). `maps` makes maps of those whose grid the tap states.
+        Tokens N x L x C are returned as maps N x C x H x W if the layer of the tap has an attribute `grid`,
+        (H, W). Tokens whose grid the tap states become maps in `maps`.
 
         Raises:
             UserError: `forward` does not set an attribute or does not run a layer, what is found is no

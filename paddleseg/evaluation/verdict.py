@@ -32,10 +32,10 @@ class Verdict:
 def verdict(method, plain, resamples=RESAMPLES, seed=0):
     """Compare a method with the plain student by a bootstrap over seeds and images, paired in both.
 
-    Each resample draws seeds and images with replacement, the same for both, sums the confusion counts of the
-    images drawn, and takes the difference of the mean mIoU. The interval lies between the 2.5th and the
-    97.5th percentile (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). With few
-    seeds an interval is narrower than the truth, since their spread is then known badly.
+    Each resample draws seeds and images with replacement, the same ones for both. It sums the confusion
+    counts of the images drawn, and takes the difference of the mean mIoU. The interval lies between the 2.5th
+    and the 97.5th percentile (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
+    With few seeds the interval is too narrow, because few seeds say little about the spread between seeds.
 
     Args:
         method, plain: S x N x C x C arrays of whole numbers: for each seed and image the confusion matrix.

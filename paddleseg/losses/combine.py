@@ -68,7 +68,7 @@ def compared(section, outputs):
 
 
 def num_compared(section):
-    """Return how many outputs the losses of a section compare, the first ones."""
+    """Return the number k, where the losses of a section compare the first k outputs."""
     return (
         len(section["types"]) if section.get("outputs") is None else max(section["outputs"], default=-1) + 1
     )

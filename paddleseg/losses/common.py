@@ -41,7 +41,7 @@ def mean_over(total, weight):
 def standardized(x, axis, weight=None):
     """Return `x` with mean 0 and standard deviation 1 over `axis`: (x - mean) / sqrt(variance + 1e-6).
 
-    The variance is that of the population: the mean of the squares, not their sum over the number less 1.
+    The variance is that of the population: the sum of the squares is divided by their number n, not by n - 1.
 
     Args:
         x: floating.

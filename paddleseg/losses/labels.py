@@ -47,9 +47,9 @@ def resize_label_like(features, label):
 def label_edges(label, ignore_index, radius=2):
     """Return the edges between the classes of a label: N x H x W, int64, 1 or 0.
 
-    A pixel of a class is on an edge if, within the radius, there is a pixel that is not of its class, or the
-    image ends. An ignored pixel is if there is a pixel of a class. So are the edges that PaddleSeg's data
-    sets add to a sample under `edge: True`.
+    A pixel of a class is on an edge if the radius reaches a pixel that is not of its class, or the end of the
+    image. An ignored pixel is on an edge if the radius reaches a pixel of a class. PaddleSeg's data sets add
+    the same edges to a sample under `edge: True`.
 
     Args:
         label: N x H x W, int64.

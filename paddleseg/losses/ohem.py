@@ -22,12 +22,12 @@ def ohem_cross_entropy_loss(logits, label, thresh=0.7, min_kept=10000, ignore_in
     https://arxiv.org/abs/1604.03540; the rule with two bounds is that of the segmentation codes that
     PaddleSeg follows, such as OCNet's (https://github.com/openseg-group/OCNet.pytorch).
 
-    Class weights change neither which pixels are hard nor the divisor, their number, as in PIDNet's code
-    (https://github.com/XuJiacong/PIDNet), whose configs state such weights.
+    The divisor is the number of the hard pixels. Class weights change neither which pixels are hard nor the
+    divisor, as in PIDNet's code (https://github.com/XuJiacong/PIDNet), whose configs state such weights.
 
-    PaddleSeg 2.8.0 has no class weights here. It leaves out the pixel at the bound, so that only min_kept - 1
-    pixels are sure to count; with a `min_kept` of 0 it takes every pixel instead of those below `thresh`; and
-    its divisor is larger by 1e-5 of all pixels.
+    PaddleSeg 2.8.0 differs in four points. It has no class weights. It leaves out the pixel at the bound, so
+    only min_kept - 1 pixels are sure to count. With a `min_kept` of 0 it takes all pixels instead of those
+    below `thresh`. Its divisor is larger by 1e-5 of all pixels.
 
     Args:
         logits: N x C x ..., floating.

@@ -168,7 +168,7 @@ def kind_of(run, compared):
 def seeds_of(runs):
     """Return {name: runs that differ in their seeds alone}, in the order of the runs.
 
-    A group of several runs has what their names begin with, and their number, as its name.
+    The name of a group is the common beginning of the runs' names, with the number of the runs.
     """
     groups = collections.defaultdict(list)
     for run in runs:

@@ -51,7 +51,8 @@ class Step:
         teachers: list of the frozen `Teacher`s.
         unlabeled_per_batch: how many images of a batch come from the `unlabeled_dataset`, without a mask.
         unread_sections: sections of the config that this kind of training does not read.
-        trains_logits: whether a loss reaches all that the model's logits depend on; else they mean nothing.
+        trains_logits: whether the losses reach all parameters that the logits depend on; else the logits mean
+            nothing, and nothing is evaluated.
         saves_backbone: whether checkpoints hold the weights of the model's backbone in a file of its own.
         unmeasured: whether `measure` must see the first batches before the first call.
         with_keys: whether samples must have their key as "key": (view, index), the number of an augmentation

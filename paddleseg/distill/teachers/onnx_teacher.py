@@ -21,10 +21,9 @@ AXES = ("N", "channels", "H", "W")
 class ONNXTeacher(TeacherOnly):
     """A frozen teacher that is an ONNX file, exported from any framework. It can be a teacher only.
 
-    Its logits may have any size; they are resized bilinearly. Without logits it teaches features alone, as a
-    backbone of any framework does. Each tap is the output of a sublayer of its
-    name, so a config names it like a tap of any model. onnxruntime computes the file, on a GPU if
-    `onnxruntime-gpu` is installed.
+    Its logits may have any size; they are resized bilinearly. A file without logits, such as a backbone,
+    teaches features alone. For each tap the teacher has a sublayer of the tap's name, so a config names the
+    tap like that of any model. onnxruntime computes the file, on a GPU if `onnxruntime-gpu` is installed.
 
     Args:
         path: the file. It has one input, float32 N x 3 x H x W, each size free or that of the training. If N

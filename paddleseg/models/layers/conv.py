@@ -19,8 +19,8 @@ class ConvBN(nn.Layer):
     Args:
         in_channels, out_channels, kernel_size, padding: as in `paddle.nn.Conv2D`. `padding` is "same" by
             default, as much as keeps the size of the map.
-        add_bias: whether to add the bias all the same. The output then has PaddleSeg's very rounding, which
-            matters where a softmax of large numbers magnifies it. Default False.
+        add_bias: whether to add the bias all the same. The output is then rounded as PaddleSeg's, which
+            matters if a softmax of large numbers magnifies the rounding. Default False.
         **conv: any other argument of `paddle.nn.Conv2D`. With `data_format="NHWC"` maps are N x H x W x C.
     """
 

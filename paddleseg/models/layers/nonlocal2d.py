@@ -17,7 +17,7 @@ class NonLocal2D(nn.Layer):
 
     Args:
         in_channels: channels of the map.
-        reduction: how much fewer channels the projections have. Default 2.
+        reduction: the channels of the map over those of the projections. Default 2.
         use_scale: whether the embedded gaussian divides similarities by the square root of those channels.
         sub_sample: whether keys and values are max-pooled by 2.
         mode: the similarity of two pixels, "gaussian", "embedded_gaussian" (the default), "dot_product" or
