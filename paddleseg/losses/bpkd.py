@@ -12,7 +12,6 @@ from paddleseg.losses.checks import (
     check_count,
     check_maps,
     check_not_negative,
-    check_num_classes,
     check_positive,
     require_label,
 )
@@ -147,5 +146,9 @@ class BPKDLoss(MaskedLoss):
     def forward(self, student, teacher, label=None):
         """Return the loss, a scalar, of two logits N x C x H x W and a label N x H' x W' (int64)."""
         check_maps(student, teacher)
-        check_num_classes("num_classes", self.num_classes, student)
+        if self.num_classes not in (None, student.shape[1]):
+            raise UserError(
+                f"it compares logits of {self.num_classes} classes (num_classes), and these tensors have "
+                f"{student.shape[1]} channels"
+            )
         return self.compute(student, teacher, label=label)
