@@ -10,6 +10,7 @@ Decorate a component to register it, and let the config import its module: `impo
 
 import contextlib
 import inspect
+import os
 
 from paddleseg.errors import UserError, nearest, suggestion
 
@@ -38,6 +39,27 @@ def searching(sources):
     finally:
         new = [source for source in SOURCES if source not in before and source not in sources]
         SOURCES[:] = before + new
+
+
+def getattr_of_files(module, registry):
+    """Return the `__getattr__` of a module, which takes components from the folder that PADDLESEG_PATH names.
+
+    Args:
+        module: the module's name, for messages.
+        registry: the `ComponentManager` of its components.
+    """
+
+    def get(name):
+        path = os.environ.get("PADDLESEG_PATH")
+        if path and name[0].isupper():  # a component, not a module
+            from paddleseg.cvlibs.paddleseg_files import paddleseg_files  # it needs this module
+
+            component = paddleseg_files(path).find(registry.name, name)
+            if component is not None:
+                return component
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return get
 
 
 class ComponentManager:

@@ -1,5 +1,6 @@
 """Architectures, their backbones, layers and losses."""
 
+from paddleseg.cvlibs import manager
 from paddleseg.models import backbones, losses
 from paddleseg.models.deeplab import DeepLabV3, DeepLabV3P
 from paddleseg.models.fcn import FCN
@@ -21,3 +22,6 @@ __all__ = [
     "backbones",
     "losses",
 ]
+
+# Other architectures are PaddleSeg's own, where PADDLESEG_PATH names its files.
+__getattr__ = manager.getattr_of_files(__name__, manager.MODELS)

@@ -274,3 +274,20 @@ def test_without_the_folder_the_machinery_is_not_even_imported(write):
 def test_a_registry_of_another_kind_asks_no_files(write, tree):
     Config(write(paddleseg_path=tree))
     assert "LoneNet" not in manager.ComponentManager("widget")
+
+
+def test_python_imports_models_and_backbones_of_the_files(tree, monkeypatch, lines):
+    with pytest.raises(ImportError, match="cannot import name 'LoneNet' from 'paddleseg.models'"):
+        from paddleseg.models import LoneNet
+    monkeypatch.setenv("PADDLESEG_PATH", tree)
+    from paddleseg.models import LoneNet
+    from paddleseg.models.backbones import Lone_S
+
+    assert LoneNet(num_classes=2, backbone=Lone_S(width=3)).averaged == 7
+    assert [line.split(":")[0] for line in lines] == [
+        "model LoneNet is PaddleSeg's",
+        "backbone Lone_S is PaddleSeg's",
+    ]
+    with pytest.raises(ImportError, match="cannot import name 'NoNet'"):
+        from paddleseg.models import NoNet  # noqa: F401
+    assert paddleseg.models.PSPNet is PSPNet

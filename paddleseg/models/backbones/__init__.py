@@ -1,5 +1,6 @@
 """Feature extractors: `forward` returns a list of feature maps, `feat_channels` their channels."""
 
+from paddleseg.cvlibs import manager
 from paddleseg.models.backbones.hrnet import (
     HRNet_W18,
     HRNet_W18_Small_V1,
@@ -94,3 +95,6 @@ __all__ = [
     "STDC1",
     "STDC2",
 ]
+
+# Other backbones are PaddleSeg's own, where PADDLESEG_PATH names its files.
+__getattr__ = manager.getattr_of_files(__name__, manager.BACKBONES)
