@@ -33,7 +33,7 @@ from paddleseg.distill.probe import (
 )
 from paddleseg.distill.step import DistillNet, DistillStep
 from paddleseg.distill.taps import Taps
-from paddleseg.distill.teachers import Teacher, Teachers
+from paddleseg.distill.teachers import Teacher, Teachers, check_engine
 from paddleseg.errors import UserError
 from paddleseg.options import DistillOptions
 from paddleseg.options.base import options_of
@@ -241,6 +241,7 @@ class Distiller(nn.Layer):
         """
         options = {"save_dir": save_dir, "teacher_engine": "paddle", "conv_engine": "paddle", **options}
         options = options_of(DistillOptions, "fit", _ELSEWHERE, **options)
+        check_engine(options.teacher_engine)
         unlabeled = unlabeled_per_batch(unlabeled_dataset, unlabeled_share, batch_size)
         datasets = (train_dataset, val_dataset, unlabeled_dataset if unlabeled else None)
         run = ScriptRun(
@@ -270,7 +271,8 @@ class Distiller(nn.Layer):
     def _batch(self, images, labels):
         images = as_images(images)
         for teacher in self.teachers:
-            if teacher.training:  # somebody has put it into training mode
+            # Somebody may have put it, or a part of it, into training mode.
+            if any(layer.training for layer in teacher.sublayers(include_self=True)):
                 teacher.eval()
         return {"img": images, **({} if labels is None else {"label": as_label(labels, len(images))})}
 

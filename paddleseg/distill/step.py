@@ -7,7 +7,7 @@ import paddle.nn as nn
 from paddleseg import onednn
 from paddleseg.cvlibs.facts import LABEL_SECTIONS
 from paddleseg.distill.auto_weights import AutoWeights, feature_key, gradient_norms, logits_key
-from paddleseg.distill.channels import explain_batch
+from paddleseg.distill.channels import explain_channels
 from paddleseg.distill.feature_loss import label_for
 from paddleseg.distill.outputs import counterparts, last_head_logits, resize_to_smallest
 from paddleseg.distill.teachers import stack_with_keys
@@ -207,7 +207,7 @@ class DistillStep(Step):
         batch = dict(batch)
         keys = batch.pop("keys", None)
         without_features = self._teachers_without_features(batch["iteration"])
-        with explain_batch(batch, self.trained.model):
+        with explain_channels(batch["img"], self.trained.model):
             with phase("teacher"):
                 logits, features = self._teachers(batch["img"], batch.get("label"), without_features, keys)
             losses = self.net(batch, logits, features)
@@ -231,7 +231,7 @@ class DistillStep(Step):
         """
         batch = dict(batch)
         keys = batch.pop("keys", None)
-        with explain_batch(batch, self.trained.model):
+        with explain_channels(batch["img"], self.trained.model):
             logits, features = self._teachers(batch["img"], batch.get("label"), (), keys)
             norms = self.trained.gradient_norms(batch, logits, features, scaled)
         self.trained.auto_weights.add(norms)

@@ -105,8 +105,8 @@ def compare(loss, tensors, label=None):
         label: M x ..., int64, of the first M <= N samples; None if there is none.
 
     Raises:
-        UserError: a loss of Paddle refuses the label, since it holds more classes than the first tensor has
-            channels.
+        UserError: a loss of Paddle refuses the label, since it has another height or width than the first
+            tensor, or holds more classes than that has channels.
     """
     tensors = [_widened(tensor) for tensor in tensors]
     if not takes_label(loss, len(tensors)):
@@ -127,12 +127,15 @@ def compare(loss, tensors, label=None):
 def _with_label(loss, tensors, label):
     try:
         return loss(*tensors, label)
-    except IndexError:
-        classes, ignore_index = tensors[0].shape[1], getattr(loss, "ignore_index", 255)
+    except (IndexError, ValueError) as error:
+        size, classes, ignore_index = label.shape[1:], tensors[0].shape[1], getattr(loss, "ignore_index", 255)
+        if size != tensors[0].shape[2:]:
+            shapes = f"{list(tensors[0].shape)}, and the label {list(label.shape)}"
+            raise UserError(f"{loss_name(loss)}: the logits have the shape {shapes}") from error
         outside = (label != ignore_index) & ((label < 0) | (label >= classes))
         if not bool(outside.any()):
             raise
-        raise outside_classes_error(label, classes, ignore_index) from None
+        raise outside_classes_error(label, classes, ignore_index) from error
 
 
 def _widened(output):

@@ -133,6 +133,7 @@ def test_after_a_training_the_loop_of_ones_own_goes_on(tmp_path, lines):
         ({"itres": 3}, "fit takes no 'itres'; did you mean 'log_iters'|fit takes no 'itres'; there are"),
         ({"distill_config": "d.py"}, r"fit takes no 'distill_config'; a script gives features=\[Feature"),
         ({"precision": "fp16"}, "computes mixed precision on GPUs alone"),
+        ({"teacher_engine": "onnx"}, "teacher_engine: unknown engine 'onnx'; .*'onnxruntime'"),
         ({"iters": 0}, "iters must be a whole number above 0, not 0"),
         ({"batch_size": 9}, "4 samples, fewer than one batch needs"),
         ({"save_interval": 0}, "save_interval must be a whole number above 0"),
@@ -154,7 +155,7 @@ def test_wrong_arguments_are_refused(tmp_path, change, message, lines):
     ("image", "label", "message"),
     [
         ((4, 8, 8), (8, 8), r"images: \[2, 4, 8, 8\], and the student takes 3 channels"),
-        ((3, 8, 8), (8, 7), r"labels: they have the shape \[2, 8, 7\], and the images \[2, 3, 8, 8\]"),
+        ((3, 8, 8), (8, 7), r"the logits have the shape \[2, 3, 8, 8\], and the label \[2, 8, 7\]"),
     ],
 )
 def test_samples_of_another_shape_are_named(tmp_path, image, label, message, lines):
