@@ -22,8 +22,15 @@ def set_bounded(transform, upper, **values):
 
 
 def set_padding(transform, **values):
-    """Set each padding value, or None, as an attribute; raise `UserError` if it does not fit 32 bits."""
+    """Set each padding value, or None, as an attribute; of a list that repeats a number, that number.
+
+    Raises:
+        UserError: a value does not fit 32 bits, or a list has different numbers.
+    """
     for name, value in values.items():
+        if isinstance(value, (list, tuple)):
+            require(len(set(value)) == 1, transform, f"{name} must be the same for all channels", value)
+            value = value[0]
         fits = value is None or -(2**31) <= value < 2**31
         require(fits, transform, f"{name} must be a number of 32 bits", value)
         setattr(transform, name, value)

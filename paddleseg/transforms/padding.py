@@ -84,10 +84,6 @@ class PaddingByAspectRatio:
     ):
         require(0.01 <= aspect_ratio <= 100, self, "aspect_ratio must lie in 0.01..100", aspect_ratio)
         self.aspect_ratio = aspect_ratio
-        if isinstance(im_padding_value, (list, tuple)):
-            same = len(set(im_padding_value)) == 1
-            require(same, self, "im_padding_value must be the same for all channels", im_padding_value)
-            im_padding_value = im_padding_value[0]
         set_padding(self, im_padding_value=im_padding_value, label_padding_value=label_padding_value)
 
     @property
@@ -119,11 +115,12 @@ class ScalePadding:
 
     Args:
         target_size: (width, height) in pixels.
-        im_padding_value: what the image is padded with; a fraction is dropped.
+        im_padding_value: what the image is padded with: a number, or a list that repeats it for each channel;
+            a fraction is dropped.
         label_padding_value: what masks are padded with. Default: the label that is ignored.
 
     Raises:
-        UserError: `target_size` is no size.
+        UserError: `target_size` is no size, or the list has different numbers.
     """
 
     train_only = fixed = True
@@ -131,7 +128,7 @@ class ScalePadding:
     def __init__(
         self,
         target_size: Sequence[int] = (512, 512),
-        im_padding_value: float = 127.5,
+        im_padding_value: Union[float, Sequence[float]] = 127.5,
         label_padding_value: Optional[int] = None,
     ):
         self.target_size = as_size(self, "target_size", target_size)

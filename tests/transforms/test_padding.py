@@ -56,13 +56,14 @@ def test_padding_by_aspect_ratio(ratio, size):
     assert (data["label"] == 7).sum() >= size[0] * size[1] - 20
 
 
-def test_padding_by_aspect_ratio_with_one_value_for_each_channel():
-    same = T.PaddingByAspectRatio(2, im_padding_value=[7, 7, 7])(coordinates(4, 5))["img"]
-    np.testing.assert_array_equal(
-        same, T.PaddingByAspectRatio(2, im_padding_value=7)(coordinates(4, 5))["img"]
-    )
-    with pytest.raises(UserError, match="im_padding_value must be the same for all channels"):
-        T.PaddingByAspectRatio(2, im_padding_value=[7, 7, 8])
+@pytest.mark.parametrize("transform", [T.PaddingByAspectRatio, T.ScalePadding])
+def test_padding_with_one_value_for_each_channel(transform):
+    first = {T.PaddingByAspectRatio: 2, T.ScalePadding: [16, 16]}[transform]
+    same = transform(first, im_padding_value=[7, 7, 7])(coordinates(4, 5))["img"]
+    np.testing.assert_array_equal(same, transform(first, im_padding_value=7)(coordinates(4, 5))["img"])
+    for wrong in ([7, 7, 8], []):
+        with pytest.raises(UserError, match="im_padding_value must be the same for all channels"):
+            transform(first, im_padding_value=wrong)
 
 
 @pytest.mark.parametrize(("height", "width", "corner"), [(4, 9, (0, 2)), (9, 4, (2, 0)), (5, 5, (0, 0))])
