@@ -16,7 +16,11 @@ from predicting import Columns  # noqa: E402
 
 import paddleseg  # noqa: E402, F401  first, since it loads zlib before Paddle and PaddleSlim
 from paddleseg import onednn  # noqa: E402
-from paddleseg.cvlibs import Config, SegBuilder  # noqa: E402
+from paddleseg.cvlibs import (  # noqa: E402
+    Config,
+    SegBuilder,
+    manager,  # noqa: E402
+)
 from paddleseg.cvlibs.config import ConfigError  # noqa: E402
 from paddleseg.datasets import loading  # noqa: E402
 from paddleseg.utils.logger import logger  # noqa: E402
@@ -46,6 +50,14 @@ def _own_signals():
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture(autouse=True)
+def _own_sources():
+    """A test that names a folder of PaddleSeg's files leaves the next one without it."""
+    before = list(manager.SOURCES)
+    yield
+    manager.SOURCES[:] = before
 
 
 @pytest.fixture(autouse=True)

@@ -195,7 +195,7 @@ def test_a_gpu_that_cannot_is_told_what_it_can(monkeypatch, capsys, other, offer
 @pytest.fixture
 def on_cpu(monkeypatch):
     """Let a CPU train in "mixed" precision, lowered by hand."""
-    monkeypatch.setattr("paddleseg.core.runs.check_precision", lambda *_: None)
+    monkeypatch.setattr("paddleseg.training.starting.check_precision", lambda *_: None)
     monkeypatch.setattr("paddleseg.training.fitting.autocast", lambda *_: lowered)
 
 
