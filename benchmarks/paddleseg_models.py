@@ -48,7 +48,7 @@ def main():
                 loss = train_step(path, pathlib.Path(folder), args.size)
                 result = f"loss {loss:.4f}"
                 trained += np.isfinite(loss)
-            except Exception as error:  # the models are of others
+            except Exception as error:  # a model of PaddleSeg's files may raise anything
                 last = traceback.extract_tb(error.__traceback__)[-1]
                 result = f"FAILED {pathlib.Path(last.filename).name}:{last.lineno} {type(error).__name__}: "
                 result += one_line(error)[:200]

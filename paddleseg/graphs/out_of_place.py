@@ -14,7 +14,7 @@ _CLOSE = 1e-3  # of the largest value; a graph rounds otherwise than the model, 
 
 @contextlib.contextmanager
 def names_of_inplace_calls():
-    """Yield a set that gets the names of in-place operations, such as "relu_", that are traced meanwhile.
+    """Yield a set that collects the names of in-place operations, such as "relu_", traced in this context.
 
     In a graph they return a new tensor, and their argument stays as it was. This changes nothing for a model
     that goes on with what they return.

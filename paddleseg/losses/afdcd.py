@@ -1,4 +1,4 @@
-"""Dense contrastive distillation without augmentation: each group of channels is told from the others."""
+"""Dense contrastive distillation without augmentation, between pixels and groups of channels."""
 
 from typing import Optional
 

@@ -17,7 +17,7 @@ _FOLDED = weakref.WeakKeyDictionary()
 def freeze(model):
     """Let `fused` fold the convolutions of a model, whose weights are not trained from now on.
 
-    Weights that are loaded or averaged later are folded anew; `_content` says which changes are noticed.
+    Weights that change later, by loading or averaging, are folded again; see `_content` for its limits.
     Called again, it frees what `fused` has folded. Layers of a class derived from `nn.Conv2D` stay as they
     are.
     """
@@ -63,7 +63,7 @@ class Folded:
         self._packed = self._bias = self._content = None
 
     def of(self, conv, norm, plan):
-        """Return (`Packed` weight, bias) for a `Plan`, packed anew if layout or weights have changed."""
+        """Return (`Packed` weight, bias) for a `Plan`; pack them again if layout or weights have changed."""
         content = _content(conv, norm)
         if content != self._content or not plan.takes(self._packed):
             scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)

@@ -12,8 +12,9 @@ _NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.BatchNorm)
 def warn_of_single_values(model):
     """Let the first pass of a training warn, once, of a batch norm that gets a single value per channel.
 
-    That is so for what is pooled to 1 x 1 if a batch holds one image. The value is its own mean, so the bias
-    comes out, whatever the image; in an evaluation it does not. PyTorch refuses it, Paddle does not.
+    An example is a map that is pooled to 1 x 1, where a batch holds one image. The value is its own mean, so
+    the norm gives its bias for any image; in an evaluation it does not. PyTorch refuses this case, and Paddle
+    does not.
 
     Args:
         model: the layer that is trained. It must not be traced: the check runs within its forward pass.

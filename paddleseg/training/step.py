@@ -99,7 +99,7 @@ class Step:
         """End the measuring; afterwards the step is not `unmeasured`."""
 
     def measured(self):
-        """Return {key: number} of what was measured, for checkpoints."""
+        """Return the measured numbers, {key: number}, which a checkpoint stores."""
         return {}
 
     def take_measured(self, values):
