@@ -39,7 +39,7 @@ class ConfigError(UserError):
         super().__init__("\n  ".join([head, *self.problems]))
 
 
-class Config:
+class Config(facts.BatchContents):
     """A config, read, changed and checked. Nothing is built and no data is touched.
 
     Args:
@@ -133,17 +133,6 @@ class Config:
     def unlabeled_per_batch(self):
         """How many images of a process's batch come from the `unlabeled_dataset`, 0 without one."""
         return facts.num_unlabeled(self.dic)
-
-    @property
-    def has_labels(self):
-        """Whether a distillation's batches hold images with masks: not where `unlabeled_share` is 1."""
-        return self.unlabeled_per_batch < self.batch_size
-
-    @property
-    def training_sections(self):
-        """The sections that a distillation trains on: `train_dataset`, `unlabeled_dataset` or both."""
-        labeled = ["train_dataset"] if self.has_labels else []
-        return [*labeled, *(["unlabeled_dataset"] if self.unlabeled_per_batch else [])]
 
     @property
     def normalization(self):

@@ -212,3 +212,18 @@ def _numbers(key, places):
         elif signature.fits(default, int):
             facts.append(Fact(default, path))
     return facts
+
+
+class BatchContents:
+    """What the batches of a training hold, by the attributes `batch_size` and `unlabeled_per_batch`."""
+
+    @property
+    def has_labels(self):
+        """Whether a distillation's batches hold images with masks: not where `unlabeled_share` is 1."""
+        return self.unlabeled_per_batch < self.batch_size
+
+    @property
+    def training_sections(self):
+        """The sections that a distillation trains on: `train_dataset`, `unlabeled_dataset` or both."""
+        labeled = ["train_dataset"] if self.has_labels else []
+        return [*labeled, *(["unlabeled_dataset"] if self.unlabeled_per_batch else [])]

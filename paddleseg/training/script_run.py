@@ -8,6 +8,7 @@ import numpy as np
 import paddle
 
 from paddleseg import onednn
+from paddleseg.cvlibs import facts
 from paddleseg.errors import UserError
 from paddleseg.options.inference import EvalConfig
 from paddleseg.parallel.signals import handlers_restored
@@ -38,7 +39,7 @@ def fit_script(step, run, options):
         return fit(step, run, options, evaluation(run, options))
 
 
-class ScriptConfig:
+class ScriptConfig(facts.BatchContents):
     """What the loop asks a `Config` for, of a training without one.
 
     Args:
@@ -60,17 +61,6 @@ class ScriptConfig:
         self.num_classes = num_classes
         self.unlabeled_per_batch = unlabeled_per_batch
         self.path = os.path.basename(sys.argv[0]) or "Python"
-
-    @property
-    def has_labels(self):
-        """Whether any image of a batch has a label."""
-        return self.unlabeled_per_batch < self.batch_size
-
-    @property
-    def training_sections(self):
-        """The data sets that the training reads: `train_dataset`, `unlabeled_dataset` or both."""
-        labeled = ["train_dataset"] if self.has_labels else []
-        return [*labeled, *(["unlabeled_dataset"] if self.unlabeled_per_batch else [])]
 
     def __getitem__(self, section):
         return self.dic[section]
