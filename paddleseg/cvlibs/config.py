@@ -141,13 +141,23 @@ class Config(facts.BatchContents):
         Raises:
             UserError: a data set does not state them, or two state different ones.
         """
-        stated = [self._with_line(f) for f in facts.normalizations(self.dic, self.training_sections)]
-        for fact in stated:
-            if fact.value is None:
-                raise UserError(f"{fact.place}: no transforms here state how images are normalised")
-            if fact.value != stated[0].value:
-                raise UserError(f"{fact.place}: images are normalised differently at {stated[0].place}")
+        stated = []
+        for section in self.training_sections:
+            found = self.normalizations([section])
+            if not found:
+                place = self.place(section)
+                raise UserError(
+                    f"{place}: no transforms here state how images are normalised; one Normalize would"
+                )
+            stated += found
+            if stated[-1].value != stated[0].value:
+                raise UserError(f"{stated[-1].place}: images are normalised differently at {stated[0].place}")
         return stated[0]
+
+    def normalizations(self, sections):
+        """Return a list of `Fact`s, the (mean, std) of each of `sections` that states how it normalises."""
+        found = (facts.normalization(self.dic, section) for section in sections)
+        return [self._with_line(fact) for fact in found if fact is not None]
 
     @property
     def compares_logits(self):
@@ -215,6 +225,12 @@ class Config(facts.BatchContents):
     def place(self, *path):
         """Return "file:line: a.b.0" for a key path, for messages."""
         return ": ".join(text for text in (self._where(path), ".".join(map(str, path))) if text)
+
+    def place_of_channels(self, channels, section):
+        """Return the place that states so many channels of images, if possible in `section`; else its own."""
+        places = [fact.place for fact in facts.channel_counts(self.dic) if fact.value == channels]
+        places.sort(key=lambda place: place[0] != section)
+        return self.place(*(places[0] if places else (section,)))
 
     def name_source(self, where):
         """Let messages name `where` instead of the file that was read, which is temporary, and its lines."""

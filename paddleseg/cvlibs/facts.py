@@ -84,33 +84,61 @@ def channel_counts(dic, sections=SECTIONS):
     ]
 
 
-def normalizations(dic, sections):
-    """Return the `Fact`s of (mean, std) of a checked config, as `Normalize` takes them.
+def transforms(dic, section):
+    """Return the list of transforms of a section, None if it has none or one that is no component."""
+    spec = dic.get(section)
+    specs = spec.get("transforms") if isinstance(spec, dict) else None
+    good = isinstance(specs, list) and all(isinstance(item, dict) and item.get("type") for item in specs)
+    return specs if good else None
 
-    Without a `Normalize` the values of images go from 0 to 255, which is a mean of 0 and a std of 1 / 255.
-    For a data set that lists no transforms, the value is None.
+
+def is_built_in_transform(spec):
+    """Return whether a `{type: ...}` names a transform of this project."""
+    component = component_of(spec, manager.TRANSFORMS)
+    return component is not None and component.__module__.startswith("paddleseg.transforms.")
+
+
+def normalizations(dic, section):
+    """Return the `Fact` of ((mean, std), ...), one pair for each `Normalize`; None if that is unknown.
+
+    A user's own transform may normalise as well, so it is unknown what such a one does without `Normalize`.
 
     Args:
-        dic: the config.
-        sections: names of data sets.
+        dic: the config, which may be unchecked.
+        section: the name of a section that lists transforms.
     """
-    facts = []
+    specs = transforms(dic, section)
+    if specs is None:
+        return None
     parameters = signature.parameters(manager.TRANSFORMS["Normalize"])
-    for section in sections:
-        specs = dic[section].get("transforms")
-        if specs is None:
-            facts.append(Fact(None, (section,)))
-            continue
-        of_section = [
-            Fact(
-                tuple(tuple(spec.get(key, parameters[key].default)) for key in ("mean", "std")),
-                (section, "transforms", i),
-            )
-            for i, spec in enumerate(specs)
-            if spec["type"] == "Normalize"
-        ]
-        facts += of_section or [Fact(((0.0,), (1 / 255,)), (section, "transforms"))]
-    return facts
+    places = [i for i, spec in enumerate(specs) if spec["type"] == "Normalize"]
+    pairs = [tuple(specs[i].get(key, parameters[key].default) for key in ("mean", "std")) for i in places]
+    if not all(are_numbers(values) for pair in pairs for values in pair):
+        return None
+    if not pairs and not all(map(is_built_in_transform, specs)):
+        return None
+    as_tuples = tuple(tuple(map(tuple, pair)) for pair in pairs)
+    return Fact(as_tuples, (section, "transforms", *places[:1]))
+
+
+def normalization(dic, section):
+    """Return the `Fact` of the (mean, std) of a section's images; None if it is unknown or none.
+
+    Without a `Normalize` the values of images go from 0 to 255, which is a mean of 0 and a std of 1 / 255.
+
+    Args:
+        dic, section: as in `normalizations`.
+    """
+    found = normalizations(dic, section)
+    if found is None or len(found.value) > 1:
+        return None
+    mean, std = found.value[0] if found.value else ((0.0,), (1 / 255,))
+    return found._replace(value=(mean, std)) if all(std) else None
+
+
+def are_numbers(values):
+    """Return whether a value is a list of numbers, and not empty."""
+    return isinstance(values, (list, tuple)) and values and all(signature.fits(v, float) for v in values)
 
 
 def num_unlabeled(dic):

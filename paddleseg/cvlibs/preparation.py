@@ -56,11 +56,11 @@ def preparation(dic, sections):
         sections: names such as "export", the first one wins.
     """
     for section in sections:
-        specs = _listed(dic, section)
+        specs = facts.transforms(dic, section)
         if specs is not None:
             return Preparation(specs, section)
     for section in TRAINED_ON:
-        specs = _listed(dic, section)
+        specs = facts.transforms(dic, section)
         if specs is not None:
             repeated = [_without_random_interp(spec) for spec in specs if _is_repeated(spec)]
             left_out = tuple(str(spec["type"]) for spec in specs if not _is_repeated(spec))
@@ -68,20 +68,12 @@ def preparation(dic, sections):
     return Preparation(list(_ASSUMED), None)
 
 
-def _listed(dic, section):
-    """Return the list of transforms of a section, None if it has none or one that is no component."""
-    spec = dic.get(section)
-    specs = spec.get("transforms") if isinstance(spec, dict) else None
-    good = isinstance(specs, list) and all(isinstance(item, dict) and item.get("type") for item in specs)
-    return specs if good else None
-
-
 def _is_repeated(spec):
     if spec["type"] in REPEATED:
         return True
     component = facts.component_of(spec, manager.TRANSFORMS)
     fixed = getattr(component, "fixed", False) is True and not getattr(component, "train_only", False)
-    return fixed and not _is_built_in(spec)
+    return fixed and not facts.is_built_in_transform(spec)
 
 
 def _without_random_interp(spec):
@@ -117,7 +109,7 @@ def misfits(dic, sections):
     return [
         ((section, "transforms", i, key), len(spec[key]), channels[section])
         for section in sections
-        for i, spec in enumerate(_listed(dic, section) or [])
+        for i, spec in enumerate(facts.transforms(dic, section) or [])
         for key in ("mean", "std")
         if section in channels and spec["type"] == "Normalize" and isinstance(spec.get(key), list)
         if len(spec[key]) not in (1, channels[section])
@@ -134,8 +126,8 @@ def in_bytes(dic, sections):
     """
     found = []
     for section in sections:
-        for i, spec in enumerate(_listed(dic, section) or []):
-            stated = {key: spec[key] for key in ("mean", "std") if _are_numbers(spec.get(key))}
+        for i, spec in enumerate(facts.transforms(dic, section) or []):
+            stated = {key: spec[key] for key in ("mean", "std") if facts.are_numbers(spec.get(key))}
             if spec["type"] == "Normalize" and max(map(max, stated.values()), default=0) > 1:
                 meant = {key: [float(f"{value / 255:.4g}") for value in stated[key]] for key in stated}
                 texts = [" and ".join(f"{k} {v}" for k, v in pairs.items()) for pairs in (stated, meant)]
@@ -154,7 +146,7 @@ def renumbered(dic, sections):
 
 
 def _normalization_differences(dic, sections):
-    stated = {name: _normalization(dic, name) for name in dict.fromkeys([*TRAINED_ON, *sections])}
+    stated = {name: facts.normalizations(dic, name) for name in dict.fromkeys([*TRAINED_ON, *sections])}
     first = next((stated[name] for name in TRAINED_ON if stated[name] is not None), None)
     others = [stated[name] for name in sections if stated[name] is not None]
     return [
@@ -200,33 +192,6 @@ def _img_range(dic, section):
     value = spec.get("img_range")
     value = list(value) if isinstance(value, (list, tuple)) else value
     return facts.Fact(value, (section,) if value is None else (section, "img_range"))
-
-
-def _normalization(dic, section):
-    """Return the `Fact` of ((mean, std), ...), one pair for each `Normalize`; None if that is unknown."""
-    specs = _listed(dic, section)
-    if specs is None:
-        return None
-    parameters = signature.parameters(manager.TRANSFORMS["Normalize"])
-    normalizing = [(i, spec) for i, spec in enumerate(specs) if spec["type"] == "Normalize"]
-    pairs = [
-        tuple(spec.get(key, parameters[key].default) for key in ("mean", "std")) for _, spec in normalizing
-    ]
-    if not all(_are_numbers(values) for pair in pairs for values in pair):
-        return None
-    if normalizing:
-        return facts.Fact(tuple(pairs), (section, "transforms", normalizing[0][0]))
-    # A user's own transform may normalise.
-    return facts.Fact((), (section, "transforms")) if all(map(_is_built_in, specs)) else None
-
-
-def _is_built_in(spec):
-    component = facts.component_of(spec, manager.TRANSFORMS)
-    return component is not None and component.__module__.startswith("paddleseg.transforms.")
-
-
-def _are_numbers(values):
-    return isinstance(values, (list, tuple)) and values and all(signature.fits(v, float) for v in values)
 
 
 def _equal(one, other):

@@ -4,7 +4,6 @@ import contextlib
 
 import paddle.nn as nn
 
-from paddleseg.cvlibs import facts
 from paddleseg.errors import UserError, counted, one_line
 
 
@@ -29,10 +28,11 @@ def explain_failures(images, model, role, cfg=None, student_cfg=None):
     except Exception as error:
         needed = input_channels(model)
         if needed not in (None, images.shape[1]) and "channel" in str(error).lower():
-            places = [_place(cfg, needed, "model"), _place(student_cfg, images.shape[1], "train_dataset")]
+            given = images.shape[1]
+            places = [_place(cfg, needed, "model"), _place(student_cfg, given, "train_dataset")]
             raise UserError(
                 f"{role} takes images of {counted(needed, 'channel')}{places[0]}, and those of this training "
-                f"have {counted(images.shape[1], 'channel')}{places[1]}; all models of a training see the "
+                f"have {counted(given, 'channel')}{places[1]}; all models of a training see the "
                 f"same images, so give them the same img_channels and in_channels"
             ) from error
         if type(model).__module__.startswith("paddleseg."):
@@ -69,9 +69,5 @@ def input_channels(model):
 
 
 def _place(cfg, channels, section):
-    """Return " (file:line: key)" of a key that states channels, if possible in `section`; else of it."""
-    if cfg is None:
-        return ""
-    stated = [fact.place for fact in facts.channel_counts(cfg.dic) if fact.value == channels]
-    stated.sort(key=lambda place: place[0] != section)
-    return f" ({cfg.place(*(stated[0] if stated else (section,)))})"
+    """Return " (file:line: key)" of a key that states channels, if possible in `section`; "" of no config."""
+    return "" if cfg is None else f" ({cfg.place_of_channels(channels, section)})"

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from paddleseg.cvlibs.class_names import class_names, labelled
-from paddleseg.cvlibs.facts import normalizations
+from paddleseg.cvlibs.facts import normalization
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.distill.teachers.teacher_only import gives_logits
-from paddleseg.distill.teachers.training_data import conversion, first_normalization
+from paddleseg.distill.teachers.training_data import STATING, conversion
 from paddleseg.errors import UserError, counted, one_line
 from paddleseg.monitoring.validation_pictures import photograph, spread_indices
 from paddleseg.report.examples import compare, extremes, mask_of
@@ -120,17 +120,18 @@ def teacher_model(comparison, distilled):
     if not gives_logits(model):
         raise UserError(f"{path} gives features and no logits")
     if hasattr(model, "set_input_normalization"):  # it must undo the normalisation of the run's images
-        normalization = normalizations(distilled.config, ["val_dataset"])[0].value
-        if normalization is None:
+        given = normalization(distilled.config, "val_dataset")
+        if given is None:
             raise UserError(f"{path} must know how images are normalised, and the config does not state it")
-        model.set_input_normalization(*normalization)
+        model.set_input_normalization(*given.value)
         return model
     return _as_in_training(model, teacher.get("config") or {}, distilled)
 
 
 def _as_in_training(model, config, distilled):
     """Return a teacher's model, which converts images to the normalisation that it was trained with."""
-    stated, given = first_normalization(config), first_normalization(distilled.config, ["val_dataset"])
+    stated = next(filter(None, (normalization(config, section) for section in STATING)), None)
+    given = normalization(distilled.config, "val_dataset")
     converted = conversion(given.value, stated.value) if stated and given else None
     if converted is not None:
         model.register_forward_pre_hook(lambda _, inputs: (converted(inputs[0]),))

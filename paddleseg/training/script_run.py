@@ -1,14 +1,12 @@
 """The objects of a training that a script has made, in the place of a `Config` and its `SegBuilder`."""
 
 import numbers
-import os
-import sys
 
 import numpy as np
 import paddle
 
 from paddleseg import onednn
-from paddleseg.cvlibs import facts
+from paddleseg.cvlibs.script_config import ScriptConfig
 from paddleseg.errors import UserError
 from paddleseg.options.inference import EvalConfig
 from paddleseg.parallel.signals import handlers_restored
@@ -37,37 +35,6 @@ def fit_script(step, run, options):
     """Train a step of a `ScriptRun` and return what `fit` returns; signals then do what they did before."""
     with handlers_restored():
         return fit(step, run, options, evaluation(run, options))
-
-
-class ScriptConfig(facts.BatchContents):
-    """What the loop asks a `Config` for, of a training without one.
-
-    Args:
-        dic: plain values that describe the training; a resume compares them, and `run.yml` records them.
-        iters, batch_size: whole numbers above 0.
-        num_classes, unlabeled_per_batch: as in `Config`.
-
-    Attributes:
-        path: what messages name in the place of a file: the script, if there is one.
-    """
-
-    def __init__(self, dic, iters, batch_size, num_classes, unlabeled_per_batch):
-        for name, value in (("iters", iters), ("batch_size", batch_size)):
-            if type(value) is not int or value < 1:
-                raise UserError(f"{name} must be a whole number above 0, not {value!r}")
-        self.dic = {"iters": iters, "batch_size": batch_size, "num_classes": num_classes, **dic}
-        self.iters = iters
-        self.batch_size = batch_size
-        self.num_classes = num_classes
-        self.unlabeled_per_batch = unlabeled_per_batch
-        self.path = os.path.basename(sys.argv[0]) or "Python"
-
-    def __getitem__(self, section):
-        return self.dic[section]
-
-    def place(self, *path):
-        """Return the name of an argument, for messages."""
-        return ".".join(map(str, path))
 
 
 class ScriptRun:
@@ -114,7 +81,7 @@ class ScriptRun:
         self.distill_loss = sections.get("distill_loss")
         self.eval_config = eval_config(test_config or {})
         self._optimizer = optimizer
-        dic = {
+        parts = {
             "model": {"type": type(model).__name__},
             "train_dataset": _described_dataset(train_dataset),
             "val_dataset": _described_dataset(val_dataset),
@@ -123,7 +90,8 @@ class ScriptRun:
             "test_config": described(test_config or {}),
             **{name: described(section) for name, section in sections.items()},
         }
-        dic = {name: section for name, section in dic.items() if section is not None}
+        parts = {name: part for name, part in parts.items() if part is not None}
+        dic = {"iters": iters, "batch_size": batch_size, "num_classes": num_classes, **parts}
         self.cfg = ScriptConfig(dic, iters, batch_size, num_classes, unlabeled_per_batch)
 
     def optimizer_of(self, trained):

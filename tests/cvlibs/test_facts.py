@@ -61,3 +61,25 @@ def test_a_data_set_without_transforms_states_no_normalization(write):
     cfg = Config(write(FULL), opts=opts)
     with pytest.raises(UserError, match="unlabeled_dataset: no transforms here state how images are"):
         _ = cfg.normalization
+
+
+def test_what_normalises_twice_or_divides_by_0_states_no_normalization(write):
+    for listed in ("{type: Normalize}, {type: Normalize}", "{type: Normalize, std: [0]}"):
+        cfg = Config(write(FULL.replace("[]}", f"[{listed}]}}", 1)))
+        with pytest.raises(
+            UserError, match=r"config.yml:5: train_dataset: no transforms here state .* Normalize"
+        ):
+            _ = cfg.normalization
+
+
+def test_normalizations_are_those_of_the_sections_that_state_one(write):
+    cfg = Config(write(NORMALIZED))
+    stated = (((0.1,), (0.2,)), "config.yml:5: train_dataset.transforms.0")
+    assert cfg.normalizations(["export", "train_dataset"]) == [stated]
+
+
+def test_channels_are_placed_where_they_are_stated(write):
+    cfg = Config(write(GREY))
+    assert cfg.place_of_channels(1, "model") == "config.yml:3: model.backbone.in_channels"
+    assert cfg.place_of_channels(1, "train_dataset").endswith("train_dataset.img_channels")
+    assert cfg.place_of_channels(7, "model") == "config.yml:3: model"

@@ -39,7 +39,7 @@ def test_a_run_describes_its_data_and_its_optimizer(tmp_path):
     run = ScriptRun(
         model, dataset, optimizer=optimizer, iters=3, batch_size=2, num_classes=2, ignore_index=255
     )
-    data = run.cfg["train_dataset"]
+    data = run.cfg.dic["train_dataset"]
     assert (data["type"], data["length"]) == ("OpticDiscSeg", 8)
     assert data["transforms"][0]["type"] == "Normalize"
     assert data["transforms"][0]["mean"] == pytest.approx([0.1, 0.2, 0.3])

@@ -4,12 +4,10 @@ Only the model of a teacher's config is used. If the config has data sections as
 teacher was trained with.
 """
 
-from numbers import Real
-
 import numpy as np
 import paddle
 
-from paddleseg.cvlibs import facts, manager
+from paddleseg.cvlibs import facts
 from paddleseg.cvlibs.class_names import section_names
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
@@ -54,13 +52,13 @@ def renormalization(cfg, teacher_cfg, role):
         cfg, teacher_cfg: the `Config`s of student and teacher.
         role: the teacher in words, such as "teacher 0", for the warning where the two differ.
     """
-    stated = first_normalization(teacher_cfg.dic)
-    ours = [fact for section in cfg.training_sections for fact in _normalizations(cfg.dic, section)]
+    stated = next(iter(teacher_cfg.normalizations(STATING)), None)
+    ours = cfg.normalizations(cfg.training_sections)
     different = [] if stated is None else [fact for fact in ours if not _agree(fact.value, stated.value)]
     if not different:
         return None
-    theirs = f"{_in_words(stated.value)} ({teacher_cfg.place(*stated.place)})"
-    students = f"{_in_words(different[0].value)} ({cfg.place(*different[0].place)})"
+    theirs = f"{_in_words(stated.value)} ({stated.place})"
+    students = f"{_in_words(different[0].value)} ({different[0].place})"
     message = f"{role} was trained with images normalised by {theirs}, and the student's are by {students}"
     all_equal = all(fact.value == ours[0].value for fact in ours)
     converted = conversion(ours[0].value, stated.value) if all_equal else None
@@ -141,45 +139,6 @@ def _class_names(cfg):
         if names:
             return facts.Fact(names, cfg.place(section, "class_names" if "class_names" in spec else "type"))
     return None
-
-
-def first_normalization(dic, sections=STATING):
-    """Return the `Fact` of (mean, std) of the first section of a config that states them, or None.
-
-    Args:
-        dic: the config, which may be unchecked.
-        sections: names of sections. Default: those that say what a teacher was trained with.
-    """
-    return next((fact for section in sections for fact in _normalizations(dic, section)), None)
-
-
-def _normalizations(dic, section):
-    """Return [the `Fact` of (mean, std)] of a section, which may be unchecked; [] where it states none."""
-    spec = dic.get(section)
-    specs = spec.get("transforms") if isinstance(spec, dict) else None
-    if not isinstance(specs, list):
-        return []
-    types = [item.get("type") if isinstance(item, dict) else None for item in specs]
-    if "Normalize" not in types:
-        # A user's transform may do it. With this project's transforms alone, values go from 0 to 255.
-        known = all(_is_built_in(name) for name in types)
-        return [facts.Fact(((0.0,), (1 / 255,)), (section, "transforms"))] if known else []
-    i = types.index("Normalize")
-    values = tuple(_numbers(specs[i].get(key, (0.5,))) for key in ("mean", "std"))
-    valid = types.count("Normalize") == 1 and all(values) and all(values[1])
-    return [facts.Fact(values, (section, "transforms", i))] if valid else []
-
-
-def _numbers(value):
-    """Return a number or a list of numbers as a tuple; None of anything else."""
-    values = value if isinstance(value, (list, tuple)) else [value]
-    valid = all(isinstance(item, Real) and not isinstance(item, bool) for item in values)
-    return tuple(map(float, values)) if valid and values else None
-
-
-def _is_built_in(name):
-    component = manager.TRANSFORMS[name] if isinstance(name, str) and name in manager.TRANSFORMS else None
-    return getattr(component, "__module__", "").startswith("paddleseg.")
 
 
 def _agree(one, other):
