@@ -5,7 +5,8 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 # For export.py --format onnx, which converts and then runs the file; 2.1.0 reads the graphs of Paddle 3.
-ONNX = ["paddle2onnx==2.1.0", "onnx", "onnxruntime"]
+# onnxruntime.quantization imports ml_dtypes without declaring it; 0.5 and newer may bring NumPy 2.
+ONNX = ["paddle2onnx==2.1.0", "onnx", "onnxruntime", "ml_dtypes<0.5"]
 
 # Folders beside the package that its commands need, see paddleseg/commands/shipped.py.
 SHIPPED = ("configs", "deploy", "slim")

@@ -1,0 +1,1 @@
+"""A trained model in 8-bit integers: calibration, INT8 ONNX files, and what they keep of the float model."""
