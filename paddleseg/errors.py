@@ -1,6 +1,8 @@
 """Errors that the user can correct, and helpers for their messages."""
 
+import contextlib
 import difflib
+import re
 
 
 class UserError(Exception):
@@ -30,6 +32,21 @@ class Stopped(BaseException):
     def __init__(self, signum):
         super().__init__(f"stopped by signal {signum}")
         self.signum = signum
+
+
+@contextlib.contextmanager
+def refusals_of_backward():
+    """Within this context, a `UserError` that a backward pass raises comes out as it is.
+
+    Paddle turns what Python raises there into an `OSError`, whose text has the message among C++ frames.
+    """
+    try:
+        yield
+    except OSError as error:
+        found = re.search(r"\bUserError: (.+)", str(error))
+        if found is None:
+            raise
+        raise UserError(found[1].strip()) from error
 
 
 def one_line(error):

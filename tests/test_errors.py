@@ -2,7 +2,7 @@
 
 import pytest
 
-from paddleseg.errors import UserError, counted, nearest, suggestion
+from paddleseg.errors import UserError, counted, nearest, refusals_of_backward, suggestion
 
 
 def test_nearest_ignores_case_and_keeps_the_spelling():
@@ -41,3 +41,8 @@ def test_a_user_error_is_no_value_error():
 def test_a_noun_agrees_with_its_number():
     texts = [counted(count, noun) for noun in ("image", "loss") for count in (0, 1, 2)]
     assert texts == ["0 images", "1 image", "2 images", "0 losses", "1 loss", "2 losses"]
+
+
+def test_another_error_of_a_backward_pass_passes():
+    with pytest.raises(OSError, match="no space"), refusals_of_backward():
+        raise OSError("no space")

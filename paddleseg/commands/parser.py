@@ -82,8 +82,9 @@ REFUSED = {
     "enable_auto_tune": Refused("TensorRT is not used; leave it out", ("False",)),
     "enable_mkldnn": Refused("the flag --conv_engine says what computes convolutions on a CPU", ("False",)),
     "for_fd": Refused(
-        "FastDeploy reads other names: copy model.pdmodel, model.pdiparams and deploy.yaml of the export as "
-        "inference.pdmodel, inference.pdiparams and inference.yml, and change the two names in inference.yml"
+        "FastDeploy reads other names: copy model.json, model.pdiparams and deploy.yaml of the export as "
+        "inference.json, inference.pdiparams and inference.yml, and change the two names in inference.yml; "
+        "Paddle before 3.0 writes model.pdmodel, for inference.pdmodel, and no model.json"
     ),
     "fp16": Refused("it is from before PaddleSeg 2.6; give --precision fp16"),
     "min_subgraph_size": Refused("TensorRT is not used; leave it out"),

@@ -18,12 +18,6 @@ from paddleseg.errors import UserError, nearest, suggestion
 # `find(registry, name)`, `why_not(registry, name)` and `names(registry)` of `paddleseg_files.PaddleSegFiles`,
 # and the `folder` of its files.
 SOURCES = []
-# What to do about a component that neither this package nor a source has.
-_OTHERS = "`paddleseg_path` takes PaddleSeg's from its files, and `imports` registers your own"
-ELSEWHERE = {
-    **dict.fromkeys(("backbone", "dataset", "loss", "transform"), _OTHERS),
-    "model": f"{_OTHERS}; a teacher of any framework can be an ONNXTeacher",
-}
 MOST_NAMED = 20
 # The least similarity of a name that is suggested. Many architectures are called ...Net.
 SIMILARITY = {"model": 0.85, "backbone": 0.85, "dataset": 0.8, "loss": 0.8, "transform": 0.6}
@@ -138,15 +132,29 @@ def remedy(name, registry, candidates):
         registry: the name of the registry.
         candidates: the names that there are.
     """
-    if registry not in ELSEWHERE:
+    if registry not in SIMILARITY:
         return suggestion(name, candidates)
     close = nearest(name, candidates, cutoff=SIMILARITY[registry])
     close += [one for one in candidates if one.lower().startswith(name.lower()) and one not in close]
     if close and name:
         return "did you mean " + " or ".join(repr(one) for one in close[:3]) + "?"
     return (
-        "there are " + ", ".join(repr(one) for one in [*candidates][:MOST_NAMED]) + f"; {ELSEWHERE[registry]}"
+        "there are "
+        + ", ".join(repr(one) for one in [*candidates][:MOST_NAMED])
+        + f"; {_elsewhere(registry)}"
     )
+
+
+def _elsewhere(registry):
+    """Return the clause of what to do about a component that neither this package nor a source has."""
+    folders = " and ".join(source.folder for source in SOURCES)
+    paddlesegs = (
+        f"PaddleSeg's files in {folders} do not have it"
+        if folders
+        else "`paddleseg_path` takes PaddleSeg's from its files"
+    )
+    teacher = "; a teacher of any framework can be an ONNXTeacher" if registry == "model" else ""
+    return f"{paddlesegs}, and `imports` registers your own{teacher}"
 
 
 MODELS = ComponentManager("model")

@@ -154,6 +154,14 @@ class Distiller(nn.Layer):
         """The weights that are "auto", {name: number}, as the log states them; {} until they are measured."""
         return self._step.measured()
 
+    def __setattr__(self, name, value):
+        if name == "forward":  # which `paddle.jit.to_static` sets
+            raise UserError(
+                "a Distiller cannot be compiled as a whole, since its teachers and losses are no one graph; "
+                "fit(to_static_training=True) compiles the student"
+            )
+        super().__setattr__(name, value)
+
     def forward(self, images, labels=None, iteration=None):
         """Return {"loss": the sum, name: loss, ...} of scalar tensors, each loss times its weight.
 

@@ -7,7 +7,7 @@ import numpy as np
 import paddle
 
 from paddleseg.distill.moments import Moment
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, refusals_of_backward
 
 # For each attempt to get a gradient, the noise that is added to the student's and to the teacher's tensor, in
 # units of their own spread.
@@ -49,7 +49,8 @@ def try_loss(loss, student, teacher, label, name, shapes, num_classes=None, batc
             f"let the loss compute out of place"
         )
     if not value.stop_gradient:
-        value.backward()
+        with refusals_of_backward():
+            value.backward()
     if source.grad is not None and not np.isfinite(source.grad.numpy()).all():
         raise UserError(f"{name} has no finite gradient: {shapes}")
     if source.grad is None or student.grad is None:

@@ -5,6 +5,7 @@ import contextlib
 import paddle
 
 from paddleseg import parallel
+from paddleseg.errors import refusals_of_backward
 from paddleseg.training.guard import APPLIED
 from paddleseg.utils.phases import phase
 
@@ -59,7 +60,7 @@ class Update:
                         name: value / len(batches)
                         for name, value in self._step({**batch, "iteration": iteration}).items()
                     }
-                with phase("backward"):
+                with phase("backward"), refusals_of_backward():
                     self._scaled(losses["loss"]).backward()
             for name, value in losses.items():
                 means[name] = means[name] + value.detach() if name in means else value.detach()

@@ -29,6 +29,7 @@ from paddleseg.weights.pickle_parts import (
 # `paddle.save` cuts big arrays into slices under protocols 2 and 3. Paddle 2 adds a table of internal names.
 _SLICES_KEY = "UnpackBigParamInfor@@"
 _NAMES_KEY = "StructuredToParameterName@@"
+_START = 64  # bytes by which a message names a file that is no pickle
 _NAMES_SINCE_2, _MODULES_SINCE_2 = _compat_pickle.NAME_MAPPING, _compat_pickle.IMPORT_MAPPING
 
 
@@ -70,7 +71,7 @@ class Bounded:
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        self.start = file.peek(1)
+        self.start = file.peek(1)[:_START]
         self.readline = file.readline
 
     def read(self, size):
@@ -130,7 +131,7 @@ class SafeUnpickler(pickle._Unpickler):
     def load(self):
         # The bytes of a text or a picture are instructions too, and a message about those would mislead.
         if not self._file_start.startswith(pickle.PROTO):
-            raise pickle.UnpicklingError("paddle.save did not write it")
+            raise pickle.UnpicklingError(_what_it_is(self._file_start))
         return super().load()
 
     def load_reduce(self):
@@ -193,6 +194,18 @@ class SafeUnpickler(pickle._Unpickler):
     _codes = [getattr(pickle, name)[0] for name in _BUILDING]
     dispatch = Instructions(zip(_codes, map(pickle._Unpickler.dispatch.get, _codes)))
     dispatch.update((code[0], method) for code, method in _own.items())
+
+
+def _what_it_is(start):
+    """Return what a file that begins with these bytes is, where it is no pickle of weights."""
+    if not start:
+        return "it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; git lfs pull fetches the weights"
+    first_line = start.splitlines()[0].strip()
+    if first_line.isascii() and first_line.decode("ascii").isprintable():
+        return f"it is a text that begins with {first_line.decode('ascii')[:40]!r}"
+    return "neither paddle.save nor torch.save wrote it"
 
 
 def plain(value):

@@ -15,7 +15,7 @@ SCRIPTS = {
     "predict.py": ("--device_id 1", "CUDA_VISIBLE_DEVICES selects a GPU"),
     "tools/predict.py": ("--use_trt True", "export.py --format onnx"),
     "export.py": ("--without_argmax", "give --output_op none"),
-    "tools/export.py": ("--for_fd", "as inference.pdmodel, inference.pdiparams and inference.yml"),
+    "tools/export.py": ("--for_fd", "copy model.json, model.pdiparams and deploy.yaml of the export"),
 }
 
 

@@ -128,6 +128,14 @@ def test_without_the_folder_nothing_is_known_of_it(write, tree):
     assert "; `paddleseg_path` takes PaddleSeg's from its files, and" in model
 
 
+def test_what_the_files_lack_is_answered_by_what_is_left_to_do(write, tree):
+    (problem,) = problems(write({"type": "Unheard", "num_classes": 2}, paddleseg_path=tree))
+    assert "paddleseg_path` takes" not in problem
+    assert (
+        f"; PaddleSeg's files in {os.path.realpath(tree)}/paddleseg do not have it, and `imports`" in problem
+    )
+
+
 def test_two_folders_in_one_process_do_not_mix(write, tree, tmp_path):
     changed = "from paddleseg.models.layers import Identity_that_is_nowhere"
     other = write_tree(tmp_path / "other", models__lonenet=changed)

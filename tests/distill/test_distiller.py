@@ -373,3 +373,8 @@ def test_models_that_cannot_teach_or_learn_are_refused():
 def test_labels_of_another_form_are_refused(labels, message):
     with pytest.raises(UserError, match=message):
         distiller()(paddle.to_tensor(IMAGES), labels)
+
+
+def test_a_distiller_is_not_compiled_as_a_whole():
+    with pytest.raises(UserError, match=r"cannot be compiled as a whole, .*fit\(to_static_training=True\)"):
+        paddle.jit.to_static(distiller())

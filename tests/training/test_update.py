@@ -3,6 +3,8 @@ import paddle
 import pytest
 import tiny
 
+from paddleseg import onednn
+from paddleseg.errors import UserError
 from paddleseg.losses import CrossEntropyLoss
 from paddleseg.training.ema import Ema
 from paddleseg.training.guard import Guard
@@ -112,3 +114,23 @@ def test_what_is_drawn_depends_on_seed_and_iteration_alone():
     assert (weight(0, (1, 2)) == weight(0, (1, 2), disturbed=True)).all()
     assert (weight(0, (1, 2)) != weight(1, (1, 2))).any()
     assert (weight(0, (1, 2)) != weight(0, (1, 3))).any()
+
+
+class ChangedInPlace(PlainNet):
+    """Changes the convolution's input after the convolution, whose gradient needs it."""
+
+    def forward(self, x):
+        x = x * self.conv.bias.sum()
+        logits = self.conv(x)
+        x.add_(paddle.ones([1]))
+        return [logits]
+
+
+def test_a_refusal_of_the_backward_pass_is_one_line(monkeypatch):
+    monkeypatch.setenv("PADDLESEG_CONV_ENGINE", "onednn")
+    onednn.use_engine("auto")
+    model, update, _ = made(net=ChangedInPlace)
+    onednn.adopt(model)
+    batch = {"img": paddle.to_tensor(IMAGES), "label": paddle.to_tensor(LABELS)}
+    with pytest.raises(UserError, match="^a convolution's input or weight was changed in place before its"):
+        update([batch], 1)

@@ -148,10 +148,19 @@ def test_a_missing_file_is_refused(tmp_path, capsys):
     assert refused(capsys, str(tmp_path)) == f"no file of weights at {tmp_path / 'model.pdparams'}"
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"garbage\n" * 20, b"\x89PNG\r\n\x1a\n"])
-def test_a_file_of_another_kind_is_refused(saved, capsys, content):
-    path = saved(content)
-    assert refused(capsys, path).startswith(f"{path} cannot be read as weights: ")
+@pytest.mark.parametrize("name", ["w.pdparams", "w.pth"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "it is empty"),
+        (b"<html>404</html>\n<p>", "it is a text that begins with '<html>404</html>'"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS; git lfs pull fetches"),
+        (b"\x89PNG\r\n\x1a\n", "neither paddle.save nor torch.save wrote it"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(saved, capsys, content, what, name):
+    path = saved(content, name)
+    assert refused(capsys, path).startswith(f"{path} cannot be read as weights: {what}")
 
 
 @pytest.mark.parametrize(
