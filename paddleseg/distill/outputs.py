@@ -1,9 +1,8 @@
 """A model's logits at the head's and the image's size, and which outputs of several models correspond."""
 
-import paddle.nn.functional as F
-
 from paddleseg.losses.combine import output_list
 from paddleseg.models.base import SegmentationModel
+from paddleseg.models.layers.interpolate import interpolate
 
 
 def head_logits(model, images, whole=False):
@@ -66,7 +65,7 @@ def resize_to_smallest(*tensors):
     return tuple(
         tensor
         if size is None or tensor.shape[2:] == size
-        else F.interpolate(tensor, size, mode="bilinear", align_corners=False)
+        else interpolate(tensor, size, mode="bilinear", align_corners=False)
         for tensor in tensors
     )
 

@@ -6,10 +6,10 @@ import itertools
 import math
 
 import paddle
-import paddle.nn.functional as F
 
 from paddleseg.errors import UserError
 from paddleseg.losses.combine import output_list
+from paddleseg.models.layers.interpolate import interpolate
 from paddleseg.options.inference import EvalConfig
 
 WHOLE = EvalConfig()
@@ -128,4 +128,4 @@ def _undone(logits, size, trans_info):
 
 def _resized(x, size):
     size = [int(side) for side in size]
-    return x if list(x.shape[2:]) == size else F.interpolate(x, size, mode="bilinear")
+    return x if list(x.shape[2:]) == size else interpolate(x, size, mode="bilinear")

@@ -1,9 +1,9 @@
 """The common parts of all backbones and of all architectures."""
 
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
+from paddleseg.models.layers.interpolate import interpolate
 from paddleseg.weights.load import load_weights
 
 
@@ -68,7 +68,7 @@ class SegmentationModel(nn.Layer):
 
     def upsampled(self, logits, size):
         """Return the list of logits from `head_logits`, resized bilinearly to `size`, (H, W)."""
-        return [F.interpolate(one, size, mode="bilinear", align_corners=self.align_corners) for one in logits]
+        return [interpolate(one, size, mode="bilinear", align_corners=self.align_corners) for one in logits]
 
     def forward(self, x):
         self.logit_list = self.upsampled(self.head_logits(x), x.shape[2:])

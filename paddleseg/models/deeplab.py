@@ -4,12 +4,12 @@ from typing import Optional, Sequence
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, stage_channels
 from paddleseg.models.layers import ASPPModule, ConvBNReLU, SeparableConvBNReLU
+from paddleseg.models.layers.interpolate import interpolate
 
 
 @manager.MODELS.add_component
@@ -156,6 +156,6 @@ class Decoder(nn.Layer):
 
     def forward(self, x, low):
         low = self.conv_bn_relu1(low)
-        x = F.interpolate(x, low.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        x = interpolate(x, low.shape[2:], mode="bilinear", align_corners=self.align_corners)
         x = paddle.concat([x, low], axis=1)
         return self.conv(self.conv_bn_relu3(self.conv_bn_relu2(x)))

@@ -4,13 +4,13 @@ from typing import Optional
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.errors import UserError
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, map_channels
 from paddleseg.models.layers import ConvBNReLU, to_map, to_tokens
+from paddleseg.models.layers.interpolate import interpolate
 
 
 @manager.MODELS.add_component
@@ -58,7 +58,7 @@ class SegFormer(SegmentationModel):
         size = features[0].shape[2:]
         maps = [getattr(self, f"linear_c{i + 1}")(x) for i, x in enumerate(features)]
         resized = [
-            F.interpolate(x, size, mode="bilinear", align_corners=self.align_corners) for x in maps[:0:-1]
+            interpolate(x, size, mode="bilinear", align_corners=self.align_corners) for x in maps[:0:-1]
         ]
         fused = self.linear_fuse(paddle.concat([*resized, maps[0]], axis=1))
         return [self.linear_pred(self.dropout(fused))]

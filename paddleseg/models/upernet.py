@@ -5,12 +5,12 @@ from typing import Optional, Sequence
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.cvlibs import manager
 from paddleseg.models.base import SegmentationModel
 from paddleseg.models.checks import check_counts, check_dropout, stage_channels
 from paddleseg.models.layers import AuxLayer, ConvBNReLU, PPModule
+from paddleseg.models.layers.interpolate import interpolate
 
 # Which of the chosen feature maps is the input of the auxiliary classifier.
 AUXILIARY_LEVEL = 2
@@ -109,4 +109,4 @@ class UPerNetHead(nn.Layer):
 
 def _resize(x, like):
     """Return `x` resized bilinearly to the height and width of `like`, corners aligned."""
-    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)
+    return interpolate(x, like.shape[2:], mode="bilinear", align_corners=True)

@@ -1,6 +1,26 @@
 """Convolutions by the oneDNN library that Paddle's wheel brings and leaves unused in dynamic mode."""
 
-from paddleseg.onednn.convolution import Conv2D, adopt, conv2d, engine, paddle_alone, use_engine
+from paddleseg.onednn.convolution import (
+    ONEDNN,
+    Conv2D,
+    adopt,
+    are_plain,
+    conv2d,
+    engine,
+    paddle_alone,
+    use_engine,
+)
 from paddleseg.onednn.fused import freeze, fused
 
-__all__ = ["Conv2D", "adopt", "conv2d", "engine", "freeze", "fused", "paddle_alone", "use_engine"]
+__all__ = [
+    "ONEDNN",
+    "Conv2D",
+    "adopt",
+    "are_plain",
+    "conv2d",
+    "engine",
+    "freeze",
+    "fused",
+    "paddle_alone",
+    "use_engine",
+]

@@ -161,11 +161,15 @@ def wants_gradient(*tensors):
 
 
 def is_plain(x, weight, bias=None):
-    """Tell whether tensors are float32 on the CPU, of the shapes of a convolution, outside autocast."""
-    tensors = (x, weight) if bias is None else (x, weight, bias)
-    if any(one.dtype != paddle.float32 or not one.place.is_cpu_place() or 0 in one.shape for one in tensors):
-        return False
+    """Tell whether tensors are of the shapes of a convolution, and `are_plain`."""
     if len(x.shape) != 4 or len(weight.shape) != 4 or (bias is not None and bias.shape != weight.shape[:1]):
+        return False
+    return are_plain(*((x, weight) if bias is None else (x, weight, bias)))
+
+
+def are_plain(*tensors):
+    """Tell whether tensors are float32 on the CPU, not empty, outside autocast."""
+    if any(one.dtype != paddle.float32 or not one.place.is_cpu_place() or 0 in one.shape for one in tensors):
         return False
     tracer = paddle.base.framework._dygraph_tracer()
     return tracer is None or tracer._amp_level == _NO_AUTOCAST

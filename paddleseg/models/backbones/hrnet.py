@@ -12,6 +12,7 @@ import paddle.nn.functional as F
 
 from paddleseg.models.base import Backbone
 from paddleseg.models.layers import ConvBN, ConvBNReLU, PolarizedSelfAttentionModule
+from paddleseg.models.layers.interpolate import interpolate
 from paddleseg.weights.load import load_weights
 
 # The classifier of published ImageNet weights.
@@ -50,7 +51,7 @@ class Form(NamedTuple):
 
     def resized(self, x, like):
         """Return a map resized bilinearly to the height and width of another."""
-        return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        return interpolate(x, like.shape[2:], mode="bilinear", align_corners=self.align_corners)
 
 
 def initial_kernel():

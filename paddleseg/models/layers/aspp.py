@@ -2,9 +2,9 @@
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.models.layers.conv import ConvBNReLU, SeparableConvBNReLU
+from paddleseg.models.layers.interpolate import interpolate
 
 
 class ASPPModule(nn.Layer):
@@ -63,5 +63,5 @@ class ASPPModule(nn.Layer):
         if self.image_pooling:
             resize = {"mode": "bilinear", "align_corners": self.align_corners}
             mean = self.global_avg_pool(x)
-            branches.append(F.interpolate(mean, size, data_format=self.data_format, **resize))
+            branches.append(interpolate(mean, size, data_format=self.data_format, **resize))
         return self.dropout(self.conv_bn_relu(paddle.concat(branches, axis=1 if channels_first else -1)))

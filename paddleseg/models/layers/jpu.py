@@ -2,9 +2,9 @@
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.models.layers.conv import ConvBNReLU, SeparableConvBNReLU
+from paddleseg.models.layers.interpolate import interpolate
 
 
 class JPU(nn.Layer):
@@ -38,7 +38,7 @@ class JPU(nn.Layer):
         finest = self.conv3(inputs[-3])
         others = [self.conv5(inputs[-1]), self.conv4(inputs[-2])]
         resize = {"size": finest.shape[2:], "mode": "bilinear", "align_corners": True}
-        x = paddle.concat([*(F.interpolate(one, **resize) for one in others), finest], axis=1)
+        x = paddle.concat([*(interpolate(one, **resize) for one in others), finest], axis=1)
         branches = (self.dilation1, self.dilation2, self.dilation3, self.dilation4)
         fused = paddle.concat([branch(x) for branch in branches], axis=1)
         return (*inputs[:3], fused)

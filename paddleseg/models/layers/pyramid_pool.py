@@ -2,9 +2,9 @@
 
 import paddle
 import paddle.nn as nn
-import paddle.nn.functional as F
 
 from paddleseg.models.layers.conv import ConvBNReLU
+from paddleseg.models.layers.interpolate import interpolate
 
 
 class PooledStages(nn.Layer):
@@ -29,7 +29,7 @@ class PooledStages(nn.Layer):
     def copies(self, x):
         """Return the list of copies, N x inter_channels x H x W, of a map N x in_channels x H x W."""
         return [
-            F.interpolate(stage(x), x.shape[2:], mode="bilinear", align_corners=self.align_corners)
+            interpolate(stage(x), x.shape[2:], mode="bilinear", align_corners=self.align_corners)
             for stage in self.stages
         ]
 

@@ -9,6 +9,7 @@ import paddle.nn as nn
 import paddle.nn.functional as F
 
 from paddleseg.models.layers.conv import ConvBN, ConvBNLeakyReLU, ConvBNReLU, SeparableConvBNReLU
+from paddleseg.models.layers.interpolate import interpolate
 
 
 class UAFM(nn.Layer):
@@ -36,7 +37,7 @@ class UAFM(nn.Layer):
 
     def forward(self, x, y):
         x = self.conv_x(x)
-        return self.conv_out(self.fuse(x, F.interpolate(y, x.shape[2:], mode=self.resize_mode)))
+        return self.conv_out(self.fuse(x, interpolate(y, x.shape[2:], mode=self.resize_mode)))
 
 
 class AttentionUAFM(UAFM):
