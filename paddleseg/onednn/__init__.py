@@ -11,16 +11,19 @@ from paddleseg.onednn.convolution import (
     use_engine,
 )
 from paddleseg.onednn.fused import freeze, fused
+from paddleseg.onednn.residual import Residual, fused_residuals
 
 __all__ = [
     "ONEDNN",
     "Conv2D",
+    "Residual",
     "adopt",
     "are_plain",
     "conv2d",
     "engine",
     "freeze",
     "fused",
+    "fused_residuals",
     "paddle_alone",
     "use_engine",
 ]

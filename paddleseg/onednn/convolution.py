@@ -122,17 +122,29 @@ def folded_forward(x, conv, folded, relu):
         folded: `folded(plan) -> (Packed, bias)`, the weight and bias to compute with.
         relu: whether ReLU follows.
     """
-    geometry = _geometry(x.shape, conv.weight.shape, conv._stride, conv._padding, conv._dilation)
-    if geometry is None:
-        return None
-    shape = Shape(tuple(x.shape), tuple(conv.weight.shape), *geometry, conv._groups, True, relu)
-    if not shape.fits:
+    shape = folded_shape(x.shape, conv, relu=relu)
+    if shape is None:
         return None
     x, y = contiguous(x), paddle.empty(shape.y, x.dtype)
     with PLANS.of(shape) as plan:
         weight, bias = folded(plan)
         plan.forward_packed(x.data_ptr(), weight, bias.data_ptr(), y.data_ptr())
     return y
+
+
+def folded_shape(x, conv, **after):
+    """Return the `Shape` of a convolution with a bias, of maps of shape x; None if it does not fit.
+
+    Args:
+        x: (N, C, H, W).
+        conv: an `nn.Conv2D`, whose geometry counts.
+        **after: `adds` and `relu` of the `Shape`.
+    """
+    geometry = _geometry(x, conv.weight.shape, conv._stride, conv._padding, conv._dilation)
+    if geometry is None:
+        return None
+    shape = Shape(tuple(x), tuple(conv.weight.shape), *geometry, conv._groups, bias=True, **after)
+    return shape if shape.fits else None
 
 
 def worthwhile(shape, with_gradient):

@@ -42,18 +42,28 @@ def fused(conv, norm, x, relu):
         N x O x H' x W'. None if the layers are not frozen, a gradient is wanted, a hook reads the map
         between the layers, or Paddle computes the convolution.
     """
-    if conv not in _FOLDED or convolution.engine() != convolution.ONEDNN or not paddle.in_dynamic_mode():
+    if not (can_fuse(conv, norm, x) and convolution.is_plain(x, conv.weight)):
         return None
-    if type(norm) is not nn.BatchNorm2D or norm.training or norm._use_global_stats is False:
-        return None  # statistics of the batch
-    if convolution.wants_gradient(x, conv.weight, conv.bias, norm.weight, norm.bias):
-        return None
-    if any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm)):
-        return None
-    if conv._padding_mode != "zeros" or not convolution.is_plain(x, conv.weight):
-        return None
-    folded = functools.partial(_FOLDED[conv].of, conv, norm)
+    folded = functools.partial(folded_of, conv, norm)
     return convolution.folded_forward(x, conv, folded, relu)
+
+
+def can_fuse(conv, norm, x):
+    """Tell whether a convolution and batch norm are frozen, and nothing wants what is between them."""
+    if conv not in _FOLDED or convolution.engine() != convolution.ONEDNN or not paddle.in_dynamic_mode():
+        return False
+    if type(norm) is not nn.BatchNorm2D or norm.training or norm._use_global_stats is False:
+        return False  # statistics of the batch
+    if convolution.wants_gradient(x, conv.weight, conv.bias, norm.weight, norm.bias):
+        return False
+    if conv._padding_mode != "zeros":
+        return False
+    return not any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm))
+
+
+def folded_of(conv, norm, plan):
+    """Return (`Packed` weight, bias) of layers that `can_fuse`, for a `Plan`."""
+    return _FOLDED[conv].of(conv, norm, plan)
 
 
 class Folded:

@@ -10,7 +10,7 @@ import sys
 import paddle
 
 MAJOR = 3
-FLOAT32 = 3
+UNDEFINED, FLOAT32 = 0, 3  # types of numbers; a sum of undefined type has that of the output
 ANY = 1  # the tag of a layout that the library chooses
 # Arguments of a primitive, by their numbers in dnnl_types.h.
 SRC, DST, WEIGHTS, BIAS = 1, 17, 33, 41
@@ -95,11 +95,18 @@ class Library:
             made.destroy = getattr(self._lib, f"dnnl_{kind[1]}_destroy")
         return made
 
-    def with_relu(self):
-        """Return attributes by which a convolution applies ReLU to its result."""
+    def followed_by(self, sum_, relu):
+        """Return attributes by which a convolution adds its result to the output array, and applies ReLU.
+
+        Args:
+            sum_, relu: whether each of the two follows.
+        """
         attributes, operations = self._made("primitive_attr_create"), self._made("post_ops_create")
-        zero = ctypes.c_float(0)
-        self._lib.dnnl_post_ops_append_eltwise(operations, ELTWISE_RELU, zero, zero)
+        zero, one = ctypes.c_float(0), ctypes.c_float(1)
+        if sum_:
+            self._lib.dnnl_post_ops_append_sum(operations, one, 0, UNDEFINED)
+        if relu:
+            self._lib.dnnl_post_ops_append_eltwise(operations, ELTWISE_RELU, zero, zero)
         self._lib.dnnl_primitive_attr_set_post_ops(attributes, operations)
         return attributes
 
@@ -134,7 +141,7 @@ class Library:
             strides, dilation: of height and width; a dilation of 1 leaves no gap.
             pads: ((top, left), (bottom, right)).
             forward: the description of the forward pass; needed for gradients.
-            attributes: as `with_relu` makes them.
+            attributes: as `followed_by` makes them.
         """
         source, weights, bias, destination = layouts
         geometry = (_Dims(*strides), _Dims(*(d - 1 for d in dilation)), *(_Dims(*pad) for pad in pads))

@@ -40,6 +40,7 @@ class Shape(NamedTuple):
         pads: ((top, left), (bottom, right)).
         groups: of channels.
         bias: whether a bias is added.
+        adds: whether the output is added to what its array holds, before ReLU.
         relu: whether ReLU follows.
     """
 
@@ -50,6 +51,7 @@ class Shape(NamedTuple):
     pads: Tuple[Tuple[int, int], Tuple[int, int]]
     groups: int = 1
     bias: bool = False
+    adds: bool = False
     relu: bool = False
 
     @property
@@ -200,7 +202,7 @@ class Plan:
         self._weight = library.layout(weight_shape, strides)
         # The library may choose the layouts that it computes in, for which arrays are copied.
         self._free = [library.any_layout(one) for one in (shape.x, weight_shape, shape.y)]
-        self._bias = library.layout(shape.weight[:1]) if shape.bias else None
+        self.bias = library.layout(shape.weight[:1]) if shape.bias else None
         self._description = None
         self._calls = {}
 
@@ -213,26 +215,31 @@ class Plan:
     def forward_packed(self, x, packed, bias, out):
         """Write the output as `forward` does, with a `Packed` weight that this plan `takes`."""
         if "packed" not in self._calls:
-            description = self._forward()
-            layout = self._library.layout_of(description, WEIGHTS)
-            self._calls["packed"] = self._forward_call(description, layout)
+            self._calls["packed"] = self._forward_call(self._forward(), self.layout(WEIGHTS))
         self._run_forward("packed", [x, packed.address], bias, out)
 
     def takes(self, packed):
         """Tell whether a `Packed` weight has the layout that this plan computes with."""
-        wanted = self._library.layout_of(self._forward(), WEIGHTS)
-        return self._library.same_layout(packed.layout, wanted)
+        return self._library.same_layout(packed.layout, self.layout(WEIGHTS))
+
+    def layout(self, argument):
+        """Return the layout of an argument in which the forward pass computes."""
+        return self._library.layout_of(self._forward(), argument)
+
+    def primitive(self):
+        """Return the forward pass as a primitive for arrays in the layouts that it computes in."""
+        return self._library.primitive(self._forward())
 
     def pack(self, weight):
         """Return the weight at an address as a `Packed`."""
         return Packed(self._library, self._forward(), self._weight, weight + self._offset)
 
     def _forward_call(self, description, weight):
-        bias = [(BIAS, self._bias)] * self._shape.bias
+        bias = [(BIAS, self.bias)] * self._shape.bias
         return self._call(description, [(SRC, self._x), (WEIGHTS, weight), *bias], (DST, self._y))
 
     def _run_forward(self, call, inputs, bias, out):
-        with _in_profile("conv2d"):
+        with in_profile("conv2d"):
             self._calls[call]([*inputs, *([bias] * self._shape.bias)], out)
 
     def data_gradient(self, gradient, weight, out):
@@ -241,12 +248,12 @@ class Plan:
             description = self._describe("data", self._forward())
             inputs = [(DIFF_DST, self._y), (WEIGHTS, self._weight)]
             self._calls["data"] = self._call(description, inputs, (DIFF_SRC, self._x))
-        with _in_profile("conv2d_data_grad"):
+        with in_profile("conv2d_data_grad"):
             self._calls["data"]([gradient, weight + self._offset], out)
 
     def weight_gradient(self, x, gradient, out):
         """Write the gradient of the weight; into an array of zeros unless `fills_weight`."""
-        with _in_profile("conv2d_weight_grad"):
+        with in_profile("conv2d_weight_grad"):
             for call, x_offset, gradient_offset, out_offset in self._of_weight():
                 call([x + x_offset, gradient + gradient_offset], out + out_offset)
 
@@ -263,8 +270,9 @@ class Plan:
     def _forward(self):
         """Return the description of the forward pass."""
         if self._description is None:
-            attributes = self._library.with_relu() if self._shape.relu else None
-            self._description = self._describe("forward", bias=self._bias, attributes=attributes)
+            after = (self._shape.adds, self._shape.relu)
+            attributes = self._library.followed_by(*after) if any(after) else None
+            self._description = self._describe("forward", bias=self.bias, attributes=attributes)
         return self._description
 
     def _weight_calls(self):
@@ -313,7 +321,7 @@ class Plan:
         return Call(self._library, self._scratch, description, inputs, output)
 
 
-def _in_profile(name):
+def in_profile(name):
     """Return a context that a profile counts as an operator; without a profiler it costs no time."""
     return RecordEvent(f"onednn_{name} compute")
 
@@ -351,13 +359,18 @@ class Plans:
         return len(self._plans)
 
     @contextlib.contextmanager
-    def of(self, shape):
-        """Return a context with the `Plan` of a shape, in which no other thread computes."""
+    def of(self, shape, planned=Plan):
+        """Return a context with the plan of a shape, in which no other thread computes.
+
+        Args:
+            shape: what the plan is for, hashable.
+            planned: the class of the plan, `planned(library, scratch, shape)`.
+        """
         with self._lock:
             if self._library is None:
                 self._library = Library()
                 self._scratch = Scratch(self._library)
-            plan = self._plans.pop(shape, None) or Plan(self._library, self._scratch, shape)
+            plan = self._plans.pop(shape, None) or planned(self._library, self._scratch, shape)
             self._plans[shape] = plan
             if len(self._plans) > MOST_PLANS:
                 self._plans.popitem(last=False)

@@ -4,6 +4,7 @@ He et al., "Bag of Tricks for Image Classification with Convolutional Neural Net
 https://arxiv.org/abs/1812.01187 (ResNet-D). Sublayer names are PaddleSeg's, since published weights use them.
 """
 
+import itertools
 from typing import Optional, Sequence
 
 import paddle.nn as nn
@@ -69,6 +70,16 @@ class ResidualBlock(nn.Layer):
         for i in range(self._num_convs):
             y = getattr(self, f"conv{i}")(y)
         return F.relu(y + (self.short(x) if self._projects else x))
+
+    def residual(self):
+        """Return the block as an `onednn.Residual`; None if a hook looks at it or it pools."""
+        convs = [getattr(self, f"conv{i}") for i in range(self._num_convs)]
+        layers = [*convs, *([self.short] if self._projects else [])]
+        hooked = any(one._forward_pre_hooks or one._forward_post_hooks for one in (self, *layers))
+        if self.training or hooked or any(one._pool2d_avg is not None for one in layers):
+            return None
+        pairs = [(one._conv, one._batch_norm) for one in layers]
+        return onednn.Residual(tuple(pairs[: len(convs)]), pairs[-1] if self._projects else None)
 
 
 def basic_convs(in_channels, width, stride, dilation):
@@ -161,10 +172,22 @@ class ResNet_vd(Backbone):
         x = self.pool2d_max(self.conv1_3(self.conv1_2(self.conv1_1(x))))
         features = []
         for stage, depth in enumerate(self.depths):
-            for i in range(depth):
-                x = getattr(self, f"bb_{stage}_{i}")(x)
+            x = _through([getattr(self, f"bb_{stage}_{i}") for i in range(depth)], x)
             features.append(x)
         return features
+
+
+def _through(blocks, x):
+    """Return the output of blocks, one after another; the frozen ones of a run as one computation."""
+    for can_fuse, run in itertools.groupby(blocks, lambda block: block.residual() is not None):
+        run = list(run)
+        y = onednn.fused_residuals([block.residual() for block in run], x) if can_fuse else None
+        if y is None:
+            for block in run:
+                x = block(x)
+        else:
+            x = y
+    return x
 
 
 ResNet18_vd = ResNet_vd.variant("ResNet18_vd", depths=(2, 2, 2, 2))
