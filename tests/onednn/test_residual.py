@@ -132,4 +132,4 @@ def test_a_hook_in_a_backbone_sees_its_map(place):
     hook.remove()
     assert len(seen) == 2
     for one, other in zip([*seen[1:], *found], [*seen[:1], *wanted]):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(abs(other).max()))
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(np.asarray(other)).max())
