@@ -7,6 +7,7 @@ https://arxiv.org/abs/1812.01187 (ResNet-D). Sublayer names are PaddleSeg's, sin
 import itertools
 from typing import Optional, Sequence
 
+import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
 
@@ -177,6 +178,7 @@ class ResNet_vd(Backbone):
         return features
 
 
+@paddle.jit.not_to_static
 def _through(blocks, x):
     """Return the output of blocks, one after another; the frozen ones of a run as one computation."""
     for can_fuse, run in itertools.groupby(blocks, lambda block: block.residual() is not None):
