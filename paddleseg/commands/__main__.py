@@ -8,9 +8,10 @@ import importlib
 import sys
 from importlib import metadata
 
-from paddleseg.commands import process, shipped
+from paddleseg.commands import process
 from paddleseg.commands.parser import PROGRAM, CommandParser
 from paddleseg.errors import UserError, suggestion
+from paddleseg.utils import shipped
 
 # {command: (module of this package and its function, what it does)}
 COMMANDS = {

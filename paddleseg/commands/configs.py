@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from paddleseg.commands import shipped
 from paddleseg.commands.parser import CommandParser
 from paddleseg.errors import UserError, counted
+from paddleseg.utils import shipped
 
 
 def main():

@@ -6,9 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from paddleseg.commands import process, shipped
+from paddleseg.commands import process
 from paddleseg.commands.parser import PROGRAM, CommandParser
 from paddleseg.errors import UserError
+from paddleseg.utils import shipped
 
 CONFIGS = os.path.join(shipped.folder(), "configs", "demo")
 TEACHER = os.path.join(CONFIGS, "teacher.yml")

@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-from paddleseg.commands import shipped
+from paddleseg.utils import shipped
 
 
 def main():

@@ -98,8 +98,8 @@ class DeviceOptions(Options):
     )
     conv_engine: typing.Literal["auto", "paddle", "onednn"] = option(
         "auto",
-        "what computes convolutions on a CPU: Paddle, or the oneDNN library in its wheel, which is faster; "
-        "auto takes onednn where it can, and a resumed training keeps its engine",
+        "what computes convolutions and resizes maps on a CPU: Paddle, or the oneDNN and MKL in its wheel, "
+        "which are faster; auto takes onednn where it can, and a resumed training keeps its engine",
     )
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from refusal import refusal
 
-from paddleseg.commands import configs, shipped
+from paddleseg.commands import configs
 from paddleseg.cvlibs import Config
+from paddleseg.utils import shipped
 
 
 def test_a_copy_is_whole_and_can_be_read(tmp_path):

@@ -10,7 +10,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(HERE))))
 
-from paddleseg.commands import distill, process, shipped  # noqa: E402
+from paddleseg.commands import distill, process  # noqa: E402
+from paddleseg.utils import shipped  # noqa: E402
 
 if __name__ == "__main__":
     own = os.path.join(HERE, "distill_config.py")
