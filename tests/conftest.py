@@ -176,7 +176,7 @@ def trained(tmp_path_factory):
     builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
     model = builder.model
     model.eval()
-    tiny.balance(model, model.head.decoder.conv.bias, builder.val_dataset[0]["img"])
+    tiny.balance(model, model.head.bias, builder.val_dataset[0]["img"])
     return config, tiny.save_weights(folder / "model.pdparams", model), root
 
 

@@ -71,10 +71,10 @@ def test_training_prediction_and_deployment_see_the_same(tmp_path, root, reposit
     assert "WARNING" not in capsys.readouterr().out
     builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
     network = builder.model
-    assert network.backbone.conv1_1._conv.weight.shape[1] == KINDS[kind][1]
+    assert network.backbone.conv._conv.weight.shape[1] == KINDS[kind][1]
     paddle.seed(3)
     network.eval()
-    tiny.balance(network, network.head.decoder.conv.bias, builder.val_dataset[0]["img"])
+    tiny.balance(network, network.head.bias, builder.val_dataset[0]["img"])
     weights = tiny.save_weights(tmp_path / "w.pdparams", network)
     tiny.predict(
         [config], image_path=[f"{root}/val.txt"], model_path=[weights], save_dir=str(tmp_path / "result")

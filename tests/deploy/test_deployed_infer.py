@@ -81,7 +81,7 @@ def test_a_grey_model_gives_the_masks_of_the_training_code(tmp_path, repository,
     builder = SegBuilder(Config(config, sections=("model", "val_dataset")))
     network = builder.model
     network.eval()
-    tiny.balance(network, network.head.decoder.conv.bias, builder.val_dataset[0]["img"])
+    tiny.balance(network, network.head.bias, builder.val_dataset[0]["img"])
     weights = tiny.save_weights(tmp_path / "grey.pdparams", network)
     export((config, weights, root), tmp_path / "out", format=kind)
     infer_alone(repository, tmp_path / "out", os.path.join(root, "val_list.txt"), tmp_path / "masks")

@@ -1,5 +1,6 @@
 """An ONNX file is compared with its model: by classes, and by the scores behind them."""
 
+import functools
 import os
 
 import cv2
@@ -94,28 +95,48 @@ class Recording(ExportedModel):
         return super().scores(x)
 
 
-@pytest.fixture
-def compared(tmp_path):
-    """A function that compares a model with its ONNX file, or with that of a changed model.
+@pytest.fixture(scope="module")
+def file_of(trained, tmp_path_factory):
+    """A function that returns the path of the ONNX file of the trained model, or of a changed one.
 
-    compared(trained, shape, change, file, **options) returns the batches that both were run on; `file` is
-    the content of an ONNX file instead.
+    Each file is written once, since this takes a process that imports Paddle.
     """
 
-    def run(trained, shape=(-1, 3, -1, -1), change=None, file=None, file_shape=None, **options):
+    @functools.lru_cache(maxsize=None)
+    def write(shape, change, output_op):
+        layer = exported_model(ExportedModel, trained, output_op)
+        layer = Changed(layer, change) if change else layer
+        layer.eval()
+        folder = tmp_path_factory.mktemp("file")
+        return folder / onnx_file.write(layer, str(folder), list(shape))
+
+    return write
+
+
+def exported_model(kind, trained, output_op):
+    """Return the trained model as an `ExportedModel` of this kind, in eval mode."""
+    cfg = Config(trained[0], sections=("model", "export"), required=("model",))
+    exported = kind(SegBuilder(cfg).trained_model(trained[1], "export"), output_op)
+    exported.eval()
+    return exported
+
+
+@pytest.fixture
+def compared(tmp_path, trained, file_of):
+    """A function that compares the trained model with its ONNX file, or with that of a changed model.
+
+    compared(config, shape, change, file, **options) returns the batches that both were run on; `config` is
+    another one of the same model, and `file` is the content of an ONNX file instead.
+    """
+
+    def run(config=None, shape=(-1, 3, -1, -1), change=None, file=None, file_shape=None, **options):
         options = ExportOptions(format="onnx", **options)
-        cfg = Config(trained[0], sections=("model", "val_dataset", "export"), required=("model",))
-        model = SegBuilder(cfg).trained_model(trained[1], "export")
-        exported = Recording(model, options.output_op)
+        exported = exported_model(Recording, trained, options.output_op)
         exported.batches = []
-        exported.eval()
         path = tmp_path / "file.onnx"
-        if file is None:
-            written = Changed(exported, change) if change else exported
-            written.eval()
-            path = tmp_path / onnx_file.write(written, str(tmp_path), list(file_shape or shape))
-        else:
-            path.write_bytes(file)
+        path.write_bytes(file or file_of(file_shape or shape, change, options.output_op).read_bytes())
+        sections = ("model", "val_dataset", "export")
+        cfg = Config(config or trained[0], sections=sections, required=("model",))
         compare(str(path), exported, cfg, options, list(shape))
         return exported.batches
 
@@ -138,67 +159,67 @@ def negative_for_several(output, x):
     return output * (1 - 2 * (paddle.shape(x)[0] > 1).astype("float32"))
 
 
-def test_a_file_with_other_classes_is_refused(trained, compared):
+def test_a_file_with_other_classes_is_refused(compared):
     with pytest.raises(UserError, match=r"is wrong and was deleted: 0\.0000%.*; at least 99\.99% must"):
-        compared(trained, (1, 3, 32, 32), other_classes)
+        compared(shape=(1, 3, 32, 32), change=other_classes)
 
 
 @pytest.mark.parametrize(("change", "accepted"), [(one_pixel, True), (two_pixels, False)])
-def test_one_pixel_of_ten_thousand_may_have_another_class(tmp_path, trained, compared, change, accepted):
+def test_one_pixel_of_ten_thousand_may_have_another_class(tmp_path, compared, change, accepted):
     """Rounding changes as few as one of the image's 10240."""
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 256, (128, 80, 3)))
     given = {"shape": (1, 3, 128, 80), "change": change, "images": [str(tmp_path / "a.png")]}
     if accepted:
-        compared(trained, **given)
+        compared(**given)
     else:
         with pytest.raises(UserError, match=r"99\.9805% of 10240 pixels .*; at least 99\.99% must"):
-            compared(trained, **given)
+            compared(**given)
 
 
 def test_images_go_through_the_deployed_transforms(tmp_path, trained, compared):
     transforms = [{"type": "Resize", "target_size": [64, 96]}, {"type": "Normalize", "mean": [0.1]}]
-    batches = compared(with_transforms(tmp_path, trained, *transforms), max_images=2)
+    batches = compared(with_transforms(tmp_path, trained, *transforms)[0], max_images=2)
     assert [batch.shape for batch in batches[:2]] == [(1, 3, 96, 64)] * 2
     picture = cv2.imread(os.path.join(trained[2], "JPEGImages", "val_0.jpg"))[..., ::-1]
     expected = (cv2.resize(picture.astype("float32"), (64, 96)) / 255 - 0.1) / 0.5
     np.testing.assert_allclose(batches[0][0], expected.transpose(2, 0, 1), rtol=1e-4, atol=1e-4)
 
 
-def test_other_sizes_than_the_images_are_compared_too(trained, compared):
+def test_other_sizes_than_the_images_are_compared_too(compared):
     with pytest.raises(UserError, match="is wrong and was deleted: .* on images of seeded noise of other"):
-        compared(trained, change=negative_for_several, output_op="none")
-    batches = compared(trained, (1, 3, 32, 32), negative_for_several, output_op="none")
+        compared(change=negative_for_several, output_op="none")
+    batches = compared(shape=(1, 3, 32, 32), change=negative_for_several, output_op="none")
     assert {batch.shape for batch in batches} == {(1, 3, 32, 32)}
 
 
-def test_a_file_that_onnxruntime_cannot_load_is_called_by_its_final_name(trained, compared, tmp_path):
+def test_a_file_that_onnxruntime_cannot_load_is_called_by_its_final_name(compared, tmp_path):
     with pytest.raises(UserError, match=r"that onnxruntime cannot load: .*model\.onnx") as refused:
-        compared(trained, file=b"not ONNX")
+        compared(file=b"not ONNX")
     assert str(tmp_path) not in str(refused.value)
 
 
-def test_a_file_that_onnxruntime_cannot_run_is_refused(trained, compared):
+def test_a_file_that_onnxruntime_cannot_run_is_refused(compared):
     """A file for another size stands for any failure while it runs."""
     with pytest.raises(UserError, match=r"cannot run on an input of \[1, 3, 32, 32\]: .*48"):
-        compared(trained, file_shape=(1, 3, 48, 40))
+        compared(file_shape=(1, 3, 48, 40))
 
 
 def test_the_log_says_which_images_were_compared(trained, compared, tmp_path, capsys):
-    compared(trained)
+    compared()
     assert "on 5 of the config's validation images" in capsys.readouterr().out
     images = [os.path.join(trained[2], "JPEGImages")]
-    compared(trained, (2, 3, 48, 40), images=images, max_images=3)
+    compared(shape=(2, 3, 48, 40), images=images, max_images=3)
     assert "on 3 given images" in capsys.readouterr().out
     dataset = {"_base_": trained[0], "val_dataset": {"dataset_root": "nowhere"}}
-    compared((tiny.write_yaml(tmp_path / "c.yml", dataset), trained[1]))
+    compared(tiny.write_yaml(tmp_path / "c.yml", dataset))
     assert "on images of seeded noise\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("length", "source"), [(3, "on 3 of the config's validation images"), (0, "on images of seeded noise\n")]
 )
-def test_a_users_data_set_reads_its_files_itself(tmp_path, trained, compared, capsys, length, source):
+def test_a_users_data_set_reads_its_files_itself(tmp_path, compared, capsys, length, source):
     """Whatever its `file_list` holds; one without images leaves noise."""
     dic = {"model": MODEL, "imports": ["exporting"], "val_dataset": {"type": "OwnScans", "length": length}}
-    compared((tiny.write_yaml(tmp_path / "c.yml", dic), trained[1]))
+    compared(tiny.write_yaml(tmp_path / "c.yml", dic))
     assert source in capsys.readouterr().out
