@@ -81,7 +81,9 @@ def read_plan(path, iters=None):
     """
     dic = _read(path)
     folder = os.path.dirname(os.path.abspath(path))
-    methods = {name: added or {} for name, added in (dic.get("methods") or METHODS).items()}
+    methods = {
+        name: _added(path, name, added, folder) for name, added in (dic.get("methods") or METHODS).items()
+    }
     if PLAIN not in methods:
         raise UserError(f"the plan {path}: methods lack {PLAIN!r}, with which all others are compared")
     if len({slug(method) for method in methods}) < len(methods):
@@ -94,6 +96,17 @@ def read_plan(path, iters=None):
         raise UserError(f"{configs['student']}: iters is missing, the number of iterations")
     plan = Plan(**configs, seeds=dic.get("seeds") or list(SEEDS), methods=methods, iters=student["iters"])
     return plan if iters is None else _shortened(plan, iters)
+
+
+def _added(path, method, value, folder):
+    """Return what a method adds to the student's config: a mapping, that of a file, or nothing."""
+    if isinstance(value, str):
+        value, _ = load_config(os.path.join(folder, value))
+    if not isinstance(value, (dict, type(None))):
+        raise UserError(
+            f"the plan {path}: {method} must be a mapping or the path of a file with one, not {value!r}"
+        )
+    return value or {}
 
 
 def _shortened(plan, iters):

@@ -36,6 +36,16 @@ def test_a_plan_of_two_configs_alone_compares_losses_on_the_logits(write):
     assert plan.iters == 500
 
 
+def test_a_method_may_be_a_file(write, tmp_path):
+    added = {"distill_loss": {"types": [{"type": "DISTLoss"}], "coef": [1]}}
+    tiny.write_yaml(tmp_path / "recipe.yml", added)
+    assert read_plan(write(methods={PLAIN: None, "the recipe": "recipe.yml"})).methods["the recipe"] == added
+    with pytest.raises(UserError, match="missing.yml"):
+        read_plan(write(methods={PLAIN: None, "the recipe": "missing.yml"}))
+    with pytest.raises(UserError, match="the recipe must be a mapping or the path"):
+        read_plan(write(methods={PLAIN: None, "the recipe": [1]}))
+
+
 def test_schedules_keep_their_share_of_a_shorter_training(write):
     plan = read_plan(write(methods={PLAIN: None, "maps": {"distill": {"features": [FEATURE]}}}))
     changes = plan.changes("maps", 250)
