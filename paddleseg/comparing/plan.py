@@ -8,6 +8,7 @@ from typing import Dict, List
 
 import yaml
 
+from paddleseg.cvlibs.rules import is_share
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError, one_line, suggestion
 
@@ -123,7 +124,13 @@ def _read(path):
         raise UserError(f"the plan {path} cannot be read: {one_line(error)}") from None
     if not isinstance(dic, dict):
         raise UserError(f"the plan {path} must be a mapping with the keys teacher and student")
-    known = ("teacher", "student", "seeds", "methods")
+    known = (
+        "teacher",
+        "student",
+        "seeds",
+        "methods",
+        "anchors",
+    )  # the last is not read: it is for YAML's `&name`
     for key in dic:
         if key not in known:
             raise UserError(f"the plan {path}: unknown key {key!r}; {suggestion(str(key), known)}")
@@ -145,6 +152,8 @@ def _scaled(section, keys, ratio):
 def _times(value, ratio):
     if isinstance(value, list):
         return [_times(item, ratio) for item in value]
+    if is_share(value):
+        return value
     return max(round(value * ratio), 1) if value else value
 
 

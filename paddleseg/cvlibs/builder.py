@@ -36,6 +36,9 @@ class SegBuilder:
         """
         spec = dict(self._section("model"))
         skip = self.cfg.get("skip_mismatched_weights", False)
+        if spec.get("pretrained") and not skip and isinstance(spec.get("backbone"), dict):
+            # The whole model's weights replace all of the backbone's, whose file then need not be there.
+            spec["backbone"] = {key: value for key, value in spec["backbone"].items() if key != "pretrained"}
         with manager.searching(self.cfg.sources):
             takes_weights = signature.accepts(manager.MODELS[spec["type"]], "pretrained")
         if takes_weights and not skip:

@@ -80,12 +80,21 @@ def component(registry, supplied=None):
     return rule
 
 
+def is_share(value):
+    """Return whether a number of iterations is a share of the training, such as 0.6."""
+    return isinstance(value, float) and 0 < value < 1
+
+
 def anything(checker, value, path):
     """Accept any value."""
 
 
 COUNT = plain("a whole number above 0", lambda value: fits(value, int) and value > 0)
 INDEX = plain("a whole number of 0 or above", lambda value: fits(value, int) and value >= 0)
+ITERATION = plain(
+    "a whole number of 0 or above, or a share of the training, above 0 and below 1",
+    lambda value: is_share(value) or fits(value, int) and value >= 0,
+)
 WHOLE = plain("a whole number", lambda value: fits(value, int))
 WEIGHT = plain("a number of 0 or above", signature.is_weight)
 WEIGHT_OR_AUTO = plain(
@@ -195,13 +204,19 @@ def _connector(checker, spec, path):
 
 def _end_of_schedule(checker, spec, path):
     start, end = spec.get("start_iter", 0), spec.get("end_iter")
-    if end is not None and end <= start:
+    comparable = start == 0 or is_share(start) == is_share(end)
+    if end is not None and comparable and end <= start:
         checker.add((*path, "end_iter"), f"must be above start_iter, {start}, not {end}")
     if end is None and "end_factor" in spec:
         checker.add((*path, "end_factor"), "has no effect without end_iter")
 
 
-SCHEDULE = {"start_iter": INDEX, "warmup_iters": INDEX, "end_iter": optional(INDEX), "end_factor": WEIGHT}
+SCHEDULE = {
+    "start_iter": ITERATION,
+    "warmup_iters": ITERATION,
+    "end_iter": optional(ITERATION),
+    "end_factor": WEIGHT,
+}
 FEATURE = {
     "student": _tap,
     "loss": _feature_loss,

@@ -14,6 +14,9 @@ from paddleseg.distill.taps import Tap
 from paddleseg.errors import UserError
 from paddleseg.losses.combine import loss_name
 
+# The arguments of a schedule that are iterations; a config may give shares of the training instead.
+ITERATIONS = ("start_iter", "warmup_iters", "end_iter")
+
 
 class AdaptorName(str):
     """The name that an adaptor gives to a tensor, as distinct from the name of a sublayer."""
@@ -103,6 +106,11 @@ class Feature:
             connector="none" if self.connector is None else self.connector,
             schedule=Schedule(**schedule) if isinstance(schedule, dict) else schedule,
         )
+        for key in ITERATIONS:
+            if rules.is_share(getattr(self.schedule, key)):
+                raise UserError(
+                    f"{self.place('schedule', key)}: only a config may give a share of the training"
+                )
 
     @property
     def name(self):
@@ -170,12 +178,20 @@ def _feature(spec, cfg, i):
         weight=spec.get("weight", 1),
         share=spec.get("share", 1),
         connector=spec.get("connector", "auto"),
-        schedule=spec.get("schedule"),
+        schedule=_in_iterations(spec.get("schedule"), cfg.get("iters")),
         teacher_index=spec.get("teacher_index", 0),
         grid=spec.get("grid"),
         skip=spec.get("skip", 0),
         place=place,
     )
+
+
+def _in_iterations(schedule, iters):
+    """Return a schedule of a config with its shares of the training as iterations."""
+    return {
+        key: max(round(value * iters), 1) if key in ITERATIONS and rules.is_share(value) else value
+        for key, value in (schedule or {}).items()
+    }
 
 
 def _tap(own, shared, role, place):

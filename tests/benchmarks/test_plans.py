@@ -1,18 +1,17 @@
 """The plans that ship: every method builds, and the recipes are methods of the table."""
 
-import os
-
 import pytest
 import yaml
 
+from paddleseg.comparing.plan import read_plan
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.yaml_file import load_config
 
 PLAN = "benchmarks/plans/camvid.yml"
-PLANS = (
-    PLAN,
-    *(f"benchmarks/plans/{name}.yml" for name in ("camvid_recipe", "camvid_mobilenetv2", "optic_disc")),
-)
+# The pairs that take the default of configs/recipes.
+PAIRS = ("camvid", "camvid_resnet18", "camvid_pp_liteseg", "camvid_mobilenetv2_x0_5", "optic_disc")
+PLANS = tuple(f"benchmarks/plans/{name}.yml" for name in (*PAIRS, "camvid_recipe", "camvid_mobilenetv2"))
+DEFAULT = "the default"
 RECIPES = {
     "deeplabv3p_resnet18_fitnet_dist_camvid.yml": "FitNetLoss on five maps and DISTLoss on logits",
     "deeplabv3p_resnet18_channelwise_camvid.yml": "SegChannelwiseLoss on logits",
@@ -31,31 +30,37 @@ def read(path):
 
 @pytest.mark.parametrize("path", PLANS)
 def test_every_method_is_a_valid_config(path, repository, tmp_path):
-    plan = read(repository / path)
-    student = os.path.join(os.path.dirname(repository / path), plan["student"])
-    for name, added in plan["methods"].items():
+    plan = read_plan(str(repository / path))
+    for name, added in plan.methods.items():
         config = tmp_path / "method.yml"
-        config.write_text(yaml.safe_dump({"_base_": student, **(added or {})}), encoding="utf-8")
-        cfg = Config(str(config))
-        assert cfg["iters"] == load_config(student)[0]["iters"], name
+        config.write_text(yaml.safe_dump({"_base_": plan.student, **added}), encoding="utf-8")
+        assert Config(str(config))["iters"] == plan.iters, name
 
 
 @pytest.mark.parametrize("path", PLANS)
 def test_every_tap_is_a_layer_of_its_model(path, repository):
-    plan = read(repository / path)
-    folder = os.path.dirname(repository / path)
+    plan = read_plan(str(repository / path))
     layers = {}
     for role in ("student", "teacher"):
-        model = SegBuilder(Config(os.path.join(folder, plan[role]))).model
+        model = SegBuilder(Config(getattr(plan, role)).drop_pretrained()).model
         layers[role] = dict(model.named_sublayers())
     taps = [
         (role, feature[role])
-        for added in plan["methods"].values()
-        for feature in ((added or {}).get("distill") or {}).get("features", ())
+        for added in plan.methods.values()
+        for feature in added.get("distill", {}).get("features", ())
         for role in layers
     ]
     assert taps or "mobilenetv2" in path
-    assert [(role, name) for role, name in taps if name not in layers[role]] == []
+    for role, tap in taps:
+        name, index = (tap, 0) if isinstance(tap, str) else (tap["output_of"], tap["index"])
+        assert name in layers[role]
+        assert index < len(getattr(layers[role][name], "feat_channels", (0,)))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_each_pair_takes_the_default_as_it_is(name, repository):
+    default = read(repository / "configs/recipes/default.yml")
+    assert read_plan(str(repository / f"benchmarks/plans/{name}.yml")).methods[DEFAULT] == default
 
 
 @pytest.mark.parametrize("method", CHOSEN)

@@ -57,6 +57,14 @@ def test_schedules_keep_their_share_of_a_shorter_training(write):
     assert plan.methods["maps"]["distill"]["features"][0] == FEATURE
 
 
+def test_a_share_of_the_training_needs_no_scaling(write):
+    schedule = {"start_iter": 50, "end_iter": 0.6}
+    feature = {"student": "a", "teacher": "b", "schedule": schedule}
+    plan = read_plan(write(methods={PLAIN: None, "maps": {"distill": {"features": [feature]}}}))
+    (feature,) = plan.changes("maps", 250)["distill"]["features"]
+    assert feature["schedule"] == {"start_iter": 25, "end_iter": 0.6}
+
+
 def test_a_plan_shortened_by_iters_is_shortened_whole(write):
     plan = read_plan(write(methods={PLAIN: None, "maps": {"distill": {"features": [FEATURE]}}}), iters=50)
     assert plan.iters == 50

@@ -204,6 +204,17 @@ def test_an_architecture_leaves_out_its_classifier(build, capsys, tmp_path):
     assert capsys.readouterr().out.count("keeps its own weight") == 2
 
 
+def test_weights_of_the_whole_model_need_no_file_for_the_backbone(build, capsys, tmp_path):
+    text = (
+        "model: {type: FCN, num_classes: 3, backbone: {type: MobileNetV2_x0_25, pretrained: gone.pdparams}}\n"
+    )
+    whole = build(text, opts=["model.backbone.pretrained=Null"]).model
+    paddle.save(whole.state_dict(), str(tmp_path / "fcn.pdparams"))
+    loaded = build(text, opts=["model.pretrained=fcn.pdparams"]).model.state_dict()
+    assert all((loaded[key].numpy() == value.numpy()).all() for key, value in whole.state_dict().items())
+    assert "gone.pdparams" in refusal(capsys, lambda: build(text).model)
+
+
 def test_only_weights_of_another_shape_may_be_left_out(build, capsys, tmp_path):
     weights = {"conv.weight": components.UserNet(3).conv.weight}
     paddle.save(weights, str(tmp_path / "user.pdparams"))

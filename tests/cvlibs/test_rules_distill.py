@@ -60,6 +60,8 @@ def test_where_logits_are_compared(write, more, at):
         ("schedule: 5", "schedule: must hold start_iter, warmup_iters, end_iter, end_factor, not 5"),
         ("schedule: {start: 5}", "schedule.start: unknown key 'start'; did you mean 'start_iter'?"),
         ("schedule: {start_iter: 1.5}", "schedule.start_iter: must be a whole number of 0 or above"),
+        ("schedule: {end_iter: -0.5}", "schedule.end_iter: must be a whole number of 0 or above, or a share"),
+        ("schedule: {start_iter: 0.5, end_iter: 0.5}", "schedule.end_iter: must be above start_iter, 0.5"),
         ("schedule: {warmup_iters: null}", "schedule.warmup_iters: must be a whole number of 0 or above"),
         ("schedule: {start_iter: 5, end_iter: 5}", "schedule.end_iter: must be above start_iter, 5, not 5"),
         ("schedule: {end_iter: 5, end_factor: -1}", "schedule.end_factor: must be a number of 0 or"),

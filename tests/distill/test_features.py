@@ -3,8 +3,9 @@
 import pytest
 
 from paddleseg.cvlibs import Config
-from paddleseg.distill.features import Schedule, declared_taps, features_of_config
+from paddleseg.distill.features import Feature, Schedule, declared_taps, features_of_config
 from paddleseg.distill.taps import Tap
+from paddleseg.errors import UserError
 
 TEXT = """
 distill:
@@ -56,6 +57,22 @@ def test_a_config_sets_some_fields_and_the_others_have_defaults(features):
     assert second.teacher == Tap("input_of", "head.conv")
     assert (second.weight, second.connector, second.teacher_index) == (50, "none", 1)
     assert second.schedule == Schedule(start_iter=3)
+
+
+@pytest.mark.parametrize(
+    ("iters", "expected"), [(500, Schedule(50, 5, 300, 0.1)), (1, Schedule(1, 1, 1, 0.1))]
+)
+def test_a_schedule_may_be_shares_of_the_training(tmp_path, iters, expected):
+    shares = "{start_iter: 0.1, warmup_iters: 0.01, end_iter: 0.6, end_factor: 0.1}"
+    path = tmp_path / "c.yml"
+    path.write_text(f"iters: {iters}\n" + TEXT.replace("{start_iter: 3}", shares), encoding="utf-8")
+    assert features_of_config(Config(str(path)))[1].schedule == expected
+
+
+@pytest.mark.parametrize("schedule", [{"end_iter": 0.6}, Schedule(end_iter=0.6)])
+def test_a_share_needs_a_config(schedule):
+    with pytest.raises(UserError, match="end_iter: only a config may give a share of the training"):
+        Feature("a", "b", "FitNetLoss", schedule=schedule)
 
 
 def test_names_and_places(features):
