@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 # onnxruntime.quantization imports ml_dtypes without declaring it; 0.5 and newer may bring NumPy 2.
 ONNX = ["paddle2onnx==2.1.0", "onnx", "onnxruntime", "ml_dtypes<0.5"]
 
-# Folders beside the package that its commands need, see paddleseg/commands/shipped.py.
+# Folders beside the package that its commands need, see paddleseg/utils/shipped.py.
 SHIPPED = ("configs", "deploy", "slim")
 
 

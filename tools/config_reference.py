@@ -26,6 +26,7 @@ DOCUMENT = ROOT / "docs/config.md"
 COMMANDS = (
     "train.py",
     "slim/distill/distill_train.py",
+    "slim/quant/ptq.py",
     "val.py",
     "predict.py",
     "export.py",

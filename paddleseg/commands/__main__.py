@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": ("predict:main", "masks of photographs (predict.py)"),
     "export": ("export:main", "turn a model into a static graph or an ONNX file (export.py)"),
     "infer": ("infer:main", "run an exported model (deploy/infer.py)"),
+    "ptq": ("ptq:main", "turn a trained model into 8-bit integers (slim/quant/ptq.py)"),
     "report": ("report:main", "compare runs on one page (tools/report.py)"),
     "compare": ("compare:main", "compare methods of distillation (tools/compare.py)"),
     "cost": ("cost:main", "what models cost (tools/cost.py)"),

@@ -54,15 +54,28 @@ def export(cfg, options):
         options: `ExportOptions`.
 
     Raises:
-        UserError: there are no weights, the model does not take the shape, an ONNX file disagrees with the
-            model, or the folder cannot be written to.
+        UserError: there are no weights, or as `export_model`.
     """
     if options.format == "onnx":
         onnx_file.check_installed()
     check_transforms(cfg)
     parallel.set_device("cpu", conv_engine="paddle")
+    names = export_model(SegBuilder(cfg).trained_model(options.model_path, "export"), cfg, options)
+    logger.info(f"exported to {options.save_dir}: {', '.join(names.values())}, deploy.yaml")
+
+
+def export_model(model, cfg, options):
+    """Write the graph of a model and its `deploy.yaml`; return the names of the graph's files as a dict.
+
+    Args:
+        model: the trained model, in eval mode, on a CPU.
+        cfg, options: as in `export`; the weights that the options name are not read.
+
+    Raises:
+        UserError: the model does not take the shape, an ONNX file disagrees with it, or the folder cannot be
+            written to.
+    """
     shape = list(options.input_shape or (-1, cfg.img_channels, -1, -1))
-    model = SegBuilder(cfg).trained_model(options.model_path, "export")
     _refuse_nan(model)
     num_classes = _num_classes(model, shape)
     warn_of_shape(cfg, shape, num_classes)
@@ -76,11 +89,11 @@ def export(cfg, options):
         else:
             names = save_graph(exported, scratch, shape)
         write_deploy_file(scratch, names, cfg, options.output_op, shape, num_classes)
-        _move([*names.values(), "deploy.yaml"], scratch, options.save_dir)
-    logger.info(f"exported to {options.save_dir}: {', '.join(names.values())}, deploy.yaml")
+        move_files([*names.values(), "deploy.yaml"], scratch, options.save_dir)
+    return names
 
 
-def _move(names, source, target):
+def move_files(names, source, target):
     """Move files from one folder to another, and remove the other model files of an earlier export there.
 
     Raises:

@@ -124,10 +124,12 @@ def _with_logits(path):
 
 def _batches(cfg, options, shape):
     """Return a description of the images, and an iterable of float32 batches N x C x H x W."""
-    compose = Compose(build_transforms(cfg.deployed_transforms()), img_channels=shape[1])
+    compose = Compose(
+        build_transforms(cfg.deployed_transforms()), img_channels=shape[1], img_range=cfg.img_range
+    )
 
     def prepared(file):
-        return _batch_of(compose({"img": file})["img"], shape)
+        return batch_of(compose({"img": file})["img"], shape)
 
     if options.images:
         files = image_files(options.images)[: options.max_images]
@@ -142,11 +144,11 @@ def _batches(cfg, options, shape):
     count = min(len(dataset), options.max_images)
     source = f"{count} of the config's validation images"
     if not isinstance(dataset, Dataset):  # a user's own class, whose files only it can read
-        return source, (_batch_of(dataset[i]["img"], shape) for i in range(count))
+        return source, (batch_of(dataset[i]["img"], shape) for i in range(count))
     return source, (prepared(image) for image, _ in dataset.file_list[:count])
 
 
-def _batch_of(image, shape):
+def batch_of(image, shape):
     """Return an image C x H x W, repeated or cut, as a batch of the graph's fixed sizes."""
     return _resized(np.stack([image] * max(shape[0], 1)), shape)
 

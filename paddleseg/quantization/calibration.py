@@ -11,13 +11,14 @@ from paddleseg.quantization import thresholds
 from paddleseg.quantization.qdq import activations, read_onnx
 
 BINS = 2048
+TOGETHER = 16  # activations of an image that are in memory at a time
 
 
 def calibrate(path, batches, method="minmax", float_nodes=()):
     """Return {tensor: (low, high)} of all `activations` of a file, floats.
 
-    In memory are the activations of one batch and, of each tensor, one histogram of `BINS` bins. "entropy"
-    and "percentile" run the images twice: the first run finds the ends of the histograms.
+    The extremes are found within the graph. For the other methods, the images run once more for each
+    `TOGETHER` activations, whose histograms between the extremes are summed up.
 
     Args:
         path: a file of `qdq.folded`.
@@ -30,43 +31,55 @@ def calibrate(path, batches, method="minmax", float_nodes=()):
         UserError: there is no image, the model does not run on one, or an activation is not finite.
     """
     names = activations(path, float_nodes)
-    run = _runner(path, names)
-    extremes = _extremes(names, map(run, batches()))
-    for name, ends in extremes.items():
-        if not np.isfinite(ends).all():
-            raise UserError(f"{path}: the activation {name!r} is not finite on the images to calibrate on")
+    extremes = _extremes(path, names, batches)
     if method == "minmax":
         return extremes
-    counts = {name: np.zeros(BINS, np.int64) for name in names}
-    for values in map(run, batches()):
-        for name, value in zip(names, values):
-            counts[name] += np.histogram(value, BINS, extremes[name])[0]
     cut = {"entropy": thresholds.entropy, "percentile": thresholds.percentile}[method]
-    return {name: cut(counts[name], *extremes[name]) for name in names}
+    ranges = {}
+    for start in range(0, len(names), TOGETHER):
+        counts = _histograms(path, names[start : start + TOGETHER], batches, extremes)
+        ranges.update({name: cut(count, *extremes[name]) for name, count in counts.items()})
+    return ranges
 
 
-def _extremes(names, runs):
-    extremes = {}
-    for values in runs:
-        for name, value in zip(names, values):
-            low, high = extremes.get(name, (np.inf, -np.inf))
-            extremes[name] = min(low, float(value.min())), max(high, float(value.max()))
-    if not extremes:
-        raise UserError("there is no image to calibrate on")
-    return extremes
-
-
-def _runner(path, names):
-    """Return a function from a batch to the tensors `names` of a file, in their order."""
+def _extremes(path, names, batches):
+    """Return {tensor: (least value, largest value)}."""
     import onnx
 
-    model = read_onnx(path)
+    model, outputs = read_onnx(path), []
+    for name in names:
+        for kind in ("ReduceMin", "ReduceMax"):
+            outputs.append(f"{name}.{kind}")
+            model.graph.node.append(onnx.helper.make_node(kind, [name], outputs[-1:], keepdims=0))
+    rows = np.array([*map(_runner(path, model, outputs), batches())], np.float64)
+    if not len(rows):
+        raise UserError("there is no image to calibrate on")
+    ends = rows.min(axis=0)[0::2], rows.max(axis=0)[1::2]
+    for name, low, high in zip(names, *ends):
+        if not np.isfinite([low, high]).all():
+            raise UserError(f"{path}: the activation {name!r} is not finite on the images to calibrate on")
+    return {name: (float(low), float(high)) for name, low, high in zip(names, *ends)}
+
+
+def _histograms(path, names, batches, extremes):
+    """Return {tensor: counts of its values in `BINS` bins between its extremes, int64}."""
+    counts = {name: np.zeros(BINS, np.int64) for name in names}
+    for values in map(_runner(path, read_onnx(path), names), batches()):
+        for name, value in zip(names, values):
+            counts[name] += np.histogram(value, BINS, extremes[name])[0]
+    return counts
+
+
+def _runner(path, model, names):
+    """Return a function from a batch to the tensors `names` of a model; `path` is for messages."""
+    import onnx
+
     source = model.graph.input[0].name
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     with tempfile.TemporaryDirectory() as folder:
-        onnx.save(model, os.path.join(folder, "activations.onnx"))
-        session = open_session(os.path.join(folder, "activations.onnx"))
+        onnx.save(model, os.path.join(folder, "outputs.onnx"))
+        session = open_session(os.path.join(folder, "outputs.onnx"))
 
     def run(batch):
         try:

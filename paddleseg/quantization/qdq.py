@@ -35,6 +35,7 @@ OPERATIONS = (
     "Unsqueeze",
 )
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # they have weights, and cost nearly all of the time
+ELEMENTWISE = ("Add", "Mul")
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 _INSTALL = "pip install 'onnx' 'onnxruntime' 'ml_dtypes<0.5'"
 
@@ -96,6 +97,45 @@ def read_onnx(path):
         raise UserError(f"{path} cannot be read as an ONNX file: {one_line(error)[-300:]}") from error
 
 
+def integer_nodes(graph, float_nodes=()):
+    """Return the nodes that compute in integers, in the order of the graph.
+
+    They are the nodes of `OPERATIONS` with weights, and those between them. In float stay a product of two
+    activations, as in attention; the sum or product of an activation and a constant, a part of a norm or of
+    GELU, which onnxruntime computes as a whole; and what follows the last layer with weights, since the
+    resizing of 8-bit logits would make many classes equal.
+
+    Args:
+        graph: an `onnx.GraphProto`.
+        float_nodes: names of nodes that stay in float. Default none.
+    """
+    weights = {weight.name for weight in graph.initializer}
+    needed = _inputs_of_layers(graph, weights)
+    chosen, made = [], set()  # the nodes, and the tensors that they make
+    for node in graph.node:
+        if node.op_type not in OPERATIONS or node.name in float_nodes:
+            continue
+        if node.op_type in WEIGHTED:
+            fits = node.input[1] in weights
+        else:
+            fits = not made.isdisjoint(node.input) and not needed.isdisjoint(node.output)
+            fits &= node.op_type not in ELEMENTWISE or weights.isdisjoint(node.input)
+        if fits:
+            chosen.append(node)
+            made.update(node.output)
+    return chosen
+
+
+def _inputs_of_layers(graph, weights):
+    """Return the tensors from which a layer with weights is computed, directly or not."""
+    needed = set()
+    for node in reversed(graph.node):
+        is_layer = node.op_type in WEIGHTED and node.input[1] in weights
+        if is_layer or not needed.isdisjoint(node.output):
+            needed.update(node.input)
+    return needed
+
+
 def activations(path, float_nodes=()):
     """Return the names of the tensors for which `write_int8` needs a range, sorted.
 
@@ -108,7 +148,7 @@ def activations(path, float_nodes=()):
     graph = read_onnx(path).graph
     known = [*graph.value_info, *graph.input, *graph.output]
     floats = {value.name for value in known if value.type.tensor_type.elem_type == _FLOAT}
-    names = {name for node in _in_integers(graph, float_nodes) for name in (*node.input, *node.output)}
+    names = {name for node in integer_nodes(graph, float_nodes) for name in (*node.input, *node.output)}
     return sorted(names & floats - {weight.name for weight in graph.initializer})
 
 
@@ -145,25 +185,13 @@ def write_int8(source, target, ranges, float_nodes=()):
             weight_qType=q.QuantType.QInt8,
             activation_qType=q.QuantType.QUInt8,
             tensors_range=TensorsData(q.CalibrationMethod.MinMax, ends),
-            nodes_to_quantize=[node.name for node in _in_integers(model.graph, float_nodes)],
+            nodes_to_quantize=[node.name for node in integer_nodes(model.graph, float_nodes)],
             nodes_to_exclude=[],
             op_types_to_quantize=list(OPERATIONS),
             extra_options={},
         )
         quantizer.quantize_model()
         quantizer.model.save_model_to_file(str(target))
-
-
-def _in_integers(graph, float_nodes):
-    """Return the nodes that compute in integers; a product of two activations, as in attention, does not."""
-    weights = {weight.name for weight in graph.initializer}
-    return [
-        node
-        for node in graph.node
-        if node.op_type in OPERATIONS
-        and node.name not in float_nodes
-        and (node.op_type not in WEIGHTED or node.input[1] in weights)
-    ]
 
 
 def _check(graph, ranges, needed, float_nodes, path):

@@ -1,4 +1,4 @@
-"""The processor: how many cores this process may use, and whether MKL is slow on it."""
+"""The processor: how many cores this process may use, whether MKL is slow on it, and what helps INT8."""
 
 import os
 import platform
@@ -6,6 +6,7 @@ from pathlib import Path
 
 # The process that started this one, noted at import: it may die while Paddle, models and data are loaded.
 PARENT = os.getppid()
+_INTEGER_FLAGS = {"avx_vnni", "avx512_vnni", "avx_vnni_int8", "amx_int8", "asimddp", "i8mm"}
 
 
 def usable_cores():
@@ -84,3 +85,23 @@ def slow_in_mkl(cpuinfo="/proc/cpuinfo"):
     has_avx2 = "avx2" in values.get("flags", "").split()
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return maker if x86 and has_avx2 and maker != "GenuineIntel" else ""
+
+
+def integer_instructions(cpuinfo="/proc/cpuinfo"):
+    """Return the names of the processor's instructions for products of 8-bit integers, as Linux lists them.
+
+    They are those that onnxruntime uses: VNNI and AMX of x86, the dot products and matrix products of Arm.
+
+    Args:
+        cpuinfo: the file in which Linux describes the processor.
+
+    Returns:
+        A sorted list, [] if the processor has none; None if that is unknown, as on other systems.
+    """
+    try:
+        with open(cpuinfo, encoding="ascii", errors="replace") as file:
+            pairs = [line.split(":", 1) for line in file if ":" in line]
+    except OSError:
+        return None
+    flags = [value.split() for name, value in pairs if name.strip() in ("flags", "Features")]
+    return sorted(_INTEGER_FLAGS.intersection(flags[0])) if flags else None

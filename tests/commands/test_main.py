@@ -15,6 +15,7 @@ SCRIPTS = {
     "val": ("val.py", "tools/val.py"),
     "predict": ("predict.py", "tools/predict.py"),
     "export": ("export.py", "tools/export.py"),
+    "ptq": ("slim/quant/ptq.py", "deploy/slim/quant/ptq.py"),
     "report": ("tools/report.py",),
     "cost": ("tools/cost.py",),
     "check_dataset": ("tools/check_dataset.py",),

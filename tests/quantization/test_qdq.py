@@ -101,3 +101,24 @@ def test_what_is_no_onnx_file_is_refused(tmp_path):
         qdq.activations(tmp_path / "a.onnx")
     with pytest.raises(UserError, match=r"c.onnx cannot be read as an ONNX file"):
         qdq.activations(tmp_path / "c.onnx")
+
+
+def test_what_integers_would_spoil_stays_in_float():
+    node = onnx.helper.make_node
+    weights = ["w", "u", "v", "gamma"]
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], "layer"),
+        node("Conv", ["a", "u"], ["b"], "another layer"),
+        node("Add", ["a", "b"], ["sum"], "residual sum"),
+        node("Mul", ["sum", "gamma"], ["scaled"], "factor of a norm"),
+        node("MatMul", ["scaled", "sum"], ["weighed"], "product of attention"),
+        node("Reshape", ["weighed", "shape"], ["flat"], "reshape of floats"),
+        node("MatMul", ["flat", "v"], ["logits"], "linear layer"),
+        node("Resize", ["logits", "", "", "size"], ["y"], "behind the last layer"),
+    ]
+    empty = [onnx.helper.make_tensor(name, onnx.TensorProto.FLOAT, [0], []) for name in weights]
+    graph = onnx.helper.make_graph(nodes, "g", [], [], empty)
+    names = ["layer", "another layer", "residual sum", "linear layer"]
+    assert [one.name for one in qdq.integer_nodes(graph)] == names
+    # Without the layer that they follow, operations stay in float too.
+    assert [one.name for one in qdq.integer_nodes(graph, ["layer", "another layer"])] == ["linear layer"]

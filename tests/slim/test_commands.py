@@ -13,7 +13,9 @@ def environment(repository):
     return {**os.environ, "PYTHONPATH": str(repository / "tests"), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("script", ["train.py", "val.py", "slim/distill/distill_train.py"])
+@pytest.mark.parametrize(
+    "script", ["train.py", "val.py", "slim/distill/distill_train.py", "slim/quant/ptq.py"]
+)
 def test_help_imports_nothing_heavy(repository, script):
     code = (
         "import runpy, sys\n"

@@ -86,3 +86,18 @@ def test_the_maker_of_a_processor_on_which_mkl_is_slow(tmp_path, monkeypatch):
             f"vendor_id\t: {maker}\nmodel name\t: caf\xe9\nflags\t: avx avx2\n".encode("latin-1")
         )
         assert cpu.slow_in_mkl(path) == ("" if maker == "GenuineIntel" else maker)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("processor: 0\nflags\t: fpu avx2 avx512_vnni avx_vnni\n", ["avx512_vnni", "avx_vnni"]),
+        ("flags : fpu avx2\n\nflags : fpu avx_vnni\n", []),
+        ("Features : fp asimd asimddp\n", ["asimddp"]),
+        ("model name : unknown\n", None),
+    ],
+)
+def test_instructions_for_integers_are_those_that_linux_lists(tmp_path, text, names):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert cpu.integer_instructions(tmp_path / "cpuinfo") == names
+    assert cpu.integer_instructions(tmp_path / "none") is None

@@ -1,0 +1,40 @@
+"""The settings of a quantisation."""
+
+import dataclasses
+from typing import Literal, Optional, Sequence
+
+from paddleseg.options.base import Options, option
+from paddleseg.options.deployment import ExportOptions
+
+_EXPORT = {field.name: field for field in dataclasses.fields(ExportOptions)}
+
+
+def _as_in_export(name):
+    """Return the field of `ExportOptions` of that name."""
+    field = _EXPORT[name]
+    return dataclasses.field(default=field.default, metadata=field.metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class PtqOptions(Options):
+    """How to turn a trained model into 8-bit integers without training it further."""
+
+    model_path: Optional[str] = _as_in_export("model_path")
+    save_dir: str = option("./output/quantized", "where model.onnx, deploy.yaml and quantization.json go")
+    calibration_images: int = option(
+        128, "how many training images the ranges of the activations are from, at most", at_least=1
+    )
+    method: Literal["minmax", "entropy", "percentile"] = option(
+        "minmax",
+        "how the range of an activation is found: its extremes, the least loss of information, or the ends "
+        "that 99.99 % of its values lie between",
+    )
+    max_drop: float = option(
+        0.01,
+        "how much mIoU may be lost, 0 to 1; above it the layers that cost most stay in float",
+        at_least=0,
+        at_most=1,
+    )
+    seed: int = option(0, "chooses the training images", at_least=0)
+    output_op: Literal["argmax", "softmax", "none"] = _as_in_export("output_op")
+    input_shape: Optional[Sequence[int]] = _as_in_export("input_shape")

@@ -1,0 +1,43 @@
+"""The images that ranges and latency are measured on, prepared as in the deployment."""
+
+import numpy as np
+
+from paddleseg.cvlibs.builder import build_transforms
+from paddleseg.datasets.dataset import Dataset
+from paddleseg.errors import UserError
+from paddleseg.exporting.onnx_comparison import batch_of
+from paddleseg.transforms import Compose
+
+
+def chosen(count, most, seed):
+    """Return up to `most` of the numbers 0..count - 1, chosen by a seed, sorted."""
+    return sorted(np.random.default_rng(seed).permutation(count)[:most].tolist())
+
+
+def batches(cfg, dataset, indices, shape):
+    """Yield images of a data set as float32 N x C x H x W, without its random transforms.
+
+    Args:
+        cfg: the `Config`; its deployed transforms are applied.
+        dataset: a data set. Of a user's own class, which may not name files, samples are taken as they are.
+        indices: the numbers of the images.
+        shape: the input's [N, C, H, W], -1 where any size will do.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    compose = Compose(
+        build_transforms(cfg.deployed_transforms()), img_channels=shape[1], img_range=cfg.img_range
+    )
+    for index in indices:
+        if isinstance(dataset, Dataset):
+            image = compose({"img": dataset.file_list[index][0]})["img"]
+        else:
+            image = np.asarray(dataset[index]["img"], np.float32)
+        yield batch_of(image, shape)
+
+
+def refuse_empty(dataset, section):
+    """Raise `UserError` for a data set without images."""
+    if not len(dataset):
+        raise UserError(f"{section} holds no image")

@@ -1,0 +1,34 @@
+"""The folder of an INT8 model: `model.onnx` and the `deploy.yaml` by which `deploy/infer.py` runs it."""
+
+import os
+
+import yaml
+
+from paddleseg.quantization import qdq
+from paddleseg.utils.save_dir import file_digest
+
+
+def deploy_section(folder):
+    """Return the `Deploy` section of the `deploy.yaml` that an export wrote to a folder."""
+    with open(os.path.join(folder, "deploy.yaml"), encoding="utf-8") as file:
+        return yaml.safe_load(file)["Deploy"]
+
+
+def write_int8_folder(folder, float_folder, folded, ranges, float_nodes=()):
+    """Write the INT8 model of an exported one.
+
+    Args:
+        folder: where it goes; it is made if it is missing.
+        float_folder: of the export in ONNX.
+        folded: the file that `qdq.folded` made of it.
+        ranges, float_nodes: as in `qdq.write_int8`.
+
+    Raises:
+        UserError: as `qdq.write_int8`.
+    """
+    os.makedirs(folder, exist_ok=True)
+    target = os.path.join(folder, "model.onnx")
+    qdq.write_int8(folded, target, ranges, float_nodes)
+    deploy = {**deploy_section(float_folder), "sha256": {"model": file_digest(target)}}
+    with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
+        yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)
