@@ -12,7 +12,10 @@ import pytest
 import tiny
 import yaml
 
+from paddleseg.comparing import compare
+from paddleseg.errors import UserError
 from paddleseg.evaluation.metrics import compute_scores
+from paddleseg.options import CompareOptions
 
 KL = {"distill_loss": {"types": [{"type": "KLLoss"}], "coef": [3]}}
 CHANNELS = {"distill_loss": {"types": [{"type": "SegChannelwiseLoss"}], "coef": [3]}}
@@ -31,19 +34,34 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, repository, *flags, status=0):
-    """Run `tools/compare.py` on the folder's plan; return what it printed."""
+def environment():
+    """Return the changes of the environment with which trainings find the tests' models."""
     path = [os.path.dirname(tiny.__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(path), "PADDLESEG_TUNE": "0"}
+
+
+@pytest.fixture
+def in_folder(folder, monkeypatch):
+    """Work in the folder, in an environment whose trainings find the tests' models."""
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture(scope="module")
+def printed(folder, repository):
+    """What the command prints that compares one method at equal iterations and at equal time."""
+    flags = ["--match", "both", "--only", "KL, 3", "--turns", "2", "--out", "both", "--device", "cpu"]
     done = subprocess.run(
-        [sys.executable, str(repository / "tools/compare.py"), "plan.yml", "--device", "cpu", *flags],
+        [sys.executable, str(repository / "tools/compare.py"), "plan.yml", *flags],
         cwd=folder,
-        env={**os.environ, "PADDLESEG_TUNE": "0", "PYTHONPATH": os.pathsep.join(path)},
+        env={**os.environ, **environment()},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def rows_of(folder):
@@ -51,9 +69,7 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-def test_both_matches_stand_in_one_table_and_a_repeated_command_trains_nothing(folder, repository):
-    flags = ["--match", "both", "--only", "KL, 3", "--out", "both"]
-    first = run(folder, repository, *flags)
+def test_both_matches_stand_in_one_table(folder, printed):
     rows = rows_of(folder / "both")
     assert [(row["method"], row["equal"]) for row in rows] == [
         ("teacher", ""),
@@ -62,17 +78,24 @@ def test_both_matches_stand_in_one_table_and_a_repeated_command_trains_nothing(f
         *[("KL, 3", "time")] * 2,
     ]
     pace = json.loads((folder / "both" / "pace.json").read_text(encoding="utf-8"))
+    assert [len(measured["turns"]) for measured in pace.values()] == [2, 2]
     equal_time = round(20 * pace["student alone"]["seconds"] / pace["KL, 3"]["seconds"])
     assert {row["iters"] for row in rows if row["equal"] == "time"} == {str(equal_time)}
     assert all(float(row["seconds"]) > 0 for row in rows)
     assert (folder / "both" / "report.html").is_file()
-    assert re.search(r"better|worse|not shown", first)
-    assert "mIoU 0" in first
-    second = run(folder, repository, *flags)
-    assert "mIoU 0" not in second
-    assert second[second.index("| method") :] == first[first.index("| method") :]
+    assert re.search(r"better|worse|not shown", printed)
+    assert "mIoU 0" in printed
 
 
+@pytest.mark.usefixtures("in_folder")
+def test_a_repeated_comparison_trains_nothing(printed, lines):
+    options = CompareOptions(match="both", only=["KL, 3"], turns=2, out="both", device="cpu")
+    again = compare("plan.yml", options)
+    assert not any("mIoU 0" in line for line in lines)
+    assert again[again.index("| method") :] == printed[printed.index("| method") :].rstrip("\n")
+
+
+@pytest.mark.usefixtures("printed")
 def test_the_confusion_matrices_of_the_images_give_the_score_of_the_training(folder):
     for seed in (0, 1):
         of_run = folder / "both" / f"student_alone_20_seed{seed}"
@@ -83,10 +106,11 @@ def test_the_confusion_matrices_of_the_images_give_the_score_of_the_training(fol
         assert compute_scores(matrices.sum(axis=0)).miou == pytest.approx(stored["miou"], abs=1e-12)
 
 
-def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, repository):
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
-    flags = ["--budget", "1h", "--seeds", "0", "--teacher_weights", weights, "--out", "within"]
-    printed = run(folder, repository, *flags)
+    given = {"budget": 3600, "seeds": [0], "turns": 1, "teacher_weights": weights, "out": "within"}
+    compare("plan.yml", CompareOptions(**given, device="cpu"))
     rows = rows_of(folder / "within")
     budget = json.loads((folder / "within" / "budget.json").read_text(encoding="utf-8"))
     screened, final = budget["decisions"].values()
@@ -100,7 +124,7 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, repositor
         )["miou"]
     best = max(scores, key=scores.get)
     assert [row["method"] for row in rows] == ["student alone", best]
-    assert f"after round 1 of 1 {best} remain" in printed
+    assert any(f"after round 1 of 1 {best} remain" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +139,14 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, repositor
         (["--only", "KL"], "the plan has no method 'KL'"),
     ],
 )
-def test_wrong_flags_are_refused(folder, repository, flags, message):
-    assert message in run(folder, repository, *flags, "--out", "refused", status=2)
+@pytest.mark.usefixtures("in_folder")
+def test_wrong_flags_are_refused(command, flags, message):
+    status, err = command("tools/compare.py", "plan.yml", *flags, "--out", "refused", "--device", "cpu")
+    assert status == 2
+    assert message in err
 
 
-def test_a_training_that_fails_is_told_by_its_last_line(folder, repository):
-    printed = run(folder, repository, "--data", "nowhere", "--out", "failed", status=2)
-    assert "teacher_seed0 ended with status 2: error: " in printed
-    assert "nowhere" in printed
+@pytest.mark.usefixtures("in_folder")
+def test_a_training_that_fails_is_named_by_its_last_line():
+    with pytest.raises(UserError, match="teacher_seed0 ended with status 2: error: .*nowhere"):
+        compare("plan.yml", CompareOptions(data="nowhere", out="failed", device="cpu"))
