@@ -27,6 +27,7 @@ COMMANDS = (
     "train.py",
     "slim/distill/distill_train.py",
     "slim/quant/ptq.py",
+    "slim/quant/qat.py",
     "val.py",
     "predict.py",
     "export.py",

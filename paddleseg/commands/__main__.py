@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("export:main", "turn a model into a static graph or an ONNX file (export.py)"),
     "infer": ("infer:main", "run an exported model (deploy/infer.py)"),
     "ptq": ("ptq:main", "turn a trained model into 8-bit integers (slim/quant/ptq.py)"),
+    "qat": ("qat:main", "train a student for 8-bit integers, and export it (slim/quant/qat.py)"),
     "report": ("report:main", "compare runs on one page (tools/report.py)"),
     "compare": ("compare:main", "compare methods of distillation (tools/compare.py)"),
     "cost": ("cost:main", "what models cost (tools/cost.py)"),
@@ -64,7 +65,7 @@ def _run(name):
     # What a run notes as its command, and what messages begin with.
     sys.argv[0], CommandParser.subcommand = PROGRAM, name
     command = getattr(importlib.import_module(f"paddleseg.commands.{module}"), function)
-    command(*([shipped.distill_config()] if name == "distill" else []))
+    command(*([shipped.distill_config()] if name in ("distill", "qat") else []))
 
 
 def _usage():

@@ -13,7 +13,15 @@ def main(distill_config=None):
     Args:
         distill_config: the default of `--distill_config`; None for no such file. Default None.
     """
-    args = _parser(distill_config).parse_args()
+    parser = CommandParser(description="Distil a teacher into a student.")
+    add_config_flags(parser, distill_config)
+    parser.add_argument(
+        "--list_taps",
+        action="store_true",
+        help="print every tensor of the models that can be distilled, with its shape, and end",
+    )
+    add_training_flags(parser, DistillOptions)
+    args = parser.parse_args()
     options = flags.options_from(args, DistillOptions)
     process.prepare()
     from paddleseg.core import runs
@@ -26,16 +34,23 @@ def main(distill_config=None):
         runs.distill(student, teachers, options)
 
 
-def _parser(distill_config):
-    parser = CommandParser(description="Distil a teacher into a student.")
+def add_config_flags(parser, distill_config, needs_teacher=True):
+    """Add the flags that name the configs of a student and its teachers.
+
+    Args:
+        parser: a `CommandParser`.
+        distill_config: the default of `--distill_config`; None for no such file.
+        needs_teacher: whether `--teacher_config` must be given. Default True.
+    """
     parser.add_argument(
         "--teacher_config",
         "--teather_config",
         nargs="+",
-        required=True,
+        required=needs_teacher,
         metavar="FILE.yml",
         help="YAML file with the teacher's model section and, as model.pretrained, its weights; several "
-        "files are several teachers",
+        "files are several teachers"
+        + ("" if needs_teacher else "; without it, labels alone train the student"),
     )
     parser.add_argument("--student_config", required=True, help="YAML file of the student and its training")
     parser.add_argument(
@@ -52,13 +67,6 @@ def _parser(distill_config):
         help="values of the teacher's config to change; with several teachers, give the flag once for each, "
         "in their order; --opts changes the student's config",
     )
-    parser.add_argument(
-        "--list_taps",
-        action="store_true",
-        help="print every tensor of the models that can be distilled, with its shape, and end",
-    )
-    add_training_flags(parser, DistillOptions)
-    return parser
 
 
 def teacher_configs(paths, opts):

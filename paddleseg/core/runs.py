@@ -15,30 +15,35 @@ from paddleseg.utils.logger import logger
 __all__ = ["distill", "evaluate", "predict", "taps_table", "train"]
 
 
-def train(cfg, options=None):
+def train(cfg, options=None, prepare=None):
     """Train a model by its labels alone.
 
     Args:
         cfg: the `Config` of the model and its training.
         options: `TrainOptions`. Default: all defaults.
+        prepare: `prepare(builder)`, which may change the model of the run's `SegBuilder` in place before the
+            training begins; None changes nothing. Default None.
 
     Returns:
         {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}; {} where nothing was evaluated.
     """
     options = options or TrainOptions()
     builder = _prepare(cfg, options)
+    if prepare is not None:
+        prepare(builder)
     model = parallel.with_sync_batch_norm(builder.model)
     step = SupervisedStep(model, builder.loss, options.to_static_training)
     return fit(step, builder, options, evaluating.evaluation(builder, options))
 
 
-def distill(cfg, teacher_cfgs, options=None):
+def distill(cfg, teacher_cfgs, options=None, prepare=None):
     """Train a student under frozen teachers.
 
     Args:
         cfg: the `Config` of the student and its training.
         teacher_cfgs: a `Config` of each teacher, made with `as_teacher=True`.
         options: `DistillOptions`. Default: all defaults.
+        prepare: as in `train`, for the student.
 
     Returns:
         As `train`, of the student.
@@ -46,6 +51,8 @@ def distill(cfg, teacher_cfgs, options=None):
     options = options or DistillOptions()
     build.check_teacher_weights(teacher_cfgs, options)
     builder = _prepare(cfg, options, cfg.training_sections)
+    if prepare is not None:
+        prepare(builder)
     step = build.build_step(builder, teacher_cfgs, options)
     with contextlib.ExitStack() as end:
         if step.cache is not None:

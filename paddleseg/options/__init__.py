@@ -12,7 +12,7 @@ from paddleseg.options.base import Options, option
 from paddleseg.options.deployment import ExportOptions
 from paddleseg.options.distillation import DistillOptions
 from paddleseg.options.inference import EvalConfig, EvaluateOptions, PredictOptions
-from paddleseg.options.quantization import PtqOptions
+from paddleseg.options.quantization import PtqOptions, QatOptions
 from paddleseg.options.report import CheckOptions, CompareOptions, CostOptions, ReportOptions
 from paddleseg.options.training import ConfigChanges, TrainConfigChanges, TrainOptions
 
@@ -32,6 +32,7 @@ __all__ = [
     "Options",
     "PredictOptions",
     "PtqOptions",
+    "QatOptions",
     "ReportOptions",
     "SplitOptions",
     "TrainConfigChanges",

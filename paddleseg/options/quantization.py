@@ -1,10 +1,12 @@
-"""The settings of a quantisation."""
+"""The settings of quantisations, after training and in training."""
 
 import dataclasses
 from typing import Literal, Optional, Sequence
 
+from paddleseg.errors import UserError
 from paddleseg.options.base import Options, option
 from paddleseg.options.deployment import ExportOptions
+from paddleseg.options.distillation import DistillOptions
 
 _EXPORT = {field.name: field for field in dataclasses.fields(ExportOptions)}
 
@@ -38,3 +40,27 @@ class PtqOptions(Options):
     seed: int = option(0, "chooses the training images", at_least=0)
     output_op: Literal["argmax", "softmax", "none"] = _as_in_export("output_op")
     input_shape: Optional[Sequence[int]] = _as_in_export("input_shape")
+
+
+@dataclasses.dataclass(frozen=True)
+class QatOptions(DistillOptions):
+    """How to train a student whose convolutions are fake-quantised, under teachers or by its labels alone."""
+
+    model_path: Optional[str] = option(
+        None, "the student's trained weights", default_text="the student config's model.pretrained"
+    )
+    calibration_images: int = option(
+        128, "training images whose activations give the ranges that the training begins with", at_least=1
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.to_static_training:
+            raise UserError(
+                "to_static_training: fake quantisation follows the ranges of each batch; leave it out"
+            )
+        if self.precision != "fp32":
+            raise UserError(
+                f"precision {self.precision}: fake quantisation computes in float32 what 8 bits will hold; "
+                f"leave precision out"
+            )

@@ -22,6 +22,8 @@ SAFETENSORS_DTYPES = {
 }
 # The ImageNet classifier that published weights of a backbone also contain.
 CLASSIFIER_PREFIXES = ("fc.", "out.", "classifier.", "_fc.")
+# Keys that a training with fake quantisation adds: the ranges of activations, which other models lack.
+RANGE_KEYS = tuple(f".{place}_range.{end}" for place in ("input", "output") for end in ("low", "high"))
 SHAPES = "wrongly shaped"
 SAME_MODEL = 0.5  # with a smaller share of fitting weights, the message says "another model's"
 # With this the keys of a model begin that PyTorch's data parallelism wraps.
@@ -111,7 +113,8 @@ def _read_safetensors(path):
 def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False, fixed=False):
     """Load the weights of a file into `layer`; keys and shapes must be the same.
 
-    A file with the names of another framework is translated, see `torch_names`. A sublayer with a method
+    A file with the names of another framework is translated, see `torch_names`. The ranges of a training with
+    fake quantisation are left out if the layer has none. A sublayer with a method
     `follow`, which takes the names of its own tensors in the file, may first take another form.
 
     Args:
@@ -134,7 +137,11 @@ def load_weights(layer, source, ignored_prefixes=(), skip_mismatched=False, fixe
     if not fixed:
         _follow(layer, weights)
     own = layer.state_dict()
-    ignored = [k for k in weights if k not in own and k.startswith(tuple(ignored_prefixes))]
+    ignored = [
+        k
+        for k in weights
+        if k not in own and (k.startswith(tuple(ignored_prefixes)) or k.endswith(RANGE_KEYS))
+    ]
     name = type(layer).__name__
     skipped = _wrongly_shaped(own, weights) if skip_mismatched else {}
     for shapes in skipped.values():

@@ -16,6 +16,7 @@ SCRIPTS = {
     "predict": ("predict.py", "tools/predict.py"),
     "export": ("export.py", "tools/export.py"),
     "ptq": ("slim/quant/ptq.py", "deploy/slim/quant/ptq.py"),
+    "qat": ("slim/quant/qat.py",),
     "report": ("tools/report.py",),
     "cost": ("tools/cost.py",),
     "check_dataset": ("tools/check_dataset.py",),

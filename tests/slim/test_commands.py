@@ -14,7 +14,8 @@ def environment(repository):
 
 
 @pytest.mark.parametrize(
-    "script", ["train.py", "val.py", "slim/distill/distill_train.py", "slim/quant/ptq.py"]
+    "script",
+    ["train.py", "val.py", "slim/distill/distill_train.py", "slim/quant/ptq.py", "slim/quant/qat.py"],
 )
 def test_help_imports_nothing_heavy(repository, script):
     code = (

@@ -1,0 +1,126 @@
+"""Layers that compute in float what an INT8 file computes: convolutions with batch norm, and activations."""
+
+import math
+
+import paddle
+import paddle.nn as nn
+
+from paddleseg import onednn
+from paddleseg.quantization.fake_quantize import fake_quantize_activation, fake_quantize_weight
+
+MOMENTUM = 0.99  # of the running ranges
+
+
+class ActivationRange(nn.Layer):
+    """A tensor of activations, fake-quantised to the range that the layer has seen.
+
+    While it calibrates, the range grows to hold each tensor, which is returned as it is. In training, the
+    range follows the extremes of each batch, r = 0.99 r + 0.01 extreme. In evaluation it stays.
+
+    Args:
+        limits: (low, high) that the range never passes, such as (0, inf) in front of a ReLU: a range that
+            begins at 0 cuts off what the ReLU would. Default none.
+
+    Attributes:
+        low, high: the range, float32 tensors of one number, at first 0; part of the state dict.
+        calibrating: whether the layer calibrates. Default False.
+    """
+
+    def __init__(self, limits=(-math.inf, math.inf)):
+        super().__init__()
+        self.register_buffer("low", paddle.zeros([1]))
+        self.register_buffer("high", paddle.zeros([1]))
+        self.limits = limits
+        self.calibrating = False
+
+    def forward(self, x):
+        """Return a tensor of any shape, float32, in the same shape."""
+        if self.calibrating:
+            low, high = self._extremes(x)
+            self._set(paddle.minimum(self.low, low), paddle.maximum(self.high, high))
+            return x
+        if self.training:
+            low, high = self._extremes(x)
+            self._set(
+                *(MOMENTUM * r + (1 - MOMENTUM) * now for r, now in ((self.low, low), (self.high, high)))
+            )
+        return fake_quantize_activation(x, self.low, self.high)
+
+    def _extremes(self, x):
+        # A range holds 0, since a convolution pads with it.
+        low, high = x.detach().min().reshape([1]), x.detach().max().reshape([1])
+        least, most = self.limits
+        return paddle.clip(low, least, 0.0), paddle.clip(high, 0.0, most)
+
+    @paddle.no_grad()
+    def _set(self, low, high):
+        paddle.assign(low, output=self.low)
+        paddle.assign(high, output=self.high)
+
+
+class FakeQuantizedConv2D(nn.Conv2D):
+    """A convolution whose weight, input and output are fake-quantised, with the batch norm behind it.
+
+    Frozen batch norm multiplies each channel by a constant and adds another one, so both go into weight and
+    bias (Jacob et al., https://arxiv.org/abs/1712.05877, 3.2). Its running statistics stay as they are, and
+    its factor and shift are trained. The bias is not quantised: in an INT8 file it has 32 bits.
+
+    `take` gives an `nn.Conv2D` this class. Its weights keep their names, and the ranges join them.
+    """
+
+    @classmethod
+    def take(cls, conv, norm, input_range, limits):
+        """Give a convolution this class, and its batch norm the class `FoldedNorm`.
+
+        Args:
+            conv: an `nn.Conv2D` that pads with zeros, in NCHW.
+            norm: the batch norm that reads its output; None for none.
+            input_range: None for an input that is fake-quantised where it is computed; True for a new
+                `ActivationRange`; or that of another convolution with the same input.
+            limits: of the output's `ActivationRange`.
+        """
+        conv.__class__ = cls
+        if input_range is True:
+            input_range = conv.input_range = ActivationRange()
+        conv.output_range = ActivationRange(limits)
+        # In the mode of the convolution; new layers are in training mode.
+        conv.train() if conv.training else conv.eval()
+        # In tuples, in which Paddle does not see layers: they are registered elsewhere.
+        conv._input_ranges = () if input_range is None else (input_range,)
+        conv._norms = () if norm is None else (norm,)
+        if norm is not None:
+            norm.__class__ = FoldedNorm
+
+    def forward(self, x):
+        """Return N x O x H' x W' of x, N x C x H x W."""
+        for input_range in self._input_ranges:
+            x = input_range(x)
+        weight, bias = self._folded()
+        if not self.output_range.calibrating:
+            weight = fake_quantize_weight(weight)
+        y = onednn.conv2d(x, weight, bias, self._stride, self._padding, self._dilation, self._groups)
+        return self.output_range(y)
+
+    def _folded(self):
+        """Return weight and bias of the convolution and its batch norm as one convolution."""
+        weight, bias = self.weight, self.bias
+        for norm in self._norms:
+            factor = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
+            weight = weight * factor.reshape([-1, 1, 1, 1])
+            bias = (
+                norm.bias - norm._mean * factor if bias is None else norm.bias + (bias - norm._mean) * factor
+            )
+        return weight, bias
+
+
+class FoldedNorm(nn.Layer):
+    """A batch norm that the convolution in front of it has computed already."""
+
+    def forward(self, x):
+        """Return x."""
+        return x
+
+
+def ranges(model):
+    """Return the `ActivationRange` layers of a model."""
+    return [layer for layer in model.sublayers() if isinstance(layer, ActivationRange)]

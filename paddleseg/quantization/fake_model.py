@@ -1,0 +1,99 @@
+"""A model with fake-quantised convolutions: made of a trained one, calibrated, and its ranges for a file."""
+
+import os
+import tempfile
+
+import paddle
+
+from paddleseg.errors import UserError, counted
+from paddleseg.exporting.exporter import ExportedModel
+from paddleseg.graphs import onnx_file
+from paddleseg.quantization import qdq
+from paddleseg.quantization.conv_sites import conv_sites
+from paddleseg.quantization.fake_layers import ActivationRange, FakeQuantizedConv2D, ranges
+from paddleseg.utils.logger import logger
+
+
+def fake_quantize(model, channels=3):
+    """Fake-quantise the convolutions of a model, in place, where its INT8 file will quantise them.
+
+    That is at their inputs, weights and outputs; a ReLU behind a convolution counts as part of it. Heads that
+    an export leaves out, other layers and other operations compute in float.
+
+    Args:
+        model: a layer with trained weights, in eval mode; maps N x C x H x W to a list of logits.
+        channels: C. Default 3.
+
+    Returns:
+        The list of `ConvSite`.
+
+    Raises:
+        UserError: the model cannot be made an ONNX file, or has no convolution that can be fake-quantised.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        exported = ExportedModel(model, "none")
+        exported.eval()
+        path = os.path.join(folder, onnx_file.write(exported, folder, [-1, channels, -1, -1]))
+        folded = os.path.join(folder, "folded.onnx")
+        qdq.folded(path, folded)
+        sites = conv_sites(qdq.read_onnx(path), qdq.read_onnx(folded), model)
+    if not sites:
+        raise UserError(
+            f"{type(model).__name__} has no convolution to quantise: no nn.Conv2D that runs once and pads "
+            f"with zeros"
+        )
+    _take(dict(model.named_sublayers()), sites)
+    logger.info(
+        f"quantised in training: {counted(len(sites), 'convolution')} of {type(model).__name__}, with "
+        f"{counted(len(ranges(model)), 'range')} of activations"
+    )
+    return sites
+
+
+def _take(layers, sites):
+    computed = {name for site in sites for name in site.outputs}
+    shared = {}
+    for site in sites:
+        conv, norm = layers[site.layer], layers.get(site.norm)
+        input_range = None if site.source in computed else shared.get(site.source, True)
+        FakeQuantizedConv2D.take(conv, norm, input_range, site.limits)
+        if input_range is True:
+            shared[site.source] = conv.input_range
+
+
+@paddle.no_grad()
+def calibrate(model, batches):
+    """Set the ranges of a fake-quantised model to the extremes of the float model.
+
+    Args:
+        model: what `fake_quantize` has changed; in eval mode.
+        batches: iterable of images, float32 N x C x H x W.
+    """
+    for layer in ranges(model):
+        layer.calibrating = True
+    for images in batches:
+        model(images)
+    for name, layer in model.named_sublayers():
+        if isinstance(layer, ActivationRange):
+            layer.calibrating = False
+            if not bool(paddle.isfinite(layer.low + layer.high)):
+                raise UserError(f"the activations at {name} are not finite on the calibration images")
+
+
+def tensor_ranges(model, sites):
+    """Return {tensor: (low, high)} of a fake-quantised model, as `qdq.write_int8` takes them.
+
+    Args:
+        model: what `fake_quantize` has changed.
+        sites: what it has returned.
+    """
+    layers = dict(model.named_sublayers())
+    found = {}
+    for site in sites:
+        conv = layers[site.layer]
+        for layer, names in (
+            (conv.output_range, site.outputs),
+            *((r, [site.source]) for r in conv._input_ranges),
+        ):
+            found.update(dict.fromkeys(names, (float(layer.low), float(layer.high))))
+    return found

@@ -1,0 +1,53 @@
+"""Fake quantisation: float tensors that hold only what 8 bits can hold, and still have a gradient.
+
+Paddle 3.3's own quanters do not serve: `paddle.quantization` has none with a zero point, so that maps behind
+a ReLU would lose one bit of eight, and its `convert` fails on the quanters it has.
+"""
+
+import paddle
+
+ACTIVATION_STEPS = 255  # of a uint8 with a zero point
+WEIGHT_STEPS = 127  # of an int8 to either side of 0
+
+
+def fake_quantize_activation(x, low, high):
+    """Return x rounded to the 256 values of a uint8 between `low` and `high`, and cut off outside.
+
+    Jacob et al., https://arxiv.org/abs/1712.05877, section 3. The range is widened to hold 0, and moved by
+    less than a step so that 0 is one of the values: with s = (high - low) / 255 and z = round(-low / s),
+    y = s (clip(round(x / s) + z, 0, 255) - z).
+
+    The gradient of y by x is 1 between the least and the greatest of these values, and 0 outside.
+
+    Args:
+        x: a float32 tensor of any shape.
+        low, high: float32 tensors of one number, without a gradient.
+    """
+    low, high = paddle.clip(low, max=0.0), paddle.clip(high, min=0.0)
+    step = _nonzero((high - low) / ACTIVATION_STEPS)
+    zero = paddle.round(-low / step)
+    inside = paddle.minimum(paddle.maximum(x, -zero * step), (ACTIVATION_STEPS - zero) * step)
+    return _rounded(inside, step)
+
+
+def fake_quantize_weight(weight):
+    """Return a weight rounded to the 255 values of a symmetric int8, with a step for each output channel.
+
+    y = s round(w / s), with s the largest absolute weight of the channel / 127. The gradient of y by w is 1.
+
+    Args:
+        weight: float32 O x I x H x W.
+    """
+    largest = weight.detach().abs().max(axis=[1, 2, 3], keepdim=True)
+    return _rounded(weight, _nonzero(largest / WEIGHT_STEPS))
+
+
+def _nonzero(step):
+    """Return a step that can divide: 1 where all values are 0."""
+    return paddle.where(step > 0, step, paddle.ones_like(step))
+
+
+def _rounded(x, step):
+    """Return x rounded to a multiple of `step`; its gradient by x is 1 (the straight-through estimator)."""
+    fixed = x.detach()
+    return paddle.round(fixed / step) * step + (x - fixed)
