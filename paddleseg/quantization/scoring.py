@@ -56,7 +56,11 @@ class Scorer:
             names = [self._linked(index, scratch) for index in self.indices]
             with open(os.path.join(scratch, "images.txt"), "w", encoding="utf-8") as file:
                 file.write("\n".join(names))
-            _infer(os.path.join(folder, "deploy.yaml"), file.name, masks)
+            problem = _infer(os.path.join(folder, "deploy.yaml"), file.name, masks)
+            for index, name in zip(self.indices, names):
+                problem = problem.replace(os.path.join(scratch, name), self._dataset.file_list[index][0])
+        if problem:
+            raise UserError(f"deploy/infer.py cannot make the masks of val_dataset: {problem}")
         return compute_scores(sum(self._confusion(index, masks) for index in self.indices))
 
     def agreement(self, masks, others):
@@ -84,13 +88,14 @@ class Scorer:
 
 
 def _infer(config, images, masks):
+    """Run `deploy/infer.py`; return what it says is wrong, "" if nothing is."""
     script = shipped.folder() / "deploy" / "infer.py"
     command = [sys.executable, str(script), "--config", config, "--image_path", images, "--save_dir", masks]
     done = subprocess.run([*command, "--warmup", "0"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        first = next((line for line in lines if line.startswith("skipped")), lines[-1])
-        raise UserError(f"deploy/infer.py fails on the validation images: {first.removeprefix('error: ')}")
+    if not done.returncode:
+        return ""
+    lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+    return next((line for line in lines if line.startswith("skipped")), lines[-1]).removeprefix("error: ")
 
 
 def _mask(folder, index):
