@@ -6,6 +6,7 @@ import paddle
 import paddle.nn as nn
 
 from paddleseg import onednn
+from paddleseg.errors import UserError
 from paddleseg.quantization.fake_quantize import fake_quantize_activation, fake_quantize_weight
 
 MOMENTUM = 0.99  # of the running ranges
@@ -69,7 +70,7 @@ class FakeQuantizedConv2D(nn.Conv2D):
     """
 
     @classmethod
-    def take(cls, conv, norm, input_range, limits):
+    def take(cls, conv, norm, input_range, limits, name=""):
         """Give a convolution this class, and its batch norm the class `FoldedNorm`.
 
         Args:
@@ -78,6 +79,7 @@ class FakeQuantizedConv2D(nn.Conv2D):
             input_range: None for an input that is fake-quantised where it is computed; True for a new
                 `ActivationRange`; or that of another convolution with the same input.
             limits: of the output's `ActivationRange`.
+            name: of the convolution, for messages. Default "".
         """
         conv.__class__ = cls
         if input_range is True:
@@ -88,11 +90,21 @@ class FakeQuantizedConv2D(nn.Conv2D):
         # In tuples, in which Paddle does not see layers: they are registered elsewhere.
         conv._input_ranges = () if input_range is None else (input_range,)
         conv._norms = () if norm is None else (norm,)
+        conv._name_in_model = name
         if norm is not None:
             norm.__class__ = FoldedNorm
 
     def forward(self, x):
-        """Return N x O x H' x W' of x, N x C x H x W."""
+        """Return N x O x H' x W' of x, N x C x H x W.
+
+        Raises:
+            UserError: a tap reads the map between convolution and batch norm, which is not computed.
+        """
+        if self._norms and (self._forward_post_hooks or self._norms[0]._forward_pre_hooks):
+            raise UserError(
+                f"a tap reads the output of the convolution {self._name_in_model!r}, which fake quantisation "
+                f"computes as one with the batch norm behind it; tap the output of the batch norm"
+            )
         for input_range in self._input_ranges:
             x = input_range(x)
         weight, bias = self._folded()

@@ -56,7 +56,7 @@ def _take(layers, sites):
     for site in sites:
         conv, norm = layers[site.layer], layers.get(site.norm)
         input_range = None if site.source in computed else shared.get(site.source, True)
-        FakeQuantizedConv2D.take(conv, norm, input_range, site.limits)
+        FakeQuantizedConv2D.take(conv, norm, input_range, site.limits, site.layer)
         if input_range is True:
             shared[site.source] = conv.input_range
 

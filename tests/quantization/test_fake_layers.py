@@ -8,6 +8,7 @@ import paddle.nn as nn
 import pytest
 
 from paddleseg import onednn
+from paddleseg.errors import UserError
 from paddleseg.models.layers import ConvBN, ConvBNReLU
 from paddleseg.quantization.fake_layers import ActivationRange, FakeQuantizedConv2D, ranges
 from paddleseg.quantization.fake_quantize import fake_quantize_activation, fake_quantize_weight
@@ -124,3 +125,18 @@ def test_training_reaches_the_weights_and_leaves_the_statistics():
         "_conv.input_range.high",
         "_conv.output_range.high",  # its low end stays at the ReLU's 0
     }
+
+
+@pytest.mark.parametrize("between", ["output of the convolution", "input of the norm"])
+def test_a_tap_between_convolution_and_batch_norm(between):
+    model = randomized(ConvBN(4, 6, 3))
+    conv, norm = model._conv, model._batch_norm
+    FakeQuantizedConv2D.take(conv, norm, True, RELU, "head.conv")
+    norm.register_forward_post_hook(lambda layer, inputs, output: None)
+    model(images())  # the output of the norm is there
+    if between == "input of the norm":
+        norm.register_forward_pre_hook(lambda layer, inputs: None)
+    else:
+        conv.register_forward_post_hook(lambda layer, inputs, output: None)
+    with pytest.raises(UserError, match="a tap reads the output of the convolution 'head.conv'"):
+        model(images())
