@@ -6,7 +6,7 @@ import tempfile
 import paddle
 
 from paddleseg import parallel
-from paddleseg.checkpoints.checkpoint import BEST, newest
+from paddleseg.checkpoints.checkpoint import BEST
 from paddleseg.checkpoints.resume import recorded_settings
 from paddleseg.checkpoints.snapshot import MODEL
 from paddleseg.core import runs
@@ -94,7 +94,7 @@ class _Student:
             result: of the training; {} if nothing was evaluated, for the last weights.
         """
         folder = self._options.save_dir
-        weights = os.path.join(os.path.join(folder, BEST) if result else newest(folder), MODEL)
+        weights = os.path.join(folder, BEST if result else f"iter_{self._cfg.iters}", MODEL)
         load_weights(self._model, weights, fixed=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".quantize.") as scratch:
             trained, int8, folded = (

@@ -166,7 +166,9 @@ def _follow(layer, weights):
 
 def _report(name, source, count, reading, ignored):
     """Log what has been loaded, and what has not."""
-    left_out = sorted([*ignored, *reading.left_out])
+    left_out = sorted([*(key for key in ignored if not key.endswith(RANGE_KEYS)), *reading.left_out])
+    if any(key.endswith(RANGE_KEYS) for key in ignored):
+        left_out.append("ranges of activations")
     without = f" (without its {_listed(left_out)})" if left_out else ""
     whose = f", by the names of {reading.source}" if reading.source else ""
     logger.info(f"{name}: {count} weights loaded from {source}{whose}{without}")
