@@ -18,6 +18,8 @@ from paddleseg.errors import UserError, nearest, suggestion
 # `find(registry, name)`, `why_not(registry, name)` and `names(registry)` of `paddleseg_files.PaddleSegFiles`,
 # and the `folder` of its files.
 SOURCES = []
+# With this before its name, a component is that of a source, even where this package has one of that name.
+FROM_SOURCE = "paddleseg."
 MOST_NAMED = 20
 # The least similarity of a name that is suggested. Many architectures are called ...Net.
 SIMILARITY = {"model": 0.85, "backbone": 0.85, "dataset": 0.8, "loss": 0.8, "transform": 0.6}
@@ -111,13 +113,14 @@ class ComponentManager:
 
     def remedy(self, name):
         """Return what to do about a component that cannot be had: why a source fails, or what is near."""
-        reasons = (source.why_not(self.name, name) for source in SOURCES)
+        reasons = (source.why_not(self.name, _without_prefix(name)) for source in SOURCES)
         return next(filter(None, reasons), None) or remedy(name, self.name, self)
 
     def _find(self, name):
         """Return the registered component, else that of the first source that has it, else None."""
         if name in self._components:
             return self._components[name]
+        name = _without_prefix(name)
         return next(filter(None, (source.find(self.name, name) for source in SOURCES)), None)
 
     def __repr__(self):
@@ -143,6 +146,10 @@ def remedy(name, registry, candidates):
         + ", ".join(repr(one) for one in [*candidates][:MOST_NAMED])
         + f"; {_elsewhere(registry)}"
     )
+
+
+def _without_prefix(name):
+    return name[len(FROM_SOURCE) :] if name.startswith(FROM_SOURCE) else name
 
 
 def _elsewhere(registry):

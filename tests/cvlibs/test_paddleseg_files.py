@@ -112,6 +112,18 @@ def test_a_component_of_both_places_is_ours(write, tree, lines):
     assert not [line for line in lines if "PSPNet is PaddleSeg's" in line]
 
 
+def test_a_prefix_takes_the_files_component_where_ours_has_the_name(write, tree, lines):
+    backbone = {"type": "paddleseg.ResNet18_vd", "width": 5}
+    model = {**MODEL, "type": "paddleseg.PSPNet", "backbone": backbone}
+    model = SegBuilder(Config(write(model, paddleseg_path=tree))).model
+    assert not isinstance(model, PSPNet)
+    assert not isinstance(model.backbone, ResNet18_vd)
+    assert model.backbone.feat_channels == [5]
+    assert sum("PSPNet is PaddleSeg's: " in line for line in lines) == 1
+    (problem,) = problems(write({**MODEL, "type": "paddleseg.Unheard"}, paddleseg_path=tree))
+    assert "unknown model 'paddleseg.Unheard'; " in problem
+
+
 def test_no_module_here_is_replaced(write, tree):
     before = {name: module for name, module in sys.modules.items() if name.startswith("paddleseg")}
     SegBuilder(Config(write(paddleseg_path=tree))).model  # noqa: B018
