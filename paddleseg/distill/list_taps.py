@@ -1,5 +1,6 @@
 """List all taps of a model: the inputs and outputs of its layers, and the attributes that `forward` sets."""
 
+import dataclasses
 import functools
 import itertools
 import string
@@ -7,14 +8,15 @@ import string
 import paddle
 
 from paddleseg.distill.taps import Tap, register_hook
-from paddleseg.distill.tokens import are_tokens, prefixed_grid, stated_grid
+from paddleseg.distill.tokens import MOST_PREFIX_TOKENS, are_tokens, prefixed_grid, stated_grid
 
 
 @paddle.no_grad()
 def find_taps(model, images, training=False):
     """Return [(`Tap`, shape)] of a model in the order of a forward pass, attributes at the end.
 
-    Tokens N x L x C have the shape of their map N x C x H x W if the model states their grid.
+    Tokens N x L x C have the shape of their map N x C x H x W if the model states their grid; the tap then
+    has the `skip` of their prefix tokens.
 
     Args:
         model: a `paddle.nn.Layer`; it stays in the mode in which it is run.
@@ -37,14 +39,23 @@ def find_taps(model, images, training=False):
     for hook in hooks:
         hook.remove()
     layers = dict(model.named_sublayers())
-    for tap, shape in shapes.items():
-        grid = stated_grid(layers[tap.name]) if tap.kind == "output_of" and are_tokens(shape) else None
-        if grid is not None and int(grid[0]) * int(grid[1]) == shape[1]:
-            shapes[tap] = [shape[0], shape[2], *map(int, grid)]
+    shapes = dict(_by_model(tap, shape, layers) for tap, shape in shapes.items())
     for name, value in _attributes(model):
         if before.get(name) is not value:
             store("attr", name, value)
     return list(shapes.items())
+
+
+def _by_model(tap, shape, layers):
+    """Return a tap and its shape; tokens as a map if the layer of the tap states their grid."""
+    grid = stated_grid(layers[tap.name]) if tap.kind == "output_of" and are_tokens(shape) else None
+    if grid is None:
+        return tap, shape
+    height, width = map(int, grid)
+    skip = shape[1] - height * width
+    if not 0 <= skip <= MOST_PREFIX_TOKENS:
+        return tap, shape
+    return dataclasses.replace(tap, skip=skip), [shape[0], shape[2], height, width]
 
 
 def _attributes(model):
@@ -93,9 +104,10 @@ def table(models, size=None):
 
 def _rows(taps, letters, size):
     shapes = dict(taps)
+    outputs = {tap.name for tap, _ in taps if tap.kind == "output_of" and tap.index is None}
     for tap, shape in taps:
         tap_of_input = Tap("input_of", tap.name) if tap.kind == "output_of" and tap.index is None else None
-        if tap.kind == "input_of" and tap.index is None and Tap("output_of", tap.name) in shapes:
+        if tap.kind == "input_of" and tap.index is None and tap.name in outputs:
             continue  # it is in the row of that layer's output
         columns = [_marked(shapes.get(tap_of_input), letters), _marked(shape, letters)]
         yield f"  {columns[0]:<26} {columns[1]:<26} {tap}{_as_map(shape, size)}"

@@ -70,3 +70,12 @@ def test_a_student_is_listed_in_training_mode():
     for training in (False, True):
         taps = dict(find_taps(Head(), paddle.zeros([1, 3, 8, 8]), training))
         assert (Tap("output_of", "extra") in taps) == training
+
+
+def test_a_class_token_is_in_the_tap_where_the_model_states_the_grid():
+    model, images = tiny.TinyTransformer(class_token=True), paddle.zeros([1, 3, 16, 24])
+    taps = find_taps(model, images)
+    assert (Tap("output_of", "block", skip=1), [1, 6, 4, 6]) in taps
+    rows = [" ".join(line.split()) for line in table([("student:", taps)], (16, 24)).splitlines()]
+    assert "[1, 25, 6] [1, 6, 4, 6] {output_of: block, skip: 1}" in rows
+    assert not [row for row in rows if "input_of: block" in row and "layer}" not in row]

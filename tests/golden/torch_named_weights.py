@@ -1,5 +1,7 @@
 """The weights of `named_weights` for PyTorch's names (NumPy only)."""
 
+import json
+
 import numpy as np
 from named_weights import weight
 
@@ -14,3 +16,9 @@ def torch_weight(key, shape):
     array = weight(f"{prefix}.{_LEAVES.get(leaf, leaf)}", tuple(shape))
     # Smaller scales of batch norms, or the maps of a hundred blocks would reach 1e12.
     return np.asarray(array * 0.5 if leaf == "weight" and len(shape) == 1 else array, "float32")
+
+
+def network_weights(figures, name):
+    """Return {key: array} of the network `name`, whose keys and shapes a file of `figures` holds as JSON."""
+    shapes = json.loads(bytes(figures[f"{name} keys"]))
+    return {key: torch_weight(key, shape) for key, shape in shapes.items()}

@@ -1,6 +1,5 @@
 """HRNet and MiT with the weights of timm and NVIDIA have the features that PyTorch computes."""
 
-import json
 import pathlib
 import sys
 
@@ -17,7 +16,7 @@ GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
 
 from named_weights import image  # noqa: E402
-from torch_named_weights import torch_weight  # noqa: E402
+from torch_named_weights import network_weights  # noqa: E402
 
 FIGURES = np.load(GOLDEN / "torch_hrnet_mit.npz")
 HRNETS = {
@@ -25,12 +24,6 @@ HRNETS = {
     "hrnet_w18_small_v2": "HRNet_W18_Small_V2",
     "hrnet_w18": "HRNet_W18",
 }
-
-
-def weights_of(name):
-    """Return the arrays of a network of timm or NVIDIA, which depend on their names alone."""
-    shapes = json.loads(bytes(FIGURES[f"{name} keys"]))
-    return {key: torch_weight(key, shape) for key, shape in shapes.items()}
 
 
 def assert_features(maps, name):
@@ -42,7 +35,7 @@ def assert_features(maps, name):
 
 @pytest.mark.parametrize("name", HRNETS)
 def test_features_of_hrnet(tmp_path, capsys, name):
-    path = torch_files.save(weights_of(name), tmp_path / "model.pth")
+    path = torch_files.save(network_weights(FIGURES, name), tmp_path / "model.pth")
     backbone = getattr(backbones, HRNETS[name])(pretrained=path, padding_same=False)
     log = capsys.readouterr().out
     assert "by the names of timm's hrnet" in log
@@ -57,7 +50,7 @@ def test_features_of_hrnet(tmp_path, capsys, name):
 
 
 def test_features_of_mit(tmp_path, capsys):
-    weights = {**weights_of("mit_b0"), "head.weight": np.zeros((1000, 256), "float32")}
+    weights = {**network_weights(FIGURES, "mit_b0"), "head.weight": np.zeros((1000, 256), "float32")}
     path = torch_files.save(weights, tmp_path / "mit_b0.pth")
     backbone = backbones.MixVisionTransformer_B0(pretrained=path)
     log = capsys.readouterr().out
@@ -71,7 +64,7 @@ def test_features_of_mit(tmp_path, capsys):
 def test_a_whole_segformer_of_nvidia(tmp_path):
     model = SegFormer(2, backbones.MixVisionTransformer_B0(), 8)
     generator = np.random.default_rng(5)
-    weights = {f"backbone.{key}": array for key, array in weights_of("mit_b0").items()}
+    weights = {f"backbone.{key}": array for key, array in network_weights(FIGURES, "mit_b0").items()}
     shapes = {
         "linear_fuse.conv.weight": (8, 32, 1, 1),
         "linear_pred.weight": (2, 8, 1, 1),
@@ -93,7 +86,7 @@ def test_a_whole_segformer_of_nvidia(tmp_path):
 
 
 def test_what_does_not_fit_is_listed_by_the_files_names(tmp_path, capsys):
-    weights = weights_of("hrnet_w18_small")
+    weights = network_weights(FIGURES, "hrnet_w18_small")
     del weights["stage3.0.fuse_layers.2.0.1.0.weight"], weights["transition1.1.0.1.bias"]
     path = torch_files.save(weights, tmp_path / "model.pth")
     message = refusal(capsys, lambda: backbones.HRNet_W18_Small_V1(pretrained=path))

@@ -22,7 +22,7 @@ GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
 
 from named_weights import image  # noqa: E402
-from torch_named_weights import torch_weight  # noqa: E402
+from torch_named_weights import network_weights  # noqa: E402
 
 FIGURES = np.load(GOLDEN / "torch_backbones.npz")
 RESNETS = {f"resnet{depth}d": f"ResNet{depth}_vd" for depth in (18, 34, 50, 101, 152)}
@@ -32,12 +32,6 @@ OURS = {
     "mobilenet_v3_small": "MobileNetV3_small_x1_0",
     "mobilenet_v3_large": "MobileNetV3_large_x1_0",
 }
-
-
-def weights_of(name):
-    """Return the arrays of a network of timm or torchvision, which depend on their names alone."""
-    shapes = json.loads(bytes(FIGURES[f"{name} keys"]))
-    return {key: torch_weight(key, shape) for key, shape in shapes.items()}
 
 
 def save(weights, path):
@@ -79,7 +73,7 @@ def assert_features(backbone, name):
     ],
 )
 def test_features_are_the_originals(tmp_path, capsys, name, suffix):
-    path = save(weights_of(name), tmp_path / f"model{suffix}")
+    path = save(network_weights(FIGURES, name), tmp_path / f"model{suffix}")
     assert_features(build(name, path), name)
     log = capsys.readouterr().out
     assert re.search(
@@ -112,7 +106,9 @@ def test_features_of_published_weights(capsys):
 
 
 def test_weights_trained_from_torchvisions_fit_a_new_model(tmp_path):
-    first = build("mobilenet_v3_small", save(weights_of("mobilenet_v3_small"), tmp_path / "model.pth"))
+    first = build(
+        "mobilenet_v3_small", save(network_weights(FIGURES, "mobilenet_v3_small"), tmp_path / "model.pth")
+    )
     assert not any("blocks.0.expand" in key for key in first.state_dict())
     path = tiny.save_weights(tmp_path / "trained.pdparams", first)
     second = build("mobilenet_v3_small")
@@ -125,7 +121,7 @@ def test_weights_trained_from_torchvisions_fit_a_new_model(tmp_path):
 
 
 def test_a_training_that_has_begun_keeps_its_form(tmp_path, capsys):
-    path = save(weights_of("mobilenet_v3_small"), tmp_path / "model.pth")
+    path = save(network_weights(FIGURES, "mobilenet_v3_small"), tmp_path / "model.pth")
     backbone = build("mobilenet_v3_small")
     message = refusal(capsys, lambda: load_weights(backbone, path, ("fc.",), fixed=True))
     assert (
@@ -134,7 +130,7 @@ def test_a_training_that_has_begun_keeps_its_form(tmp_path, capsys):
 
 
 def test_what_does_not_fit_is_listed_by_the_files_names(tmp_path, capsys):
-    weights = weights_of("resnet18d")
+    weights = network_weights(FIGURES, "resnet18d")
     del weights["layer2.0.downsample.1.weight"], weights["conv1.1.running_var"]
     weights["layer1.0.se.fc1.weight"] = np.zeros((4, 64, 1, 1), "float32")
     weights["layer4.1.bn2.bias"] = np.zeros(511, "float32")
@@ -147,7 +143,7 @@ def test_what_does_not_fit_is_listed_by_the_files_names(tmp_path, capsys):
 
 
 def test_other_networks_of_pytorch_are_refused(tmp_path, capsys):
-    path = save(weights_of("resnet18d"), tmp_path / "model.pth")
+    path = save(network_weights(FIGURES, "resnet18d"), tmp_path / "model.pth")
     message = refusal(capsys, lambda: build("resnet50d", path))
     assert "ResNet50_vd: by the names of timm's resnet50d, they look like another model's" in message
     message = refusal(capsys, lambda: backbones.STDC1(pretrained=path))
@@ -156,7 +152,7 @@ def test_other_networks_of_pytorch_are_refused(tmp_path, capsys):
         in message
     )
     # Plain resnet18, which has one convolution as its stem.
-    weights = {k: v for k, v in weights_of("resnet18d").items() if not k.startswith("conv1.")}
+    weights = {k: v for k, v in network_weights(FIGURES, "resnet18d").items() if not k.startswith("conv1.")}
     path = save({**weights, "conv1.weight": np.zeros((64, 3, 7, 7), "float32")}, tmp_path / "plain.pth")
     message = refusal(capsys, lambda: build("resnet18d", path))
     assert "missing keys: conv1.0.weight, conv1.1.weight" in message
@@ -164,7 +160,7 @@ def test_other_networks_of_pytorch_are_refused(tmp_path, capsys):
 
 
 def test_a_backbones_weights_given_for_the_whole_model(tmp_path, capsys):
-    path = save(weights_of("mobilenet_v2"), tmp_path / "model.pth")
+    path = save(network_weights(FIGURES, "mobilenet_v2"), tmp_path / "model.pth")
     message = refusal(capsys, lambda: FCN(2, build("mobilenet_v2"), backbone_indices=(-1,), pretrained=path))
     assert message.endswith("they are its backbone's: name the file as pretrained of model.backbone")
 
