@@ -7,7 +7,6 @@ import paddle
 
 from paddleseg import parallel
 from paddleseg.checkpoints.checkpoint import BEST
-from paddleseg.checkpoints.resume import recorded_settings
 from paddleseg.checkpoints.snapshot import MODEL
 from paddleseg.core import runs
 from paddleseg.cvlibs import SegBuilder
@@ -80,8 +79,6 @@ class _Student:
         options, cfg = self._options, self._cfg
         self._model = builder.trained_model(options.model_path, "quantise")
         self._sites = fake_quantize(self._model, cfg.img_channels)
-        if recorded_settings(options):
-            return  # the checkpoint holds the ranges
         dataset = builder.train_dataset if cfg.has_labels else builder.unlabeled_dataset
         chosen = images.chosen(len(dataset), options.calibration_images, options.seed)
         shape = [-1, cfg.img_channels, -1, -1]
