@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 
 from paddleseg.errors import UserError, one_line
+from paddleseg.graphs.converted_once import converted_once
 from paddleseg.graphs.out_of_place import check_same, names_of_inplace_calls
 from paddleseg.graphs.traced import run_and_forget
 
@@ -27,7 +28,7 @@ def save_graph(layer, folder, shape):
     try:
         graph = paddle.jit.to_static(layer, input_spec=[spec], full_graph=True)
         try:
-            with names_of_inplace_calls() as names:
+            with converted_once(), names_of_inplace_calls() as names:
                 paddle.jit.save(graph, os.path.join(folder, "model"))
         finally:
             graph.forward.rollback()  # else a comparison of graph and layer would run the graph twice

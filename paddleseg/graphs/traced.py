@@ -3,6 +3,7 @@
 import paddle
 
 from paddleseg.errors import UserError, one_line
+from paddleseg.graphs.converted_once import converted_once
 from paddleseg.graphs.out_of_place import check_same, names_of_inplace_calls
 
 
@@ -57,7 +58,7 @@ class Traced:
             return self._function(x)
         run_and_forget(self._model, x)
         try:
-            with names_of_inplace_calls() as names:
+            with converted_once(), names_of_inplace_calls() as names:
                 outputs = self._function(x)
             if names:
                 self._check(x, names)
