@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import paddle  # noqa: E402
 import pytest  # noqa: E402
 import tiny  # noqa: E402
+from converter import Converter  # noqa: E402
 from exporting import MODEL  # noqa: E402
 from predicting import Columns  # noqa: E402
 
@@ -23,6 +24,7 @@ from paddleseg.cvlibs import (  # noqa: E402
 )
 from paddleseg.cvlibs.config import ConfigError  # noqa: E402
 from paddleseg.datasets import loading  # noqa: E402
+from paddleseg.graphs import onnx_file  # noqa: E402
 from paddleseg.utils.logger import logger  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -65,6 +67,17 @@ def _own_conv_engine():
     """A test that chooses what computes convolutions leaves the next one that of PADDLESEG_CONV_ENGINE."""
     yield
     onednn.use_engine("auto")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_conversions():
+    """ONNX files are written by forks; test_onnx_file.py writes them as users do."""
+    converter = Converter()
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(os, "fork"):
+            patch.setattr(onnx_file, "subprocess", converter)
+        yield
+    converter.close()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """What is missing for an ONNX file, and the operations that cannot be converted."""
 
+import subprocess
 import sys
 
+import numpy as np
 import paddle
 import paddle.nn as nn
 import paddle.nn.functional as F
@@ -10,6 +12,26 @@ from exporting import converts
 
 from paddleseg.errors import UserError
 from paddleseg.graphs import onnx_file
+
+
+@pytest.fixture(autouse=True)
+def _own_process(monkeypatch):
+    """Convert in a process of its own, as users do, and not in a fork as other tests."""
+    monkeypatch.setattr(onnx_file, "subprocess", subprocess)
+
+
+@converts
+def test_a_layer_becomes_a_file_and_nothing_is_printed(tmp_path, capfd):
+    import onnxruntime
+
+    layer = nn.Sequential(nn.Conv2D(3, 2, 3), nn.ReLU())
+    layer.eval()
+    path = tmp_path / onnx_file.write(layer, str(tmp_path), [-1, 3, -1, -1])
+    assert capfd.readouterr().out == ""
+    session = onnxruntime.InferenceSession(str(path))
+    x = np.random.default_rng(0).standard_normal((2, 3, 6, 9)).astype("float32")
+    (given,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(given, layer(paddle.to_tensor(x)).numpy(), rtol=1e-4, atol=1e-5)
 
 
 class OwnNames(nn.Layer):
