@@ -17,6 +17,14 @@ from paddleseg.errors import UserError
 pytestmark = [converts, pytest.mark.usefixtures("home")]
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """One folder for the exported file of all tests, whose teacher is the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PADDLESEG_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture
 def distill(tmp_path, root):
     """A function that distils a `TinyNet` into another one; returns the folder of the run."""
