@@ -1,13 +1,14 @@
 """Images of more bands or bits: training, prediction and deploy/infer.py read the same."""
 
 import os
+import sys
 
 import cv2
 import numpy as np
 import paddle
 import pytest
 import tiny
-from exporting import MODEL, assert_masks_of_the_training_code, deploy_section, export, infer_alone
+from exporting import MODEL, assert_masks_of_the_training_code, deploy_section, export
 
 from paddleseg.cvlibs import Config, SegBuilder
 
@@ -64,7 +65,7 @@ def section(root, mode, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_prediction_and_deployment_see_the_same(tmp_path, root, repository, kind, capsys):
+def test_training_prediction_and_deployment_see_the_same(tmp_path, root, deployed, kind, capsys, monkeypatch):
     sections = {f"{mode}_dataset": section(root, mode, kind) for mode in ("train", "val")}
     config = tiny.write_yaml(tmp_path / "c.yml", {**tiny.config(root, MODEL, distill=False), **sections})
     tiny.train(config, save_dir=str(tmp_path / "run"), iters=2, save_interval=2)
@@ -82,7 +83,10 @@ def test_training_prediction_and_deployment_see_the_same(tmp_path, root, reposit
     assert len(os.listdir(tmp_path / "result" / "added_prediction" / "JPEGImages")) == 3
     export((config, weights, root), tmp_path / "out")
     assert deploy_section(tmp_path / "out").get("img_range") == KINDS[kind][3]
-    infer_alone(repository, tmp_path / "out", os.path.join(root, "val.txt"), tmp_path / "masks")
+    paths = {"config": f"{tmp_path}/out/deploy.yaml", "image_path": f"{root}/val.txt"}
+    flags = [f"--{name}={path}" for name, path in paths.items()]
+    monkeypatch.setattr(sys, "argv", ["infer.py", *flags, f"--save_dir={tmp_path}/masks"])
+    deployed.main()
     assert_masks_of_the_training_code(tmp_path / "masks", builder, network)
 
 
