@@ -1,4 +1,4 @@
-"""The README's demonstration, on a few images and for one iteration."""
+"""The README's demonstration, on a few images and for two iterations."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ def printed(repository, tmp_path_factory):
     sizes = ["--train", "8", "--val", "3", "--test", "1", "--size", "64"]
     subprocess.run([sys.executable, *make, *sizes], cwd=folder, check=True)
     demo = [str(repository / "tools/demo.py"), "--data", "data/optic_disc_synthetic", "--device", "cpu"]
-    flags = ["--iters", "1", "--seeds", "0"]
+    flags = ["--iters", "2", "--seeds", "0"]
     done = subprocess.run(
         [sys.executable, *demo, *flags], cwd=folder, capture_output=True, text=True, check=False
     )
