@@ -1,7 +1,7 @@
 """Fake quantisation: float tensors that hold only what 8 bits can hold, and still have a gradient.
 
-Paddle 3.3's own quanters do not serve: `paddle.quantization` has none with a zero point, so that maps behind
-a ReLU would lose one bit of eight, and its `convert` fails on the quanters it has.
+The one quanter of Paddle 3.3's `paddle.quantization` does not serve. It has no zero point, so maps behind a
+ReLU would lose one bit of eight, and one scale for all channels of a weight. `convert` fails on it.
 """
 
 import paddle
