@@ -52,6 +52,8 @@ class QatOptions(DistillOptions):
     calibration_images: int = option(
         128, "training images whose activations give the ranges that the training begins with", at_least=1
     )
+    output_op: Literal["argmax", "softmax", "none"] = _as_in_export("output_op")
+    input_shape: Optional[Sequence[int]] = _as_in_export("input_shape")
 
     def __post_init__(self):
         super().__post_init__()

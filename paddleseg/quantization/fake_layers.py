@@ -85,8 +85,8 @@ class FakeQuantizedConv2D(nn.Conv2D):
         if input_range is True:
             input_range = conv.input_range = ActivationRange()
         conv.output_range = ActivationRange(limits)
-        # In the mode of the convolution; new layers are in training mode.
-        conv.train() if conv.training else conv.eval()
+        for layer in conv.sublayers():  # new layers are in training mode
+            layer.training = conv.training
         # In tuples, in which Paddle does not see layers: they are registered elsewhere.
         conv._input_ranges = () if input_range is None else (input_range,)
         conv._norms = () if norm is None else (norm,)

@@ -14,7 +14,7 @@ from paddleseg.quantization.fake_layers import ActivationRange, FakeQuantizedCon
 from paddleseg.utils.logger import logger
 
 
-def fake_quantize(model, channels=3):
+def fake_quantize(model, shape=(-1, 3, -1, -1)):
     """Fake-quantise the convolutions of a model, in place, where its INT8 file will quantise them.
 
     That is at their inputs, weights and outputs; a ReLU behind a convolution counts as part of it. Heads that
@@ -22,7 +22,7 @@ def fake_quantize(model, channels=3):
 
     Args:
         model: a layer with trained weights, in eval mode; maps N x C x H x W to a list of logits.
-        channels: C. Default 3.
+        shape: [N, C, H, W] of the input in the INT8 file, -1 where any size will do. Default (-1, 3, -1, -1).
 
     Returns:
         The list of `ConvSite`.
@@ -33,7 +33,7 @@ def fake_quantize(model, channels=3):
     with tempfile.TemporaryDirectory() as folder:
         exported = ExportedModel(model, "none")
         exported.eval()
-        path = os.path.join(folder, onnx_file.write(exported, folder, [-1, channels, -1, -1]))
+        path = os.path.join(folder, onnx_file.write(exported, folder, list(shape)))
         folded = os.path.join(folder, "folded.onnx")
         qdq.folded(path, folded)
         sites = conv_sites(qdq.read_onnx(path), qdq.read_onnx(folded), model)

@@ -1,5 +1,6 @@
 """Quantisation-aware training: fine-tune a student as its INT8 file will compute, under its teacher."""
 
+import dataclasses
 import os
 import tempfile
 
@@ -12,6 +13,7 @@ from paddleseg.core import runs
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.errors import UserError
 from paddleseg.exporting import export
+from paddleseg.exporting.deploy_limits import check_transforms
 from paddleseg.exporting.exporter import move_files
 from paddleseg.graphs import onnx_file
 from paddleseg.options import ExportOptions, QatOptions
@@ -52,6 +54,7 @@ def train(cfg, teacher_cfgs=(), options=None):
     options = options or QatOptions()
     onnx_file.check_installed("quantisation")
     qdq.check_installed()
+    check_transforms(cfg)  # as the export at the end does
     warn_of_processor(integer_instructions())
     student = _Student(cfg, options)
     if teacher_cfgs:
@@ -72,16 +75,19 @@ class _Student:
 
     def __init__(self, cfg, options):
         self._cfg, self._options = cfg, options
+        # Made now, so that wrong options are found before the training.
+        shared = {"output_op": options.output_op, "input_shape": options.input_shape}
+        self._export_options = ExportOptions(format="onnx", **shared)
         self._model = self._sites = None
 
     def prepare(self, builder):
         """Fake-quantise the model of a run's `SegBuilder`, and calibrate it."""
         options, cfg = self._options, self._cfg
         self._model = builder.trained_model(options.model_path, "quantise")
-        self._sites = fake_quantize(self._model, cfg.img_channels)
+        shape = list(options.input_shape or (-1, cfg.img_channels, -1, -1))
+        self._sites = fake_quantize(self._model, shape)
         dataset = builder.train_dataset if cfg.has_labels else builder.unlabeled_dataset
         chosen = images.chosen(len(dataset), options.calibration_images, options.seed)
-        shape = [-1, cfg.img_channels, -1, -1]
         calibrate(self._model, map(paddle.to_tensor, images.batches(cfg, dataset, chosen, shape)))
 
     def export(self, result):
@@ -108,7 +114,8 @@ class _Student:
         logger.info(f"INT8 model of the weights in {weights} written to {folder}: {', '.join(names)}")
 
     def _export_float(self, weights, folder):
-        export(self._cfg, ExportOptions(model_path=weights, save_dir=folder, format="onnx"))
+        options = dataclasses.replace(self._export_options, model_path=weights, save_dir=folder)
+        export(self._cfg, options)
 
     def _compare(self, int8, scratch):
         """Compare an INT8 model with the float student that the training began with; write the figures."""

@@ -132,9 +132,22 @@ def test_the_weights_also_load_into_the_float_model(files, whole, lines):
 
 
 def test_labels_alone_train_a_student_too(files, whole):
-    folder, result = train(files, "labels", teachers=(), iters=2, no_eval=True)
+    folder, result = train(
+        files,
+        "labels",
+        teachers=(),
+        iters=2,
+        no_eval=True,
+        output_op="none",
+        input_shape=[1, 3, 32, 32],
+    )
     assert result == {}
-    assert os.path.isfile(os.path.join(folder, "model.onnx"))
+    session = onnxruntime.InferenceSession(
+        os.path.join(folder, "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    (logits,) = session.run(None, {"x": np.zeros([1, 3, 32, 32], "float32")})
+    assert logits.shape == (1, 2, 32, 32)
+    assert session.get_inputs()[0].shape == [1, 3, 32, 32]
     with open(os.path.join(folder, "run.yml"), encoding="utf-8") as file:
         assert yaml.safe_load(file)["role"] == "train"
 
@@ -146,6 +159,7 @@ def test_labels_alone_train_a_student_too(files, whole):
         ({"model_path": "no.pdparams"}, "no file of weights at no.pdparams"),
         ({"to_static_training": True}, "to_static_training: fake quantisation"),
         ({"precision": "bf16"}, "precision bf16: fake quantisation computes in float32"),
+        ({"input_shape": [1, -1, 8, 8]}, "input_shape 1 -1 8 8: it takes N C H W"),
         ({"calibration_images": 0}, "calibration_images must be a whole number above 0, not 0"),
     ],
 )
