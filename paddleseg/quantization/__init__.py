@@ -1,4 +1,4 @@
-"""A trained model in 8-bit integers: calibration, INT8 ONNX files, and what they keep of the float model."""
+"""A trained model in 8-bit integers: calibration, training with fake quantisation, and what INT8 keeps."""
 
 from paddleseg.quantization.ptq import quantize
 
