@@ -85,7 +85,7 @@ def _quantized(cfg, builder, options, scratch):
     loss, left, costs = comparison.drop(write([])), [], {}
     if loss > options.max_drop:
         logger.info(f"INT8 loses {loss:.4f} mIoU, more than max_drop {options.max_drop}")
-        few = compared(FEW)
+        few = comparison if comparison.images <= FEW else compared(FEW)
         logger.info(f"comparing {counted(len(parts), 'group')} of layers on {counted(few.images, 'image')}")
         costs = sensitivity.costs(list(parts), lambda names: few.drop(write(names)))
         left = sensitivity.left_in_float(

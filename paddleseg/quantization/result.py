@@ -81,8 +81,10 @@ class Result:
         costs = [
             ("size, MB", before.size / 1e6, after.size / 1e6),
             ("latency on 1 core, ms", before.latency_one_core, after.latency_one_core),
-            (f"latency on {self.cores} cores, ms", before.latency_all_cores, after.latency_all_cores),
         ]
+        if self.cores > 1:
+            name = f"latency on {self.cores} cores, ms"
+            costs.append((name, before.latency_all_cores, after.latency_all_cores))
         rows = [("", "float", "INT8", "")]
         rows += [(name, f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}") for name, a, b in scores]
         rows += [(name, f"{a:.1f}", f"{b:.1f}", f"x {b / a:.2f}") for name, a, b in costs]

@@ -1,5 +1,7 @@
 """paddleseg/quantization/qdq.py: folding, ranges, and INT8 files against NumPy."""
 
+import sys
+
 import numpy as np
 import pytest
 from onnx_models import float_file, image, run
@@ -101,6 +103,12 @@ def test_what_is_no_onnx_file_is_refused(tmp_path):
         qdq.activations(tmp_path / "a.onnx")
     with pytest.raises(UserError, match=r"c.onnx cannot be read as an ONNX file"):
         qdq.activations(tmp_path / "c.onnx")
+
+
+def test_a_missing_library_is_named_with_its_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime.quantization", None)
+    with pytest.raises(UserError, match=r"quantisation: \S+ is not installed: pip install .*'ml_dtypes<0.5'"):
+        qdq.check_installed()
 
 
 def test_what_integers_would_spoil_stays_in_float():

@@ -44,6 +44,7 @@ def test_the_table_compares_both_models():
     assert cells["latency on 2 cores, ms"] == ["12.0", "4.0", "x 0.33"]
     assert cells["pixels with the same class"] == ["99.00%"]
     assert len({len(line) for line in RESULT.table()}) == 1
+    assert sum("core" in line for line in dataclasses.replace(RESULT, cores=1).table()) == 1
     unnamed = dataclasses.replace(RESULT, class_names=())
     assert any(line.startswith("IoU of class 1 ") for line in unnamed.table())
 
