@@ -7,7 +7,13 @@ import paddle.nn as nn
 
 from paddleseg import onednn
 from paddleseg.errors import UserError
-from paddleseg.quantization.fake_quantize import fake_quantize_activation, fake_quantize_weight
+from paddleseg.quantization.fake_quantize import (
+    activation_step,
+    fake_quantize_activation,
+    fake_quantize_bias,
+    fake_quantize_weight,
+    weight_step,
+)
 
 MOMENTUM = 0.99  # of the running ranges
 
@@ -60,36 +66,37 @@ class ActivationRange(nn.Layer):
 
 
 class FakeQuantizedConv2D(nn.Conv2D):
-    """A convolution whose weight, input and output are fake-quantised, with the batch norm behind it.
+    """A convolution whose input, weight, bias and output are fake-quantised, with the batch norm behind it.
 
     Frozen batch norm multiplies each channel by a constant and adds another one, so both go into weight and
     bias (Jacob et al., https://arxiv.org/abs/1712.05877, 3.2). Its running statistics stay as they are, and
-    its factor and shift are trained. The bias is not quantised: in an INT8 file it has 32 bits.
+    its factor and shift are trained.
 
     `take` gives an `nn.Conv2D` this class. Its weights keep their names, and the ranges join them.
     """
 
     @classmethod
-    def take(cls, conv, norm, input_range, limits, name=""):
+    def take(cls, conv, norm, input_range, quantises, limits, name=""):
         """Give a convolution this class, and its batch norm the class `FoldedNorm`.
 
         Args:
             conv: an `nn.Conv2D` that pads with zeros, in NCHW.
             norm: the batch norm that reads its output; None for none.
-            input_range: None for an input that is fake-quantised where it is computed; True for a new
-                `ActivationRange`; or that of another convolution with the same input.
+            input_range: the `ActivationRange` of the input; None for a new one.
+            quantises: whether the input is fake-quantised here, and not where it is computed.
             limits: of the output's `ActivationRange`.
             name: of the convolution, for messages. Default "".
         """
         conv.__class__ = cls
-        if input_range is True:
+        if input_range is None:
             input_range = conv.input_range = ActivationRange()
         conv.output_range = ActivationRange(limits)
         for layer in conv.sublayers():  # new layers are in training mode
             layer.training = conv.training
         # In tuples, in which Paddle does not see layers: they are registered elsewhere.
-        conv._input_ranges = () if input_range is None else (input_range,)
+        conv._input_ranges = (input_range,)
         conv._norms = () if norm is None else (norm,)
+        conv._quantises_input = quantises
         conv._name_in_model = name
         if norm is not None:
             norm.__class__ = FoldedNorm
@@ -105,10 +112,14 @@ class FakeQuantizedConv2D(nn.Conv2D):
                 f"a tap reads the output of the convolution {self._name_in_model!r}, which fake quantisation "
                 f"computes as one with the batch norm behind it; tap the output of the batch norm"
             )
-        for input_range in self._input_ranges:
+        (input_range,) = self._input_ranges
+        if self._quantises_input:
             x = input_range(x)
         weight, bias = self._folded()
         if not self.output_range.calibrating:
+            if bias is not None:
+                input_step = activation_step(input_range.low, input_range.high)
+                bias = fake_quantize_bias(bias, input_step, weight_step(weight))
             weight = fake_quantize_weight(weight)
         y = onednn.conv2d(x, weight, bias, self._stride, self._padding, self._dilation, self._groups)
         return self.output_range(y)

@@ -51,14 +51,14 @@ def fake_quantize(model, shape=(-1, 3, -1, -1)):
 
 
 def _take(layers, sites):
+    found = {}  # the `ActivationRange` of each tensor
     computed = {name for site in sites for name in site.outputs}
-    shared = {}
     for site in sites:
         conv, norm = layers[site.layer], layers.get(site.norm)
-        input_range = None if site.source in computed else shared.get(site.source, True)
-        FakeQuantizedConv2D.take(conv, norm, input_range, site.limits, site.layer)
-        if input_range is True:
-            shared[site.source] = conv.input_range
+        quantises = site.source not in computed
+        FakeQuantizedConv2D.take(conv, norm, found.get(site.source), quantises, site.limits, site.layer)
+        (found[site.source],) = conv._input_ranges
+        found.update(dict.fromkeys(site.outputs, conv.output_range))
 
 
 @paddle.no_grad()

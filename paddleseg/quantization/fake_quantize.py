@@ -23,23 +23,42 @@ def fake_quantize_activation(x, low, high):
         x: a float32 tensor of any shape.
         low, high: float32 tensors of one number, without a gradient.
     """
-    low, high = paddle.clip(low, max=0.0), paddle.clip(high, min=0.0)
-    step = _nonzero((high - low) / ACTIVATION_STEPS)
-    zero = paddle.round(-low / step)
+    step = activation_step(low, high)
+    zero = paddle.round(-paddle.clip(low, max=0.0) / step)
     inside = paddle.minimum(paddle.maximum(x, -zero * step), (ACTIVATION_STEPS - zero) * step)
     return _rounded(inside, step)
+
+
+def activation_step(low, high):
+    """Return the step s of `fake_quantize_activation`."""
+    return _nonzero((paddle.clip(high, min=0.0) - paddle.clip(low, max=0.0)) / ACTIVATION_STEPS)
 
 
 def fake_quantize_weight(weight):
     """Return a weight rounded to the 255 values of a symmetric int8, with a step for each output channel.
 
-    y = s round(w / s), with s the largest absolute weight of the channel / 127. The gradient of y by w is 1.
+    y = s round(w / s), with s = `weight_step(weight)`. The gradient of y by w is 1.
 
     Args:
         weight: float32 O x I x H x W.
     """
-    largest = weight.detach().abs().max(axis=[1, 2, 3], keepdim=True)
-    return _rounded(weight, _nonzero(largest / WEIGHT_STEPS))
+    return _rounded(weight, weight_step(weight))
+
+
+def weight_step(weight):
+    """Return the largest absolute weight of each output channel / 127, O x 1 x 1 x 1."""
+    return _nonzero(weight.detach().abs().max(axis=[1, 2, 3], keepdim=True) / WEIGHT_STEPS)
+
+
+def fake_quantize_bias(bias, input_step, weight_step):
+    """Return a bias rounded to multiples of a product's step, with gradient 1; its 32 bits cut nothing off.
+
+    Args:
+        bias: float32 of O numbers.
+        input_step: `activation_step` of the convolution's input.
+        weight_step: `weight_step` of its weight.
+    """
+    return _rounded(bias, input_step * weight_step.flatten())
 
 
 def _nonzero(step):

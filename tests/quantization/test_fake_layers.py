@@ -89,15 +89,18 @@ def test_a_convolution_with_its_batch_norm(block, engine):
     x = images()
     limits = RELU if isinstance(model, ConvBNReLU) else (-math.inf, math.inf)
     expected, keys = model(x).numpy(), set(model.state_dict())
-    FakeQuantizedConv2D.take(model._conv, model._batch_norm, True, limits)
+    FakeQuantizedConv2D.take(model._conv, model._batch_norm, None, True, limits)
     np.testing.assert_allclose(calibrated(model, x).numpy(), expected, atol=2e-5)
     added = {f"_conv.{place}_range.{end}" for place in ("input", "output") for end in ("low", "high")}
     assert set(model.state_dict()) == keys | added
 
     conv, norm = model._conv, model._batch_norm
     factor = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
-    weight = fake_quantize_weight(conv.weight * factor.reshape([-1, 1, 1, 1]))
+    weight = conv.weight * factor.reshape([-1, 1, 1, 1])
     bias = norm.bias + ((0 if conv.bias is None else conv.bias) - norm._mean) * factor
+    input_step = (conv.input_range.high - conv.input_range.low) / 255
+    bias_step = input_step * weight.abs().max(axis=[1, 2, 3]) / 127
+    weight, bias = fake_quantize_weight(weight), paddle.round(bias / bias_step) * bias_step
     rounded = fake_quantize_activation(x, conv.input_range.low, conv.input_range.high)
     y = nn.functional.conv2d(rounded, weight, bias, conv._stride, conv._padding, conv._dilation, conv._groups)
     y = fake_quantize_activation(y, conv.output_range.low, conv.output_range.high)
@@ -110,7 +113,7 @@ def test_a_convolution_with_its_batch_norm(block, engine):
 def test_training_reaches_the_weights_and_leaves_the_statistics():
     paddle.seed(2)
     model = randomized(ConvBNReLU(4, 6, 3))
-    FakeQuantizedConv2D.take(model._conv, model._batch_norm, True, RELU)
+    FakeQuantizedConv2D.take(model._conv, model._batch_norm, None, True, RELU)
     calibrated(model, images())
     before = {key: value.numpy().copy() for key, value in model.state_dict().items()}
     model.train()
@@ -131,7 +134,7 @@ def test_training_reaches_the_weights_and_leaves_the_statistics():
 def test_a_tap_between_convolution_and_batch_norm(between):
     model = randomized(ConvBN(4, 6, 3))
     conv, norm = model._conv, model._batch_norm
-    FakeQuantizedConv2D.take(conv, norm, True, RELU, "head.conv")
+    FakeQuantizedConv2D.take(conv, norm, None, True, RELU, "head.conv")
     norm.register_forward_post_hook(lambda layer, inputs, output: None)
     model(images())  # the output of the norm is there
     if between == "input of the norm":

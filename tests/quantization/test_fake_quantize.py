@@ -4,7 +4,12 @@ import numpy as np
 import paddle
 import pytest
 
-from paddleseg.quantization.fake_quantize import fake_quantize_activation, fake_quantize_weight
+from paddleseg.quantization.fake_quantize import (
+    fake_quantize_activation,
+    fake_quantize_bias,
+    fake_quantize_weight,
+    weight_step,
+)
 
 
 def with_gradient(function, x):
@@ -61,6 +66,16 @@ def test_weights():
     expected = np.where(step > 0, np.round(weight / np.where(step > 0, step, 1)) * step, 0)
     np.testing.assert_allclose(y, expected, atol=1e-7)
     np.testing.assert_array_equal(gradient, np.ones_like(weight))
+
+
+def test_biases():
+    rng = np.random.default_rng(4)
+    bias, weight = (rng.normal(size=size).astype("float32") for size in ([3], [3, 2, 1, 1]))
+    steps = paddle.to_tensor([0.02]), weight_step(paddle.to_tensor(weight))
+    y, gradient = with_gradient(lambda tensor: fake_quantize_bias(tensor, *steps), bias)
+    step = 0.02 * np.abs(weight.astype("float64")).max(axis=(1, 2, 3)) / 127
+    np.testing.assert_allclose(y, np.round(bias / step) * step, atol=1e-7)
+    np.testing.assert_array_equal(gradient, np.ones(3))
 
 
 def test_what_is_not_finite_shows():
