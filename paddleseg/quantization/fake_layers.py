@@ -94,12 +94,17 @@ class FakeQuantizedConv2D(nn.Conv2D):
         for layer in conv.sublayers():  # new layers are in training mode
             layer.training = conv.training
         # In tuples, in which Paddle does not see layers: they are registered elsewhere.
-        conv._input_ranges = (input_range,)
+        conv._source_ranges = (input_range,)
         conv._norms = () if norm is None else (norm,)
         conv._quantises_input = quantises
         conv._name_in_model = name
         if norm is not None:
             norm.__class__ = FoldedNorm
+
+    @property
+    def source_range(self):
+        """The `ActivationRange` of the input, which may be another convolution's."""
+        return self._source_ranges[0]
 
     def forward(self, x):
         """Return N x O x H' x W' of x, N x C x H x W.
@@ -112,13 +117,12 @@ class FakeQuantizedConv2D(nn.Conv2D):
                 f"a tap reads the output of the convolution {self._name_in_model!r}, which fake quantisation "
                 f"computes as one with the batch norm behind it; tap the output of the batch norm"
             )
-        (input_range,) = self._input_ranges
         if self._quantises_input:
-            x = input_range(x)
+            x = self.source_range(x)
         weight, bias = self._folded()
         if not self.output_range.calibrating:
             if bias is not None:
-                input_step = activation_step(input_range.low, input_range.high)
+                input_step = activation_step(self.source_range.low, self.source_range.high)
                 bias = fake_quantize_bias(bias, input_step, weight_step(weight))
             weight = fake_quantize_weight(weight)
         y = onednn.conv2d(x, weight, bias, self._stride, self._padding, self._dilation, self._groups)

@@ -57,7 +57,7 @@ def _take(layers, sites):
         conv, norm = layers[site.layer], layers.get(site.norm)
         quantises = site.source not in computed
         FakeQuantizedConv2D.take(conv, norm, found.get(site.source), quantises, site.limits, site.layer)
-        (found[site.source],) = conv._input_ranges
+        found[site.source] = conv.source_range
         found.update(dict.fromkeys(site.outputs, conv.output_range))
 
 
@@ -87,13 +87,9 @@ def tensor_ranges(model, sites):
         model: what `fake_quantize` has changed.
         sites: what it has returned.
     """
-    layers = dict(model.named_sublayers())
-    found = {}
+    layers, found = dict(model.named_sublayers()), {}
     for site in sites:
         conv = layers[site.layer]
-        for layer, names in (
-            (conv.output_range, site.outputs),
-            *((r, [site.source]) for r in conv._input_ranges),
-        ):
-            found.update(dict.fromkeys(names, (float(layer.low), float(layer.high))))
-    return found
+        found[site.source] = conv.source_range
+        found.update(dict.fromkeys(site.outputs, conv.output_range))
+    return {name: (float(layer.low), float(layer.high)) for name, layer in found.items()}
