@@ -4,8 +4,31 @@ import paddle.nn as nn
 
 from paddleseg.cvlibs import manager
 from paddleseg.models import DeepLabV3P
+from paddleseg.models.base import Backbone
+from paddleseg.models.layers import ConvBNReLU
 
 built = []
+
+
+@manager.BACKBONES.add_component
+class FourMaps(Backbone):
+    """Four maps of 8 channels, at strides 4, 8, 16 and 16; small, since the test saves it at each step."""
+
+    feat_channels = (8, 8, 8, 8)
+
+    def __init__(self):
+        super().__init__()
+        sizes = [(3, 4), (8, 2), (8, 2), (8, 1)]
+        self.stages = nn.LayerList(
+            [ConvBNReLU(channels, 8, 3, stride=stride, padding=1) for channels, stride in sizes]
+        )
+
+    def forward(self, x):
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
 
 
 @manager.MODELS.add_component

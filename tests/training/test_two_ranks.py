@@ -23,7 +23,7 @@ def runs(tmp_path_factory, repository):
     """
     folder = tmp_path_factory.mktemp("ranks")
     root = tiny.write_optic_disc(folder / "data")
-    model = {"type": "FrozenNormDeepLab", "backbone": {"type": "ResNet18_vd", "output_stride": 16}}
+    model = {"type": "FrozenNormDeepLab", "backbone": {"type": "FourMaps"}}
     imports = ["frozen_norm", "distilling"]
     dic = tiny.config(root, iters=10, model=model, optimizer={"type": "SGD"}, imports=imports)
     dic["unlabeled_dataset"] = {
