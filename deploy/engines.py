@@ -6,7 +6,11 @@ import platform
 import warnings
 from pathlib import Path
 
+import numpy as np
 from errors import UserError, one_line
+from providers import open_session
+
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 def open_model(deploy, folder, args):
@@ -24,7 +28,7 @@ def open_model(deploy, folder, args):
                 f"changed on purpose, delete `sha256` from the deploy.yaml"
             )
     try:
-        return open_onnx(paths[0], args) if paths[0].endswith(".onnx") else open_paddle(*paths, args)
+        return _open(paths, deploy, args)
     except UserError:
         raise
     except ImportError as error:
@@ -32,6 +36,14 @@ def open_model(deploy, folder, args):
         raise UserError(f"{paths[0]} needs {library}, which is not installed here ({error})") from error
     except Exception as error:  # both libraries have their own classes
         raise UserError(f"{paths[0]} cannot be loaded; is it cut off? {one_line(error)}") from error
+
+
+def _open(paths, deploy, args):
+    if paths[0].endswith(".onnx"):
+        return open_onnx(paths[0], args, deploy.get("precision"))
+    if args.providers:
+        raise UserError(f"--providers are onnxruntime's, and Paddle computes {paths[0]}; give --device")
+    return open_paddle(*paths, args)
 
 
 def sha256(path):
@@ -43,20 +55,19 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def open_onnx(path, args):
+def open_onnx(path, args, precision):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; warnings are about constants that the converter left over
     options.intra_op_num_threads = args.cpu_threads
-    wanted = "CUDAExecutionProvider" if args.device == "gpu" else "CPUExecutionProvider"
-    if wanted not in onnxruntime.get_available_providers():
-        raise UserError("--device gpu: this onnxruntime has no GPU support; install onnxruntime-gpu")
-    session = onnxruntime.InferenceSession(path, options, providers=[wanted])
-    if wanted not in session.get_providers():  # it would silently compute on the CPU
-        raise UserError("--device gpu: onnxruntime finds no GPU that it can use; leave --device gpu out")
-    name = session.get_inputs()[0].name
-    return lambda batch: session.run(None, {name: batch})[0]
+    session = open_session(path, options, args, precision)
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type not in _TYPES:
+        given = ", ".join(f"{one.name}: {one.type}" for one in inputs)
+        raise UserError(f"{path} takes {given or 'nothing'}; a segmentation model takes one image of floats")
+    name, dtype = inputs[0].name, _TYPES[inputs[0].type]
+    return lambda batch: session.run(None, {name: batch.astype(dtype, copy=False)})[0]
 
 
 def open_paddle(path, params, args):

@@ -6,17 +6,18 @@ It needs NumPy, OpenCV, PyYAML, Paddle or onnxruntime, and the files of its fold
 import argparse
 import os
 import sys
-import time
 
-import numpy as np
+from batches import Reader, check_batch_size, in_batches, outputs_of
+from benchmark import Clock
 from bounds import max_pixels
 from deploy_file import img_range, input_shape, read_deploy_file
 from engines import open_model
-from errors import ImageError, UserError, one_line
+from errors import ImageError, UserError
 from masks import mask_of, palette, refuse_overwriting, write_mask
 from paddleseg_flags import without_idle
-from photographs import image_files, mask_names, read_image
-from transforms import prepared, steps_of
+from photographs import image_files, mask_names
+from providers import PROVIDERS, provider
+from transforms import steps_of
 
 
 def main():
@@ -28,7 +29,33 @@ def main():
     parser.add_argument(
         "--cpu_threads", type=threads, default=0, help="0 leaves it to the library (default: 0)"
     )
+    parser.add_argument(
+        "--providers",
+        type=provider,
+        nargs="+",
+        metavar="PROVIDER",
+        help=f"what computes an ONNX file, the first choice first: {', '.join(PROVIDERS)}, or "
+        f"onnxruntime's own names (default: cpu)",
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=positive,
+        default=1,
+        help="images of equal size that follow each other and run together (default: 1)",
+    )
     parser.add_argument("--warmup", type=count, default=3, help="runs before the clock counts (default: 3)")
+    parser.add_argument(
+        "--benchmark",
+        type=switch,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="True",
+        help="run each batch --repeats times, and print percentiles of the latency",
+    )
+    parser.add_argument(
+        "--repeats", type=positive, default=10, help="runs of each batch of a --benchmark (default: 10)"
+    )
     try:
         infer(parser.parse_args(without_idle(sys.argv[1:])))
     except UserError as error:
@@ -50,6 +77,13 @@ def count(text):
     return int(text)
 
 
+def positive(text):
+    """Return the whole number above 0 that a flag's text states."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def threads(text):
     """Return the number of threads that a flag's text states, at most the machine's cores."""
     most = os.cpu_count() or 1
@@ -58,61 +92,90 @@ def threads(text):
     return int(text)
 
 
+def switch(text):
+    """Return whether the text of a flag such as PaddleSeg's `--benchmark True` switches it on."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"
+
+
+class Inference:
+    """From image files to masks; an image that cannot be used is skipped and named.
+
+    Args:
+        deploy: the `Deploy` section of a deploy.yaml.
+        clock: a `Clock` of the model.
+    """
+
+    def __init__(self, deploy, clock):
+        self.clock = clock
+        self.reader = Reader(
+            steps_of(deploy["transforms"]), input_shape(deploy), img_range(deploy), max_pixels()
+        )
+        self.output_op = deploy.get("output_op")
+        self.colors = palette(deploy.get("num_classes"))
+        self.skipped = 0
+
+    def __call__(self, files, masks, batch_size):
+        """Write a mask for each file, to the path of the same place in `masks`."""
+        for batch in in_batches(self._inputs(files, masks), batch_size):
+            try:
+                outputs = outputs_of(self.clock, batch)
+            except ImageError as error:
+                for one in batch:
+                    self._skip(one.file, error)
+                continue
+            for one, output in zip(batch, outputs):
+                self._write(one, output)
+
+    def _inputs(self, files, masks):
+        for file, mask in zip(files, masks):
+            try:
+                with self.clock.beside("read"):
+                    one = self.reader(file, mask)
+            except ImageError as error:
+                self._skip(file, error)
+            else:
+                yield one
+
+    def _write(self, one, output):
+        try:
+            with self.clock.beside("write"):
+                write_mask(one.mask, mask_of(output, one.size, self.output_op), self.colors)
+        except ImageError as error:
+            self._skip(one.file, error)
+
+    def _skip(self, file, error):
+        self.skipped += 1
+        print(f"skipped {file}: {error}", file=sys.stderr)
+
+
 def infer(args):
     """Write a mask for each image and print the model's latency."""
     deploy = read_deploy_file(args.config)
-    shape, values, most = input_shape(deploy), img_range(deploy), max_pixels()
-    prepare = steps_of(deploy["transforms"])
+    check_batch_size(args.batch_size, input_shape(deploy))
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
-    colors = palette(deploy.get("num_classes"))
+    clock = Clock(run, args.warmup, args.repeats if args.benchmark else 1)
+    inference = Inference(deploy, clock)
     files = image_files(args.image_path)
     masks = [os.path.join(args.save_dir, name) for name in mask_names(files)]
     refuse_overwriting(files, masks)
     make_folder(args.save_dir)
-    seconds, failed = [], []
-    for file, mask in zip(files, masks):
-        try:
-            image = read_image(file, shape[1], values, most)
-            batch = prepared(image, prepare)
-            check_size(batch, shape)
-            duration, output = timed(run, batch, 0 if seconds else args.warmup)
-            write_mask(mask, mask_of(output, image.shape[:2], deploy.get("output_op")), colors)
-            seconds.append(duration)
-        except ImageError as error:
-            failed.append(file)
-            print(f"skipped {file}: {error}", file=sys.stderr)
-    if seconds:
-        spread = f"{1000 * min(seconds):.1f} to {1000 * max(seconds):.1f}"
-        print(f"images: {len(seconds)}, masks in {args.save_dir}")
-        print(
-            f"latency of the model alone: median {1000 * np.median(seconds):.1f} ms ({spread} ms)", flush=True
-        )
-    if failed:
-        raise UserError(f"{len(failed)} of {len(files)} images were skipped and have no mask")
+    inference(files, masks, args.batch_size)
+    if inference.skipped < len(files):
+        print(f"images: {len(files) - inference.skipped}, masks in {args.save_dir}")
+        print(clock.latency(args.batch_size), flush=True)
+        if args.benchmark:
+            print("\n".join(clock.table(described(deploy, args))), flush=True)
+    if inference.skipped:
+        raise UserError(f"{inference.skipped} of {len(files)} images were skipped and have no mask")
 
 
-def timed(run, batch, warmup):
-    """Return the seconds that a model takes for a batch after `warmup` runs, and its output."""
-    try:
-        for _ in range(warmup):
-            run(batch)
-        started = time.perf_counter()
-        output = run(batch)
-    except Exception as error:  # both libraries have their own classes
-        size = " x ".join(map(str, batch.shape))
-        raise ImageError(f"the model does not run on an input of {size}: {one_line(error)}") from error
-    return time.perf_counter() - started, output
-
-
-def check_size(batch, shape):
-    """Refuse an image of another size than the model was exported for."""
-    (height, width), (given_height, given_width) = shape[2:], batch.shape[2:]
-    if height not in (-1, given_height) or width not in (-1, given_width):
-        raise ImageError(
-            f"the model takes {width} x {height} (width x height, -1 is any), and after the "
-            f"deploy.yaml's transforms this image has {given_width} x {given_height}; export it without "
-            f"--input_shape, or give the config an `export: transforms:` section with a Resize to that size"
-        )
+def described(deploy, args):
+    """Return the model and what computes it, for the first line of a benchmark."""
+    threads = f"{args.cpu_threads} CPU threads" if args.cpu_threads else "all CPU threads of the library"
+    where = " ".join(args.providers or [args.device])
+    return f"{deploy['model']} ({deploy.get('precision', 'fp32')}, {where}, {threads})"
 
 
 def make_folder(path):

@@ -2,18 +2,22 @@
 
 from errors import UserError
 
-_TENSORRT = "TensorRT is not used; an ONNX export can be run by TensorRT's own tools"
+_TENSORRT = (
+    "onnxruntime's TensorRT provider tunes itself; export with --format onnx, give --providers tensorrt"
+)
 # {flag: (reason, the values that ask for what is done anyway)}
 REFUSED = {
     "auto_tuned_shape_file": (_TENSORRT, ()),
-    "batch_size": ("images are run one by one, since their sizes may differ; leave it out", ("1",)),
-    "benchmark": ("the latency is always printed; leave it out", ("False",)),
     "device_id": ("the environment variable CUDA_VISIBLE_DEVICES selects a GPU; leave it out", ("0",)),
     "enable_auto_tune": (_TENSORRT, ("False",)),
     "enable_mkldnn": ("the library chooses itself; leave it out", ("False",)),
     "min_subgraph_size": (_TENSORRT, ()),
-    "model_name": ("it names a line of --benchmark, which does not exist; leave it out", ("",)),
-    "precision": ("models are run in the precision of their export, float32; leave it out", ("fp32",)),
+    "model_name": ("--benchmark names the file of the model; leave it out", ("",)),
+    "precision": (
+        "a model runs in the precision of its file: export.py --precision fp16, or slim/quant/ptq.py, writes "
+        "another; leave it out",
+        ("fp32",),
+    ),
     "print_detail": ("Paddle's own log is not shown; leave it out", ("False",)),
     "use_multilabel": ("a pixel of a mask has one class; leave it out", ("False",)),
     "use_trt": (_TENSORRT, ("False",)),

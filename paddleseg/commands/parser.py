@@ -72,7 +72,7 @@ REFUSED = {
     "auto_tuned_shape_file": Refused("TensorRT is not used, so there are no shapes to tune; leave it out"),
     "benchmark": Refused(
         "--profile of a training times its steps and operators, tools/cost.py a model, and deploy/infer.py "
-        "prints the latency of an exported one",
+        "--benchmark an exported one",
         ("False",),
     ),
     "cfg": Refused("it is from before PaddleSeg 2.6; give --config"),
@@ -101,7 +101,7 @@ REFUSED = {
     "use_mkldnn": Refused("the flag --conv_engine says what computes convolutions on a CPU", ("False",)),
     "use_multilabel": Refused("a pixel of a mask has one class; leave it out", ("False",)),
     "use_trt": Refused(
-        "TensorRT is not used; export.py --format onnx writes a file that TensorRT's own tools read",
+        "export.py --format onnx, then deploy/infer.py --providers tensorrt, computes by TensorRT",
         ("False",),
     ),
     "with_argmax": Refused("export.py --output_op argmax, the default, puts it into the exported model"),

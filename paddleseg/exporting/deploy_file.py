@@ -22,7 +22,7 @@ def exported_files(folder):
         return []
 
 
-def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
+def write_deploy_file(folder, names, cfg, output_op, shape, num_classes, precision="fp32", weights=None):
     """Write `deploy.yaml` to a folder.
 
     Args:
@@ -32,6 +32,8 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
         output_op: a key of `OUTPUT_DTYPES`.
         shape: the input's [N, C, H, W], -1 where any size will do.
         num_classes: the model's number of classes.
+        precision: of the model's weights: "fp32", "fp16" or "int8". Default "fp32".
+        weights: the file that the model's weights are from. Default: unknown.
     """
     deploy = {
         **names,
@@ -40,9 +42,12 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes):
         "output_op": output_op,
         "output_dtype": OUTPUT_DTYPES[output_op],
         "num_classes": num_classes,
+        "precision": precision,
         # Paddle loads truncated weights without an error; the digest lets infer.py notice.
         "sha256": {key: file_digest(os.path.join(folder, name)) for key, name in names.items()},
     }
+    # The report finds by it which training a model is from, and what images to evaluate it on.
+    deploy["source"] = {"config": str(cfg.path), "weights": weights and os.path.abspath(weights)}
     if cfg.img_range is not None:
         deploy["img_range"] = list(cfg.img_range)
     with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:

@@ -11,8 +11,8 @@ from paddleseg.cvlibs import SegBuilder
 from paddleseg.errors import UserError, one_line
 from paddleseg.exporting.deploy_file import exported_files, write_deploy_file
 from paddleseg.exporting.deploy_limits import check_transforms, warn_of_shape
-from paddleseg.exporting.onnx_comparison import NOISE_SIZES, compare
-from paddleseg.graphs import onnx_file, run_and_forget, save_graph
+from paddleseg.exporting.onnx_comparison import FLOAT16, FLOAT32, NOISE_SIZES, compare
+from paddleseg.graphs import onnx_file, onnx_fp16, run_and_forget, save_graph
 from paddleseg.utils.logger import logger
 from paddleseg.utils.save_dir import new_save_dir
 
@@ -88,7 +88,10 @@ def export_model(model, cfg, options):
             names = _write_onnx(exported, scratch, cfg, options, shape)
         else:
             names = save_graph(exported, scratch, shape)
-        write_deploy_file(scratch, names, cfg, options.output_op, shape, num_classes)
+        weights = options.model_path or cfg.pretrained
+        write_deploy_file(
+            scratch, names, cfg, options.output_op, shape, num_classes, options.precision, weights
+        )
         move_files([*names.values(), "deploy.yaml"], scratch, options.save_dir)
     return names
 
@@ -122,8 +125,13 @@ def _write_onnx(exported, folder, cfg, options, shape):
         UserError: no ONNX file computes what the model does; the message says what would do.
     """
     try:
-        name = onnx_file.write(exported, folder, shape)
-        compare(os.path.join(folder, name), exported, cfg, options, shape)
+        name = onnx_file.write(exported, folder, shape, options.opset or onnx_file.OPSET)
+        path = os.path.join(folder, name)
+        compare(path, exported, cfg, options, shape, FLOAT32)
+        if options.precision == "fp16":
+            # After the comparison, so that a wrong conversion cannot hide in the rounding.
+            onnx_fp16.to_fp16(path)
+            compare(path, exported, cfg, options, shape, FLOAT16)
     except onnx_file.ConversionError as error:
         fixed = "an input_shape with a fixed H and W may work, and " if -1 in shape[2:] else ""
         raise UserError(f"{error}; {fixed}format paddle needs no ONNX file") from error

@@ -45,16 +45,17 @@ def check_installed(option="format onnx"):
         ) from None
 
 
-def write(layer, folder, shape):
+def write(layer, folder, shape, opset=OPSET):
     """Write a layer to a folder as `model.onnx`, beside the static graph it is made of; return its name.
 
     Args:
         layer, folder, shape: as in `save_graph`.
+        opset: the operator set, 7 to 21. Default `OPSET`.
 
     Raises:
         UserError: the layer cannot be made a graph, or the graph has a leaky ReLU, which paddle2onnx converts
             wrongly.
-        ConversionError: paddle2onnx does not know an operation of the graph.
+        ConversionError: paddle2onnx does not know an operation of the graph, or needs a newer operator set.
     """
     with convertible():
         names = save_graph(layer, folder, shape)
@@ -63,7 +64,7 @@ def write(layer, folder, shape):
     paths = [os.path.join(folder, names[key]) for key in ("model", "params")]
     # In a process of its own: for some operations the converter's C++ code aborts its process.
     process = subprocess.run(
-        [sys.executable, "-c", _CONVERSION, *paths, target, str(OPSET)],
+        [sys.executable, "-c", _CONVERSION, *paths, target, str(opset)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -74,7 +75,17 @@ def write(layer, folder, shape):
         lines = list(filter(str.strip, process.stdout.splitlines())) or [f"status {process.returncode}"]
         reason = next((line for line in lines if "[ERROR]" in line), lines[-1])
         raise ConversionError(f"paddle2onnx cannot convert this model: {one_line(reason)[-300:]}")
+    _refuse_other_opset(target, opset)
     return "model.onnx"
+
+
+def _refuse_other_opset(path, opset):
+    """Refuse a file of another operator set than was asked for; paddle2onnx raises it where it must."""
+    import onnx
+
+    written = next(one.version for one in onnx.load(path).opset_import if not one.domain)
+    if written != opset:
+        raise UserError(f"opset {opset} has no form of all operations of this model; opset {written} has")
 
 
 def _refuse_leaky_relu(path):

@@ -14,6 +14,14 @@ class ExportOptions(Options):
     model_path: Optional[str] = option(None, "weights", default_text="the config's model.pretrained")
     save_dir: str = option("./output/inference_model", "where the exported files go")
     format: Literal["paddle", "onnx"] = option("paddle", "for Paddle Inference, or ONNX")
+    precision: Literal["fp32", "fp16"] = option(
+        "fp32",
+        "of weights and operations; fp16 halves an ONNX file, whose input and output stay float32, and is "
+        "for GPUs: a CPU computes it no faster",
+    )
+    opset: Optional[int] = option(
+        None, "operator set of the ONNX file", at_least=7, at_most=21, default_text="17"
+    )
     output_op: Literal["argmax", "softmax", "none"] = option(
         "argmax",
         "give classes, probabilities or logits; with probabilities or logits deploy/infer.py makes the same "
@@ -43,5 +51,12 @@ class ExportOptions(Options):
                 f"input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
                 f"-1 for any N, H, W"
             )
+        if self.precision != "fp32" and self.format != "onnx":
+            raise UserError(
+                "precision fp16 needs format onnx: the weights of a Paddle graph stay float32, and Paddle "
+                "Inference itself computes in fp16 where its Config asks a GPU for it"
+            )
+        if self.opset is not None and self.format != "onnx":
+            raise UserError("opset is the operator set of an ONNX file; it needs format onnx")
         if self.images and self.format != "onnx":
             raise UserError("images are what an ONNX file is compared on; they need format onnx")

@@ -29,6 +29,7 @@ def write_int8_folder(folder, float_folder, folded, ranges, float_nodes=()):
     os.makedirs(folder, exist_ok=True)
     target = os.path.join(folder, "model.onnx")
     qdq.write_int8(folded, target, ranges, float_nodes)
-    deploy = {**deploy_section(float_folder), "sha256": {"model": file_digest(target)}}
+    changed = {"precision": "int8", "sha256": {"model": file_digest(target)}}
+    deploy = {**deploy_section(float_folder), **changed}
     with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
         yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import paddle
 import pytest
-from exporting import FORMATS, deploy_section, export
+from exporting import FORMATS, converts, deploy_section, export
 
 from paddleseg.utils import cpu
 
@@ -36,8 +36,8 @@ def model(exported, tmp_path):
     return folder, deploy, [deploy[key] for key in ("model", "params") if key in deploy]
 
 
-def arguments(device="cpu", cpu_threads=1):
-    return types.SimpleNamespace(device=device, cpu_threads=cpu_threads)
+def arguments(device="cpu", cpu_threads=1, providers=None):
+    return types.SimpleNamespace(device=device, cpu_threads=cpu_threads, providers=providers)
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error(engines, model):
@@ -108,6 +108,37 @@ def test_a_model_takes_the_given_number_of_threads(engines, model, monkeypatch):
         monkeypatch.setattr(inference, "Config", Config)
     engines.open_model(deploy, str(folder), arguments(cpu_threads=2))
     assert threads == [2]
+
+
+def test_providers_are_for_onnx_files(engines, model):
+    folder, deploy, names = model
+    given = arguments(providers=["CPUExecutionProvider"])
+    if names == ["model.onnx"]:
+        assert engines.open_model(deploy, str(folder), given)
+    else:
+        with pytest.raises(engines.UserError, match="^--providers are onnxruntime's, and Paddle computes"):
+            engines.open_model(deploy, str(folder), given)
+
+
+@converts
+def test_a_file_that_takes_no_image_is_refused(engines, tmp_path):
+    """Such as a language model, or one of two inputs."""
+    from onnx import TensorProto, helper, save
+
+    def write(*inputs):
+        made = [helper.make_tensor_value_info(name, kind, [1, 3, 4, 4]) for name, kind in inputs]
+        target = helper.make_tensor_value_info("y", inputs[0][1], [1, 3, 4, 4])
+        graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", made, [target])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        save(model, str(tmp_path / "m.onnx"))
+        return engines.open_model({"model": "m.onnx"}, str(tmp_path), arguments())
+
+    with pytest.raises(engines.UserError, match=r"takes x: tensor\(int64\); a segmentation model takes one"):
+        write(("x", TensorProto.INT64))
+    with pytest.raises(engines.UserError, match=r"takes x: tensor\(float\), z: tensor\(float\); a segm"):
+        write(("x", TensorProto.FLOAT), ("z", TensorProto.FLOAT))
+    run = write(("x", TensorProto.FLOAT16))
+    assert run(np.ones((1, 3, 4, 4), "float32")).dtype == "float16"
 
 
 CPUINFO = {

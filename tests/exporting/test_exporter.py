@@ -2,6 +2,7 @@
 
 import os
 
+import cv2
 import numpy as np
 import paddle
 import pytest
@@ -62,6 +63,53 @@ def test_an_onnx_file_takes_any_size_by_default_and_its_converter_prints_nothing
     for n, height, width in ((1, 33, 65), (3, 64, 48)):
         image = np.zeros((n, 3, height, width), "float32")
         assert session.run(None, {session.get_inputs()[0].name: image})[0].shape == (n, 2, height, width)
+
+
+@converts
+def test_a_file_of_half_precision_gives_the_masks_of_the_float_one(tmp_path, trained, repository, capsys):
+    import onnx
+
+    sizes, masks = [], []
+    images = os.path.join(trained[2], "val_list.txt")
+    for precision in ("fp32", "fp16"):
+        out = tmp_path / precision
+        export(trained, out, format="onnx", output_op="softmax", precision=precision, opset=14)
+        assert deploy_section(out)["precision"] == precision
+        assert onnx.load(out / "model.onnx").opset_import[0].version == 14
+        sizes.append((out / "model.onnx").stat().st_size)
+        infer_alone(repository, out, images, out / "masks")
+        masks.append([cv2.imread(str(out / "masks" / f"val_{i}.png"), -1) for i in range(5)])
+    assert "ONNX file (fp16) compared: " in capsys.readouterr().out
+    assert sizes[1] < 0.51 * sizes[0]
+    assert np.mean(np.array(masks[0]) == np.array(masks[1])) >= 0.995
+    assert set(np.unique(masks)) == {0, 1}
+
+
+@converts
+def test_an_operator_set_that_the_model_cannot_have_is_refused(tmp_path, trained):
+    with pytest.raises(UserError, match="^opset 7 has no form of all operations of this model; opset 11 has"):
+        export(trained, tmp_path / "out", format="onnx", opset=7)
+    assert not os.path.exists(tmp_path / "out")
+
+
+@manager.MODELS.add_component
+class Large(paddle.nn.Layer):
+    """Logits that come from numbers which float16 does not have."""
+
+    def __init__(self, num_classes: int = 2):
+        super().__init__()
+        self.conv = paddle.nn.Conv2D(3, num_classes, 1)
+
+    def forward(self, x):
+        return [self.conv(x * 1e6) / 1e6]
+
+
+@converts
+def test_a_model_whose_numbers_do_not_fit_half_precision_is_refused(tmp_path):
+    given = model_of(tmp_path, {"type": "Large"})
+    with pytest.raises(UserError, match="^this model cannot be fp16, whose largest number is 65504: "):
+        export(given, tmp_path / "out", format="onnx", precision="fp16")
+    assert not os.path.exists(tmp_path / "out")
 
 
 @manager.MODELS.add_component

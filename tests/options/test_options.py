@@ -72,6 +72,10 @@ def test_an_export_of_no_such_shape_is_refused(shape):
 def test_images_are_for_onnx_alone():
     with pytest.raises(UserError, match="images are what an ONNX file is compared on"):
         options.ExportOptions(images=["a.png"])
+    with pytest.raises(UserError, match="^precision fp16 needs format onnx: the weights of a Paddle graph"):
+        options.ExportOptions(precision="fp16")
+    with pytest.raises(UserError, match="^opset is the operator set of an ONNX file; it needs format onnx"):
+        options.ExportOptions(opset=13)
     assert options.ExportOptions(images=["a.png"], format="onnx").max_images == 20
 
 
