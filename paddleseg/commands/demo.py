@@ -1,4 +1,4 @@
-"""`python tools/demo.py`: train a teacher, a student alone and the student distilled, and compare them."""
+"""`python tools/demo.py`: a teacher, a student alone, distilled and in INT8, trained and compared."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ DISTILL = os.path.join(CONFIGS, "distill_config.py")
 
 
 def main():
-    parser = CommandParser(description="Teacher, student and distilled student, compared.")
+    parser = CommandParser(description="Teacher, student, distilled student and its INT8 form, compared.")
     parser.add_argument(
         "--out", default="output/demo", help="folder of weights and pictures (default: %(default)s)"
     )
@@ -46,11 +46,14 @@ def main():
         call(["make_optic_disc", "--out", args.data])
     runs = train_all(args)
     picture, images = draw(args, runs)
-    page = report(args)
+    exported = export_all(args, runs)
+    page = report(args, exported)
     print(table(runs, images, time.time() - started))
+    if exported:
+        print(int8_line(exported[-1]))
     print(f"weights:  {args.out}/{{teacher,student_N,distilled_N}}/best_model/model.pdparams")
     print(f"pictures: {picture}")
-    print(f"report: {page}")
+    print(f"report, with the trade-off between mIoU, size and latency: {page}")
 
 
 def train_all(args):
@@ -61,10 +64,9 @@ def train_all(args):
     """
     common = ["--device", args.device, "--save_interval", "1000000", "--log_iters", "25"]
     common += ["--iters", str(args.iters)] if args.iters else []
-    data = ["--opts", f"train_dataset.dataset_root={args.data}", f"val_dataset.dataset_root={args.data}"]
 
     def run(name, command):
-        return result(os.path.join(args.out, name), [*command, *common, *data])
+        return result(os.path.join(args.out, name), [*command, *common, *of_data(args)])
 
     teacher = run("teacher", ["train", "--config", TEACHER, "--seed", "0"])
     runs = {"teacher": [teacher], "student": [], "distilled": []}
@@ -75,6 +77,50 @@ def train_all(args):
         distilled += ["--distill_config", DISTILL, "--teacher_opts", f"model.pretrained={teacher['weights']}"]
         runs["distilled"].append(run(f"distilled_{seed}", distilled))
     return runs
+
+
+def of_data(args):
+    """Return the words of a command that name the folder of the data."""
+    return ["--opts", f"train_dataset.dataset_root={args.data}", f"val_dataset.dataset_root={args.data}"]
+
+
+def export_all(args, runs):
+    """Write the models of the first seed as ONNX files, and the distilled one in INT8, too.
+
+    Returns:
+        The folders, the one in INT8 last; [] where ONNX files cannot be written, which a line explains.
+    """
+    from paddleseg.graphs import onnx_file
+    from paddleseg.quantization import qdq
+
+    try:
+        onnx_file.check_installed("an INT8 model")
+        qdq.check_installed()
+    except UserError as error:
+        print(f"no model is exported: {error}")
+        return []
+    folders = []
+    for name, entries in runs.items():
+        model = ["--config", TEACHER if name == "teacher" else STUDENT, "--model_path", entries[0]["weights"]]
+        folders.append(f"{entries[0]['run'].folder}_onnx")
+        call(["export", *model, "--format", "onnx", "--save_dir", folders[-1], *of_data(args)])
+    folders.append(f"{entries[0]['run'].folder}_int8")
+    call(["ptq", *model, "--save_dir", folders[-1], *of_data(args)])
+    return folders
+
+
+def int8_line(folder):
+    """Return what a model of a quantisation's folder has become, as a line of text."""
+    from paddleseg.quantization.result import read_result
+
+    result = read_result(folder)
+    before, after = result.float, result.int8
+    return (
+        f"In INT8, {os.path.basename(folder).removesuffix('_int8')} has mIoU {after.miou:.4f} instead of "
+        f"{before.miou:.4f}, disc IoU {after.class_iou[1]:.4f} instead of {before.class_iou[1]:.4f}, "
+        f"a file of {after.size / 1e6:.1f} MB instead of {before.size / 1e6:.1f} MB, and takes "
+        f"{after.latency_one_core:.1f} ms an image on one core instead of {before.latency_one_core:.1f} ms."
+    )
 
 
 def result(save_dir, command):
@@ -140,12 +186,12 @@ def draw(args, runs):
     return path, len(dataset)
 
 
-def report(args):
-    """Write the page that compares all runs, and return its path."""
+def report(args, exported):
+    """Write the page that compares all runs and exported models, and return its path."""
     names = ["teacher", *(f"{student}_{seed}" for student in ("student", "distilled") for seed in args.seeds)]
     folders = [os.path.join(args.out, name) for name in names]
     path = os.path.join(args.out, "report.html")
-    call(["report", *folders, "-o", path, "--device", args.device])
+    call(["report", *folders, *exported, "-o", path, "--device", args.device])
     return path
 
 

@@ -7,7 +7,12 @@ from paddleseg.options import ReportOptions
 
 def main():
     parser = CommandParser(description="Write one page that compares trainings.")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="the --save_dir of a training")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="the --save_dir of a training, or of an export or a quantisation in ONNX",
+    )
     flags.add_options(parser, ReportOptions)
     args = parser.parse_args()
     options = flags.options_from(args, ReportOptions)

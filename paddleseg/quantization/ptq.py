@@ -67,7 +67,7 @@ def _quantized(cfg, builder, options, scratch):
     """Write the float and the INT8 model to folders of `scratch`, and return the `Result`."""
     model = builder.trained_model(options.model_path, "quantise")
     float_folder, folded = os.path.join(scratch, "float"), os.path.join(scratch, "folded.onnx")
-    shared = {"output_op": options.output_op, "input_shape": options.input_shape}
+    shared = {name: getattr(options, name) for name in ("model_path", "output_op", "input_shape")}
     export_model(model, cfg, ExportOptions(save_dir=float_folder, format="onnx", **shared))
     qdq.folded(os.path.join(float_folder, "model.onnx"), folded)
     chosen = images.chosen(len(builder.train_dataset), options.calibration_images, options.seed)

@@ -105,6 +105,28 @@ def tradeoffs(runs, costs):
     return _without_empty(chart(title, curves, whole=False) for title, curves in titles.items())
 
 
+def exported_tradeoffs(exported):
+    """Return a `Chart` of the mIoU of exported models over the latency and one over the size of their files.
+
+    Args:
+        exported: list of `exported.Exported`.
+    """
+
+    def points(cost):
+        scored = [(i, one) for i, one in enumerate(exported) if one.miou is not None]
+        return [
+            Curve(one.name, i, False, [(getattr(one, cost), one.miou)])
+            for i, one in scored
+            if getattr(one, cost) is not None
+        ]
+
+    titles = {
+        "mIoU over latency on one core, ms an image": points("latency"),
+        "mIoU over the size of the file, MB": points("megabytes"),
+    }
+    return _without_empty(chart(title, curves, whole=False) for title, curves in titles.items())
+
+
 def _without_empty(drawn):
     return [one for one in drawn if one is not None]
 

@@ -11,8 +11,10 @@ from paddleseg.errors import UserError
 from paddleseg.report import curves, tables
 from paddleseg.report.costs import costs
 from paddleseg.report.differences import differences
+from paddleseg.report.exported import is_exported, measure_exported
+from paddleseg.report.exported import table as exported_table
 from paddleseg.report.gallery import gallery
-from paddleseg.report.runs import comparisons, read_runs
+from paddleseg.report.runs import comparisons, names_of, read_runs
 from paddleseg.utils.logger import logger
 
 
@@ -20,16 +22,21 @@ def write_report(folders, options):
     """Read the runs, measure their models, and write the page.
 
     Args:
-        folders: the `save_dir` of each training.
+        folders: the `save_dir` of each training, and of exports and quantisations in ONNX.
         options: `ReportOptions`.
 
     Raises:
-        UserError: a folder holds no run, or the page cannot be written.
+        UserError: a folder holds none of these, none is of a training, or the page cannot be written.
     """
-    runs = read_runs(folders)
+    of_exports = [folder for folder in folders if is_exported(folder)]
+    of_runs = [folder for folder in folders if folder not in of_exports]
+    if not of_runs:
+        raise UserError("a page needs a training: name the save_dir of the run of each exported model, too")
+    runs, names = read_runs(of_runs), names_of([*of_exports, *of_runs])[: len(of_exports)]
     _check_output(options.output)
     parallel.set_device(options.device, options.conv_engine)
-    text = render(contents(runs, options))
+    exported = measure_exported(of_exports, names, runs, with_latency=options.repeats > 0)
+    text = render(contents(runs, options, exported))
     try:
         with open(options.output, "w", encoding="utf-8") as file:
             file.write(text)
@@ -38,12 +45,13 @@ def write_report(folders, options):
     logger.info(f"report: {options.output}")
 
 
-def contents(runs, options):
+def contents(runs, options, exported=((), ())):
     """Return what `page.html` shows of runs, a dict.
 
     Args:
         runs: list of `Run`.
         options: `ReportOptions`.
+        exported: what `measure_exported` returns. Default: no exported model.
     """
     compared = comparisons(runs)
     measured, notes = costs(runs, options.repeats, options.device)
@@ -57,6 +65,8 @@ def contents(runs, options):
         "overview": tables.overview(runs, measured),
         "cost_notes": notes,
         "tradeoffs": curves.tradeoffs(runs, measured),
+        "exported": exported_table(*exported) if exported[0] else None,
+        "exported_tradeoffs": curves.exported_tradeoffs(exported[0]),
         "classes": tables.class_scores(runs),
         "charts": curves.charts(runs),
         "plane": curves,

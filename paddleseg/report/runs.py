@@ -130,13 +130,26 @@ def read_runs(folders):
     Raises:
         UserError: a folder holds no run, is given twice, or has a file that no training writes.
     """
-    paths = [os.path.realpath(folder) for folder in folders]
-    for folder, path in zip(folders, paths):
-        if paths.count(path) > 1:
-            raise UserError(f"{folder}: this run is given {paths.count(path)} times")
+    return [_read_run(folder, name) for folder, name in zip(folders, names_of(folders))]
+
+
+def names_of(folders):
+    """Return a name for each folder: its last part or, if two are equal, its path below the last shared one.
+
+    Raises:
+        UserError: a folder is given twice.
+    """
+    resolved = [os.path.realpath(folder) for folder in folders]
+    for folder, path in zip(folders, resolved):
+        if resolved.count(path) > 1:
+            raise UserError(f"{folder}: this run is given {resolved.count(path)} times")
     # A run that is given by a link has the name of the link, so links are not resolved here.
-    names = _names([os.path.abspath(folder) for folder in folders])
-    return [_read_run(folder, name) for folder, name in zip(folders, names)]
+    paths = [os.path.abspath(folder) for folder in folders]
+    names = [os.path.basename(path) for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, shared) for path in paths]
 
 
 def comparisons(runs):
@@ -211,15 +224,6 @@ def teacher_file(teacher):
         teacher: an item of `Run.teachers`.
     """
     return teacher.get("weights") or ((teacher.get("config") or {}).get("model") or {}).get("path")
-
-
-def _names(paths):
-    """Return the last part of each path or, if two are equal, each path below the last shared folder."""
-    names = [os.path.basename(path) for path in paths]
-    if len(set(names)) == len(names):
-        return names
-    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
-    return [os.path.relpath(path, shared) for path in paths]
 
 
 def _read_run(folder, name):
@@ -301,9 +305,10 @@ def _teachers_of(distilled, runs):
 def _trained_weights(distilled, runs):
     """Return the runs whose folder holds the weights of a teacher."""
     weights = [teacher["weights"] for teacher in distilled.teachers if teacher.get("weights")]
-    return [run for run in runs if any(_lies_in(path, run.folder) for path in weights)]
+    return [run for run in runs if any(lies_in(path, run.folder) for path in weights)]
 
 
-def _lies_in(path, folder):
+def lies_in(path, folder):
+    """Tell whether a path is below a folder, links resolved."""
     path, folder = os.path.realpath(path), os.path.realpath(folder)
     return path.startswith(os.path.join(folder, ""))
