@@ -1,11 +1,13 @@
 """The README's demonstration, on a few images and for two iterations."""
 
+import json
 import re
 import subprocess
 import sys
 
 import cv2
 import pytest
+from exporting import converts
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,21 @@ def test_weights_and_pictures_lie_where_it_says(printed):
         assert (folder / "output/demo" / run / "best_model/model.pdparams").is_file()
     picture = cv2.imread(str(folder / re.search(r"pictures: (\S+)", text)[1]))
     assert picture.shape[1] == 5 * 64
+
+
+@converts
+def test_the_distilled_student_is_shown_in_int8(printed):
+    text, folder = printed
+    line = re.search(r"^In INT8, distilled_0 has mIoU (0\.\d{4}) instead of (0\.\d{4}), .*", text, re.M)
+    figures = json.loads((folder / "output/demo/distilled_0_int8/quantization.json").read_text("utf-8"))
+    assert [f"{figures[kind]['miou']:.4f}" for kind in ("int8", "float")] == list(line.groups())
+    sizes = [float(number) for number in re.findall(r"(\d+\.\d) MB", line[0])]
+    assert sizes[0] < 0.27 * sizes[1]
+    page = (folder / "output/demo/report.html").read_text(encoding="utf-8")
+    for name in ("teacher_onnx", "student_0_onnx", "distilled_0_onnx", "distilled_0_int8"):
+        assert f'<th scope="row">{name}</th>' in page
+    for title in ("mIoU over latency on one core, ms an image", "mIoU over the size of the file, MB"):
+        assert f"<figcaption>{title}</figcaption>" in page
 
 
 def test_it_ends_with_the_report_of_its_runs(printed):
