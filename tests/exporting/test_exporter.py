@@ -69,18 +69,16 @@ def test_an_onnx_file_takes_any_size_by_default_and_its_converter_prints_nothing
 def test_a_file_of_half_precision_gives_the_masks_of_the_float_one(tmp_path, trained, repository, capsys):
     import onnx
 
-    sizes, masks = [], []
+    masks = []
     images = os.path.join(trained[2], "val_list.txt")
     for precision in ("fp32", "fp16"):
         out = tmp_path / precision
         export(trained, out, format="onnx", output_op="softmax", precision=precision, opset=14)
         assert deploy_section(out)["precision"] == precision
         assert onnx.load(out / "model.onnx").opset_import[0].version == 14
-        sizes.append((out / "model.onnx").stat().st_size)
         infer_alone(repository, out, images, out / "masks")
         masks.append([cv2.imread(str(out / "masks" / f"val_{i}.png"), -1) for i in range(5)])
     assert "ONNX file (fp16) compared: " in capsys.readouterr().out
-    assert sizes[1] < 0.51 * sizes[0]
     assert np.mean(np.array(masks[0]) == np.array(masks[1])) >= 0.995
     assert set(np.unique(masks)) == {0, 1}
 
