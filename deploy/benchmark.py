@@ -67,7 +67,7 @@ class Clock:
         Args:
             what: the model and what computes it, for the first line.
         """
-        lines = [f"benchmark of {what}: ms a batch, after {self.warmup} runs that do not count"]
+        lines = [f"benchmark of {what}: ms a batch, warm-up runs: {self.warmup}"]
         head = ["input", "runs", "mean", *(f"p{percent}" for percent in PERCENTILES), "images/s"]
         lines.append(f"{head[0]:<20}" + "".join(f"{name:>9}" for name in head[1:]))
         by_count = sorted(self.seconds.items(), key=lambda item: -len(item[1]))

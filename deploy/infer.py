@@ -173,7 +173,7 @@ def infer(args):
 
 def described(deploy, args):
     """Return the model and what computes it, for the first line of a benchmark."""
-    threads = f"{args.cpu_threads} CPU threads" if args.cpu_threads else "all CPU threads of the library"
+    threads = f"CPU threads: {args.cpu_threads or 'the default'}"
     where = " ".join(args.providers or [args.device])
     return f"{deploy['model']} ({deploy.get('precision', 'fp32')}, {where}, {threads})"
 

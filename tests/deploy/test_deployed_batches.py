@@ -53,7 +53,7 @@ def test_a_benchmark_runs_each_batch_several_times(tmp_path, photos, infer, caps
     assert infer(model, given, tmp_path / "out", *flags, precision="int8") == 0
     assert runs == [2] * 6 + [1] * 6
     printed = capsys.readouterr().out
-    assert "benchmark of m.onnx (int8, CPUExecutionProvider, all CPU threads of the library)" in printed
+    assert "benchmark of m.onnx (int8, CPUExecutionProvider, CPU threads: the default)" in printed
     assert "2 x 3 x 8 x 12" in printed
     runs.clear()
     assert infer(model, given, tmp_path / "out", "--benchmark", "False", "--warmup", "0") == 0

@@ -57,7 +57,7 @@ def test_a_benchmark_warms_up_for_each_shape_and_gives_percentiles(timed, benchm
     for name, seconds in (("read", 0.0), ("write", 0.0)):
         clock.seconds_beside[name].append(seconds)
     title, head, first, second, beside = clock.table("m.onnx")
-    assert title == "benchmark of m.onnx: ms a batch, after 1 runs that do not count"
+    assert title == "benchmark of m.onnx: ms a batch, warm-up runs: 1"
     assert head.split() == ["input", "runs", "mean", "p50", "p90", "p95", "p99", "images/s"]
     seconds = 2.0 * np.array([*range(2, 102), *range(203, 303)])
     expected = [1000 * np.mean(seconds), *(1000 * np.percentile(seconds, p) for p in (50, 90, 95, 99))]
