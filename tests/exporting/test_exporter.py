@@ -48,6 +48,8 @@ def test_the_deploy_file_says_what_a_deployment_needs(tmp_path, trained):
     assert deploy["input_shape"] == [1, 3, 64, 32]
     assert (deploy["output_op"], deploy["output_dtype"]) == ("softmax", "float32")
     assert deploy["num_classes"] == 2
+    assert deploy["precision"] == "fp32"
+    assert deploy["source"] == {"config": trained[0], "weights": os.path.abspath(trained[1])}
     assert sorted(os.listdir(tmp_path / "out")) == sorted(["deploy.yaml", deploy["model"], deploy["params"]])
 
 

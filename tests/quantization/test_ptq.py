@@ -53,7 +53,7 @@ def test_the_folder_holds_the_model_and_its_figures(quantized, trained):
     assert sorted(os.listdir(folder)) == FILES
     assert read_result(folder) == result
     deploy = yaml.safe_load((folder / "deploy.yaml").read_text(encoding="utf-8"))["Deploy"]
-    assert deploy["model"] == "model.onnx"
+    assert (deploy["model"], deploy["precision"]) == ("model.onnx", "int8")
     assert (result.weights, result.method, result.calibration_images) == (trained[1], "minmax", 5)
     assert result.images == 5
     assert result.input_shape == [1, 3, tiny.SIZE, tiny.SIZE]
