@@ -6,6 +6,7 @@ from typing import List
 from paddleseg.quantization.qdq import WEIGHTED, integer_nodes, read_onnx
 
 DEPTH = 2  # of the dotted names that make a group: `backbone.bb_0_0`, `head.aspp`
+MOST = 16  # layers of a group; a larger one is divided by the next part of the names
 
 
 @dataclasses.dataclass
@@ -35,20 +36,32 @@ def groups(path, names):
         path: a file of `qdq.folded`.
         names: what `layer_names` returns for the model that the file was made of.
     """
-    graph = read_onnx(path).graph
-    found, group_of = {}, {}  # the group of each tensor
-    for node in integer_nodes(graph):
-        if node.op_type in WEIGHTED:
-            layer = _layer(node, names)
-            key = ".".join(layer.split(".")[:DEPTH])
+    nodes = integer_nodes(read_onnx(path).graph)
+    layers = {node.name: _layer(node, names) for node in nodes if node.op_type in WEIGHTED}
+    keys = _keys([*layers.values()], DEPTH)
+    found, group_of = {}, {}  # the groups, and the group of each tensor
+    for node in nodes:
+        if node.name in layers:
+            layer = layers[node.name]
+            key = keys[layer]
             found.setdefault(key, Group()).layers.append(layer)
         else:
-            # Before the first layer, a node belongs to the group that comes next.
-            key = next((group_of[name] for name in node.input if name in group_of), None)
-        group_of.update({name: key for name in node.output if key is not None})
-        if key is not None:
-            found[key].nodes.append(node.name)
+            key = next(group_of[name] for name in node.input if name in group_of)
+        group_of.update(dict.fromkeys(node.output, key))
+        found[key].nodes.append(node.name)
     return found
+
+
+def _keys(layers, depth):
+    """Return {layer: its group}: the first `depth` parts of its name, or more if that group is large."""
+    members, keys = {}, {}
+    for layer in layers:
+        members.setdefault(".".join(layer.split(".")[:depth]), []).append(layer)
+    for key, inside in members.items():
+        divisible = any(layer.count(".") >= depth for layer in inside)
+        large = len(inside) > MOST and divisible
+        keys.update(_keys(inside, depth + 1) if large else dict.fromkeys(inside, key))
+    return keys
 
 
 def _layer(node, names):

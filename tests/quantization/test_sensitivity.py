@@ -37,3 +37,15 @@ def test_groups_have_the_names_of_the_layers(tmp_path):
         "head.conv": ["head.conv"],
     }
     assert [len(group.nodes) for group in found.values()] == [2, 1]  # the ReLU behind the first
+
+
+def test_a_large_group_is_divided(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime.quantization", reason="needs ml_dtypes below 0.5")
+    qdq.folded(float_file(tmp_path / "float.onnx"), tmp_path / "folded.onnx")
+    names = {"first": "backbone.stages.0.conv", "second": "backbone.stages.1.conv"}
+    assert list(groups(tmp_path / "folded.onnx", names)) == ["backbone.stages"]
+    monkeypatch.setattr("paddleseg.quantization.groups.MOST", 1)
+    assert list(groups(tmp_path / "folded.onnx", names)) == ["backbone.stages.0", "backbone.stages.1"]
+    # Names that cannot be divided stay together.
+    same = dict.fromkeys(names, "conv")
+    assert list(groups(tmp_path / "folded.onnx", same)) == ["conv"]
