@@ -58,7 +58,10 @@ def can_fuse(conv, norm, x):
         return False
     if conv._padding_mode != "zeros":
         return False
-    return not any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in (conv, norm))
+    return not any(
+        layer._forward_pre_hooks or layer._forward_post_hooks or "forward" in vars(layer)
+        for layer in (conv, norm)
+    )
 
 
 def folded_of(conv, norm, plan):

@@ -37,7 +37,7 @@ def fused_residuals(blocks, x):
     belong to its last convolution.
 
     Args:
-        blocks: list of `Residual`, of which each takes the output of the one before.
+        blocks: `Residual`s, of which each takes the output of the one before.
         x: N x C x H x W.
 
     Returns:
@@ -109,6 +109,7 @@ class _Chain:
     def __init__(self, library, scratch, blocks):
         self._library, self._scratch = library, scratch
         self.plans, self._weights, self._calls, self._references = [], [], [], []
+        self._plan_of = {}
         plain_x, plain_y = library.layout(blocks[0].convs[0].x), library.layout(blocks[-1].convs[-1].y)
         self._x, self._y = library.memory(plain_x), library.memory(plain_y)
         self._references += [plain_x, plain_y]
@@ -132,7 +133,10 @@ class _Chain:
         return self._add_conv(plans[-1], x, total.role, total)
 
     def _planned(self, shape):
-        self.plans.append(Plan(self._library, self._scratch, shape))
+        """Return the `Plan` of a shape, which the convolutions of this shape share."""
+        if shape not in self._plan_of:
+            self._plan_of[shape] = Plan(self._library, self._scratch, shape)
+        self.plans.append(self._plan_of[shape])
         return self.plans[-1]
 
     def _add_conv(self, plan, x, role, y=None):

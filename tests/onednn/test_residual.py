@@ -112,22 +112,96 @@ def test_other_blocks_are_left_to_their_layers(obstacle):
     assert fused(blocks, x) is None
 
 
-@pytest.mark.parametrize(
-    "place", ["bb_1_1", "bb_2_0.conv0", "bb_2_0.conv0._conv", "bb_3_1.conv1._batch_norm"]
-)
-def test_a_hook_in_a_backbone_sees_its_map(place):
+def backbone():
+    """Return a frozen ResNet18_vd with random weights."""
     paddle.seed(0)
     model = resnet_vd.ResNet18_vd(output_stride=8)
     model.eval()
     for parameter in model.parameters():
         parameter.stop_gradient = True
+    onednn.freeze(model)
+    return model
+
+
+def test_a_backbone_computes_its_blocks_together(monkeypatch):
+    lengths, original = [], onednn.fused_residuals
+
+    def counted(blocks, x):
+        lengths.append(len(blocks))
+        return original(blocks, x)
+
+    monkeypatch.setattr(onednn, "fused_residuals", counted)
+    backbone()(images(1, 3, 32, 32))
+    assert lengths == [2, 1, 2, 2]  # the first block of the second stage pools
+
+
+class Doubled(resnet_vd.ResidualBlock):
+    """A block of a user's own."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def _derive(block):
+    block.__class__ = Doubled
+
+
+def _wrap(block):
+    forward = block.conv0.forward
+    block.conv0.forward = lambda x: 2 * forward(x)
+
+
+def _wrap_inside(block):
+    forward = block.conv0._conv.forward
+    block.conv0._conv.forward = lambda x: 2 * forward(x)
+
+
+def _replace(block):
+    block.conv0 = paddle.nn.Sequential(block.conv0)
+
+
+def _leave_relu_out(block):
+    block.conv0._relu = False
+
+
+def _add_relu(block):
+    block.conv1._relu = True
+
+
+@pytest.mark.parametrize("change", [_derive, _wrap, _wrap_inside, _replace, _leave_relu_out, _add_relu])
+def test_a_block_that_a_user_changed_computes_as_changed(change):
+    model, x = backbone(), images(1, 3, 32, 32)
+    change(model.bb_1_1)
+    onednn.use_engine("paddle")
+    wanted = model(x)
+    onednn.use_engine("onednn")
+    for one, other in zip(model(x), wanted):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other.numpy()).max())
+
+
+def test_a_block_may_be_replaced_by_any_layer():
+    model, x = backbone(), images(1, 3, 32, 32)
+    before = model(x)
+    model.bb_1_1 = paddle.nn.Sequential(model.bb_1_1)
+    for one, other in zip(model(x), before):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other.numpy()).max())
+
+
+@pytest.mark.parametrize(
+    "place", ["bb_1_1", "bb_2_0.conv0", "bb_2_0.conv0._conv", "bb_3_1.conv1._batch_norm"]
+)
+@pytest.mark.parametrize("kind", ["pre", "post"])
+def test_a_hook_in_a_backbone_sees_its_map(place, kind):
+    model = backbone()
     x, seen = images(1, 3, 32, 32), []
     layers = dict(model.named_sublayers())
     onednn.use_engine("paddle")
-    hook = layers[place].register_forward_post_hook(lambda *call: seen.append(call[2].numpy()))
+    if kind == "pre":
+        hook = layers[place].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numpy()))
+    else:
+        hook = layers[place].register_forward_post_hook(lambda *call: seen.append(call[2].numpy()))
     wanted = model(x)
     onednn.use_engine("onednn")
-    onednn.freeze(model)
     found = model(x)
     hook.remove()
     assert len(seen) == 2

@@ -73,14 +73,32 @@ class ResidualBlock(nn.Layer):
         return F.relu(y + (self.short(x) if self._projects else x))
 
     def residual(self):
-        """Return the block as an `onednn.Residual`; None if a hook looks at it or it pools."""
+        """Return the block as an `onednn.Residual`; None unless it is in evaluation mode and as it was built.
+
+        A hook on the block or on its `ConvBNLayer`s wants their maps, and a replaced layer computes something
+        else. A pooling shortcut has no place in a `Residual`.
+        """
         convs = [getattr(self, f"conv{i}") for i in range(self._num_convs)]
-        layers = [*convs, *([self.short] if self._projects else [])]
-        hooked = any(one._forward_pre_hooks or one._forward_post_hooks for one in (self, *layers))
-        if self.training or hooked or any(one._pool2d_avg is not None for one in layers):
+        short = self.short if self._projects else None
+        if self.training or not (_is_untouched(self, ResidualBlock) and _are_fusible(convs, short)):
             return None
-        pairs = [(one._conv, one._batch_norm) for one in layers]
-        return onednn.Residual(tuple(pairs[: len(convs)]), pairs[-1] if self._projects else None)
+        pairs = tuple((one._conv, one._batch_norm) for one in convs)
+        return onednn.Residual(pairs, short and (short._conv, short._batch_norm))
+
+
+def _are_fusible(convs, short):
+    """Tell whether ReLU follows all but the last of some convolutions, and nothing else does."""
+    layers = [*convs, *([short] if short is not None else [])]
+    if not all(_is_untouched(one, ConvBNLayer) and one._pool2d_avg is None for one in layers):
+        return False
+    wanted = [True] * (len(convs) - 1) + [False] * (len(layers) - len(convs) + 1)
+    return [one._relu for one in layers] == wanted
+
+
+def _is_untouched(layer, layer_class):
+    """Tell whether a layer is of this very class, without hooks and without a `forward` of its own."""
+    hooked = layer._forward_pre_hooks or layer._forward_post_hooks
+    return type(layer) is layer_class and not hooked and "forward" not in vars(layer)
 
 
 def basic_convs(in_channels, width, stride, dilation):
@@ -181,9 +199,10 @@ class ResNet_vd(Backbone):
 @paddle.jit.not_to_static
 def _through(blocks, x):
     """Return the output of blocks, one after another; the frozen ones of a run as one computation."""
-    for can_fuse, run in itertools.groupby(blocks, lambda block: block.residual() is not None):
-        run = list(run)
-        y = onednn.fused_residuals([block.residual() for block in run], x) if can_fuse else None
+    residuals = [block.residual() if type(block) is ResidualBlock else None for block in blocks]
+    for can_fuse, run in itertools.groupby(zip(blocks, residuals), lambda pair: pair[1] is not None):
+        run, known = zip(*run)
+        y = onednn.fused_residuals(known, x) if can_fuse else None
         if y is None:
             for block in run:
                 x = block(x)

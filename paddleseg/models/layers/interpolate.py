@@ -8,7 +8,7 @@ import paddle.nn.functional as F
 
 from paddleseg import onednn
 
-# Of the resized map's height and width. A longer axis makes the products slower than Paddle's loop.
+# Of the input's height and width. A longer axis makes the products slower than Paddle's loop.
 LONGEST = 256
 
 
@@ -16,9 +16,10 @@ LONGEST = 256
 def interpolate(x, size, mode="bilinear", align_corners=False, data_format="NCHW"):
     """Return a resized map, as `paddle.nn.functional.interpolate` does.
 
-    Bilinear resizing multiplies the columns by one matrix and the rows by another. Paddle's loop on the CPU
-    takes two to nine times as long, forward and backward. So with `conv_engine` onednn the products compute
-    float32 maps on the CPU, in dynamic mode and outside autocast. Paddle computes all others.
+    Bilinear resizing multiplies the columns by one matrix and the rows by another. Where maps grow, Paddle's
+    loop on the CPU takes up to nine times as long, forward and backward (docs/speed.md). So with
+    `conv_engine` onednn the products compute float32 maps that grow, on the CPU, in dynamic mode and outside
+    autocast. Paddle computes all others. In a product, an infinite pixel makes its row and column NaN.
 
     Args:
         x: N x C x H x W.
@@ -28,8 +29,7 @@ def interpolate(x, size, mode="bilinear", align_corners=False, data_format="NCHW
     Returns:
         N x C x H' x W'.
     """
-    products = mode == "bilinear" and data_format == "NCHW" and _by_products(x)
-    if not products:
+    if mode != "bilinear" or data_format != "NCHW" or not _by_products(x, size):
         return F.interpolate(x, size, mode=mode, align_corners=align_corners, data_format=data_format)
     rows, columns = (_weights(*axis, align_corners) for axis in zip(x.shape[2:], map(int, size)))
     return paddle.matmul(
@@ -37,10 +37,11 @@ def interpolate(x, size, mode="bilinear", align_corners=False, data_format="NCHW
     )
 
 
-def _by_products(x):
+def _by_products(x, size):
     if onednn.engine() != onednn.ONEDNN or not paddle.in_dynamic_mode() or len(x.shape) != 4:
         return False
-    return onednn.are_plain(x) and max(x.shape[2:]) <= LONGEST
+    grows = len(size) == 2 and all(after >= before for before, after in zip(x.shape[2:], size))
+    return grows and max(x.shape[2:]) <= LONGEST and onednn.are_plain(x)
 
 
 @functools.lru_cache(maxsize=64)
