@@ -42,7 +42,7 @@ class Budget:
         """
         field, rounds = list(methods), math.ceil(math.log2(len(methods)))
         for number in range(rounds):
-            seconds = (self._left() - self.seconds / 2) / (rounds - number)
+            seconds = (self.left() - self.seconds / 2) / (rounds - number)
             iters = self._iterations(f"round {number + 1} of {sorted(field)}", field, pace, seconds)
             scores = {method: self._score(Training(method, seed, iters[method])) for method in field}
             ranked = sorted(scores, key=scores.get, reverse=True)
@@ -52,10 +52,11 @@ class Budget:
 
     def final(self, best, pace, seeds):
         """Return {method: iterations} of the plain student and the best method, for equal time."""
-        seconds = self._left() / len(seeds)
+        seconds = self.left() / len(seeds)
         return self._iterations(f"final of {best} on {seeds}", [PLAIN, best], pace, seconds)
 
-    def _left(self):
+    def left(self):
+        """Return the seconds that are left; below 0 when the budget is exceeded."""
         return self.seconds - (time.monotonic() - self.started)
 
     def _score(self, training):

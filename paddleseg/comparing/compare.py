@@ -18,6 +18,7 @@ from paddleseg.errors import UserError, counted
 from paddleseg.options import ReportOptions
 from paddleseg.report import write_report
 from paddleseg.utils.cpu import usable_cores
+from paddleseg.utils.logger import logger
 
 ITERATIONS, TIME, BOTH = "iterations", "time", "both"
 
@@ -56,7 +57,7 @@ def compare(plan, options):
     rows = _rows(trainings, groups, seeds, teacher)
     table = write(options.out, rows, _machine())
     _report(rows, options)
-    return f"{table}\n\n{_advice(plan, rows)}"
+    return "\n\n".join([table, *_shortness(plan, groups, options), _advice(plan, rows)])
 
 
 def _whole_field(trainings, methods, seeds):
@@ -79,6 +80,11 @@ def _within_budget(trainings, methods, seeds, started):
         raise UserError("budget: there is no method to compare with the plain student")
     pace = seconds_per_iteration(trainings, [PLAIN, *others])
     budget = Budget(trainings, trainings.options.budget, started)
+    if budget.left() < budget.seconds / 2:
+        logger.warning(
+            f"the teacher and the pace have taken {budget.seconds - budget.left():.0f} s of the budget of "
+            f"{budget.seconds:.0f} s, so little is left for the students"
+        )
     best = budget.best(others, pace, seed=max(seeds) + 1)
     iters = budget.final(best, pace, seeds)
     return [(PLAIN, "", iters[PLAIN]), (best, TIME, iters[best])]
@@ -87,9 +93,15 @@ def _within_budget(trainings, methods, seeds, started):
 def _train_all(trainings, groups, seeds):
     # All methods of a seed come first, so that an interrupted comparison has equal seeds.
     missing = [Training(method, seed, iters) for seed in seeds for method, _, iters in groups]
-    with concurrent.futures.ThreadPoolExecutor(trainings.options.jobs) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(trainings.options.jobs)
+    try:
         for done in [pool.submit(trainings.finished, training) for training in dict.fromkeys(missing)]:
             done.result()
+    finally:
+        # After an error or a signal no training begins, and those that run save a checkpoint and end.
+        pool.shutdown(wait=False, cancel_futures=True)
+        trainings.stop()
+        pool.shutdown()
 
 
 def _rows(trainings, groups, seeds, teacher):
@@ -107,6 +119,17 @@ def _report(rows, options):
     folders = dict.fromkeys(result.folder for row in rows for result in row.results)
     page = os.path.join(options.out, "report.html")
     write_report(list(folders), ReportOptions(device=options.device, output=page))
+
+
+def _shortness(plan, groups, options):
+    """Return a line, in a list, if a budget has cut the students' trainings below 3/4 of the plan's."""
+    _, _, iters = groups[0]
+    if options.budget is None or iters >= 0.75 * plan.iters:
+        return []
+    return [
+        f"The budget allowed the plain student {iters} of its {plan.iters} iterations. Students that have "
+        f"learnt little say little about methods. The same command with a longer budget keeps the teacher."
+    ]
 
 
 def _advice(plan, rows):

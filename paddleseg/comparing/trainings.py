@@ -100,6 +100,7 @@ class Trainings:
         self.plan = plan
         self.options = options
         self.teacher_weights = options.teacher_weights
+        self._running = set()
         try:
             os.makedirs(os.path.join(options.out, "configs"), exist_ok=True)
         except OSError as error:
@@ -134,6 +135,7 @@ class Trainings:
             "--keep_checkpoint_max",
             1,
         ]
+        logger.info(f"{training.method}, seed {training.seed}: training; {os.path.join(folder, 'train.log')}")
         self.run(training, folder, flags)
         result = _result(training, folder)
         with open(os.path.join(folder, "result.json"), "w", encoding="utf-8") as file:
@@ -158,15 +160,21 @@ class Trainings:
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         log = os.path.join(folder, "train.log")
         with open(log, "a", encoding="utf-8") as file:
-            done = subprocess.run(
-                command,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": path, **self._threads()},
-                check=False,
-            )
-        if done.returncode:
-            raise UserError(f"{training.name} ended with status {done.returncode}: {_last_line(log)} ({log})")
+            environment = {**os.environ, "PYTHONPATH": path, **self._threads()}
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        self._running.add(process)
+        try:
+            status = process.wait()
+        finally:
+            _end(process)  # if a signal came
+            self._running.discard(process)
+        if status:
+            raise UserError(f"{training.name} ended with status {status}: {_last_line(log)} ({log})")
+
+    def stop(self):
+        """Let all running trainings save a checkpoint and end."""
+        for process in list(self._running):
+            _end(process)
 
     def _command(self, training):
         distilled = training.method not in (PLAIN, TEACHER)
@@ -257,6 +265,13 @@ def _make_room(folder, mark):
     os.makedirs(folder)
     with open(path, "w", encoding="utf-8") as file:
         file.write(mark)
+
+
+def _end(process):
+    """Stop a training that still runs by SIGTERM, at which it saves a checkpoint."""
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
 
 
 def _last_line(log):

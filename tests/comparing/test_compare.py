@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -127,6 +129,14 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     assert any(f"after round 1 of 1 {best} remain" in line for line in lines)
 
 
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_budget_that_is_too_short_says_so(folder):
+    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    given = {"budget": 1, "seeds": [0], "only": ["KL, 3"], "turns": 1, "teacher_weights": weights}
+    text = compare("plan.yml", CompareOptions(**given, out="within", device="cpu"))  # whose pace is known
+    assert re.search(r"The budget allowed the plain student 1\d of its 20 iterations\.", text)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -150,3 +160,21 @@ def test_wrong_flags_are_refused(command, flags, message):
 def test_a_training_that_fails_is_named_by_its_last_line():
     with pytest.raises(UserError, match="teacher_seed0 ended with status 2: error: .*nowhere"):
         compare("plan.yml", CompareOptions(data="nowhere", out="failed", device="cpu"))
+
+
+def test_a_signal_ends_the_comparison_and_the_training_that_runs(folder, repository):
+    weights = tiny.save_weights(folder / "untrained.pdparams", tiny.TinyNet(width=8))
+    flags = ["--teacher_weights", weights, "--iters", "1000000", "--out", "stopped", "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, str(repository / "tools/compare.py"), "plan.yml", *flags],
+        cwd=folder,
+        env={**os.environ, **environment()},
+    )
+    first = folder / "stopped" / "student_alone_1000000_seed0"
+    deadline = time.monotonic() + 60
+    while not (first / "history.jsonl").is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list(first.glob("iter_*"))
+    assert sorted(path.name for path in (folder / "stopped").iterdir()) == ["configs", first.name]
