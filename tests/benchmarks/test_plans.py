@@ -10,7 +10,10 @@ from paddleseg.cvlibs.yaml_file import load_config
 PLAN = "benchmarks/plans/camvid.yml"
 # The pairs that take the default of configs/recipes.
 PAIRS = ("camvid", "camvid_resnet18", "camvid_pp_liteseg", "camvid_mobilenetv2_x0_5", "optic_disc")
-PLANS = tuple(f"benchmarks/plans/{name}.yml" for name in (*PAIRS, "camvid_recipe", "camvid_mobilenetv2"))
+PLANS = tuple(
+    f"benchmarks/plans/{name}.yml"
+    for name in (*PAIRS, "camvid_recipe", "camvid_mobilenetv2", "camvid_default")
+)
 DEFAULT = "the default"
 RECIPES = {
     "deeplabv3p_resnet18_fitnet_dist_camvid.yml": "FitNetLoss on five maps and DISTLoss on logits",
