@@ -129,14 +129,6 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     assert any(f"after round 1 of 1 {best} remain" in line for line in lines)
 
 
-@pytest.mark.usefixtures("in_folder", "printed")
-def test_a_budget_that_is_too_short_says_so(folder):
-    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
-    given = {"budget": 1, "seeds": [0], "only": ["KL, 3"], "turns": 1, "teacher_weights": weights}
-    text = compare("plan.yml", CompareOptions(**given, out="within", device="cpu"))  # whose pace is known
-    assert re.search(r"The budget allowed the plain student 1\d of its 20 iterations\.", text)
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -171,10 +163,10 @@ def test_a_signal_ends_the_comparison_and_the_training_that_runs(folder, reposit
         env={**os.environ, **environment()},
     )
     first = folder / "stopped" / "student_alone_1000000_seed0"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (first / "history.jsonl").is_file() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.terminate()
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert process.wait(timeout=120) == 128 + signal.SIGTERM
     assert list(first.glob("iter_*"))
     assert sorted(path.name for path in (folder / "stopped").iterdir()) == ["configs", first.name]
