@@ -17,7 +17,7 @@ def interpolate(x, size, mode="bilinear", align_corners=False, data_format="NCHW
     """Return a resized map, as `paddle.nn.functional.interpolate` does.
 
     Bilinear resizing multiplies the columns by one matrix and the rows by another. Where maps grow, Paddle's
-    loop on the CPU takes up to nine times as long, forward and backward (docs/speed.md). So with
+    loop on the CPU takes up to ten times as long, forward and backward (docs/speed.md). So with
     `conv_engine` onednn the products compute float32 maps that grow, on the CPU, in dynamic mode and outside
     autocast. Paddle computes all others. In a product, an infinite pixel makes its row and column NaN.
 
