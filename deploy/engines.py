@@ -66,8 +66,16 @@ def open_onnx(path, args, precision):
     if len(inputs) != 1 or inputs[0].type not in _TYPES:
         given = ", ".join(f"{one.name}: {one.type}" for one in inputs)
         raise UserError(f"{path} takes {given or 'nothing'}; a segmentation model takes one image of floats")
-    name, dtype = inputs[0].name, _TYPES[inputs[0].type]
-    return lambda batch: session.run(None, {name: batch.astype(dtype, copy=False)})[0]
+    name, dtype, target = inputs[0].name, _TYPES[inputs[0].type], session.get_outputs()[0]
+    if not target.type.startswith("tensor("):
+        raise UserError(f"{path} gives {target.name}: {target.type}; a segmentation model gives one tensor")
+
+    def run(batch):
+        output = session.run([target.name], {name: batch.astype(dtype, copy=False)})[0]
+        # OpenCV does not resize float16.
+        return output.astype(np.float32) if output.dtype == np.float16 else output
+
+    return run
 
 
 def open_paddle(path, params, args):

@@ -121,14 +121,17 @@ def test_providers_are_for_onnx_files(engines, model):
 
 
 @converts
-def test_a_file_that_takes_no_image_is_refused(engines, tmp_path):
-    """Such as a language model, or one of two inputs."""
+def test_a_file_that_takes_no_image_is_refused(engines, tmp_path, deployment):
+    """Such as a language model, or one of two inputs, or one whose output is no tensor."""
     from onnx import TensorProto, helper, save
 
-    def write(*inputs):
+    sequence = helper.make_tensor_sequence_value_info
+
+    def write(*inputs, operation="Identity"):
         made = [helper.make_tensor_value_info(name, kind, [1, 3, 4, 4]) for name, kind in inputs]
-        target = helper.make_tensor_value_info("y", inputs[0][1], [1, 3, 4, 4])
-        graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", made, [target])
+        make = {"Identity": helper.make_tensor_value_info, "SplitToSequence": sequence}[operation]
+        target = make("y", inputs[0][1], [1, 3, 4, 4])
+        graph = helper.make_graph([helper.make_node(operation, ["x"], ["y"])], "g", made, [target])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         save(model, str(tmp_path / "m.onnx"))
         return engines.open_model({"model": "m.onnx"}, str(tmp_path), arguments())
@@ -137,8 +140,12 @@ def test_a_file_that_takes_no_image_is_refused(engines, tmp_path):
         write(("x", TensorProto.INT64))
     with pytest.raises(engines.UserError, match=r"takes x: tensor\(float\), z: tensor\(float\); a segm"):
         write(("x", TensorProto.FLOAT), ("z", TensorProto.FLOAT))
+    with pytest.raises(engines.UserError, match=r"gives y: seq\(tensor\(float\)\); a segmentation model giv"):
+        write(("x", TensorProto.FLOAT), operation="SplitToSequence")
     run = write(("x", TensorProto.FLOAT16))
-    assert run(np.ones((1, 3, 4, 4), "float32")).dtype == "float16"
+    scores = run(np.full((1, 3, 4, 4), 0.1, "float32"))
+    assert (scores.dtype, scores[0, 0, 0, 0]) == ("float32", np.float16(0.1))
+    assert deployment("masks").mask_of(scores, (8, 8), "none").shape == (8, 8)
 
 
 CPUINFO = {
