@@ -23,7 +23,7 @@ def read_deploy_file(path):
             missing.append("params, the file of the weights")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is not a deploy.yaml as export.py writes it beside the model") from None
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}")

@@ -6,20 +6,23 @@ import yaml
 
 from paddleseg.utils.save_dir import file_digest
 
+RESULT_FILE = "quantization.json"  # the figures of an INT8 model; see `paddleseg.quantization.result`
 OUTPUT_DTYPES = {"argmax": "int32", "softmax": "float32", "none": "float32"}
 
 
 def exported_files(folder):
-    """Return the names of the model files that a folder's `deploy.yaml` lists, [] without such a file.
+    """Return the names of the files of an earlier export in a folder, [] if its `deploy.yaml` lists none.
 
-    The exporter deletes old files of these names, so only names that it gives itself are returned.
+    They are the model files, and the `RESULT_FILE` of a quantisation. The exporter deletes old files of these
+    names, so only names that this project gives itself are returned.
     """
     try:
         with open(os.path.join(folder, "deploy.yaml"), encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]
-        return [name for name in map(deploy.get, ("model", "params")) if str(name).startswith("model.")]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        names = [name for name in map(deploy.get, ("model", "params")) if str(name).startswith("model.")]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError):
         return []
+    return [*names, RESULT_FILE] if names else []
 
 
 def write_deploy_file(folder, names, cfg, output_op, shape, num_classes, precision="fp32", weights=None):

@@ -97,7 +97,7 @@ def export_model(model, cfg, options):
 
 
 def move_files(names, source, target):
-    """Move files from one folder to another, and remove the other model files of an earlier export there.
+    """Move files from one folder to another, and remove the other files of an earlier export there.
 
     Raises:
         UserError: a file cannot be replaced. Then none is, unless the disk itself fails.

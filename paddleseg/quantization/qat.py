@@ -13,6 +13,7 @@ from paddleseg.core import runs
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.errors import UserError
 from paddleseg.exporting import export
+from paddleseg.exporting.deploy_file import RESULT_FILE
 from paddleseg.exporting.deploy_limits import check_transforms
 from paddleseg.exporting.exporter import move_files
 from paddleseg.graphs import onnx_file
@@ -23,7 +24,7 @@ from paddleseg.quantization.conv_sites import float_nodes
 from paddleseg.quantization.fake_model import calibrate, fake_quantize, tensor_ranges
 from paddleseg.quantization.int8_folder import write_int8_folder
 from paddleseg.quantization.ptq import warn_of_processor
-from paddleseg.quantization.result import RESULT_FILE, Result
+from paddleseg.quantization.result import Result
 from paddleseg.utils.cpu import integer_instructions
 from paddleseg.utils.logger import logger
 from paddleseg.weights.load import load_weights

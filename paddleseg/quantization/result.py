@@ -6,8 +6,7 @@ import os
 from typing import Dict, List, Optional, Sequence
 
 from paddleseg.errors import UserError
-
-RESULT_FILE = "quantization.json"
+from paddleseg.exporting.deploy_file import RESULT_FILE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,5 +115,5 @@ def read_result(folder):
         return Result(**{**values, **figures})
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(f"{path} is not the result file of a quantisation") from None

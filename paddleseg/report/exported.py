@@ -9,9 +9,10 @@ import yaml
 
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError, one_line
+from paddleseg.exporting.deploy_file import RESULT_FILE
 from paddleseg.quantization.images import batches
 from paddleseg.quantization.latency import latencies
-from paddleseg.quantization.result import RESULT_FILE, read_result
+from paddleseg.quantization.result import read_result
 from paddleseg.quantization.scoring import Scorer
 from paddleseg.report.rebuild import builder_of
 from paddleseg.report.runs import lies_in
@@ -116,7 +117,9 @@ def _scored(folder, name, runs):
     run = next((run for run in runs if lies_in(source.get("weights") or os.sep, run.folder)), None)
     precision = deploy.get("precision", "fp32")
     row = Exported(name, precision, run and run.name, os.path.getsize(path) / 1e6)
-    result = read_result(folder) if os.path.isfile(os.path.join(folder, RESULT_FILE)) else None
+    # Beside a float model, the file is left from an earlier quantisation.
+    has_result = precision == "int8" and os.path.isfile(os.path.join(folder, RESULT_FILE))
+    result = read_result(folder) if has_result else None
     if result is not None:
         row = dataclasses.replace(row, miou=result.int8.miou, images=result.images)
     try:
@@ -137,7 +140,7 @@ def _deploy_section(folder):
             deploy = yaml.safe_load(file)["Deploy"]
         name = deploy["model"]
         is_onnx = name.endswith(".onnx")
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is not a deploy.yaml as export.py writes it") from None
     if not is_onnx:
         raise UserError(f"{folder} holds a Paddle graph; the page has rows for exports with --format onnx")

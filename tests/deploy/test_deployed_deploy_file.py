@@ -50,6 +50,12 @@ def test_wrong_values_are_refused(read, deploy_file, deploy, message):
         read(transforms=[], **deploy)
 
 
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path, deploy_file):
+    (tmp_path / "deploy.yaml").write_text("[" * 5000, encoding="utf-8")
+    with pytest.raises(deploy_file.UserError, match="is not a deploy.yaml"):
+        deploy_file.read_deploy_file(str(tmp_path / "deploy.yaml"))
+
+
 def test_weights_are_needed_except_for_onnx(read, deploy_file):
     with pytest.raises(deploy_file.UserError, match="lacks model, transforms"):
         read(params="p")

@@ -148,13 +148,19 @@ def test_a_grey_model_takes_grey_images_by_default(tmp_path):
     assert deploy_section(tmp_path / "out")["input_shape"] == [-1, 1, -1, -1]
 
 
-def test_an_export_removes_the_other_model_files_of_an_earlier_one(tmp_path, trained):
+def test_an_export_removes_the_other_files_of_an_earlier_one(tmp_path, trained):
     """A hand-written deploy.yaml stands for an export of the other format, which Paddle 2 does not have."""
     out = tmp_path / "out"
     export(trained, out)
     for name in ("model.other", "model.mine", "notes.txt"):
         (out / name).write_text("", encoding="utf-8")
-    for model, gone in (("model.other", {"model.other"}), ("notes.txt", set()), (["model.mine"], set())):
+    figures = "quantization.json"
+    for model, gone in (
+        ("model.other", {"model.other", figures}),
+        ("notes.txt", {figures}),  # for the params are of an export
+        (["model.mine"], {figures}),
+    ):
+        (out / figures).write_text("", encoding="utf-8")
         before = set(os.listdir(out))
         tiny.write_yaml(out / "deploy.yaml", {"Deploy": {"model": model, "params": "model.pdiparams"}})
         export(trained, out)

@@ -49,7 +49,7 @@ def test_the_table_compares_both_models():
     assert any(line.startswith("IoU of class 1 ") for line in unnamed.table())
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"float": 1}'])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"float": 1}', pytest.param("[" * 200000, id="nested")])
 def test_a_damaged_file_is_refused(tmp_path, text):
     (tmp_path / "quantization.json").write_text(text)
     with pytest.raises(UserError, match=r"quantization\.json is not the result file of a quantisation"):

@@ -62,6 +62,14 @@ def test_a_model_is_scored_on_the_images_of_its_run(models, trained):
     assert measure_exported(folders[1:], ["b"], runs, with_latency=False)[0][0].latency is None
 
 
+def test_a_float_model_has_no_figures_of_an_earlier_quantisation(models, trained, tmp_path):
+    shutil.copytree(models / "plain_onnx", tmp_path / "model")
+    RESULT.write(str(tmp_path / "model"))
+    runs = read_runs([str(trained / "plain_0")])
+    (found,), _ = measure_exported([str(tmp_path / "model")], ["a"], runs, with_latency=False)
+    assert found.miou == pytest.approx(runs[0].best["miou"], abs=1e-4)
+
+
 def test_a_model_without_its_run_is_scored_on_the_images_of_its_config(models, trained, tmp_path):
     runs = read_runs([str(trained / "teacher")])
     (found,), _ = measure_exported([str(models / "plain_onnx")], ["a"], runs, with_latency=False)
@@ -85,6 +93,7 @@ def test_a_model_without_its_run_is_scored_on_the_images_of_its_config(models, t
             "holds a Paddle graph; the page has rows for exports with",
         ),
         ("Deploy: {model: gone.onnx}", "lacks gone.onnx, which its deploy.yaml names"),
+        pytest.param("[" * 5000, "is not a deploy.yaml as export.py writes it", id="nested"),
         ("Deploy: 3", "is not a deploy.yaml as export.py writes it"),
     ],
 )
