@@ -15,7 +15,7 @@ from paddleseg.quantization.latency import latencies
 from paddleseg.quantization.result import read_result
 from paddleseg.quantization.scoring import Scorer
 from paddleseg.report.rebuild import builder_of
-from paddleseg.report.runs import lies_in
+from paddleseg.report.runs import is_run, lies_in
 from paddleseg.report.tables import UNKNOWN, Table
 from paddleseg.utils.logger import logger
 
@@ -49,9 +49,16 @@ class Exported:
 
 
 def is_exported(folder):
-    """Tell whether a folder is the `save_dir` of an export or a quantisation, and of no training."""
-    has = [os.path.isfile(os.path.join(folder, name)) for name in (DEPLOY_FILE, "run.yml")]
-    return has == [True, False]
+    """Tell whether a folder holds an exported model for the page; that of a training may, such as `qat.py`'s.
+
+    A Paddle graph is for the page only where there is no training, so that `measure_exported` refuses it.
+
+    Raises:
+        UserError: the `deploy.yaml` in the folder of a training is damaged.
+    """
+    if not os.path.isfile(os.path.join(folder, DEPLOY_FILE)):
+        return False
+    return not is_run(folder) or _deploy_section(folder)["model"].endswith(".onnx")
 
 
 def measure_exported(folders, names, runs, with_latency=True):
@@ -112,7 +119,7 @@ def table(exported, notes):
 def _scored(folder, name, runs):
     """Return an `Exported` without a latency, a batch of one image or None, and why something is missing."""
     deploy = _deploy_section(folder)
-    path = os.path.join(folder, deploy["model"])
+    path = _onnx_path(folder, deploy)
     source = deploy.get("source") or {}
     run = next((run for run in runs if lies_in(source.get("weights") or os.sep, run.folder)), None)
     precision = deploy.get("precision", "fp32")
@@ -138,15 +145,22 @@ def _deploy_section(folder):
     try:
         with open(path, encoding="utf-8") as file:
             deploy = yaml.safe_load(file)["Deploy"]
-        name = deploy["model"]
-        is_onnx = name.endswith(".onnx")
+        if not isinstance(deploy["model"], str):
+            raise TypeError
+        return deploy
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError):
         raise UserError(f"{path} is not a deploy.yaml as export.py writes it") from None
-    if not is_onnx:
+
+
+def _onnx_path(folder, deploy):
+    """Return the path of the ONNX file that a `Deploy` section names."""
+    name = deploy["model"]
+    if not name.endswith(".onnx"):
         raise UserError(f"{folder} holds a Paddle graph; the page has rows for exports with --format onnx")
-    if not os.path.isfile(os.path.join(folder, name)):
+    path = os.path.join(folder, name)
+    if not os.path.isfile(path):
         raise UserError(f"{folder} lacks {name}, which its {DEPLOY_FILE} names")
-    return deploy
+    return path
 
 
 def _builder(run, source):

@@ -14,7 +14,7 @@ from paddleseg.report.differences import differences
 from paddleseg.report.exported import is_exported, measure_exported
 from paddleseg.report.exported import table as exported_table
 from paddleseg.report.gallery import gallery
-from paddleseg.report.runs import comparisons, names_of, read_runs
+from paddleseg.report.runs import comparisons, is_run, names_of, read_runs
 from paddleseg.utils.logger import logger
 
 
@@ -22,20 +22,23 @@ def write_report(folders, options):
     """Read the runs, measure their models, and write the page.
 
     Args:
-        folders: the `save_dir` of each training, and of exports and quantisations in ONNX.
+        folders: the `save_dir` of each training, and of exports and quantisations in ONNX. A folder may be
+            of both, such as that of a quantisation-aware training.
         options: `ReportOptions`.
 
     Raises:
         UserError: a folder holds none of these, none is of a training, or the page cannot be written.
     """
     of_exports = [folder for folder in folders if is_exported(folder)]
-    of_runs = [folder for folder in folders if folder not in of_exports]
+    of_runs = [folder for folder in folders if is_run(folder) or folder not in of_exports]
     if not of_runs:
         raise UserError("a page needs a training: name the save_dir of the run of each exported model, too")
-    runs, names = read_runs(of_runs), names_of([*of_exports, *of_runs])[: len(of_exports)]
+    names = dict(zip(folders, names_of(folders)))
+    runs = read_runs(of_runs)
     _check_output(options.output)
     parallel.set_device(options.device, options.conv_engine)
-    exported = measure_exported(of_exports, names, runs, with_latency=options.repeats > 0)
+    row_names = [names[folder] for folder in of_exports]
+    exported = measure_exported(of_exports, row_names, runs, with_latency=options.repeats > 0)
     text = render(contents(runs, options, exported))
     try:
         with open(options.output, "w", encoding="utf-8") as file:

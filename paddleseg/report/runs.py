@@ -133,6 +133,11 @@ def read_runs(folders):
     return [_read_run(folder, name) for folder, name in zip(folders, names_of(folders))]
 
 
+def is_run(folder):
+    """Tell whether a folder is the `save_dir` of a training."""
+    return os.path.isfile(os.path.join(folder, RUN_FILE))
+
+
 def names_of(folders):
     """Return a name for each folder: its last part or, if two are equal, its path below the last shared one.
 

@@ -103,6 +103,26 @@ def test_a_folder_without_an_onnx_file_is_refused(tmp_path, deploy, message):
         measure_exported([str(tmp_path)], ["a"], [])
 
 
+@pytest.fixture
+def trained_int8(models, trained, tmp_path):
+    """A stand-in for a quantisation-aware training: the folder of a run with an INT8 model."""
+    shutil.copytree(trained / "plain_0", tmp_path / "qat")
+    for name in os.listdir(models / "plain_int8"):
+        shutil.copy(models / "plain_int8" / name, tmp_path / "qat")
+    return tmp_path / "qat"
+
+
+def test_a_training_with_an_exported_model_is_both_on_the_page(trained_int8, report):
+    text = report(trained_int8, repeats=0)
+    assert "What an exported model costs" in text
+    assert "INT8" in text
+    (trained_int8 / "deploy.yaml").write_text("Deploy: {model: model.json, params: p}", encoding="utf-8")
+    assert not is_exported(str(trained_int8))  # a Paddle graph, which has no row
+    (trained_int8 / "deploy.yaml").write_text("Deploy: {", encoding="utf-8")
+    with pytest.raises(UserError, match="is not a deploy.yaml as export.py writes it"):
+        is_exported(str(trained_int8))
+
+
 def test_the_page_has_a_row_for_each_and_both_trade_offs(models, trained, report):
     text = report(trained / "plain_0", models / "plain_onnx", models / "plain_int8", repeats=0)
     assert "What an exported model costs" in text
