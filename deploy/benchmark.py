@@ -16,13 +16,13 @@ class Clock:
 
     Args:
         run: a function from float32 N x C x H x W to the model's output.
-        warmup: runs that do not count before the first one and, if `repeats` is above 1, before the first
-            one of each shape.
+        warmup: runs that do not count, before the first batch or, with `each_shape`, before each new shape.
         repeats: runs of each batch, all of which count. Default 1.
+        each_shape: whether to warm up for each new shape of a batch. Default False.
     """
 
-    def __init__(self, run, warmup, repeats=1):
-        self.run, self.warmup, self.repeats = run, warmup, repeats
+    def __init__(self, run, warmup, repeats=1, each_shape=False):
+        self.run, self.warmup, self.repeats, self.each_shape = run, warmup, repeats, each_shape
         self.seconds = collections.defaultdict(list)  # {shape of a batch: the seconds of its runs}
         self.seconds_beside = collections.defaultdict(list)  # {"read" or "write": seconds of an image}
 
@@ -33,7 +33,7 @@ class Clock:
             ImageError: the model does not run on it.
         """
         seconds = []
-        warm = batch.shape in self.seconds if self.repeats > 1 else self.seconds
+        warm = batch.shape in self.seconds if self.each_shape else self.seconds
         try:
             for _ in range(0 if warm else self.warmup):
                 self.run(batch)

@@ -19,6 +19,8 @@ from photographs import image_files, mask_names
 from providers import PROVIDERS, provider
 from transforms import steps_of
 
+REPEATS = 10  # of each batch of a benchmark
+
 
 def main():
     parser = argparse.ArgumentParser(description="Masks and latency of an exported model.")
@@ -43,7 +45,13 @@ def main():
         default=1,
         help="images of equal size that follow each other and run together (default: 1)",
     )
-    parser.add_argument("--warmup", type=count, default=3, help="runs before the clock counts (default: 3)")
+    parser.add_argument(
+        "--warmup",
+        type=count,
+        default=3,
+        help="runs that do not count, before the first batch, or with --benchmark before the first batch of "
+        "each shape (default: 3)",
+    )
     parser.add_argument(
         "--benchmark",
         type=switch,
@@ -51,10 +59,13 @@ def main():
         const=True,
         default=False,
         metavar="True",
-        help="run each batch --repeats times, and print percentiles of the latency",
+        help="warm up for each shape of a batch, run each batch --repeats times, and print percentiles of "
+        "the latency for each shape; False is as without the flag",
     )
     parser.add_argument(
-        "--repeats", type=positive, default=10, help="runs of each batch of a --benchmark (default: 10)"
+        "--repeats",
+        type=positive,
+        help=f"runs of each batch that count; needs --benchmark (default: {REPEATS})",
     )
     try:
         infer(parser.parse_args(without_idle(sys.argv[1:])))
@@ -152,10 +163,13 @@ class Inference:
 
 def infer(args):
     """Write a mask for each image and print the model's latency."""
+    if args.repeats and not args.benchmark:
+        raise UserError(f"--repeats {args.repeats}: without --benchmark each batch runs once; give it, too")
     deploy = read_deploy_file(args.config)
     check_batch_size(args.batch_size, input_shape(deploy))
     run = open_model(deploy, os.path.dirname(os.path.abspath(args.config)), args)
-    clock = Clock(run, args.warmup, args.repeats if args.benchmark else 1)
+    repeats = (args.repeats or REPEATS) if args.benchmark else 1
+    clock = Clock(run, args.warmup, repeats, each_shape=args.benchmark)
     inference = Inference(deploy, clock)
     files = image_files(args.image_path)
     masks = [os.path.join(args.save_dir, name) for name in mask_names(files)]

@@ -31,6 +31,7 @@ def zeros(batch):
         ("--providers", "npu", "'npu' is none of cpu, cuda, tensorrt, openvino"),
         ("--benchmark", "maybe", "'maybe' is neither True nor False"),
         ("--cpu_threads", "x", "'x' is not a whole number of 0 or above"),
+        ("--repeats", "5", "--repeats 5: without --benchmark each batch runs once; give it, too"),
         ("--cpu_threads", "99999", "99999 threads are more than the"),
     ],
 )
@@ -102,6 +103,20 @@ def test_the_first_image_that_can_be_read_warms_up(tmp_path, photos, infer, caps
     assert infer(model, tmp_path / "photos", tmp_path / "out", "--warmup", "3") == 2
     assert "1 of 3 images were skipped and have no mask" in capsys.readouterr().err
     assert shapes == [(1, 3, 8, 12)] * 5
+
+
+@pytest.mark.parametrize(("flags", "runs"), [((), [3, 1]), (("--benchmark", "--repeats", "1"), [3, 3])])
+def test_a_benchmark_warms_up_for_each_shape(tmp_path, photos, infer, flags, runs):
+    """However often it repeats a batch."""
+    cv2.imwrite(str(photos(tmp_path / "photos", "a.png") / "b.png"), np.full((8, 20, 3), 200, "uint8"))
+    widths = []
+
+    def model(batch):
+        widths.append(batch.shape[3])
+        return zeros(batch)
+
+    assert infer(model, tmp_path / "photos", tmp_path / "out", "--warmup", "2", *flags) == 0
+    assert [widths.count(12), widths.count(20)] == runs
 
 
 def test_a_failure_for_one_image_does_not_end_the_others(tmp_path, infer, capsys):
