@@ -31,7 +31,9 @@ class ConvSite(NamedTuple):
 def conv_sites(exported, folded, model):
     """Return the `ConvSite` of each convolution that can be fake-quantised.
 
-    Those are layers that run once in a pass, and pad with zeros in NCHW.
+    Those are layers that run once in a pass, and pad with zeros in NCHW. The folded convolution may be the
+    layer and its batch norm, and nothing else: onnxruntime also folds the product or sum with a parameter of
+    1 x C x 1 x 1 behind it, which `FakeQuantizedConv2D` would not compute.
 
     Args:
         exported, folded: the model's ONNX file and what `qdq.folded` has made of it, as `onnx.ModelProto`.
@@ -41,15 +43,18 @@ def conv_sites(exported, folded, model):
     sublayers = dict(model.named_sublayers())
     weights = {node.name: node.input[1] for node in exported.graph.node if node.op_type == "Conv"}
     runs = list(weights.values())
-    norms = _norms(exported.graph)
+    made = {name: node for node in exported.graph.node for name in node.output}
     sites = []
     for node in folded.graph.node:
         weight = weights.get(node.name)
         layer = layers.get(weight)
         if runs.count(weight) != 1 or not _fits(sublayers.get(layer)):
             continue
+        conv, factor = _conv_and_norm(made, node.output[0], sublayers[layer].bias)
+        norm = layers.get(factor)
+        if conv is None or conv.name != node.name or (norm is None) != (factor is None):
+            continue
         outputs, limits = _activation(folded.graph, node.output[0])
-        norm = layers.get(norms.get(node.output[0]))
         sites.append(ConvSite(node.name, layer, norm, node.input[0], outputs, limits))
     return sites
 
@@ -70,9 +75,33 @@ def _fits(layer):
     return plain and layer._padding_mode == "zeros" and layer._data_format == "NCHW"
 
 
-def _norms(graph):
-    """Return {output tensor: name of the factor} of the batch norms in a graph."""
-    return {node.output[0]: node.input[1] for node in graph.node if node.op_type == "BatchNormalization"}
+def _conv_and_norm(made, name, bias):
+    """Return the node behind which a tensor is computed, and the name of the factor of a batch norm between.
+
+    Args:
+        made: {tensor: the node that computes it} of an exported graph.
+        name: of the tensor.
+        bias: the convolution's parameter, whose addition is a node of its own; None for none.
+
+    Returns:
+        (node, factor); without a batch norm, the factor is None. The node is None for an input of the graph.
+    """
+    node, factor = _maker(made, name), None
+    if node is not None and node.op_type == "BatchNormalization":
+        node, factor = _maker(made, node.input[0]), node.input[1]
+    if node is not None and node.op_type == "Add" and bias is not None:
+        added = _maker(made, node.input[1])
+        if added is not None and added.op_type == "Reshape" and added.input[0] == bias.name:
+            node = _maker(made, node.input[0])
+    return node, factor
+
+
+def _maker(made, name):
+    """Return the node that computes a tensor, copies aside; None for an input of the graph."""
+    node = made.get(name)
+    while node is not None and node.op_type == "Identity":
+        node = made.get(node.input[0])
+    return node
 
 
 def _activation(graph, name):

@@ -39,8 +39,8 @@ def fake_quantize(model, shape=(-1, 3, -1, -1)):
         sites = conv_sites(qdq.read_onnx(path), qdq.read_onnx(folded), model)
     if not sites:
         raise UserError(
-            f"{type(model).__name__} has no convolution to quantise: no nn.Conv2D that runs once and pads "
-            f"with zeros"
+            f"{type(model).__name__} has no convolution to quantise: no nn.Conv2D that runs once, pads "
+            f"with zeros and has no parameter of 1 x C x 1 x 1 multiplied or added behind it"
         )
     _take(dict(model.named_sublayers()), sites)
     logger.info(

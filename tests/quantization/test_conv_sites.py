@@ -89,6 +89,44 @@ def test_a_layer_that_runs_twice_or_pads_otherwise_is_left_out():
     assert [site.layer for site in conv_sites(exported(model), folded(RELU), model)] == ["first"]
 
 
+@pytest.mark.parametrize("operation", ["Mul", "Add"])
+def test_a_convolution_with_a_folded_parameter_is_left_out(operation):
+    model = Pair()
+    first, norm = model.first.weight.name, model.norm.weight.name
+    for reads, normed in (
+        ("a", []),
+        ("n", [("BatchNormalization", "Norm.0", ["a", norm, "b", "m", "v"], "n")]),
+    ):
+        whole = graph(
+            [
+                ("Conv", "Conv.0", ["x", first], "a"),
+                *normed,
+                (operation, "Gamma.0", [reads, "gamma"], "y"),
+                ("Relu", "Relu.0", ["y"], "z"),
+                ("Conv", "Conv.1", ["z", model.second.weight.name], "logits"),
+            ]
+        )
+        sites = conv_sites(whole, folded(RELU), model)
+        assert [site.layer for site in sites] == ["second"]
+        assert float_nodes(folded(RELU), sites) == ["Conv.0", "Relu.0"]
+
+
+def test_the_own_bias_and_copies_are_part_of_a_convolution():
+    model = Pair()
+    whole = graph(
+        [
+            ("Conv", "Conv.0", ["x", model.first.weight.name], "a"),
+            ("Reshape", "Reshape.0", [model.first.bias.name, "shape"], "bias"),
+            ("Add", "Add.0", ["a", "bias"], "sum"),
+            ("Identity", "Identity.0", ["sum"], "copy"),
+            ("BatchNormalization", "Norm.0", ["copy", model.norm.weight.name, "b", "m", "v"], "n"),
+            ("Identity", "Identity.1", ["n"], "y"),
+        ]
+    )
+    (site,) = conv_sites(whole, folded(RELU), model)
+    assert (site.layer, site.norm) == ("first", "norm")
+
+
 def test_all_other_nodes_stay_in_float():
     model = Pair()
     whole = folded(RELU, ("Sigmoid", "Sigmoid.0", ["logits"], "gate"))

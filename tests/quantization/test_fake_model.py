@@ -23,7 +23,10 @@ pytestmark = converts
 
 
 class Blocks(nn.Layer):
-    """A residual block, a concatenation, a gate, a layer that runs twice, and a head of training alone."""
+    """A residual block, a concatenation, a gate, a layer that runs twice, and a head of training alone.
+
+    And parameters of 1 x C x 1 x 1, which onnxruntime folds into the convolutions in front of them.
+    """
 
     def __init__(self):
         super().__init__()
@@ -32,12 +35,19 @@ class Blocks(nn.Layer):
         self.depthwise = ConvBN(16, 16, 3, groups=16, bias_attr=False)
         self.twice = nn.Conv2D(8, 8, 3, padding=1)
         self.reflected = nn.Conv2D(8, 8, 3, padding=1, padding_mode="reflect")
+        self.scaled, self.shifted = ConvBN(8, 8, 1, bias_attr=False), nn.Conv2D(8, 8, 1)
+        twenty = nn.initializer.Constant(20.0)
+        self.gamma, self.beta = (
+            self.create_parameter([1, 8, 1, 1], default_initializer=twenty) for _ in range(2)
+        )
         self.gate = nn.Conv2D(8, 8, 1)
         self.classify, self.auxiliary = nn.Conv2D(16, 3, 1), nn.Conv2D(8, 3, 1)
 
     def forward(self, x):
         x = self.stem(x)
         y = x + self.project(F.relu6(self.depthwise(F.relu6(self.expand(x)))))
+        y = F.relu(self.scaled(y) * self.gamma + y)
+        y = F.sigmoid(self.shifted(y) + self.beta) + y
         z = self.reflected(self.twice(self.twice(y)))
         z = z * F.sigmoid(self.gate(F.adaptive_avg_pool2d(z, 1)))
         logits = [self.classify(paddle.concat([F.max_pool2d(y, 3, 1, 1), z], axis=1))]
