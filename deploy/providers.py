@@ -45,14 +45,20 @@ def open_session(path, options, args, precision="fp32"):
         path: the file.
         options: `onnxruntime.SessionOptions`.
         args: flags: `device` and `providers`.
-        precision: of the file: fp32, fp16 or int8. TensorRT has to be asked for the latter two.
+        precision: of the file: fp32, fp16 or int8. TensorRT has to be asked for fp16.
 
     Raises:
-        UserError: this onnxruntime lacks a provider, or the provider does not start here.
+        UserError: this onnxruntime lacks a provider, the provider does not start here, or TensorRT is asked
+            for an INT8 file.
     """
     import onnxruntime
 
     names, flag = wanted_providers(args)
+    if precision == "int8" and "TensorrtExecutionProvider" in names:
+        raise UserError(
+            f"{flag}: TensorRT needs symmetric int8, but this INT8 file has uint8 activations with zero "
+            f"points; give another provider, or export in fp16 for TensorRT"
+        )
     available = onnxruntime.get_available_providers()
     for name in names:
         if name not in available:
@@ -68,6 +74,6 @@ def open_session(path, options, args, precision="fp32"):
 
 
 def _settings(name, precision):
-    if name == "TensorrtExecutionProvider" and precision in ("fp16", "int8"):
-        return {f"trt_{precision}_enable": True}
+    if name == "TensorrtExecutionProvider" and precision == "fp16":
+        return {"trt_fp16_enable": True}
     return {}

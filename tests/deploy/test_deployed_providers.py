@@ -71,11 +71,18 @@ def test_a_provider_that_does_not_start_is_refused(providers, onnxruntime):
 
 def test_tensorrt_is_asked_for_the_precision_of_the_file(providers, onnxruntime):
     names = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
-    for precision, settings in (("fp16", {"trt_fp16_enable": True}), ("int8", {"trt_int8_enable": True})):
+    for precision, settings in (("fp16", {"trt_fp16_enable": True}), ("fp32", {})):
         providers.open_session("m.onnx", None, args(*names), precision)
         assert onnxruntime.asked == [(names[0], settings), (names[1], {})]
     providers.open_session("m.onnx", None, args())
     assert onnxruntime.asked == [("CPUExecutionProvider", {})]
+
+
+def test_tensorrt_does_not_take_an_int8_file(providers, onnxruntime):
+    with pytest.raises(providers.UserError, match="^--providers Tensorrt.*TensorRT needs symmetric int8"):
+        providers.open_session("m.onnx", None, args("TensorrtExecutionProvider"), "int8")
+    providers.open_session("m.onnx", None, args("CUDAExecutionProvider"), "int8")
+    assert onnxruntime.asked == [("CUDAExecutionProvider", {})]
 
 
 def test_device_and_providers_together_are_refused(providers):
