@@ -41,7 +41,7 @@ COMMANDS = {
     "split": ("annotations:split", "divide a data set into train, val and test (tools/data/split.py)"),
     "draw": ("annotations:draw", "masks over their images, on one sheet (tools/data/draw.py)"),
     "make_optic_disc": ("make_optic_disc:main", "draw a synthetic data set (tools/make_optic_disc.py)"),
-    "demo": ("demo:main", "teacher, student and distilled student, compared (tools/demo.py)"),
+    "demo": ("demo:main", "teacher, student, distilled student and its INT8 form, compared (tools/demo.py)"),
     "configs": ("configs:main", "list the shipped configs, or copy them"),
 }
 

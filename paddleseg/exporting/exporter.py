@@ -128,13 +128,16 @@ def _write_onnx(exported, folder, cfg, options, shape):
         name = onnx_file.write(exported, folder, shape, options.opset or onnx_file.OPSET)
         path = os.path.join(folder, name)
         compare(path, exported, cfg, options, shape, FLOAT32)
-        if options.precision == "fp16":
-            # After the comparison, so that a wrong conversion cannot hide in the rounding.
-            onnx_fp16.to_fp16(path)
-            compare(path, exported, cfg, options, shape, FLOAT16)
     except onnx_file.ConversionError as error:
         fixed = "an input_shape with a fixed H and W may work, and " if -1 in shape[2:] else ""
         raise UserError(f"{error}; {fixed}format paddle needs no ONNX file") from error
+    if options.precision == "fp16":
+        # After the comparison, so that a wrong conversion cannot hide in the rounding.
+        onnx_fp16.to_fp16(path)
+        try:
+            compare(path, exported, cfg, options, shape, FLOAT16)
+        except onnx_file.ConversionError as error:
+            raise UserError(f"{error}; leave --precision fp16 out") from error
     return {"model": name}
 
 

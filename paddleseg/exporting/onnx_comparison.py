@@ -56,7 +56,7 @@ def compare(path, exported, cfg, options, shape, limits=FLOAT32):
         UserError: there is no image to compare on, or it cannot be read.
         ConversionError: onnxruntime does not run the file, or it does not reach the limits.
     """
-    run = _runner(path, exported.output_op)
+    run = _runner(path, exported.output_op, "onnxruntime's converter" if limits is FLOAT16 else "paddle2onnx")
     source, batches = _batches(cfg, options, shape)
     _compare(run, limits, source, ((batch, _scores(exported, batch)) for batch in batches))
     if -1 in shape and source != _NOISE:
@@ -77,18 +77,21 @@ def _scores(exported, batch):
 def _compare(run, limits, source, scored):
     """Compare on pairs of (batch, the model's scores) from `source`; log it or raise `ConversionError`."""
     equal = close = total = 0
+    finite = True
     for batch, ours in scored:
         output, theirs = run(batch)
         classes = ours.argmax(axis=1)
         equal += int((classes == (output if output.ndim == 3 else output.argmax(axis=1))).sum())
         close += int((np.abs(theirs - ours) <= limits.tolerance * np.abs(ours).max()).all(axis=1).sum())
         total += classes.size
+        finite = finite and bool(np.isfinite(theirs).all())
     result = (
         f"{equal / total:.4%} of {total} pixels have the same class under onnxruntime and Paddle, on {source}"
     )
     wrong = f"the ONNX file is wrong and was deleted: {result}"
     if limits is FLOAT16:
-        wrong = f"this model cannot be {limits.precision}, whose largest number is 65504: {result}"
+        overflow = "cannot be fp16, whose largest number is 65504"
+        wrong = f"this model {'loses too much in fp16' if finite else overflow}: {result}"
     if equal / total < limits.agreement:
         raise ConversionError(f"{wrong}; at least {limits.agreement:.2%} must")
     if close / total < limits.agreement:
@@ -99,12 +102,13 @@ def _compare(run, limits, source, scored):
     logger.info(f"ONNX file ({limits.precision}) compared: {result}")
 
 
-def _runner(path, output_op):
+def _runner(path, output_op, maker):
     """Return a function from an array to the file's output and its scores: logits or probabilities.
 
+    Messages name the `maker` of the file.
     Both `_runner` and the function raise `ConversionError` where onnxruntime fails.
     """
-    refusal = "paddle2onnx made an ONNX file of this model that onnxruntime cannot"
+    refusal = f"{maker} made an ONNX file of this model that onnxruntime cannot"
     try:
         session = open_session(path)
         if output_op == "argmax":

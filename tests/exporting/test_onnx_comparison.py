@@ -15,7 +15,7 @@ from paddle.nn.functional import adaptive_avg_pool2d
 from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.errors import UserError
 from paddleseg.exporting.exporter import ExportedModel
-from paddleseg.exporting.onnx_comparison import compare
+from paddleseg.exporting.onnx_comparison import FLOAT16, FLOAT32, compare
 from paddleseg.graphs import onnx_file
 from paddleseg.options import ExportOptions
 
@@ -129,7 +129,9 @@ def compared(tmp_path, trained, file_of):
     another one of the same model, and `file` is the content of an ONNX file instead.
     """
 
-    def run(config=None, shape=(-1, 3, -1, -1), change=None, file=None, file_shape=None, **options):
+    def run(
+        config=None, shape=(-1, 3, -1, -1), change=None, file=None, file_shape=None, limits=FLOAT32, **options
+    ):
         options = ExportOptions(format="onnx", **options)
         exported = exported_model(Recording, trained, options.output_op)
         exported.batches = []
@@ -137,7 +139,7 @@ def compared(tmp_path, trained, file_of):
         path.write_bytes(file or file_of(file_shape or shape, change, options.output_op).read_bytes())
         sections = ("model", "val_dataset", "export")
         cfg = Config(config or trained[0], sections=sections, required=("model",))
-        compare(str(path), exported, cfg, options, list(shape))
+        compare(str(path), exported, cfg, options, list(shape), limits)
         return exported.batches
 
     return run
@@ -162,6 +164,24 @@ def negative_for_several(output, x):
 def test_a_file_with_other_classes_is_refused(compared):
     with pytest.raises(UserError, match=r"is wrong and was deleted: 0\.0000%.*; at least 99\.99% must"):
         compared(shape=(1, 3, 32, 32), change=other_classes)
+
+
+def too_large(output, x):
+    return output * 1e38 * 1e38
+
+
+def opposite(output, x):
+    return -output
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(too_large, "cannot be fp16, whose largest number is 65504"), (opposite, "loses too much in fp16")],
+)
+def test_an_overflow_is_the_reason_only_where_a_number_is_not_finite(compared, change, reason):
+    """Files in float32 stand for float16, which onnxruntime mostly computes in float32 on a CPU."""
+    with pytest.raises(UserError, match=f"^this model {reason}: "):
+        compared(shape=(1, 3, 32, 32), change=change, output_op="none", limits=FLOAT16)
 
 
 @pytest.mark.parametrize(("change", "accepted"), [(one_pixel, True), (two_pixels, False)])
