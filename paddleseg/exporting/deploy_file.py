@@ -5,6 +5,7 @@ import os
 import yaml
 
 from paddleseg.utils.save_dir import file_digest
+from paddleseg.weights.load import is_url
 
 RESULT_FILE = "quantization.json"  # the figures of an INT8 model; see `paddleseg.quantization.result`
 OUTPUT_DTYPES = {"argmax": "int32", "softmax": "float32", "none": "float32"}
@@ -36,7 +37,7 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes, precisi
         shape: the input's [N, C, H, W], -1 where any size will do.
         num_classes: the model's number of classes.
         precision: of the model's weights: "fp32", "fp16" or "int8". Default "fp32".
-        weights: the file that the model's weights are from. Default: unknown.
+        weights: the file or URL that the model's weights are from. Default: unknown.
     """
     deploy = {
         **names,
@@ -50,7 +51,8 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes, precisi
         "sha256": {key: file_digest(os.path.join(folder, name)) for key, name in names.items()},
     }
     # The report finds by it which training a model is from, and what images to evaluate it on.
-    deploy["source"] = {"config": str(cfg.path), "weights": weights and os.path.abspath(weights)}
+    stored = weights if weights is None or is_url(weights) else os.path.abspath(weights)
+    deploy["source"] = {"config": str(cfg.path), "weights": stored}
     if cfg.img_range is not None:
         deploy["img_range"] = list(cfg.img_range)
     with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:

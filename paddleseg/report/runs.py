@@ -14,6 +14,7 @@ from paddleseg.cvlibs.class_names import section_names
 from paddleseg.errors import UserError, one_line
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.monitoring.run_file import RUN_FILE
+from paddleseg.weights.load import is_url
 
 WEIGHTS = os.path.join("best_model", "model.pdparams")
 BEST_STATE = os.path.join("best_model", "state.json")
@@ -314,6 +315,8 @@ def _trained_weights(distilled, runs):
 
 
 def lies_in(path, folder):
-    """Tell whether a path is below a folder, links resolved."""
+    """Tell whether a path is below a folder, links resolved; a URL is below none."""
+    if is_url(path):
+        return False
     path, folder = os.path.realpath(path), os.path.realpath(folder)
     return path.startswith(os.path.join(folder, ""))

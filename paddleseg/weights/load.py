@@ -31,6 +31,11 @@ PARALLEL = "module."
 HOW_TO_SKIP = "; skip_mismatched_weights: True in the config loads model.pretrained without them"
 
 
+def is_url(path):
+    """Tell whether the place of weights is an http or https URL."""
+    return str(path).startswith(("http://", "https://"))
+
+
 def read_weights(source):
     """Return the dict of arrays that a file of weights holds; no code in the file is run.
 
@@ -47,7 +52,7 @@ def read_weights(source):
         UserError: there is no such file, or it does not hold weights.
     """
     path = str(source)
-    if path.startswith(("http://", "https://")):
+    if is_url(path):
         from paddleseg.weights.download import cached_file
 
         path = str(cached_file(path))

@@ -20,6 +20,7 @@ from exporting import (
 
 from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.errors import UserError
+from paddleseg.exporting.deploy_file import write_deploy_file
 from paddleseg.weights import load_weights
 
 
@@ -51,6 +52,13 @@ def test_the_deploy_file_says_what_a_deployment_needs(tmp_path, trained):
     assert deploy["precision"] == "fp32"
     assert deploy["source"] == {"config": trained[0], "weights": os.path.abspath(trained[1])}
     assert sorted(os.listdir(tmp_path / "out")) == sorted(["deploy.yaml", deploy["model"], deploy["params"]])
+
+
+def test_the_deploy_file_states_a_url_as_it_is(tmp_path, trained):
+    cfg = Config(trained[0], sections=("model", "val_dataset", "export"))
+    url = "https://example.com/model.pdparams"
+    write_deploy_file(str(tmp_path), {}, cfg, "argmax", [-1, 3, -1, -1], 2, weights=url)
+    assert deploy_section(tmp_path)["source"]["weights"] == url
 
 
 @converts

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from paddleseg.errors import UserError
-from paddleseg.report.runs import comparisons, kind_of, read_runs
+from paddleseg.report.runs import comparisons, kind_of, lies_in, read_runs
 
 STUDENT = {"type": "TinyNet", "width": 4}
 TEACHER = {"type": "TinyNet", "width": 6}
@@ -20,6 +20,12 @@ def kinds(folders):
     runs = read_runs(folders)
     compared = comparisons(runs)
     return {run.name: kind_of(run, compared) for run in runs}
+
+
+def test_a_url_lies_in_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lies_in("best_model/model.pdparams", ".")
+    assert not lies_in("https://example.com/model.pdparams", ".")
 
 
 def test_a_training_is_read_as_it_was(trained):
