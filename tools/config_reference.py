@@ -228,9 +228,13 @@ def _flags():
 
 
 def flags_of(script):
-    """Return (flag, value, meaning) of each flag of a script, in Markdown; a flag's other names follow it."""
+    """Return (flag, value, meaning) of each flag that a script's `--help` shows, in Markdown.
+
+    A flag's other names follow it.
+    """
     parser = parser_of(script)
-    return [_flag(action, parser) for action in parser._actions if action.dest != "help"]
+    shown = [action for action in parser._actions if action.help is not argparse.SUPPRESS]
+    return [_flag(action, parser) for action in shown if action.dest != "help"]
 
 
 def parser_of(script):

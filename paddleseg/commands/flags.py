@@ -12,17 +12,19 @@ from paddleseg.options.base import fault_of, field_type
 from paddleseg.options.inference import SWITCHES, EvalConfig
 
 
-def add_options(parser, options, leave_out=()):
+def add_options(parser, options, leave_out=(), hidden=()):
     """Add a flag for each field of an `Options` class.
 
     Args:
         parser: an `argparse.ArgumentParser`, or a group of one.
         options: the class.
         leave_out: names of fields without a flag.
+        hidden: names of fields whose flag `--help` does not show, since the options refuse all other values.
     """
     for field in dataclasses.fields(options):
         if field.name not in leave_out:
-            _add_flag(parser, options, field, field.default, _help_text(field))
+            meaning = argparse.SUPPRESS if field.name in hidden else _help_text(field)
+            _add_flag(parser, options, field, field.default, meaning)
 
 
 def options_from(args, options, **more):
@@ -84,7 +86,9 @@ def _add_flag(parser, options_class, field, default, meaning, names=()):
     """Add the flag of a field: a switch for a bool, else one that takes the field's type."""
     expected, flag = field_type(options_class, field), dict(field.metadata["flag"])
     names = names or flag.get("names", (f"--{field.name}",))
-    keywords = {"dest": field.name, "default": default, "help": meaning.replace("%", "%%")}
+    keywords = {"dest": field.name, "default": default, "help": meaning}
+    if meaning is not argparse.SUPPRESS:
+        keywords["help"] = meaning.replace("%", "%%")
     if expected is bool and "nargs" not in flag:
         parser.add_argument(*names, action="store_true", **keywords)
         return

@@ -21,9 +21,15 @@ def main():
     runs.train(training_config(args.config, args), options)
 
 
-def add_training_flags(parser, options):
-    """Add the flags of `TrainOptions`, or of a class derived from it and the flags that change the config."""
-    flags.add_options(parser, options, leave_out=("distill_config",))
+def add_training_flags(parser, options, hidden=()):
+    """Add the flags of `TrainOptions`, or of a class derived from it and the flags that change the config.
+
+    Args:
+        parser: a `CommandParser`.
+        options: the class.
+        hidden: as in `flags.add_options`.
+    """
+    flags.add_options(parser, options, leave_out=("distill_config",), hidden=hidden)
     flags.add_options(parser, TrainConfigChanges)
 
 

@@ -5,6 +5,8 @@ import tiny
 from exporting import converts
 from refusal import refused
 
+from paddleseg.commands import qat as qat_command
+
 pytestmark = converts
 
 
@@ -37,6 +39,31 @@ def test_a_teacher_without_weights(qat, tmp_path):
 
 def test_values_of_a_teacher_that_is_not_named(qat):
     refused(qat("--teacher_opts", "model.pretrained=w"), "--teacher_opts is given 1 time for 0 teachers")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("distill_config", ["mine.py"]),
+        ("teacher_cache", ["cache"]),
+        ("cache_dtype", ["float32"]),
+        ("teacher_engine", ["onnxruntime"]),
+        ("allow_random_teacher", []),
+    ],
+)
+def test_flags_of_a_teacher_that_is_not_named(qat, name, values):
+    refused(
+        qat(f"--{name}", *values), f"--{name} is given for 0 teachers; name a teacher by --teacher_config"
+    )
+
+
+def test_help_leaves_out_what_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["qat.py", "--help"])
+    with pytest.raises(SystemExit):
+        qat_command.main()
+    text = capsys.readouterr().out
+    assert "--calibration_images" in text
+    assert not any(flag in text for flag in ("--to_static_training", "--precision", "--amp_level"))
 
 
 def test_a_static_graph(qat):
