@@ -43,14 +43,7 @@ class ExportOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        shape = self.input_shape
-        if shape is not None and (
-            len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1
-        ):
-            raise UserError(
-                f"input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
-                f"-1 for any N, H, W"
-            )
+        check_input_shape(self.input_shape)
         if self.precision != "fp32" and self.format != "onnx":
             raise UserError(
                 "precision fp16 needs format onnx: the weights of a Paddle graph stay float32, and Paddle "
@@ -60,3 +53,14 @@ class ExportOptions(Options):
             raise UserError("opset is the operator set of an ONNX file; it needs format onnx")
         if self.images and self.format != "onnx":
             raise UserError("images are what an ONNX file is compared on; they need format onnx")
+
+
+def check_input_shape(shape):
+    """Raise `UserError` unless the option `input_shape` is None or holds N, C, H and W."""
+    if shape is not None and (
+        len(shape) != 4 or any(size < 1 and size != -1 for size in shape) or shape[1] == -1
+    ):
+        raise UserError(
+            f"input_shape {' '.join(map(str, shape))}: it takes N C H W, each a whole number above 0, or "
+            f"-1 for any N, H, W"
+        )

@@ -5,7 +5,7 @@ from typing import Literal, Optional, Sequence
 
 from paddleseg.errors import UserError
 from paddleseg.options.base import Options, option
-from paddleseg.options.deployment import ExportOptions
+from paddleseg.options.deployment import ExportOptions, check_input_shape
 from paddleseg.options.distillation import DistillOptions
 
 _EXPORT = {field.name: field for field in dataclasses.fields(ExportOptions)}
@@ -41,6 +41,10 @@ class PtqOptions(Options):
     output_op: Literal["argmax", "softmax", "none"] = _as_in_export("output_op")
     input_shape: Optional[Sequence[int]] = _as_in_export("input_shape")
 
+    def __post_init__(self):
+        super().__post_init__()
+        _check_one_image(self.input_shape)
+
 
 @dataclasses.dataclass(frozen=True)
 class QatOptions(DistillOptions):
@@ -57,6 +61,7 @@ class QatOptions(DistillOptions):
 
     def __post_init__(self):
         super().__post_init__()
+        _check_one_image(self.input_shape)
         if self.to_static_training:
             raise UserError(
                 "to_static_training: fake quantisation follows the ranges of each batch; leave it out"
@@ -66,3 +71,13 @@ class QatOptions(DistillOptions):
                 f"precision {self.precision}: fake quantisation computes in float32 what 8 bits will hold; "
                 f"leave precision out"
             )
+
+
+def _check_one_image(shape):
+    """Raise `UserError` for an `input_shape` that is wrong, or whose model takes several images at a time."""
+    check_input_shape(shape)
+    if shape is not None and shape[0] not in (1, -1):
+        raise UserError(
+            f"input_shape {' '.join(map(str, shape))}: the INT8 model is measured on one image at a time; "
+            f"give 1 as N, or -1 for any N"
+        )

@@ -26,9 +26,7 @@ def batches(cfg, dataset, indices, shape):
     Raises:
         UserError: an image cannot be read.
     """
-    compose = Compose(
-        build_transforms(cfg.deployed_transforms()), img_channels=shape[1], img_range=cfg.img_range
-    )
+    compose = _deployed(cfg, shape[1])
     for index in indices:
         if isinstance(dataset, Dataset):
             image = compose({"img": dataset.file_list[index][0]})["img"]
@@ -41,3 +39,29 @@ def refuse_empty(dataset, section):
     """Raise `UserError` for a data set without images."""
     if not len(dataset):
         raise UserError(f"{section} holds no image")
+
+
+def refuse_size(cfg, dataset, shape):
+    """Raise `UserError` for the first image of a data set that has another size than a graph takes.
+
+    Args:
+        cfg: the `Config`; its deployed transforms are applied, as in `deploy/infer.py`.
+        dataset: a data set. Of a user's own class, which may not name files, nothing is checked.
+        shape: the option `input_shape`: [N, C, H, W], -1 where any size will do; None for any.
+    """
+    sizes = (-1, -1) if shape is None else tuple(shape[2:])
+    if sizes == (-1, -1) or not isinstance(dataset, Dataset):
+        return
+    compose = _deployed(cfg, shape[1])
+    for path, *_ in dataset.file_list:
+        size = compose({"img": path})["img"].shape[1:]
+        if any(fixed not in (-1, found) for fixed, found in zip(sizes, size)):
+            raise UserError(
+                f"input_shape {' '.join(map(str, shape))}: {path} has {size[0]} x {size[1]} pixels (H x W) "
+                f"after the config's transforms; give H and W of all images, or -1 for any"
+            )
+
+
+def _deployed(cfg, channels):
+    transforms = build_transforms(cfg.deployed_transforms())
+    return Compose(transforms, img_channels=channels, img_range=cfg.img_range)

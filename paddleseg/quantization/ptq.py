@@ -50,6 +50,7 @@ def quantize(cfg, options):
     builder = SegBuilder(cfg)
     images.refuse_empty(builder.train_dataset, "train_dataset")
     images.refuse_empty(builder.val_dataset, "val_dataset")
+    images.refuse_size(cfg, builder.val_dataset, options.input_shape)
     warn_of_processor(integer_instructions())
     temporary = functools.partial(tempfile.TemporaryDirectory, dir=options.save_dir, prefix=".quantize.")
     with new_save_dir(options.save_dir), temporary() as scratch:

@@ -84,6 +84,8 @@ class _Student:
     def prepare(self, builder):
         """Fake-quantise the model of a run's `SegBuilder`, and calibrate it."""
         options, cfg = self._options, self._cfg
+        if not options.no_eval:  # the images on which INT8 will be compared with float
+            images.refuse_size(cfg, builder.val_dataset, options.input_shape)
         self._model = builder.trained_model(options.model_path, "quantise")
         shape = list(options.input_shape or (-1, cfg.img_channels, -1, -1))
         self._sites = fake_quantize(self._model, shape)

@@ -44,3 +44,16 @@ def test_a_users_data_set_reads_its_files_itself(tmp_path):
     assert [batch.max() for batch in prepared] == [1, 3]
     with pytest.raises(UserError, match="val_dataset holds no image"):
         images.refuse_empty(OwnScans(0), "val_dataset")
+
+
+def test_a_fixed_size_takes_images_of_that_size_alone(tmp_path):
+    dic = tiny.config(tiny.write_optic_disc(tmp_path / "data", train=2))
+    dic["val_dataset"]["transforms"] = [{"type": "Resize", "target_size": [16, 24]}, {"type": "Normalize"}]
+    cfg = Config(tiny.write_yaml(tmp_path / "c.yml", dic))
+    dataset = SegBuilder(cfg).val_dataset
+    for fits in (None, ANY, [1, 3, 24, 16], [1, 3, -1, 16]):
+        images.refuse_size(cfg, dataset, fits)
+    images.refuse_size(cfg, OwnScans(1), [1, 3, 8, 8])
+    for wrong in ([1, 3, 16, 24], [1, 3, 24, 24]):
+        with pytest.raises(UserError, match=r"^input_shape 1 3 .* has 24 x 16 pixels \(H x W\) after"):
+            images.refuse_size(cfg, dataset, wrong)

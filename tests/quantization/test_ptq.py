@@ -120,6 +120,13 @@ def test_a_file_that_is_no_weights_ends_in_one_line(trained, quantized, command,
     assert not (tmp_path / "out").exists()
 
 
+def test_an_input_shape_that_does_not_fit_is_refused_before_the_calibration(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr(ptq, "calibrate", None)
+    for shape, words in (([4, 3, 32, 32], "one image at a time"), ([1, 3, 48, -1], "has 32 x 32 pixels")):
+        with pytest.raises(UserError, match=f"^input_shape {shape[0]} 3 .*{words}"):
+            run(trained, tmp_path / "out", input_shape=shape)
+
+
 @pytest.mark.parametrize(
     ("instructions", "words"), [(["avx_vnni"], None), ([], "hardly be faster"), (None, "it is unknown")]
 )

@@ -160,6 +160,8 @@ def test_labels_alone_train_a_student_too(files, whole):
         ({"to_static_training": True}, "to_static_training: fake quantisation"),
         ({"precision": "bf16"}, "precision bf16: fake quantisation computes in float32"),
         ({"input_shape": [1, -1, 8, 8]}, "input_shape 1 -1 8 8: it takes N C H W"),
+        ({"input_shape": [4, 3, 32, 32]}, "input_shape 4 3 32 32: the INT8 model is measured on one image"),
+        ({"input_shape": [1, 3, 48, 48]}, "input_shape 1 3 48 48: "),
         ({"calibration_images": 0}, "calibration_images must be a whole number above 0, not 0"),
     ],
 )
