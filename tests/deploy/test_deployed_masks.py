@@ -12,10 +12,10 @@ MASK = np.arange(96, dtype="int32").reshape(1, 8, 12) % 3
 
 
 @pytest.fixture
-def write_masks(infer, deployed, monkeypatch):
+def write_masks(infer, deployment, monkeypatch):
     """A function that runs deploy/infer.py with a model whose mask is `MASK`, in 250 ms."""
     clock = [0.0]
-    monkeypatch.setattr(deployed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(deployment("benchmark").time, "perf_counter", lambda: clock[0])
 
     def model(batch):
         clock[0] += 0.25
