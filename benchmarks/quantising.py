@@ -37,11 +37,14 @@ def main():
     parser = argparse.ArgumentParser(description="INT8 students by calibration, by QAT and under a teacher.")
     parser.add_argument("--data", required=True, help="folder of CamVid")
     parser.add_argument("--out", required=True, help="where runs and figures go")
-    parser.add_argument("--students", nargs="+", default=STUDENTS, help="configs (default: %(default)s)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    students = " ".join(os.path.relpath(path, ROOT) for path in STUDENTS)
+    parser.add_argument("--students", nargs="+", default=STUDENTS, help=f"configs (default: {students})")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs of each student (default: 0 1 2)"
+    )
     parser.add_argument("--teacher_config", help="default: the student's own")
     parser.add_argument("--teacher_weights", help="default: the float student's")
-    parser.add_argument("--iters", type=int, default=100, help="of QAT (default: 100)")
+    parser.add_argument("--iters", type=int, default=100, help="iterations of QAT (default: 100)")
     parser.add_argument("--learning_rate", default="0.0001", help="of QAT (default: 0.0001)")
     args = parser.parse_args()
     runtime.prepare()

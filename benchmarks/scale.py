@@ -54,17 +54,29 @@ class Counts:
 def main():
     parser = timing.described_parser(__doc__)
     for role, backbone in (("teacher", "resnet101"), ("student", "resnet18")):
-        parser.add_argument(
-            f"--{role}", default=CONFIGS.format(backbone), help="config (default: %(default)s)"
-        )
+        config = CONFIGS.format(backbone)
+        shown = os.path.relpath(config, ROOT)
+        parser.add_argument(f"--{role}", default=config, help=f"config (default: {shown})")
     parser.add_argument(
-        "--size", nargs=2, type=flags.positive, default=[1024, 512], help="of a crop: width, height"
+        "--size",
+        nargs=2,
+        type=flags.positive,
+        default=[1024, 512],
+        help="of a crop: width, height (default: 1024 512)",
     )
-    parser.add_argument("--iters", nargs="+", type=flags.positive, default=[40_000, 80_000, 160_000, 320_000])
+    parser.add_argument(
+        "--iters",
+        nargs="+",
+        type=flags.positive,
+        default=[40_000, 80_000, 160_000, 320_000],
+        help="lengths of whole runs in iterations (default: 40000 80000 160000 320000)",
+    )
     parser.add_argument(
         "--batch", type=flags.positive, default=2, help="images of a GPU at once (default: 2)"
     )
-    parser.add_argument("--gpus", nargs="+", type=flags.positive, default=[1, 8, 64])
+    parser.add_argument(
+        "--gpus", nargs="+", type=flags.positive, default=[1, 8, 64], help="how many GPUs (default: 1 8 64)"
+    )
     parser.add_argument("--tflops", type=float, default=20, help="that a GPU sustains (default: 20)")
     parser.add_argument("--network", type=float, default=10, help="GB/s of a GPU's link (default: 10)")
     parser.add_argument(

@@ -53,3 +53,14 @@ def test_a_gpu_sends_its_gradients_nearly_twice():
 def test_reading_a_sample_takes_time(tmp_path, root):
     path = tiny.write_yaml(tmp_path / "student.yml", tiny.config(root))
     assert 0 < scale.reading(str(path), repeats=1) < 10
+
+
+def test_help_says_what_flags_are_and_no_absolute_path(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["scale.py", "--help"])
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        scale.main()
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("lengths of whole runs", "how many GPUs", "(default: configs/deeplabv3p/"):
+        assert words in text
+    assert scale.ROOT not in text
