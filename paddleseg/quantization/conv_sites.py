@@ -31,9 +31,9 @@ class ConvSite(NamedTuple):
 def conv_sites(exported, folded, model):
     """Return the `ConvSite` of each convolution that can be fake-quantised.
 
-    Those are layers that run once in a pass, and pad with zeros in NCHW. The folded convolution may be the
-    layer and its batch norm, and nothing else: onnxruntime also folds the product or sum with a parameter of
-    1 x C x 1 x 1 behind it, which `FakeQuantizedConv2D` would not compute.
+    Those are layers that run once in a pass, as their batch norms do, and pad with zeros in NCHW. The folded
+    convolution may be the layer and its batch norm, and nothing else: onnxruntime also folds the product or
+    sum with a parameter of 1 x C x 1 x 1 behind it, which `FakeQuantizedConv2D` would not compute.
 
     Args:
         exported, folded: the model's ONNX file and what `qdq.folded` has made of it, as `onnx.ModelProto`.
@@ -42,7 +42,7 @@ def conv_sites(exported, folded, model):
     layers = {p.name: name.rpartition(".")[0] for name, p in model.named_parameters()}
     sublayers = dict(model.named_sublayers())
     weights = {node.name: node.input[1] for node in exported.graph.node if node.op_type == "Conv"}
-    runs = list(weights.values())
+    runs = [node.input[1] for node in exported.graph.node if node.op_type in ("Conv", "BatchNormalization")]
     made = {name: node for node in exported.graph.node for name in node.output}
     sites = []
     for node in folded.graph.node:
@@ -52,7 +52,9 @@ def conv_sites(exported, folded, model):
             continue
         conv, factor = _conv_and_norm(made, node.output[0], sublayers[layer].bias)
         norm = layers.get(factor)
-        if conv is None or conv.name != node.name or (norm is None) != (factor is None):
+        if conv is None or conv.name != node.name:
+            continue
+        if factor is not None and (norm is None or runs.count(factor) != 1):
             continue
         outputs, limits = _activation(folded.graph, node.output[0])
         sites.append(ConvSite(node.name, layer, norm, node.input[0], outputs, limits))

@@ -111,6 +111,14 @@ def test_a_convolution_with_a_folded_parameter_is_left_out(operation):
         assert float_nodes(folded(RELU), sites) == ["Conv.0", "Relu.0"]
 
 
+def test_a_convolution_whose_batch_norm_runs_twice_is_left_out():
+    model = Pair()
+    whole = exported(model)
+    shared = ["logits", model.norm.weight.name, "b", "m", "v"]
+    whole.graph.node.append(onnx.helper.make_node("BatchNormalization", shared, ["again"], "Norm.1"))
+    assert [site.layer for site in conv_sites(whole, folded(RELU), model)] == ["second"]
+
+
 def test_the_own_bias_and_copies_are_part_of_a_convolution():
     model = Pair()
     whole = graph(
