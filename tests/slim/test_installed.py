@@ -64,4 +64,5 @@ def test_it_trains_and_distils(run, installed):
 
 def test_an_exported_model_is_run(run):
     assert "the deploy.yaml beside the exported model" in run("infer", "--help")
-    assert "is not used" in run("infer", "--config", "x", "--image_path", "y", "--use_trt", "True", status=2)
+    answer = run("infer", "--config", "x", "--image_path", "y", "--use_trt", "True", status=2)
+    assert "give --providers tensorrt" in answer
