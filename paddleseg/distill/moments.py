@@ -113,7 +113,7 @@ class Attributes(Moments):
 
     def clear(self):
         """Forget the values, and end a pass that failed."""
-        super().clear()
+        super(Attributes, self).clear()  # with its arguments, since Paddle 2 cannot trace it without
         self._owners.clear()
         self._stop()
 

@@ -285,6 +285,7 @@ def test_a_resumed_run_takes_the_weights_of_its_checkpoint(whole, tmp_path, line
     assert_same(arrays(rest, "iter_6"), arrays(never_stopped, "iter_6"))
 
 
+@pytest.mark.skipif(paddle.__version__.startswith("2."), reason="features in static graphs need Paddle 3")
 def test_a_static_graph_is_measured_without_it(distill, teacher):
     dic = {"distill_loss": {"types": [{"type": "KLLoss"}], "coef": "auto"}}
     feature = distilling.feature("body.0", "FitNetLoss", weight="auto")

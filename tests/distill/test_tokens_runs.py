@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import paddle
 import pytest
 import tiny
 from distilling import logged_losses
@@ -65,6 +66,8 @@ def test_all_ways_to_state_a_grid_train_alike(distill, teacher):
 
 @pytest.mark.parametrize("static", [False, True])
 def test_a_transformer_learns_from_a_convolutional_network(distill, teacher, static):
+    if static and paddle.__version__.startswith("2."):
+        pytest.skip("features in static graphs need Paddle 3")
     options = {"to_static_training": static}
     folders = [
         distill(feature("block", "body.0", **stated), model=model, name=name, options=options)
