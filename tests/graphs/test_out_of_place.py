@@ -92,10 +92,11 @@ def test_an_export_refuses_what_the_graph_would_drop(tmp_path, shape):
             save_graph(model, str(tmp_path), shape)
 
 
+@pytest.mark.skipif(paddle.__version__.startswith("2."), reason="Paddle 2 cannot trace a call of super()")
 def test_a_model_that_overwrites_its_images_is_tried_on_a_copy(tmp_path):
     class OfImages(InPlace):
         def forward(self, x):
-            return InPlace.forward(self, x.scale_(2.0))  # Paddle 2 cannot trace super()
+            return super().forward(x.scale_(2.0))
 
     model = OfImages(F.relu_, goes_on=True)
     images = IMAGES.clone()
