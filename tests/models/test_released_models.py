@@ -1,5 +1,6 @@
 """Models on their backbones have the keys, shapes and logits of PaddleSeg 2.8.0 on Paddle 3.3.1."""
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -71,7 +72,8 @@ def test_keys_and_shapes(name):
 def test_logits(name, tmp_path):
     figures = FIGURES[name]
     path = tiny.write_yaml(tmp_path / "config.yml", {"model": figures["model"]})
-    with paddle.LazyGuard():  # the named weights replace the initial ones
+    # The named weights replace the initial ones. Paddle 2 cannot set weights that were never made.
+    with contextlib.nullcontext() if paddle.__version__.startswith("2.") else paddle.LazyGuard():
         model = SegBuilder(Config(path, sections=("model",), required=("model",))).model
     set_named_weights(model, weight)
     in_evaluation = logits_of(model, 64, 64, seed=7)
