@@ -24,7 +24,7 @@ class SameSize(Trunk):
     """A backbone of five maps, all at stride 2, as a dilated one might give."""
 
     def forward(self, x):
-        maps = super().forward(x)
+        maps = super(SameSize, self).forward(x)  # Paddle 2 cannot trace super() without arguments
         return [paddle.nn.functional.interpolate(one, maps[0].shape[2:]) for one in maps]
 
 

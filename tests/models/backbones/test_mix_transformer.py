@@ -47,7 +47,9 @@ class TestMixVisionTransformer(BackboneTests):
             elif p.ndim == 1:
                 assert (p.numpy() == 1).all(), key
             else:
-                expected = 0.02
+                expected = (
+                    0.0176 if paddle.__version__.startswith("2.") else 0.02
+                )  # Paddle 2 truncates at 0.04
                 if p.ndim == 4:
                     outputs, inputs, height, width = p.shape
                     groups = outputs if inputs == 1 else 1
