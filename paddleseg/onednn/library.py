@@ -177,6 +177,32 @@ class Library:
         return name.value.decode()
 
 
+class Program:
+    """Primitives with their arguments, executed one after another.
+
+    Args:
+        library: the `Library`.
+        purpose: what they do, for the message of a failure, such as "compute a convolution".
+    """
+
+    def __init__(self, library, purpose):
+        self._library, self._purpose = library, purpose
+        self._references, self._calls = [], []
+
+    def add(self, primitive, arguments):
+        """Add a primitive with its arguments, [(number, memory object), ...]."""
+        packed = (Argument * len(arguments))(*(Argument(number, memory) for number, memory in arguments))
+        self._references.append((primitive, packed, arguments))
+        self._calls.append((primitive.value, len(arguments), ctypes.addressof(packed)))
+
+    def __call__(self):
+        """Execute them on the data that the memory objects have now."""
+        library = self._library
+        for primitive, count, arguments in self._calls:
+            if library.execute(primitive, library.stream, count, arguments):
+                raise RuntimeError(f"oneDNN could not {self._purpose}")
+
+
 def contiguous(shape):
     """Return the strides of a contiguous array, in elements."""
     strides = [1]

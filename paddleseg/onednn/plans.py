@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import ctypes
 import itertools
 import math
 import os
@@ -21,8 +20,8 @@ from paddleseg.onednn.library import (
     DST,
     SRC,
     WEIGHTS,
-    Argument,
     Library,
+    Program,
 )
 
 FLOAT_BYTES = 4
@@ -100,7 +99,6 @@ class Call:
 
     def __init__(self, library, scratch, description, inputs, output):
         self._library = library
-        self._references = []
         before, after, final = [], [], []
         self._inputs = [library.memory(layout) for _, layout in inputs]
         self._output = library.memory(output[1])
@@ -116,13 +114,9 @@ class Call:
                 after.append((library.reorder(wanted, plain), ((SRC, copy), (DST, memory))))
             else:
                 before.append((library.reorder(plain, wanted), ((SRC, memory), (DST, copy))))
-        calls = [*before, (library.primitive(description), final), *after]
-        self._calls = [self._packed(*call) for call in calls]
-
-    def _packed(self, primitive, arguments):
-        packed = (Argument * len(arguments))(*(Argument(number, memory) for number, memory in arguments))
-        self._references.append((primitive, packed, arguments))
-        return primitive.value, len(arguments), ctypes.addressof(packed)
+        self._program = Program(library, "compute a convolution")
+        for call in (*before, (library.primitive(description), final), *after):
+            self._program.add(*call)
 
     def __call__(self, inputs, output):
         """Compute from the addresses of the input arrays to that of the output array."""
@@ -130,9 +124,7 @@ class Call:
         for memory, address in zip(self._inputs, inputs):
             library.set_data(memory, address)
         library.set_data(self._output, output)
-        for primitive, count, arguments in self._calls:
-            if library.execute(primitive, library.stream, count, arguments):
-                raise RuntimeError("oneDNN could not compute a convolution")
+        self._program()
 
 
 class Scratch:
@@ -181,10 +173,9 @@ class Packed:
         source, packed = library.memory(plain), library.memory(self.layout)
         library.set_data(source, address)
         library.set_data(packed, self.address)
-        arguments = (Argument * 2)(Argument(SRC, source), Argument(DST, packed))
-        copy = library.reorder(plain, self.layout)
-        if library.execute(copy, library.stream, 2, ctypes.addressof(arguments)):
-            raise RuntimeError("oneDNN could not copy a weight")
+        program = Program(library, "copy a weight")
+        program.add(library.reorder(plain, self.layout), [(SRC, source), (DST, packed)])
+        program()
 
 
 class Plan:

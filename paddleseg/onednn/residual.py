@@ -8,7 +8,7 @@ import paddle.nn as nn
 
 from paddleseg.onednn import convolution
 from paddleseg.onednn.fused import can_fuse, folded_of
-from paddleseg.onednn.library import BIAS, DST, SRC, WEIGHTS, Argument
+from paddleseg.onednn.library import BIAS, DST, SRC, WEIGHTS, Program
 from paddleseg.onednn.plans import PLANS, Plan, Shape, in_profile
 
 
@@ -108,15 +108,14 @@ class _Chain:
 
     def __init__(self, library, scratch, blocks):
         self._library, self._scratch = library, scratch
-        self.plans, self._weights, self._calls, self._references = [], [], [], []
-        self._plan_of = {}
+        self.plans, self._weights, self._plan_of = [], [], {}
+        self._program = Program(library, "compute a residual block")
         plain_x, plain_y = library.layout(blocks[0].convs[0].x), library.layout(blocks[-1].convs[-1].y)
         self._x, self._y = library.memory(plain_x), library.memory(plain_y)
-        self._references += [plain_x, plain_y]
         current = _Map(self._x, plain_x, "x")
         for block in blocks:
             current = self._add_block(block, current)
-        self._add_call(library.reorder(current.layout, plain_y), [(SRC, current.memory), (DST, self._y)])
+        self._program.add(library.reorder(current.layout, plain_y), [(SRC, current.memory), (DST, self._y)])
 
     def _add_block(self, block, x):
         short = self._planned(block.short) if block.short else None
@@ -147,7 +146,7 @@ class _Chain:
         bias = self._library.memory(plan.bias)
         self._weights.append((weight, bias))
         arguments = [(SRC, x.memory), (WEIGHTS, weight), (BIAS, bias), (DST, y.memory)]
-        self._add_call(plan.primitive(), arguments)
+        self._program.add(plan.primitive(), arguments)
         return y
 
     def _in_layout(self, x, layout, role):
@@ -156,18 +155,13 @@ class _Chain:
 
     def _copied(self, x, layout, role):
         copy = self._map(layout, role)
-        self._add_call(self._library.reorder(x.layout, layout), [(SRC, x.memory), (DST, copy.memory)])
+        self._program.add(self._library.reorder(x.layout, layout), [(SRC, x.memory), (DST, copy.memory)])
         return copy
 
     def _map(self, layout, role):
         memory = self._library.memory(layout)
         self._scratch.lend(memory, role, self._library.size(layout))
         return _Map(memory, layout, role)
-
-    def _add_call(self, primitive, arguments):
-        packed = (Argument * len(arguments))(*(Argument(number, memory) for number, memory in arguments))
-        self._references.append((primitive, packed, arguments))
-        self._calls.append((primitive.value, len(arguments), ctypes.addressof(packed)))
 
     def __call__(self, x, weights, y):
         """Compute from the address of x to that of y.
@@ -182,9 +176,7 @@ class _Chain:
             for memory, address in zip(memories, addresses):
                 library.set_data(memory, address)
         with in_profile("residuals"):
-            for primitive, count, arguments in self._calls:
-                if library.execute(primitive, library.stream, count, arguments):
-                    raise RuntimeError("oneDNN could not compute a residual block")
+            self._program()
 
 
 def _other(role):
