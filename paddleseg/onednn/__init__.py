@@ -10,7 +10,7 @@ from paddleseg.onednn.convolution import (
     paddle_alone,
     use_engine,
 )
-from paddleseg.onednn.fused import freeze, fused
+from paddleseg.onednn.fused import fold, freeze, fused
 from paddleseg.onednn.residual import Residual, fused_residuals
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "are_plain",
     "conv2d",
     "engine",
+    "fold",
     "freeze",
     "fused",
     "fused_residuals",

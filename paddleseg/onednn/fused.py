@@ -28,10 +28,7 @@ def freeze(model):
 
 @paddle.jit.not_to_static
 def fused(conv, norm, x, relu):
-    """Return batch norm, and ReLU if `relu`, of a convolution of x, computed as one convolution.
-
-    Frozen batch norm multiplies each channel by a constant and adds another one. So both go into the weight
-    and the bias of the convolution (Jacob et al., https://arxiv.org/abs/1712.05877, 3.2).
+    """Return batch norm, and ReLU if `relu`, of a convolution of x, computed as one convolution; see `fold`.
 
     Args:
         conv, norm: an `nn.Conv2D` and an `nn.BatchNorm2D` behind it.
@@ -69,6 +66,22 @@ def folded_of(conv, norm, plan):
     return _FOLDED[conv].of(conv, norm, plan)
 
 
+def fold(weight, bias, norm):
+    """Return (weight, bias) of a convolution and the frozen batch norm behind it as one convolution.
+
+    Frozen batch norm multiplies each channel by a constant and adds another one. So both go into the weight
+    and the bias of the convolution (Jacob et al., https://arxiv.org/abs/1712.05877, 3.2).
+
+    Args:
+        weight: O x I x H x W of the convolution.
+        bias: of O numbers; None for none.
+        norm: an `nn.BatchNorm2D`.
+    """
+    scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
+    mean = norm._mean if bias is None else norm._mean - bias
+    return weight * scale.reshape([-1, 1, 1, 1]), norm.bias - mean * scale
+
+
 class Folded:
     """The weight and the bias of a convolution and batch norm as one convolution, made when first needed."""
 
@@ -79,11 +92,9 @@ class Folded:
         """Return (`Packed` weight, bias) for a `Plan`; pack them again if layout or weights have changed."""
         content = _content(conv, norm)
         if content != self._content or not plan.takes(self._packed):
-            scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
-            mean = norm._mean if conv.bias is None else norm._mean - conv.bias
-            weight = conv.weight * scale.reshape([-1, 1, 1, 1])
+            weight, bias = fold(conv.weight, conv.bias, norm)
             self._packed = plan.pack(weight.data_ptr())
-            self._bias = (norm.bias - mean * scale).detach()
+            self._bias = bias.detach()
             self._content = content
         return self._packed, self._bias
 

@@ -68,9 +68,8 @@ class ActivationRange(nn.Layer):
 class FakeQuantizedConv2D(nn.Conv2D):
     """A convolution whose input, weight, bias and output are fake-quantised, with the batch norm behind it.
 
-    Frozen batch norm multiplies each channel by a constant and adds another one, so both go into weight and
-    bias (Jacob et al., https://arxiv.org/abs/1712.05877, 3.2). Its running statistics stay as they are, and
-    its factor and shift are trained.
+    `onednn.fold` puts the batch norm into weight and bias. The running statistics of the batch norm stay as
+    they are, and its factor and shift are trained.
 
     `take` gives an `nn.Conv2D` this class. Its weights keep their names, and the ranges join them.
     """
@@ -132,11 +131,7 @@ class FakeQuantizedConv2D(nn.Conv2D):
         """Return weight and bias of the convolution and its batch norm as one convolution."""
         weight, bias = self.weight, self.bias
         for norm in self._norms:
-            factor = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
-            weight = weight * factor.reshape([-1, 1, 1, 1])
-            bias = (
-                norm.bias - norm._mean * factor if bias is None else norm.bias + (bias - norm._mean) * factor
-            )
+            weight, bias = onednn.fold(weight, bias, norm)
         return weight, bias
 
 
