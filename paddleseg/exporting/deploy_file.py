@@ -1,14 +1,45 @@
-"""Write `deploy.yaml`: what a deployed model needs of its config, in PaddleSeg's form."""
+"""`deploy.yaml`: what a deployed model needs of its config, in PaddleSeg's form."""
 
 import os
 
 import yaml
 
+from paddleseg.errors import UserError
 from paddleseg.utils.save_dir import file_digest
 from paddleseg.weights.load import is_url
 
+DEPLOY_FILE = "deploy.yaml"
 RESULT_FILE = "quantization.json"  # the figures of an INT8 model; see `paddleseg.quantization.result`
 OUTPUT_DTYPES = {"argmax": "int32", "softmax": "float32", "none": "float32"}
+# What a file of other content raises where it is read.
+_DAMAGE = (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def deploy_section(folder):
+    """Return the `Deploy` section of a folder's `deploy.yaml`, a dict that names a model file.
+
+    Raises:
+        UserError: there is no such file, or something else stands in it.
+    """
+    try:
+        deploy = _read(folder)
+        if not isinstance(deploy["model"], str):
+            raise TypeError
+        return deploy
+    except _DAMAGE:
+        path = os.path.join(folder, DEPLOY_FILE)
+        raise UserError(f"{path} is not a deploy.yaml as export.py writes it") from None
+
+
+def write_deploy_section(folder, deploy):
+    """Write a `Deploy` section as the `deploy.yaml` of a folder."""
+    with open(os.path.join(folder, DEPLOY_FILE), "w", encoding="utf-8") as file:
+        yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)
+
+
+def _read(folder):
+    with open(os.path.join(folder, DEPLOY_FILE), encoding="utf-8") as file:
+        return yaml.safe_load(file)["Deploy"]
 
 
 def exported_files(folder):
@@ -18,10 +49,9 @@ def exported_files(folder):
     names, so only names that this project gives itself are returned.
     """
     try:
-        with open(os.path.join(folder, "deploy.yaml"), encoding="utf-8") as file:
-            deploy = yaml.safe_load(file)["Deploy"]
+        deploy = _read(folder)
         names = [name for name in map(deploy.get, ("model", "params")) if str(name).startswith("model.")]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError):
+    except _DAMAGE:
         return []
     return [*names, RESULT_FILE] if names else []
 
@@ -55,5 +85,4 @@ def write_deploy_file(folder, names, cfg, output_op, shape, num_classes, precisi
     deploy["source"] = {"config": str(cfg.path), "weights": stored}
     if cfg.img_range is not None:
         deploy["img_range"] = list(cfg.img_range)
-    with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
-        yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)
+    write_deploy_section(folder, deploy)

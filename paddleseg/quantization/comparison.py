@@ -3,8 +3,8 @@
 import os
 
 from paddleseg.cvlibs.class_names import class_names
+from paddleseg.exporting.deploy_file import deploy_section
 from paddleseg.quantization.images import batches
-from paddleseg.quantization.int8_folder import deploy_section
 from paddleseg.quantization.latency import latencies
 from paddleseg.quantization.result import Figures
 from paddleseg.quantization.scoring import Scorer

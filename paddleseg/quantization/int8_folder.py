@@ -2,16 +2,9 @@
 
 import os
 
-import yaml
-
+from paddleseg.exporting.deploy_file import deploy_section, write_deploy_section
 from paddleseg.quantization import qdq
 from paddleseg.utils.save_dir import file_digest
-
-
-def deploy_section(folder):
-    """Return the `Deploy` section of the `deploy.yaml` that an export wrote to a folder."""
-    with open(os.path.join(folder, "deploy.yaml"), encoding="utf-8") as file:
-        return yaml.safe_load(file)["Deploy"]
 
 
 def write_int8_folder(folder, float_folder, folded, ranges, float_nodes=()):
@@ -30,6 +23,4 @@ def write_int8_folder(folder, float_folder, folded, ranges, float_nodes=()):
     target = os.path.join(folder, "model.onnx")
     qdq.write_int8(folded, target, ranges, float_nodes)
     changed = {"precision": "int8", "sha256": {"model": file_digest(target)}}
-    deploy = {**deploy_section(float_folder), **changed}
-    with open(os.path.join(folder, "deploy.yaml"), "w", encoding="utf-8") as file:
-        yaml.safe_dump({"Deploy": deploy}, file, sort_keys=False)
+    write_deploy_section(folder, {**deploy_section(float_folder), **changed})

@@ -7,7 +7,7 @@ import tempfile
 from paddleseg import parallel
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.errors import UserError, counted
-from paddleseg.exporting.deploy_file import RESULT_FILE
+from paddleseg.exporting.deploy_file import RESULT_FILE, deploy_section
 from paddleseg.exporting.deploy_limits import check_transforms
 from paddleseg.exporting.exporter import export_model, move_files
 from paddleseg.graphs import onnx_file
@@ -16,7 +16,7 @@ from paddleseg.quantization import images, qdq, sensitivity
 from paddleseg.quantization.calibration import calibrate
 from paddleseg.quantization.comparison import Comparison
 from paddleseg.quantization.groups import groups, layer_names
-from paddleseg.quantization.int8_folder import deploy_section, write_int8_folder
+from paddleseg.quantization.int8_folder import write_int8_folder
 from paddleseg.quantization.result import Result
 from paddleseg.utils.cpu import integer_instructions
 from paddleseg.utils.logger import logger

@@ -5,11 +5,9 @@ import os
 import tempfile
 from typing import Optional, Sequence
 
-import yaml
-
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.errors import UserError, one_line
-from paddleseg.exporting.deploy_file import RESULT_FILE
+from paddleseg.exporting.deploy_file import DEPLOY_FILE, RESULT_FILE, deploy_section
 from paddleseg.quantization.images import batches
 from paddleseg.quantization.latency import latencies
 from paddleseg.quantization.result import read_result
@@ -19,7 +17,6 @@ from paddleseg.report.runs import is_run, lies_in
 from paddleseg.report.tables import UNKNOWN, Table
 from paddleseg.utils.logger import logger
 
-DEPLOY_FILE = "deploy.yaml"
 PRECISIONS = {"fp32": "float", "fp16": "FP16", "int8": "INT8"}
 
 
@@ -58,7 +55,7 @@ def is_exported(folder):
     """
     if not os.path.isfile(os.path.join(folder, DEPLOY_FILE)):
         return False
-    return not is_run(folder) or _deploy_section(folder)["model"].endswith(".onnx")
+    return not is_run(folder) or deploy_section(folder)["model"].endswith(".onnx")
 
 
 def measure_exported(folders, names, runs, with_latency=True):
@@ -80,13 +77,15 @@ def measure_exported(folders, names, runs, with_latency=True):
     Raises:
         UserError: a folder holds no ONNX file.
     """
-    rows, inputs, notes = [], [], []
+    rows, paths, inputs, notes = [], [], [], []
     for folder, name in zip(folders, names):
-        row, batch, problem = _scored(folder, name, runs)
+        deploy = deploy_section(folder)
+        paths.append(_onnx_path(folder, deploy))
+        row, batch, problem = _scored(folder, deploy, paths[-1], name, runs)
         rows.append(row)
         inputs.append(batch)
         notes += [f"{name} was not evaluated or not timed: {problem}."] if problem else []
-    return _timed(rows, inputs, folders) if with_latency else rows, notes
+    return _timed(rows, inputs, paths) if with_latency else rows, notes
 
 
 def table(exported, notes):
@@ -116,10 +115,8 @@ def table(exported, notes):
     )
 
 
-def _scored(folder, name, runs):
+def _scored(folder, deploy, path, name, runs):
     """Return an `Exported` without a latency, a batch of one image or None, and why something is missing."""
-    deploy = _deploy_section(folder)
-    path = _onnx_path(folder, deploy)
     source = deploy.get("source") or {}
     run = next((run for run in runs if lies_in(source.get("weights") or os.sep, run.folder)), None)
     precision = deploy.get("precision", "fp32")
@@ -138,18 +135,6 @@ def _scored(folder, name, runs):
     except UserError as error:
         return row, None, one_line(error).rstrip(".")
     return dataclasses.replace(row, shape=list(batch.shape)), batch, None
-
-
-def _deploy_section(folder):
-    path = os.path.join(folder, DEPLOY_FILE)
-    try:
-        with open(path, encoding="utf-8") as file:
-            deploy = yaml.safe_load(file)["Deploy"]
-        if not isinstance(deploy["model"], str):
-            raise TypeError
-        return deploy
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{path} is not a deploy.yaml as export.py writes it") from None
 
 
 def _onnx_path(folder, deploy):
@@ -180,13 +165,13 @@ def _scores(folder, dataset):
     return {"miou": float(miou), "images": len(scorer.indices)}
 
 
-def _timed(rows, inputs, folders):
+def _timed(rows, inputs, paths):
     """Return rows with latencies; models of equal inputs are timed in turns."""
     timed = list(rows)
     for shape in {tuple(row.shape) for row in rows if row.shape}:
         group = [i for i, row in enumerate(rows) if row.shape and tuple(row.shape) == shape]
         logger.info(f"timing {len(group)} exported models")
-        paths = [os.path.join(folders[i], _deploy_section(folders[i])["model"]) for i in group]
-        for i, milliseconds in zip(group, latencies(paths, inputs[group[0]], 1)):
+        measured = latencies([paths[i] for i in group], inputs[group[0]], 1)
+        for i, milliseconds in zip(group, measured):
             timed[i] = dataclasses.replace(rows[i], latency=milliseconds)
     return timed
