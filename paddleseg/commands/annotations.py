@@ -1,6 +1,6 @@
 """The commands of tools/data: a data set from annotations, its division, and a look at its masks."""
 
-from paddleseg.commands import flags, process
+from paddleseg.commands import flags
 from paddleseg.commands.parser import CommandParser
 from paddleseg.options import (
     ConfigChanges,
@@ -43,7 +43,7 @@ def from_voc():
 def split():
     parser = _parser(f"Divide a data set into train, val and test. {CHECKED}")
     parser.add_argument("--dataset_root", required=True, help="folder of the data set; the lists go there")
-    args, options = _parsed(parser, SplitOptions)
+    args, options = flags.parsed(parser, SplitOptions)
     from paddleseg import annotations
 
     _print(annotations.split_data_set(args.dataset_root, options))
@@ -54,7 +54,7 @@ def to_labelme():
     parser = _parser("Write masks as polygons in labelme's JSON files, to correct them by hand.")
     parser.add_argument("--dataset_root", required=True, help="folder of the data set")
     parser.add_argument("--save_dir", required=True, help="folder of the files, absent or empty")
-    args, options = _parsed(parser, LabelmeOptions)
+    args, options = flags.parsed(parser, LabelmeOptions)
     from paddleseg import annotations
 
     _print(annotations.masks_to_labelme(args.dataset_root, args.save_dir, options))
@@ -64,7 +64,7 @@ def convert_masks():
     parser = _parser("Turn masks in grey, with a palette or of colours into masks of class indices.")
     parser.add_argument("--mask_path", nargs="+", required=True, help="masks, folders, or lists of them")
     parser.add_argument("--save_dir", required=True, help="folder of the new masks, PNG files")
-    args, options = _parsed(parser, MaskOptions)
+    args, options = flags.parsed(parser, MaskOptions)
     from paddleseg import annotations
 
     _print(annotations.convert_masks(args.mask_path, args.save_dir, options))
@@ -74,7 +74,7 @@ def draw():
     parser = _parser("Draw masks of a config's data set over their images, on one sheet.")
     parser.add_argument("--config", required=True, help="YAML file")
     flags.add_options(parser, ConfigChanges)
-    args, options = _parsed(parser, DrawOptions)
+    args, options = flags.parsed(parser, DrawOptions)
     from paddleseg import annotations
     from paddleseg.cvlibs import Config
 
@@ -85,7 +85,7 @@ def draw():
 def _convert(parser, options_class, name):
     """Run a conversion, the function `name` of `paddleseg.annotations`."""
     parser.add_argument("--save_dir", required=True, help="folder of the new data set, absent or empty")
-    args, options = _parsed(parser, options_class)
+    args, options = flags.parsed(parser, options_class)
     from paddleseg import annotations
 
     _print(getattr(annotations, name)(args.annotation_path, args.save_dir, options))
@@ -94,15 +94,6 @@ def _convert(parser, options_class, name):
 
 def _parser(does):
     return CommandParser(description=does, epilog=STATUS)
-
-
-def _parsed(parser, options_class):
-    """Return the parsed flags and the options, after the process was prepared."""
-    flags.add_options(parser, options_class)
-    args = parser.parse_args()
-    options = flags.options_from(args, options_class)
-    process.prepare()
-    return args, options
 
 
 def _print(lines):

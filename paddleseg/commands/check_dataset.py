@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from paddleseg.commands import flags, process
+from paddleseg.commands import flags
 from paddleseg.commands.parser import CommandParser
 from paddleseg.options import CheckOptions, ConfigChanges
 
@@ -19,11 +19,7 @@ Exit status: 0 if nothing is wrong (notes do not count), 1 if something is, 2 if
 def main():
     parser = CommandParser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", required=True, help="YAML file")
-    flags.add_options(parser, CheckOptions)
-    flags.add_options(parser, ConfigChanges)
-    args = parser.parse_args()
-    options = flags.options_from(args, CheckOptions)
-    process.prepare()
+    args, options = flags.parsed(parser, CheckOptions, ConfigChanges)
     from paddleseg.cvlibs import Config
     from paddleseg.datasets import check_data
 

@@ -1,6 +1,6 @@
 """`python export.py --config CONFIG.yml --model_path W.pdparams`: export a model."""
 
-from paddleseg.commands import flags, process
+from paddleseg.commands import flags
 from paddleseg.commands.parser import CommandParser
 from paddleseg.options import ConfigChanges, ExportOptions
 
@@ -8,11 +8,7 @@ from paddleseg.options import ConfigChanges, ExportOptions
 def main():
     parser = CommandParser(description="Turn a trained model into a static graph to deploy.")
     parser.add_argument("--config", required=True, help="YAML file")
-    flags.add_options(parser, ExportOptions)
-    flags.add_options(parser, ConfigChanges)
-    args = parser.parse_args()
-    options = flags.options_from(args, ExportOptions)
-    process.prepare()
+    args, options = flags.parsed(parser, ExportOptions, ConfigChanges)
     from paddleseg.cvlibs import Config
     from paddleseg.exporting.exporter import export
 

@@ -8,6 +8,7 @@ import dataclasses
 import re
 import typing
 
+from paddleseg.commands import process
 from paddleseg.options.base import fault_of, field_type
 from paddleseg.options.inference import SWITCHES, EvalConfig
 
@@ -36,6 +37,25 @@ def options_from(args, options, **more):
     names = [field.name for field in dataclasses.fields(options)]
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
     return options(**{**given, **more})
+
+
+def parsed(parser, options_class, *others):
+    """Add the flags of `Options` classes, parse them, and prepare the process.
+
+    Args:
+        parser: a `CommandParser`.
+        options_class: the class of the command's options.
+        others: further classes whose flags the command has, such as `ConfigChanges`.
+
+    Returns:
+        (the parsed flags, an object of `options_class`)
+    """
+    for one in (options_class, *others):
+        add_options(parser, one)
+    args = parser.parse_args()
+    options = options_from(args, options_class)
+    process.prepare()
+    return args, options
 
 
 def add_test_config_flags(parser, keys, aug_names=("--aug_eval",)):
