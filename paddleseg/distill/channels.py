@@ -27,7 +27,7 @@ def explain_failures(images, model, role, cfg=None, student_cfg=None):
         raise
     except Exception as error:
         needed = input_channels(model)
-        if needed not in (None, images.shape[1]) and "channel" in str(error).lower():
+        if _is_of_channels(error, needed, images):
             given = images.shape[1]
             places = [_place(cfg, needed, "model"), _place(student_cfg, given, "train_dataset")]
             raise UserError(
@@ -53,11 +53,16 @@ def explain_channels(images, student):
     except UserError:
         raise
     except Exception as error:
-        channels = input_channels(student)
-        if channels not in (None, images.shape[1]) and "channel" in str(error).lower():
-            needed = counted(channels, "channel")
-            raise UserError(f"images: {list(images.shape)}, and the student takes {needed}") from error
+        needed = input_channels(student)
+        if _is_of_channels(error, needed, images):
+            channels = counted(needed, "channel")
+            raise UserError(f"images: {list(images.shape)}, and the student takes {channels}") from error
         raise
+
+
+def _is_of_channels(error, needed, images):
+    """Tell whether an error comes of images with other channels than a model needs; None is unknown."""
+    return needed not in (None, images.shape[1]) and "channel" in str(error).lower()
 
 
 def input_channels(model):
