@@ -147,9 +147,7 @@ def _with_logits(path):
 
 def _batches(cfg, options, shape):
     """Return a description of the images, and an iterable of float32 batches N x C x H x W."""
-    compose = Compose(
-        build_transforms(cfg.deployed_transforms()), img_channels=shape[1], img_range=cfg.img_range
-    )
+    compose = deployed_preparation(cfg, shape[1])
 
     def prepared(file):
         return batch_of(compose({"img": file})["img"], shape)
@@ -169,6 +167,17 @@ def _batches(cfg, options, shape):
     if not isinstance(dataset, Dataset):  # a user's own class, whose files only it can read
         return source, (batch_of(dataset[i]["img"], shape) for i in range(count))
     return source, (prepared(image) for image, _ in dataset.file_list[:count])
+
+
+def deployed_preparation(cfg, channels):
+    """Return the `Compose` that prepares images as `deploy/infer.py` does.
+
+    Args:
+        cfg: the `Config`.
+        channels: of the images.
+    """
+    transforms = build_transforms(cfg.deployed_transforms())
+    return Compose(transforms, img_channels=channels, img_range=cfg.img_range)
 
 
 def batch_of(image, shape):

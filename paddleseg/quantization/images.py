@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from paddleseg.cvlibs.builder import build_transforms
 from paddleseg.datasets.dataset import Dataset
 from paddleseg.errors import UserError
-from paddleseg.exporting.onnx_comparison import batch_of
-from paddleseg.transforms import Compose
+from paddleseg.exporting.onnx_comparison import batch_of, deployed_preparation
 
 
 def chosen(count, most, seed):
@@ -26,7 +24,7 @@ def batches(cfg, dataset, indices, shape):
     Raises:
         UserError: an image cannot be read.
     """
-    compose = _deployed(cfg, shape[1])
+    compose = deployed_preparation(cfg, shape[1])
     for index in indices:
         if isinstance(dataset, Dataset):
             image = compose({"img": dataset.file_list[index][0]})["img"]
@@ -52,7 +50,7 @@ def refuse_size(cfg, dataset, shape):
     sizes = (-1, -1) if shape is None else tuple(shape[2:])
     if sizes == (-1, -1) or not isinstance(dataset, Dataset):
         return
-    compose = _deployed(cfg, shape[1])
+    compose = deployed_preparation(cfg, shape[1])
     for path, *_ in dataset.file_list:
         size = compose({"img": path})["img"].shape[1:]
         if any(fixed not in (-1, found) for fixed, found in zip(sizes, size)):
@@ -60,8 +58,3 @@ def refuse_size(cfg, dataset, shape):
                 f"input_shape {' '.join(map(str, shape))}: {path} has {size[0]} x {size[1]} pixels (H x W) "
                 f"after the config's transforms; give H and W of all images, or -1 for any"
             )
-
-
-def _deployed(cfg, channels):
-    transforms = build_transforms(cfg.deployed_transforms())
-    return Compose(transforms, img_channels=channels, img_range=cfg.img_range)
