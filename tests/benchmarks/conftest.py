@@ -13,3 +13,17 @@ sys.path.insert(0, str(BENCHMARKS))
 def benchmarks():
     """The folder of the benchmarks, as text."""
     return str(BENCHMARKS)
+
+
+@pytest.fixture
+def help_of(monkeypatch, capsys):
+    """A function that returns what `--help` of a script says, in one line."""
+
+    def text(script):
+        monkeypatch.setattr("sys.argv", ["script.py", "--help"])
+        monkeypatch.setenv("COLUMNS", "300")
+        with pytest.raises(SystemExit):
+            script.main()
+        return " ".join(capsys.readouterr().out.split())
+
+    return text

@@ -2,7 +2,6 @@
 
 import os
 
-import pytest
 import quantising
 import tiny
 
@@ -54,12 +53,8 @@ def test_each_seed_is_quantised_in_three_ways_and_the_table_holds_them(tmp_path,
     assert [script for _, script in runs] == 2 * ["train.py"], "finished INT8 models stay"
 
 
-def test_help_says_what_flags_are_and_no_absolute_path(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["quantising.py", "--help"])
-    monkeypatch.setenv("COLUMNS", "300")
-    with pytest.raises(SystemExit):
-        quantising.main()
-    text = " ".join(capsys.readouterr().out.split())
+def test_help_says_what_flags_are_and_no_absolute_path(help_of):
+    text = help_of(quantising)
     for words in (
         "--seeds SEEDS [SEEDS ...] of the runs",
         "--iters ITERS iterations of QAT",

@@ -55,12 +55,8 @@ def test_reading_a_sample_takes_time(tmp_path, root):
     assert 0 < scale.reading(str(path), repeats=1) < 10
 
 
-def test_help_says_what_flags_are_and_no_absolute_path(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["scale.py", "--help"])
-    monkeypatch.setenv("COLUMNS", "300")
-    with pytest.raises(SystemExit):
-        scale.main()
-    text = " ".join(capsys.readouterr().out.split())
+def test_help_says_what_flags_are_and_no_absolute_path(help_of):
+    text = help_of(scale)
     for words in ("lengths of whole runs", "how many GPUs", "(default: configs/deeplabv3p/"):
         assert words in text
     assert scale.ROOT not in text
