@@ -124,13 +124,8 @@ def _read(path):
         raise UserError(f"the plan {path} cannot be read: {one_line(error)}") from None
     if not isinstance(dic, dict):
         raise UserError(f"the plan {path} must be a mapping with the keys teacher and student")
-    known = (
-        "teacher",
-        "student",
-        "seeds",
-        "methods",
-        "anchors",
-    )  # the last is not read: it is for YAML's `&name`
+    # Nothing reads `anchors`. A plan may define YAML's anchors there, such as `&name`.
+    known = ("teacher", "student", "seeds", "methods", "anchors")
     for key in dic:
         if key not in known:
             raise UserError(f"the plan {path}: unknown key {key!r}; {suggestion(str(key), known)}")

@@ -153,7 +153,7 @@ def _without_prefix(name):
 
 
 def _elsewhere(registry):
-    """Return the clause of what to do about a component that neither this package nor a source has."""
+    """Return a clause: what a user does who wants a component that is unknown here and to all sources."""
     folders = " and ".join(source.folder for source in SOURCES)
     paddlesegs = (
         f"PaddleSeg's files in {folders} do not have it"

@@ -173,7 +173,7 @@ def wants_gradient(*tensors):
 
 
 def is_plain(x, weight, bias=None):
-    """Tell whether tensors are of the shapes of a convolution, and `are_plain`."""
+    """Tell whether tensors `are_plain` and have the numbers of axes that a convolution takes."""
     if len(x.shape) != 4 or len(weight.shape) != 4 or (bias is not None and bias.shape != weight.shape[:1]):
         return False
     return are_plain(*((x, weight) if bias is None else (x, weight, bias)))

@@ -44,9 +44,9 @@ def train(cfg, teacher_cfgs=(), options=None):
         options: `QatOptions`. Default: all defaults.
 
     Returns:
-        As `runs.train`, of the fake-quantised student. `model.onnx` and `deploy.yaml` are of its best
-        weights, or of the last ones if nothing was evaluated. With evaluations, `quantization.json` compares
-        the INT8 model with the float student that the training began with.
+        What `runs.train` returns for the fake-quantised student. `model.onnx` and `deploy.yaml` hold its best
+        weights. If nothing was evaluated, they hold its last weights. With evaluations, `quantization.json`
+        compares the INT8 model with the float student that the training began with.
 
     Raises:
         UserError: the student has no weights, cannot be exported or has nothing to quantise; or what

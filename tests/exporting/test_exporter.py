@@ -167,7 +167,7 @@ def test_an_export_removes_the_other_files_of_an_earlier_one(tmp_path, trained):
     figures = "quantization.json"
     for model, gone in (
         ("model.other", {"model.other", figures}),
-        ("notes.txt", {figures}),  # for the params are of an export
+        ("notes.txt", {figures}),  # `params` names a file of an export
         (["model.mine"], {figures}),
     ):
         (out / figures).write_text("", encoding="utf-8")
