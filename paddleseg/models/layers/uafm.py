@@ -10,6 +10,7 @@ import paddle.nn.functional as F
 
 from paddleseg.models.layers.conv import ConvBN, ConvBNLeakyReLU, ConvBNReLU, SeparableConvBNReLU
 from paddleseg.models.layers.interpolate import interpolate
+from paddleseg.models.layers.maximum import maximum
 
 
 class UAFM(nn.Layer):
@@ -94,7 +95,7 @@ class SpatialUAFM(AttentionUAFM):
 
     def statistics(self, x, y):
         return paddle.concat(
-            [reduce(z, axis=1, keepdim=True) for z in (x, y) for reduce in (paddle.mean, paddle.max)], axis=1
+            [one for z in (x, y) for one in (z.mean(axis=1, keepdim=True), maximum(z, axis=1))], axis=1
         )
 
 

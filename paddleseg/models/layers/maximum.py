@@ -1,0 +1,32 @@
+"""The maximum over one axis, with a gradient that is fast on a CPU."""
+
+import paddle
+from paddle.autograd import PyLayer
+
+
+@paddle.jit.not_to_static
+def maximum(x, axis):
+    """Return the maximum over an axis, which stays with length 1, as `paddle.max` does.
+
+    Paddle's gradient of `max` takes seconds on a CPU: in a PP-LiteSeg it took nine tenths of a training step
+    (docs/speed.md). This gradient is the same number for number: each of several equal maxima receives
+    the whole gradient. Paddle computes it in a traced model.
+
+    Args:
+        x: a tensor.
+        axis: an axis of `x`.
+    """
+    return _Maximum.apply(x, axis) if paddle.in_dynamic_mode() else paddle.max(x, axis=axis, keepdim=True)
+
+
+class _Maximum(PyLayer):
+    @staticmethod
+    def forward(ctx, x, axis):
+        highest = paddle.max(x, axis=axis, keepdim=True)
+        ctx.save_for_backward(x, highest)
+        return highest
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, highest = ctx.saved_tensor()
+        return (x == highest).astype(gradient.dtype) * gradient
