@@ -39,11 +39,8 @@ def compare(plan, options):
         UserError: the plan is wrong, or a training failed.
     """
     started = time.monotonic()
-    if options.jobs > 1 and (options.match != ITERATIONS or options.budget is not None):
-        raise UserError(
-            f"jobs {options.jobs}: times can be compared only of trainings that run alone; use jobs 1, or "
-            f"match iterations without a budget"
-        )
+    if options.jobs > 1 and options.budget is not None:
+        raise UserError(f"jobs {options.jobs}: with a budget, each training runs alone; use jobs 1")
     parallel.set_device(options.device, options.conv_engine)
     plan = read_plan(plan, options.iters)
     methods, seeds = plan.chosen(options.only), list(options.seeds or plan.seeds)

@@ -28,7 +28,9 @@ def seconds_per_iteration(trainings, methods):
     """
     path = os.path.join(trainings.options.out, "pace.json")
     known = _read(path)
-    changes = {method: json.dumps(trainings.plan.changes(method, ITERATIONS)) for method in methods}
+    # The pace depends on the threads of a training, and these on the number of jobs.
+    jobs = trainings.options.jobs
+    changes = {method: json.dumps([trainings.plan.changes(method, ITERATIONS), jobs]) for method in methods}
     turns_each = trainings.options.turns
     missing = [method for method in methods if known.get(method, {}).get("changes") != changes[method]]
     if missing:

@@ -53,9 +53,9 @@ def in_folder(folder, monkeypatch):
 @pytest.fixture(scope="module")
 def printed(folder, repository):
     """What the command prints that compares one method at equal iterations and at equal time."""
-    flags = ["--match", "both", "--only", "KL, 3", "--turns", "2", "--out", "both", "--device", "cpu"]
+    flags = ["--match", "both", "--only", "KL, 3", "--turns", "2", "--jobs", "2", "--out", "both"]
     done = subprocess.run(
-        [sys.executable, str(repository / "tools/compare.py"), "plan.yml", *flags],
+        [sys.executable, str(repository / "tools/compare.py"), "plan.yml", *flags, "--device", "cpu"],
         cwd=folder,
         env={**os.environ, **environment()},
         capture_output=True,
@@ -91,7 +91,7 @@ def test_both_matches_stand_in_one_table(folder, printed):
 
 @pytest.mark.usefixtures("in_folder")
 def test_a_repeated_comparison_trains_nothing(printed, lines):
-    options = CompareOptions(match="both", only=["KL, 3"], turns=2, out="both", device="cpu")
+    options = CompareOptions(match="both", only=["KL, 3"], turns=2, jobs=2, out="both", device="cpu")
     again = compare("plan.yml", options)
     assert not any("mIoU 0" in line for line in lines)
     assert again[again.index("| method") :] == printed[printed.index("| method") :].rstrip("\n")
@@ -134,8 +134,8 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     [
         (["--budget", "soon"], "must be a time such as 2h"),
         (
-            ["--match", "time", "--jobs", "2"],
-            "times can be compared only of trainings that run alone",
+            ["--budget", "1h", "--jobs", "2"],
+            "jobs 2: with a budget, each training runs alone",
         ),
         (["--teacher_weights", "none.pdparams"], "teacher_weights none.pdparams: there is no such file"),
         (["--only", "KL"], "the plan has no method 'KL'"),
