@@ -6,7 +6,7 @@ import os
 import time
 
 from paddleseg.comparing.plan import PLAIN
-from paddleseg.comparing.trainings import Training
+from paddleseg.comparing.results import Training
 from paddleseg.utils.logger import logger
 
 _AT_LEAST = 10  # iterations of a training

@@ -12,8 +12,9 @@ from paddleseg import parallel
 from paddleseg.comparing.budget import Budget
 from paddleseg.comparing.pace import seconds_per_iteration
 from paddleseg.comparing.plan import PLAIN, TEACHER, read_plan
+from paddleseg.comparing.results import Training
 from paddleseg.comparing.table import best_of, row_of, write
-from paddleseg.comparing.trainings import Training, Trainings
+from paddleseg.comparing.trainings import Trainings
 from paddleseg.errors import UserError, counted
 from paddleseg.options import ReportOptions
 from paddleseg.report import write_report
@@ -102,7 +103,7 @@ def _train_all(trainings, groups, seeds):
 
 
 def _rows(trainings, groups, seeds, teacher):
-    rows = [] if teacher is None else [row_of(TEACHER, "", [teacher])]
+    rows = [row_of(TEACHER, "", [teacher])]
     results = [
         [trainings.finished(Training(method, seed, iters)) for seed in seeds] for method, _, iters in groups
     ]
@@ -113,7 +114,7 @@ def _rows(trainings, groups, seeds, teacher):
 
 
 def _report(rows, options):
-    folders = dict.fromkeys(result.folder for row in rows for result in row.results)
+    folders = dict.fromkeys(one.folder for row in rows for one in row.results if one.folder is not None)
     page = os.path.join(options.out, "report.html")
     write_report(list(folders), ReportOptions(device=options.device, output=page))
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import statistics
 
-from paddleseg.comparing.trainings import Training
+from paddleseg.comparing.results import Training
 from paddleseg.errors import counted
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs

@@ -8,7 +8,7 @@ from typing import List, Optional
 import numpy as np
 
 from paddleseg.comparing.plan import PLAIN, TEACHER
-from paddleseg.comparing.trainings import Result
+from paddleseg.comparing.results import Result
 from paddleseg.evaluation.verdict import Verdict, verdict
 from paddleseg.report.tables import mean_text, share_of_gap
 
@@ -86,7 +86,7 @@ def markdown(rows):
             share = share_of_gap(row.mious, mious.get(PLAIN, []), mious.get(TEACHER))
             gap = "" if share is None else f"{share:.0%}"
         first = row.results[0]
-        seconds = f"{np.mean([result.seconds for result in row.results]):.0f}"
+        seconds = "" if first.seconds is None else f"{np.mean([one.seconds for one in row.results]):.0f}"
         figures = (str(first.training.iters or ""), seconds, str(len(row.results)), mean_text(row.mious))
         lines.append((row.method, row.equal, *figures, over, gap, word, f"{first.parameters / 1e6:.2f} M"))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -95,7 +95,8 @@ def markdown(rows):
 def _csv_line(row, result):
     training = result.training
     ious = " ".join(f"{iou:.4f}" for iou in result.class_iou)
-    figures = (training.seed, result.miou, round(result.seconds, 1), result.parameters)
+    seconds = None if result.seconds is None else round(result.seconds, 1)
+    figures = (training.seed, result.miou, seconds, result.parameters)
     return (row.method, row.equal, training.iters, *figures, ious)
 
 

@@ -7,85 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import List, Optional
 
-import numpy as np
 import yaml
 
 import paddleseg
 from paddleseg.comparing.plan import PLAIN, TEACHER, slug
+from paddleseg.comparing.results import Result, Training, result_of_run, result_of_weights
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError
-from paddleseg.evaluation.cost import parameter_count
-from paddleseg.evaluation.evaluator import confusions_of_images
-from paddleseg.monitoring.history import HISTORY_FILE, read_history
-from paddleseg.report import read_runs
-from paddleseg.report.rebuild import builder_of
-from paddleseg.report.runs import CONFUSIONS
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
-from paddleseg.weights.load import load_weights, read_weights
 
 _NEVER = 10**9  # as an interval: students are evaluated and saved at their end alone
 _TEACHER_INTERVAL = 200
+_GIVEN = Training(TEACHER, 0, 0)  # whose weights are given
 _COMMAND = "from paddleseg.commands import process, {name}; process.run({name}.main)"
-
-
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """One training of a plan.
-
-    Attributes:
-        method: a method of the plan, or `TEACHER`.
-        seed: of the training.
-        iters: its iterations; None for the teacher's own number.
-    """
-
-    method: str
-    seed: int
-    iters: Optional[int] = None
-
-    @property
-    def name(self):
-        """The name of its folder."""
-        count = "" if self.iters is None else f"_{self.iters}"
-        return f"{slug(self.method)}{count}_seed{self.seed}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What a finished training gave.
-
-    Attributes:
-        training: the `Training`.
-        folder: where it is.
-        miou: on the validation images.
-        class_iou: list, one for each class.
-        parameters: number of the model's parameters.
-        weights: path of its best weights.
-        seconds: of all its iterations together, without evaluations.
-    """
-
-    training: Training
-    folder: str
-    miou: float
-    class_iou: List[float]
-    parameters: int
-    weights: str
-    seconds: float
-
-    def confusions(self):
-        """Return the confusion matrix of each validation image, N x C x C; measured once and kept."""
-        (run,) = read_runs([self.folder])
-        if run.confusions is not None:
-            return run.confusions
-        path = os.path.join(self.folder, CONFUSIONS)
-        builder = builder_of(run.config, ("model", "val_dataset"), run.run_file, run.config_path)
-        load_weights(builder.model, self.weights)
-        matrices = confusions_of_images(builder.model, builder.val_dataset, len(self.class_iou))
-        np.savez_compressed(path + ".part.npz", confusions=matrices)
-        os.replace(path + ".part.npz", path)
-        return matrices
 
 
 class Trainings:
@@ -107,19 +43,29 @@ class Trainings:
             raise UserError(f"out {options.out}: the folder cannot be made: {error.strerror}") from None
 
     def train_teacher(self):
-        """Train the teacher if its weights are not given; return its `Result`, None for given weights."""
+        """Train the teacher, or evaluate it if its weights are given; return its `Result`."""
         if self.teacher_weights is not None:
-            if not os.path.isfile(self.teacher_weights):
-                raise UserError(f"teacher_weights {self.teacher_weights}: there is no such file")
-            return None
+            return self._given_teacher()
         result = self.finished(Training(TEACHER, 0))
         self.teacher_weights = result.weights
+        return result
+
+    def _given_teacher(self):
+        if not os.path.isfile(self.teacher_weights):
+            raise UserError(f"teacher_weights {self.teacher_weights}: there is no such file")
+        path = os.path.join(self.options.out, "given_teacher.json")
+        mark = self._fingerprint(_GIVEN)
+        result = _read(path, _GIVEN, mark)
+        if result is None:
+            result = result_of_weights(_GIVEN, self.plan.teacher, self.teacher_weights, self._data())
+            _write(path, result, mark)
+            logger.info(f"{self.teacher_weights}: mIoU {result.miou:.4f}")
         return result
 
     def finished(self, training):
         """Return the `Result` of a training, trained now if there is none."""
         mark = self._fingerprint(training)
-        result = self._known(training, mark)
+        result = _read(self._path(training), training, mark)
         if result is not None:
             return result
         folder = self.folder(training)
@@ -137,9 +83,8 @@ class Trainings:
         ]
         logger.info(f"{training.method}, seed {training.seed}: training; {os.path.join(folder, 'train.log')}")
         self.run(training, folder, flags)
-        result = _result(training, folder)
-        with open(os.path.join(folder, "result.json"), "w", encoding="utf-8") as file:
-            json.dump({**dataclasses.asdict(result), "fingerprint": mark}, file, indent=1)
+        result = result_of_run(training, folder)
+        _write(self._path(training), result, mark)
         logger.info(
             f"{training.method}, seed {training.seed}: mIoU {result.miou:.4f} after {result.seconds:.0f} s"
         )
@@ -195,11 +140,13 @@ class Trainings:
             yaml.safe_dump({"_base_": base, **changes}, file, sort_keys=False)
         return path
 
+    def _data(self):
+        return None if self.options.data is None else os.path.abspath(self.options.data)
+
     def _opts(self):
-        if self.options.data is None:
-            return []
-        data = os.path.abspath(self.options.data)
-        return ["--opts", f"train_dataset.dataset_root={data}", f"val_dataset.dataset_root={data}"]
+        data = self._data()
+        roots = [f"{section}.dataset_root={data}" for section in ("train_dataset", "val_dataset")]
+        return [] if data is None else ["--opts", *roots]
 
     def _threads(self):
         """Return the environment that divides the cores among simultaneous trainings."""
@@ -207,15 +154,8 @@ class Trainings:
             return {}
         return {"OMP_NUM_THREADS": str(max(1, usable_cores() // self.options.jobs))}
 
-    def _known(self, training, mark):
-        path = os.path.join(self.folder(training), "result.json")
-        if not os.path.isfile(path):
-            return None
-        with open(path, encoding="utf-8") as file:
-            stored = json.load(file)
-        if stored.pop("fingerprint") != mark:
-            return None
-        return Result(**{**stored, "training": training})
+    def _path(self, training):
+        return os.path.join(self.folder(training), "result.json")
 
     def _fingerprint(self, training):
         """Return a hash of the command, of its configs with their bases, and of the teacher's weights."""
@@ -224,34 +164,24 @@ class Trainings:
         dicts = [load_config(path)[0] for path in configs]
         text = json.dumps([command[1:], self._opts(), dicts], sort_keys=True)
         digest = hashlib.sha256(text.encode())
-        if training.method not in (PLAIN, TEACHER):
+        if training.method not in (PLAIN, TEACHER) or training == _GIVEN:
             with open(self.teacher_weights, "rb") as file:
                 digest.update(file.read())
         return digest.hexdigest()[:16]
 
 
-def seconds_of_steps(folder):
-    """Return the seconds that all logged iterations of a run took, without evaluations."""
-    (run,) = read_runs([folder])
-    last, seconds = 0, 0.0
-    for entry in read_history(os.path.join(folder, HISTORY_FILE)):
-        if entry["kind"] == "train":
-            seconds += (entry["iteration"] - last) * run.config["batch_size"] / entry["ips"]
-            last = entry["iteration"]
-    return seconds
+def _read(path, training, mark):
+    """Return the stored `Result` of a training, None if none with this mark is stored."""
+    if not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        stored = json.load(file)
+    return Result(**{**stored, "training": training}) if stored.pop("fingerprint") == mark else None
 
 
-def _result(training, folder):
-    (run,) = read_runs([folder])
-    return Result(
-        training,
-        folder,
-        run.best["miou"],
-        run.best["class_iou"],
-        parameter_count(read_weights(run.weights)),
-        run.weights,
-        seconds_of_steps(folder),
-    )
+def _write(path, result, mark):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({**dataclasses.asdict(result), "fingerprint": mark}, file, indent=1)
 
 
 def _make_room(folder, mark):

@@ -113,7 +113,9 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
     given = {"budget": 3600, "seeds": [0], "turns": 1, "teacher_weights": weights, "out": "within"}
     compare("plan.yml", CompareOptions(**given, device="cpu"))
-    rows = rows_of(folder / "within")
+    teacher, *rows = rows_of(folder / "within")
+    (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
+    assert (teacher["method"], teacher["miou"], teacher["seconds"]) == ("teacher", of_run["miou"], "")
     budget = json.loads((folder / "within" / "budget.json").read_text(encoding="utf-8"))
     screened, final = budget["decisions"].values()
     assert set(screened) == {"KL, 3", "channels"}
@@ -169,4 +171,5 @@ def test_a_signal_ends_the_comparison_and_the_training_that_runs(folder, reposit
     process.terminate()
     assert process.wait(timeout=120) == 128 + signal.SIGTERM
     assert list(first.glob("iter_*"))
-    assert sorted(path.name for path in (folder / "stopped").iterdir()) == ["configs", first.name]
+    found = sorted(path.name for path in (folder / "stopped").iterdir())
+    assert found == ["configs", "given_teacher.json", first.name]

@@ -1,0 +1,121 @@
+"""What a training of a comparison gave."""
+
+import dataclasses
+import os
+from typing import List, Optional
+
+import numpy as np
+
+from paddleseg.comparing.plan import slug
+from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.evaluation.cost import parameter_count
+from paddleseg.evaluation.evaluator import confusions_of_images
+from paddleseg.evaluation.metrics import compute_scores
+from paddleseg.monitoring.history import HISTORY_FILE, read_history
+from paddleseg.report import read_runs
+from paddleseg.report.rebuild import builder_of
+from paddleseg.report.runs import CONFUSIONS
+from paddleseg.weights.load import load_weights, read_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """One training of a plan.
+
+    Attributes:
+        method: a method of the plan, or `TEACHER`.
+        seed: of the training.
+        iters: its iterations; None for the teacher's own number.
+    """
+
+    method: str
+    seed: int
+    iters: Optional[int] = None
+
+    @property
+    def name(self):
+        """The name of its folder."""
+        count = "" if self.iters is None else f"_{self.iters}"
+        return f"{slug(self.method)}{count}_seed{self.seed}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a finished training gave.
+
+    Attributes:
+        training: the `Training`.
+        folder: where it is; None if only its weights are given.
+        miou: on the validation images.
+        class_iou: list, one for each class.
+        parameters: number of the model's parameters.
+        weights: path of its best weights.
+        seconds: of all its iterations together, without evaluations; None if only its weights are given.
+    """
+
+    training: Training
+    folder: Optional[str]
+    miou: float
+    class_iou: List[float]
+    parameters: int
+    weights: str
+    seconds: Optional[float]
+
+    def confusions(self):
+        """Return the confusion matrix of each validation image, N x C x C; measured once and kept."""
+        (run,) = read_runs([self.folder])
+        if run.confusions is not None:
+            return run.confusions
+        path = os.path.join(self.folder, CONFUSIONS)
+        builder = builder_of(run.config, ("model", "val_dataset"), run.run_file, run.config_path)
+        load_weights(builder.model, self.weights)
+        matrices = confusions_of_images(builder.model, builder.val_dataset, len(self.class_iou))
+        np.savez_compressed(path + ".part.npz", confusions=matrices)
+        os.replace(path + ".part.npz", path)
+        return matrices
+
+
+def seconds_of_steps(folder):
+    """Return the seconds that all logged iterations of a run took, without evaluations."""
+    (run,) = read_runs([folder])
+    last, seconds = 0, 0.0
+    for entry in read_history(os.path.join(folder, HISTORY_FILE)):
+        if entry["kind"] == "train":
+            seconds += (entry["iteration"] - last) * run.config["batch_size"] / entry["ips"]
+            last = entry["iteration"]
+    return seconds
+
+
+def result_of_run(training, folder):
+    """Return the `Result` of a finished training in a folder."""
+    (run,) = read_runs([folder])
+    return Result(
+        training,
+        folder,
+        run.best["miou"],
+        run.best["class_iou"],
+        parameter_count(read_weights(run.weights)),
+        run.weights,
+        seconds_of_steps(folder),
+    )
+
+
+def result_of_weights(training, config_path, weights, data=None):
+    """Return the `Result` of a model's given weights, which it evaluates.
+
+    Args:
+        training: the `Training` that the result names.
+        config_path: of the model.
+        weights: path of the file.
+        data: folder of the data set. Default None, the one of the config.
+    """
+    config, _ = load_config(config_path)
+    if data is not None:
+        config["val_dataset"]["dataset_root"] = data
+    builder = builder_of(config, ("model", "val_dataset"), config_path, config_path)
+    load_weights(builder.model, weights)
+    dataset = builder.val_dataset
+    matrices = confusions_of_images(builder.model, dataset, dataset.num_classes)
+    scores = compute_scores(matrices.sum(axis=0))
+    parameters = parameter_count(read_weights(weights))
+    return Result(training, None, scores.miou, list(scores.class_iou), parameters, weights, None)
