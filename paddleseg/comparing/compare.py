@@ -7,6 +7,7 @@ import time
 
 import paddle
 import yaml
+from filelock import FileLock, Timeout
 
 from paddleseg import parallel
 from paddleseg.comparing.budget import Budget
@@ -22,6 +23,7 @@ from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
 
 ITERATIONS, TIME, BOTH = "iterations", "time", "both"
+_SHARE_OF_PACE = 0.1  # of a budget: after so much of it, no further turn measures the pace
 
 
 def compare(plan, options):
@@ -43,9 +45,28 @@ def compare(plan, options):
     if options.jobs > 1 and options.budget is not None:
         raise UserError(f"jobs {options.jobs}: with a budget, each training runs alone; use jobs 1")
     parallel.set_device(options.device, options.conv_engine)
-    plan = read_plan(plan, options.iters)
+    trainings = Trainings(read_plan(plan, options.iters), options)
+    with _locked(options.out):
+        return _compared(trainings, started)
+
+
+def _locked(folder):
+    """Keep other comparisons out of a folder while the returned context lasts.
+
+    Raises:
+        UserError: another comparison is in it.
+    """
+    try:
+        return FileLock(os.path.join(folder, "lock")).acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"out {folder}: another comparison runs there; give each its own folder"
+        ) from None
+
+
+def _compared(trainings, started):
+    plan, options = trainings.plan, trainings.options
     methods, seeds = plan.chosen(options.only), list(options.seeds or plan.seeds)
-    trainings = Trainings(plan, options)
     teacher = trainings.train_teacher()
     if options.budget is None:
         groups = _whole_field(trainings, methods, seeds)
@@ -76,7 +97,8 @@ def _within_budget(trainings, methods, seeds, started):
     others = [method for method in methods if method != PLAIN]
     if not others:
         raise UserError("budget: there is no method to compare with the plain student")
-    pace = seconds_per_iteration(trainings, [PLAIN, *others])
+    limit = _SHARE_OF_PACE * trainings.options.budget
+    pace = seconds_per_iteration(trainings, [PLAIN, *others], limit)
     budget = Budget(trainings, trainings.options.budget, started)
     if budget.left() < budget.seconds / 2:
         logger.warning(

@@ -1,9 +1,11 @@
 """How long an iteration of each method takes on this machine."""
 
 import json
+import math
 import os
 import shutil
 import statistics
+import time
 
 from paddleseg.comparing.results import Training
 from paddleseg.errors import counted
@@ -15,7 +17,7 @@ ITERATIONS = 12
 _UNCOUNTED = 4  # the first iterations of a process allocate memory and start the readers
 
 
-def seconds_per_iteration(trainings, methods):
+def seconds_per_iteration(trainings, methods, limit=math.inf):
     """Return {method: seconds of an iteration}, the median of turns that the methods take on this machine.
 
     Each turn is a short training, whose schedules are those of a whole one, shortened. Turns alternate
@@ -25,7 +27,9 @@ def seconds_per_iteration(trainings, methods):
     Args:
         trainings: `Trainings`, with the teacher's weights.
         methods: names of methods.
+        limit: seconds after which no further turn begins; each method has one turn at least. Default none.
     """
+    started = time.monotonic()
     path = os.path.join(trainings.options.out, "pace.json")
     known = _read(path)
     # The pace depends on the threads of a training, and these on the number of jobs.
@@ -36,8 +40,8 @@ def seconds_per_iteration(trainings, methods):
     if missing:
         # A pace is compared with others of the same turns alone.
         logger.info(f"measuring the pace of {len(methods)} methods in {counted(turns_each, 'turn')}")
-        turns = {method: [] for method in methods}
-        for _ in range(turns_each):
+        turns = {method: [_one_turn(trainings, method)] for method in methods}
+        while len(turns[methods[0]]) < turns_each and time.monotonic() - started < limit:
             for method in methods:
                 turns[method].append(_one_turn(trainings, method))
         known = {

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny
 import yaml
+from filelock import FileLock
 
 from paddleseg.comparing import compare
 from paddleseg.errors import UserError
@@ -131,6 +132,17 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     assert any(f"after round 1 of 1 {best} remain" in line for line in lines)
 
 
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_budget_that_is_too_short_says_so(folder, lines):
+    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    given = {"budget": 2, "seeds": [0], "teacher_weights": weights, "only": ["KL, 3"], "out": "short"}
+    table = compare("plan.yml", CompareOptions(**given, device="cpu"))
+    assert any(re.search("have taken .* s of the budget of 2 s, so little is left", line) for line in lines)
+    assert "The budget allowed the plain student 10 of its 20 iterations." in table
+    pace = json.loads((folder / "short" / "pace.json").read_text(encoding="utf-8"))
+    assert [len(measured["turns"]) for measured in pace.values()] == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -148,6 +160,12 @@ def test_wrong_flags_are_refused(command, flags, message):
     status, err = command("tools/compare.py", "plan.yml", *flags, "--out", "refused", "--device", "cpu")
     assert status == 2
     assert message in err
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_two_comparisons_need_two_folders(tmp_path):
+    with FileLock(tmp_path / "lock"), pytest.raises(UserError, match="another comparison runs there"):
+        compare("plan.yml", CompareOptions(out=str(tmp_path), device="cpu"))
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -172,4 +190,4 @@ def test_a_signal_ends_the_comparison_and_the_training_that_runs(folder, reposit
     assert process.wait(timeout=120) == 128 + signal.SIGTERM
     assert list(first.glob("iter_*"))
     found = sorted(path.name for path in (folder / "stopped").iterdir())
-    assert found == ["configs", "given_teacher.json", first.name]
+    assert found == ["configs", "given_teacher.json", "lock", first.name]
