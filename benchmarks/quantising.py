@@ -42,6 +42,7 @@ def main():
     parser.add_argument(
         "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs of each student (default: 0 1 2)"
     )
+    parser.add_argument("--weights", help="float weights of the students (default: they are trained)")
     parser.add_argument("--teacher_config", help="default: the student's own")
     parser.add_argument("--teacher_weights", help="default: the float student's")
     parser.add_argument("--iters", type=int, default=100, help="iterations of QAT (default: 100)")
@@ -58,8 +59,8 @@ def main():
 
 
 def quantise(args, config, name, seed):
-    """Train a student of a seed in float, and make its INT8 models, unless they are there already."""
-    float_weights = weights(train(args, f"{name}/float", config, seed))
+    """Make the missing INT8 models of a seed, from given float weights or from a student that it trains."""
+    float_weights = args.weights or weights(train(args, f"{name}/float", config, seed))
     shared = ["--model_path", float_weights, "--seed", str(seed)]
     ptq = ["--config", config, "--max_drop", "1", *shared, "--opts", *data(args)]
     int8(args, f"{name}/{PTQ}", "ptq.py", ptq)

@@ -59,9 +59,7 @@ def _locked(folder):
     try:
         return FileLock(os.path.join(folder, "lock")).acquire(timeout=0)
     except Timeout:
-        raise UserError(
-            f"out {folder}: another comparison runs there; give each its own folder"
-        ) from None
+        raise UserError(f"out {folder}: another comparison runs there; give each its own folder") from None
 
 
 def _compared(trainings, started):

@@ -1,0 +1,69 @@
+"""What a method gains on several pairs of models, in one picture.
+
+python benchmarks/pairs.py "a: ResNet18_vd=output/camvid_resnet18" ... --output docs/images/pairs.png
+
+Each folder is the --out of a tools/compare.py, whose table.md has the figures.
+"""
+
+import argparse
+import os
+import re
+
+METHODS = {"the default": "tab:blue", "KLLoss, coef 3": "tab:orange"}
+_INTERVAL = re.compile(r"([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)")
+
+
+def rows_of(folder):
+    """Return the rows of `table.md` as dicts of text."""
+    with open(os.path.join(folder, "table.md"), encoding="utf-8") as file:
+        lines = [line.strip().strip("|").split("|") for line in file if line.startswith("|")]
+    head, _, *rows = [[cell.strip() for cell in line] for line in lines]
+    return [dict(zip(head, row)) for row in rows]
+
+
+def differences(folder):
+    """Return {method: (difference, low, high)} of the rows at equal time."""
+    found = {}
+    for row in rows_of(folder):
+        interval = _INTERVAL.fullmatch(row["over plain, 95 % interval"])
+        if interval and row["equal"] == "time":
+            found[row["method"]] = tuple(map(float, interval.groups()))
+    return found
+
+
+def draw(pairs, path):
+    """Draw for each pair and method the difference from the plain student, with its interval."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(pairs) + 1.4), layout="constrained")
+    for y, folder in enumerate(pairs.values()):
+        found = differences(folder)
+        for offset, (method, color) in zip((-0.12, 0.12), METHODS.items()):
+            if method in found:
+                middle, low, high = found[method]
+                reach = [[middle - low], [high - middle]]
+                axes.errorbar(middle, y + offset, xerr=reach, fmt="o", color=color, capsize=3)
+    for method, color in METHODS.items():
+        axes.plot([], [], "o", color=color, label=method)
+    axes.axvline(0, color="tab:gray", linestyle=":")
+    axes.set_yticks(range(len(pairs)), pairs)
+    axes.invert_yaxis()
+    axes.set_xlabel("mIoU over the student alone, at equal time, with its 95 % interval")
+    axes.legend(loc="best", fontsize="small")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Draw what methods gain on several pairs of models.")
+    parser.add_argument("pairs", nargs="+", metavar="NAME=FOLDER")
+    parser.add_argument("--output", required=True, help="file of the picture")
+    args = parser.parse_args()
+    draw(dict(pair.rsplit("=", 1) for pair in args.pairs), args.output)
+
+
+if __name__ == "__main__":
+    main()
