@@ -1,13 +1,10 @@
 """`qat.py --teacher_config T.yml --student_config S.yml`: train a student for INT8, and export it."""
 
-import dataclasses
-
 from paddleseg.commands import flags, process
 from paddleseg.commands.distill import add_config_flags, teacher_configs
 from paddleseg.commands.parser import CommandParser
 from paddleseg.commands.train import add_training_flags, training_config
-from paddleseg.errors import UserError
-from paddleseg.options import DistillOptions, QatOptions, TrainOptions
+from paddleseg.options import QatOptions
 
 REFUSED = ("precision", "amp_level", "to_static_training")  # by `QatOptions`, except for their defaults
 
@@ -24,22 +21,11 @@ def main(distill_config=None):
     add_config_flags(parser, distill_config, needs_teacher=False)
     add_training_flags(parser, QatOptions, hidden=REFUSED)
     args = parser.parse_args()
-    if not args.teacher_config:
-        _refuse_teacher_flags(args, parser)
+    if not args.teacher_config and args.distill_config == distill_config:
+        args.distill_config = None  # the default is for teachers
     options = flags.options_from(args, QatOptions)
     process.prepare()
     from paddleseg.quantization import qat
 
     student = training_config(args.student_config, args)
     qat.train(student, teacher_configs(args.teacher_config or [], args.teacher_opts), options)
-
-
-def _refuse_teacher_flags(args, parser):
-    """Raise `UserError` for a flag that only a training under a teacher follows."""
-    of_labels = {field.name for field in dataclasses.fields(TrainOptions)}
-    for field in dataclasses.fields(DistillOptions):
-        name = field.name
-        if name not in of_labels and getattr(args, name) != parser.get_default(name):
-            raise UserError(
-                f"--{name} is given for 0 teachers; name a teacher by --teacher_config, or leave it out"
-            )

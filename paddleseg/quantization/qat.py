@@ -17,7 +17,7 @@ from paddleseg.exporting.deploy_file import RESULT_FILE
 from paddleseg.exporting.deploy_limits import check_transforms
 from paddleseg.exporting.exporter import move_files
 from paddleseg.graphs import onnx_file
-from paddleseg.options import ExportOptions, QatOptions
+from paddleseg.options import DistillOptions, ExportOptions, QatOptions, TrainOptions
 from paddleseg.quantization import images, qdq
 from paddleseg.quantization.comparison import Comparison
 from paddleseg.quantization.conv_sites import float_nodes
@@ -49,10 +49,12 @@ def train(cfg, teacher_cfgs=(), options=None):
         compares the INT8 model with the float student that the training began with.
 
     Raises:
-        UserError: the student has no weights, cannot be exported or has nothing to quantise; or what
-            `runs.distill` raises.
+        UserError: the student has no weights, cannot be exported or has nothing to quantise; an option is for
+            teachers, and there is none; or what `runs.distill` raises.
     """
     options = options or QatOptions()
+    if not teacher_cfgs:
+        _refuse_teacher_options(options)
     onnx_file.check_installed("quantisation")
     qdq.check_installed()
     check_transforms(cfg)  # as the export at the end does
@@ -65,6 +67,16 @@ def train(cfg, teacher_cfgs=(), options=None):
     if options.profile is None and parallel.rank() == 0:
         student.export(result)
     return result
+
+
+def _refuse_teacher_options(options):
+    """Raise `UserError` for an option that only a training under a teacher follows."""
+    of_labels = {field.name for field in dataclasses.fields(TrainOptions)}
+    for field in dataclasses.fields(DistillOptions):
+        if field.name not in of_labels and getattr(options, field.name) != field.default:
+            raise UserError(
+                f"{field.name} is given for 0 teachers; name a teacher, or leave {field.name} out"
+            )
 
 
 class _Student:
