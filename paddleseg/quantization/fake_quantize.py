@@ -5,6 +5,7 @@ ReLU would lose one bit of eight, and one scale for all channels of a weight. `c
 """
 
 import paddle
+from paddle.autograd import PyLayer
 
 ACTIVATION_STEPS = 255  # of a uint8 with a zero point
 WEIGHT_STEPS = 127  # of an int8 to either side of 0
@@ -25,8 +26,7 @@ def fake_quantize_activation(x, low, high):
     """
     step = activation_step(low, high)
     zero = paddle.round(-paddle.clip(low, max=0.0) / step)
-    inside = paddle.minimum(paddle.maximum(x, -zero * step), (ACTIVATION_STEPS - zero) * step)
-    return _rounded(inside, step)
+    return _RoundedInside.apply(x, step, -zero * step, (ACTIVATION_STEPS - zero) * step)
 
 
 def activation_step(low, high):
@@ -68,5 +68,35 @@ def _nonzero(step):
 
 def _rounded(x, step):
     """Return x rounded to a multiple of `step`; its gradient by x is 1 (the straight-through estimator)."""
-    fixed = x.detach()
-    return paddle.round(fixed / step) * step + (x - fixed)
+    return _Rounded.apply(x, step)
+
+
+# Each of these is one operation with one gradient. As chains of Paddle's operations, whose every gradient is
+# a pass over the map, they took most of a training step on a CPU.
+class _Rounded(PyLayer):
+    @staticmethod
+    def forward(ctx, x, step):
+        return _multiple(x, step)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+class _RoundedInside(PyLayer):
+    """`_Rounded` of x cut off at two ends, outside of which the gradient is 0."""
+
+    @staticmethod
+    def forward(ctx, x, step, lowest, highest):
+        inside = paddle.clip(x, lowest, highest)
+        ctx.save_for_backward(inside == x)
+        return _multiple(inside, step)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (inside,) = ctx.saved_tensor()
+        return gradient * inside.astype(gradient.dtype), None, None, None
+
+
+def _multiple(x, step):
+    return (x / step).round_().multiply_(step)

@@ -46,7 +46,9 @@ def files(tmp_path_factory):
 def train(files, name, teachers=("teacher",), **given):
     """Train the student with fake quantisation; return the folder of the run and the result."""
     folder = str(files["folder"] / name)
-    defaults = {**tiny.TRAINING, "teacher_engine": "paddle", "calibration_images": 4}
+    defaults = {**tiny.TRAINING, "calibration_images": 4}
+    if teachers:
+        defaults["teacher_engine"] = "paddle"
     cfg = tiny.training_config(files["student"], given)
     options = {**defaults, "model_path": files["weights"], "save_dir": folder, **given}
     configs = teacher_configs([files[teacher] for teacher in teachers], None)
@@ -150,6 +152,11 @@ def test_labels_alone_train_a_student_too(files, whole):
     assert session.get_inputs()[0].shape == [1, 3, 32, 32]
     with open(os.path.join(folder, "run.yml"), encoding="utf-8") as file:
         assert yaml.safe_load(file)["role"] == "train"
+
+
+def test_an_option_for_teachers_needs_one(files):
+    with pytest.raises(UserError, match="teacher_engine is given for 0 teachers; name a teacher"):
+        train(files, "refused", teachers=(), teacher_engine="paddle")
 
 
 @pytest.mark.parametrize(
