@@ -28,6 +28,7 @@ COMMANDS = (
     "slim/distill/distill_train.py",
     "slim/quant/ptq.py",
     "slim/quant/qat.py",
+    "slim/prune/prune.py",
     "val.py",
     "predict.py",
     "export.py",

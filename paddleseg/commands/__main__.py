@@ -23,6 +23,7 @@ COMMANDS = {
     "infer": ("infer:main", "run an exported model (deploy/infer.py)"),
     "ptq": ("ptq:main", "turn a trained model into 8-bit integers (slim/quant/ptq.py)"),
     "qat": ("qat:main", "train a student for 8-bit integers, and export it (slim/quant/qat.py)"),
+    "prune": ("prune:main", "remove filters of a student, and train what remains (slim/prune/prune.py)"),
     "report": ("report:main", "compare runs on one page (tools/report.py)"),
     "compare": ("compare:main", "compare methods of distillation (tools/compare.py)"),
     "cost": ("cost:main", "what models cost (tools/cost.py)"),
@@ -65,7 +66,7 @@ def _run(name):
     # What a run notes as its command, and what messages begin with.
     sys.argv[0], CommandParser.subcommand = PROGRAM, name
     command = getattr(importlib.import_module(f"paddleseg.commands.{module}"), function)
-    command(*([shipped.distill_config()] if name in ("distill", "qat") else []))
+    command(*([shipped.distill_config()] if name in ("distill", "qat", "prune") else []))
 
 
 def _usage():

@@ -1,10 +1,12 @@
 """`distill_train.py --teacher_config T.yml --student_config S.yml`: train a student under teachers."""
 
+import dataclasses
+
 from paddleseg.commands import flags, process
 from paddleseg.commands.parser import CommandParser
 from paddleseg.commands.train import add_training_flags, training_config
 from paddleseg.errors import UserError, counted
-from paddleseg.options import DistillOptions
+from paddleseg.options import DistillOptions, TrainOptions
 
 
 def main(distill_config=None):
@@ -34,13 +36,14 @@ def main(distill_config=None):
         runs.distill(student, teachers, options)
 
 
-def add_config_flags(parser, distill_config, needs_teacher=True):
+def add_config_flags(parser, distill_config, needs_teacher=True, student_names=("--student_config",)):
     """Add the flags that name the configs of a student and its teachers.
 
     Args:
         parser: a `CommandParser`.
         distill_config: the default of `--distill_config`; None for no such file.
         needs_teacher: whether `--teacher_config` must be given. Default True.
+        student_names: spellings of the flag of the student's config.
     """
     parser.add_argument(
         "--teacher_config",
@@ -52,7 +55,13 @@ def add_config_flags(parser, distill_config, needs_teacher=True):
         "files are several teachers"
         + ("" if needs_teacher else "; without it, labels alone train the student"),
     )
-    parser.add_argument("--student_config", required=True, help="YAML file of the student and its training")
+    parser.add_argument(
+        *student_names,
+        dest="student_config",
+        required=True,
+        metavar="FILE.yml",
+        help="YAML file of the student and its training",
+    )
     parser.add_argument(
         "--distill_config",
         default=distill_config,
@@ -67,6 +76,22 @@ def add_config_flags(parser, distill_config, needs_teacher=True):
         help="values of the teacher's config to change; with several teachers, give the flag once for each, "
         "in their order; --opts changes the student's config",
     )
+
+
+def refuse_teacher_flags(args, parser):
+    """Raise `UserError` for a flag that only a training under a teacher follows.
+
+    Args:
+        args: the parsed flags.
+        parser: the `CommandParser` that parsed them.
+    """
+    of_labels = {field.name for field in dataclasses.fields(TrainOptions)}
+    for field in dataclasses.fields(DistillOptions):
+        name = field.name
+        if name not in of_labels and getattr(args, name) != parser.get_default(name):
+            raise UserError(
+                f"--{name} is given for 0 teachers; name a teacher by --teacher_config, or leave it out"
+            )
 
 
 def teacher_configs(paths, opts):

@@ -21,16 +21,16 @@ def main():
     runs.train(training_config(args.config, args), options)
 
 
-def add_training_flags(parser, options, hidden=()):
+def add_training_flags(parser, options, hidden=(), leave_out=()):
     """Add the flags of `TrainOptions`, or of a class derived from it and the flags that change the config.
 
     Args:
         parser: a `CommandParser`.
         options: the class.
-        hidden: as in `flags.add_options`.
+        hidden, leave_out: as in `flags.add_options`.
     """
-    flags.add_options(parser, options, leave_out=("distill_config",), hidden=hidden)
-    flags.add_options(parser, TrainConfigChanges)
+    flags.add_options(parser, options, leave_out=("distill_config", *leave_out), hidden=hidden)
+    flags.add_options(parser, TrainConfigChanges, leave_out)
 
 
 def training_config(path, args):

@@ -7,7 +7,8 @@ from functools import cached_property
 import paddle
 
 from paddleseg import onednn, parallel
-from paddleseg.cvlibs import check, facts, manager
+from paddleseg.cvlibs import check, facts, manager, pruned_channels
+from paddleseg.cvlibs.fill_in import PRUNED_CHANNELS
 from paddleseg.errors import UserError, one_line
 from paddleseg.options.inference import EvalConfig
 from paddleseg.utils import signature
@@ -33,19 +34,23 @@ class SegBuilder:
         """The model, a `paddle.nn.Layer`, with its `pretrained` weights if the config names some.
 
         With the config's `skip_mismatched_weights` those of another shape are left out, each with a warning.
+        With its `pruned_channels` the model, and the weights, are those after a pruning.
         """
         spec = dict(self._section("model"))
         skip = self.cfg.get("skip_mismatched_weights", False)
+        pruned = spec.pop(PRUNED_CHANNELS, None)
         if spec.get("pretrained") and not skip and isinstance(spec.get("backbone"), dict):
             # The whole model's weights replace all of the backbone's, whose file then need not be there.
             spec["backbone"] = {key: value for key, value in spec["backbone"].items() if key != "pretrained"}
         with manager.searching(self.cfg.sources):
             takes_weights = signature.accepts(manager.MODELS[spec["type"]], "pretrained")
-        if takes_weights and not skip:
+        if takes_weights and not skip and not pruned:
             return _for_device(self._build(spec, manager.MODELS, "model"))
         # A user's model need not take `pretrained`, and no model skips weights of another shape by itself.
         pretrained = spec.pop("pretrained", None)
         model = self._build(spec, manager.MODELS, "model")
+        if pruned:
+            self._narrow(model, pruned)
         if pretrained is not None:
             load_weights(model, pretrained, skip_mismatched=skip)
         return _for_device(model)
@@ -129,6 +134,12 @@ class SegBuilder:
     def eval_config(self):
         """How images are evaluated, an `EvalConfig`: the config's `test_config`."""
         return EvalConfig(**self.cfg.get("test_config", {}))
+
+    def _narrow(self, model, channels):
+        try:
+            pruned_channels.narrow(model, channels)
+        except UserError as error:
+            raise UserError(f"{self.cfg.place('model', PRUNED_CHANNELS)}: {error}") from None
 
     def _section(self, name):
         spec = self.cfg.get(name)

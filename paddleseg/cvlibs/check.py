@@ -155,8 +155,8 @@ class Checker:
         for key, value in spec.items():
             if key in known:
                 self.value(value, known[key], (*path, key))
-            elif key == "pretrained" and key in supplied:
-                rules.PATH(self, value, (*path, key))
+            elif key in rules.OF_EVERY_MODEL and key in supplied:
+                rules.OF_EVERY_MODEL[key](self, value, (*path, key))
             elif key != "type" and not (takes_any and isinstance(key, str)):
                 self.unknown(spec, key, (*path, key), known, paddleseg_keys.OF_COMPONENTS, owner)
         for name, parameter in known.items():

@@ -7,12 +7,13 @@ MODES = {"train_dataset": "train", "val_dataset": "val", "unlabeled_dataset": "t
 # Logits have as many channels as there are classes.
 SUPPLIED_TO_LOSSES = ("num_classes", "student_channels", "teacher_channels")
 SUPPLIED_TO_CONNECTORS = ("student_channels", "teacher_channels")
+PRUNED_CHANNELS = "pruned_channels"
 # The names that schedules give to the number of iterations for which they run.
 STEPS = ("decay_steps", "T_max")
 # {section: the parameters that are filled in for its component, so that a config need not state them}
 SUPPLIED = {
     **dict.fromkeys(MODES, ("mode", "num_classes")),
-    "model": ("num_classes", "pretrained"),
+    "model": ("num_classes", "pretrained", PRUNED_CHANNELS),
     "optimizer": (),
     "lr_scheduler": STEPS,
     "loss": ("num_classes",),

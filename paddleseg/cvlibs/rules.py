@@ -2,7 +2,7 @@
 
 from paddleseg.cvlibs import facts, manager, paddleseg_keys
 from paddleseg.cvlibs.feature_losses import FEATURE_LOSSES, misuse
-from paddleseg.cvlibs.fill_in import SUPPLIED_TO_CONNECTORS
+from paddleseg.cvlibs.fill_in import PRUNED_CHANNELS, SUPPLIED_TO_CONNECTORS
 from paddleseg.options.inference import EvalConfig
 from paddleseg.utils import signature
 from paddleseg.utils.signature import fits
@@ -106,6 +106,34 @@ BOOL = plain("true or false", lambda value: isinstance(value, bool))
 TRANSFORMS = list_of(component(manager.TRANSFORMS, ()), "transforms")
 PATH = plain("text or Null", lambda value: value is None or isinstance(value, str))
 NAME = plain("a name", lambda value: isinstance(value, str) and value != "")
+CHANNELS = plain(
+    "a list of one or two whole numbers above 0",
+    lambda value: (
+        isinstance(value, list)
+        and len(value) in (1, 2)
+        and all(fits(item, int) and item > 0 for item in value)
+    ),
+)
+
+
+def _pruned_channels(checker, value, path):
+    if not isinstance(value, dict):
+        checker.add(path, f"must hold the layers of a pruned model and their channels, not {value!r}")
+        return
+    for layer, channels in value.items():
+        CHANNELS(checker, channels, (*path, layer))
+    backbone = checker.dic["model"].get("backbone")
+    if (
+        isinstance(backbone, dict)
+        and backbone.get("pretrained")
+        and not checker.dic["model"].get("pretrained")
+    ):
+        problem = "names weights from before the pruning; name those of the pruned model as model.pretrained"
+        checker.add(("model", "backbone", "pretrained"), problem)
+
+
+# Keys of the model that its constructor need not take.
+OF_EVERY_MODEL = {"pretrained": PATH, PRUNED_CHANNELS: optional(_pruned_channels)}
 
 
 def _loss(checker, spec, path):

@@ -12,6 +12,7 @@ from paddleseg.options.base import Options, option
 from paddleseg.options.deployment import ExportOptions
 from paddleseg.options.distillation import DistillOptions
 from paddleseg.options.inference import EvalConfig, EvaluateOptions, PredictOptions
+from paddleseg.options.pruning import PruneOptions
 from paddleseg.options.quantization import PtqOptions, QatOptions
 from paddleseg.options.report import CheckOptions, CompareOptions, CostOptions, ReportOptions
 from paddleseg.options.training import ConfigChanges, TrainConfigChanges, TrainOptions
@@ -31,6 +32,7 @@ __all__ = [
     "MaskOptions",
     "Options",
     "PredictOptions",
+    "PruneOptions",
     "PtqOptions",
     "QatOptions",
     "ReportOptions",

@@ -1,0 +1,90 @@
+"""The figures of a pruning: as a table, and as `pruning.json`."""
+
+import dataclasses
+import json
+import os
+from typing import Optional, Sequence
+
+from paddleseg.errors import UserError
+
+RESULT_FILE = "pruning.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What was measured of a model.
+
+    Attributes:
+        parameters: their number, without running statistics.
+        flops: operations for one input; a multiplication and an addition are two.
+        miou: 0 to 1, on the validation images; None if it was not measured.
+    """
+
+    parameters: int
+    flops: int
+    miou: Optional[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a pruning did; `pruning.json` holds these keys.
+
+    Attributes:
+        config: the path of the config.
+        weights: the path of the weights before the pruning.
+        criterion, pruning_ratio, sensitivity, align: the options.
+        input_shape: [N, C, H, W] of the input whose operations were counted.
+        before, pruned, retrained: the `Figures`; `retrained` is None until the retraining has ended.
+    """
+
+    config: str
+    weights: Optional[str]
+    criterion: str
+    pruning_ratio: float
+    sensitivity: bool
+    align: int
+    input_shape: Sequence[int]
+    before: Figures
+    pruned: Figures
+    retrained: Optional[Figures] = None
+
+    def table(self):
+        """Return the figures side by side, as lines of text."""
+        stages = {"before": self.before, "pruned": self.pruned, "retrained": self.retrained}
+        rows = [("", "parameters", "GFLOPs", "mIoU")]
+        for name, figures in stages.items():
+            if figures is not None:
+                miou = "" if figures.miou is None else f"{figures.miou:.4f}"
+                rows.append((name, f"{figures.parameters:,}", f"{figures.flops / 1e9:.3f}", miou))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        return [
+            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])
+            for row in rows
+        ]
+
+    def write(self, folder):
+        """Write `pruning.json` to a folder."""
+        path = os.path.join(folder, RESULT_FILE)
+        with open(path + ".part", "w", encoding="utf-8") as file:
+            json.dump(dataclasses.asdict(self), file, indent=2)
+            file.write("\n")
+        os.replace(path + ".part", path)
+
+
+def read_result(folder):
+    """Return the `Result` in a folder.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = os.path.join(folder, RESULT_FILE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = json.load(file)
+        stages = ("before", "pruned", "retrained")
+        figures = {key: Figures(**values[key]) for key in stages if values[key] is not None}
+        return Result(**{**values, **figures})
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UserError(f"{path} is not the result file of a pruning") from None
