@@ -74,6 +74,7 @@ KEYS = yaml.safe_load((ROOT / "tools/config_keys.yml").read_text(encoding="utf-8
 KEY_SECTIONS = {
     "FILES": "## Files that build on others",
     "TOP_LEVEL": "## Top level",
+    "MODEL": "### `model`\n\nEvery model also takes:",
     "LOSSES": "### `loss`, `distill_loss`",
     "DISTILL": "### `distill`\n\nSee [Distillation](distillation.md).",
     "FEATURES": "An item of `distill.features`:",

@@ -46,4 +46,5 @@ class PruneOptions(DistillOptions):
             raise UserError(f"pruning_ratio must be above 0 and below 1, not {self.pruning_ratio}")
         check_input_shape(self.input_shape)
         if self.input_shape is not None and min(self.input_shape) < 1:
-            raise UserError("input_shape must hold four whole numbers above 0")
+            shape = " ".join(map(str, self.input_shape))
+            raise UserError(f"input_shape {shape}: it takes N C H W, each above 0")

@@ -28,6 +28,7 @@ from paddleseg.utils.save_dir import make_save_dir
 from paddleseg.weights.load import load_weights
 
 CONFIG, WEIGHTS = "pruned.yml", "pruned.pdparams"
+FILES = (CONFIG, WEIGHTS, RESULT_FILE)
 
 
 def prune(cfg, teacher_cfgs=(), options=None, retrain=True):
@@ -126,7 +127,9 @@ class _Pruning:
         if self._options.input_shape is not None:
             return list(self._options.input_shape)
         builder = self._builder
-        dataset = builder.val_dataset or builder.train_dataset
+        dataset = builder.val_dataset
+        if dataset is None:
+            dataset = builder.train_dataset if self._cfg.has_labels else builder.unlabeled_dataset
         return [1, *SeededSamples(dataset, seed=0, labeled=False)[0, 0]["img"].shape]
 
     def _miou(self):
@@ -144,10 +147,12 @@ class _Pruning:
         folder = self._options.save_dir
         if parallel.rank() == 0:
             path = os.path.join(folder, WEIGHTS)
-            paddle.save({k: paddle.to_tensor(v) for k, v in weights.items()}, path + ".part")
-            os.replace(path + ".part", path)
-            with open(os.path.join(folder, CONFIG), "w", encoding="utf-8") as file:
-                file.write(as_yaml(pruned.dic))
+            try:
+                paddle.save({k: paddle.to_tensor(v) for k, v in weights.items()}, path)
+                with open(os.path.join(folder, CONFIG), "w", encoding="utf-8") as file:
+                    file.write(as_yaml(pruned.dic))
+            except OSError as error:
+                raise UserError(f"{folder}: the pruned model cannot be written: {error.strerror}") from None
         parallel.sum_over_ranks(paddle.zeros([1]))  # the other ranks wait for the files
 
     def _rebuilt(self, pruned, shape):
@@ -188,15 +193,15 @@ def _earlier_folder(options):
     """
     if not options.resume_model:
         return None
-    if options.resume_model == AUTO:
-        return options.save_dir if os.path.isfile(os.path.join(options.save_dir, RESULT_FILE)) else None
-    folder = os.path.dirname(os.path.abspath(options.resume_model))
-    if not os.path.isfile(os.path.join(folder, RESULT_FILE)):
+    auto = options.resume_model == AUTO
+    folder = options.save_dir if auto else os.path.dirname(os.path.abspath(options.resume_model))
+    missing = [name for name in FILES if not os.path.isfile(os.path.join(folder, name))]
+    if missing and not auto:
         raise UserError(
-            f"resume_model {options.resume_model}: its folder has no {RESULT_FILE}, so it does not continue "
-            f"a pruning; train a pruned student by train.py or distill_train.py"
+            f"resume_model {options.resume_model}: its folder has no {', '.join(missing)}, so it does not "
+            f"continue a pruning; train a pruned student by train.py or distill_train.py"
         )
-    return folder
+    return None if missing else folder
 
 
 def _read(cfg, options, folder):
@@ -212,7 +217,7 @@ def _read(cfg, options, folder):
     dic, _ = load_config(os.path.join(folder, CONFIG))
     channels = (dic.get("model") or {}).get(PRUNED_CHANNELS)
     if not os.path.samefile(folder, options.save_dir) and parallel.rank() == 0:
-        for name in (CONFIG, WEIGHTS, RESULT_FILE):
+        for name in FILES:
             shutil.copy(os.path.join(folder, name), options.save_dir)
     parallel.sum_over_ranks(paddle.zeros([1]))
     logger.info(f"the student was pruned already; {os.path.join(folder, CONFIG)} has its channels")

@@ -63,12 +63,19 @@ class Result:
         ]
 
     def write(self, folder):
-        """Write `pruning.json` to a folder."""
+        """Write `pruning.json` to a folder.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
         path = os.path.join(folder, RESULT_FILE)
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(self), file, indent=2)
-            file.write("\n")
-        os.replace(path + ".part", path)
+        try:
+            with open(path + ".part", "w", encoding="utf-8") as file:
+                json.dump(dataclasses.asdict(self), file, indent=2)
+                file.write("\n")
+            os.replace(path + ".part", path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def read_result(folder):

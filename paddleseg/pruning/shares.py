@@ -53,8 +53,8 @@ def chosen_shares(filters, model, shape, ratio, losses=None):
     if most < ratio - TOLERANCE:
         raise UserError(
             f"pruning_ratio {ratio}: at most {most:.3f} of the operations of {type(model).__name__} can be "
-            f"removed, because PaddleSlim leaves the filters before operations that it does not know; give a "
-            f"smaller one, or take a narrower student"
+            f"removed, because PaddleSlim leaves the filters before some operations, such as concatenations; "
+            f"give a smaller one, or take a narrower student"
         )
     low, high, found = 0.0, 1.0, {1.0: most}
     for _ in range(STEPS):

@@ -17,6 +17,7 @@ SCRIPTS = {
     "export": ("export.py", "tools/export.py"),
     "ptq": ("slim/quant/ptq.py", "deploy/slim/quant/ptq.py"),
     "qat": ("slim/quant/qat.py",),
+    "prune": ("slim/prune/prune.py", "deploy/slim/prune/prune.py"),
     "report": ("tools/report.py",),
     "cost": ("tools/cost.py",),
     "check_dataset": ("tools/check_dataset.py",),

@@ -15,7 +15,14 @@ def environment(repository):
 
 @pytest.mark.parametrize(
     "script",
-    ["train.py", "val.py", "slim/distill/distill_train.py", "slim/quant/ptq.py", "slim/quant/qat.py"],
+    [
+        "train.py",
+        "val.py",
+        "slim/distill/distill_train.py",
+        "slim/quant/ptq.py",
+        "slim/quant/qat.py",
+        "slim/prune/prune.py",
+    ],
 )
 def test_help_imports_nothing_heavy(repository, script):
     code = (
