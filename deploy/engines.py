@@ -11,6 +11,7 @@ from errors import UserError, one_line
 from providers import open_session
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_IMAGES = "x"  # the name of the input in the files of export.py and of PaddleSeg
 
 
 def open_model(deploy, folder, args):
@@ -40,7 +41,7 @@ def open_model(deploy, folder, args):
 
 def _open(paths, deploy, args):
     if paths[0].endswith(".onnx"):
-        return open_onnx(paths[0], args, deploy.get("precision"))
+        return open_onnx(paths[0], args, deploy)
     if args.providers:
         raise UserError(f"--providers are onnxruntime's, and Paddle computes {paths[0]}; give --device")
     return open_paddle(*paths, args)
@@ -55,20 +56,16 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def open_onnx(path, args, precision):
+def open_onnx(path, args, deploy):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; warnings are about constants that the converter left over
     options.intra_op_num_threads = args.cpu_threads
-    session = open_session(path, options, args, precision)
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or inputs[0].type not in _TYPES:
-        given = ", ".join(f"{one.name}: {one.type}" for one in inputs)
-        raise UserError(f"{path} takes {given or 'nothing'}; a segmentation model takes one image of floats")
-    name, dtype, target = inputs[0].name, _TYPES[inputs[0].type], session.get_outputs()[0]
-    if not target.type.startswith("tensor("):
-        raise UserError(f"{path} gives {target.name}: {target.type}; a segmentation model gives one tensor")
+    session = open_session(path, options, args, deploy.get("precision"))
+    images, target = _image_input(path, session.get_inputs()), session.get_outputs()[0]
+    _check_output(path, target, deploy.get("num_classes"))
+    name, dtype = images.name, _TYPES[images.type]
 
     def run(batch):
         output = session.run([target.name], {name: batch.astype(dtype, copy=False)})[0]
@@ -76,6 +73,32 @@ def open_onnx(path, args, precision):
         return output.astype(np.float32) if output.dtype == np.float16 else output
 
     return run
+
+
+def _image_input(path, inputs):
+    """Return the only input of an ONNX file; refuse inputs that export.py does not write."""
+    if len(inputs) != 1 or inputs[0].type not in _TYPES:
+        given = ", ".join(f"{one.name}: {one.type}" for one in inputs)
+        raise UserError(f"{path} takes {given or 'nothing'}; a segmentation model takes one image of floats")
+    images = inputs[0]
+    if images.name != _IMAGES:
+        raise UserError(
+            f"{path} takes {images.name!r}, but the models of export.py and of PaddleSeg take {_IMAGES!r}; "
+            f"give a model of theirs, or rename the input if it takes images"
+        )
+    if len(images.shape) != 4:
+        size = " x ".join(map(str, images.shape))
+        raise UserError(f"{path} takes {images.name} of {size}; a segmentation model takes N x C x H x W")
+    return images
+
+
+def _check_output(path, target, num_classes):
+    """Refuse an output of an ONNX file that is no tensor, or that scores other classes than are stated."""
+    if not target.type.startswith("tensor("):
+        raise UserError(f"{path} gives {target.name}: {target.type}; a segmentation model gives one tensor")
+    scored = target.shape[1] if len(target.shape) == 4 else None  # a text if the file leaves it open
+    if isinstance(scored, int) and isinstance(num_classes, int) and scored != num_classes:
+        raise UserError(f"{path} scores {scored} classes, but the deploy.yaml states {num_classes}")
 
 
 def open_paddle(path, params, args):

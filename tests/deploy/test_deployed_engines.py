@@ -127,14 +127,14 @@ def test_a_file_that_takes_no_image_is_refused(engines, tmp_path, deployment):
 
     sequence = helper.make_tensor_sequence_value_info
 
-    def write(*inputs, operation="Identity"):
-        made = [helper.make_tensor_value_info(name, kind, [1, 3, 4, 4]) for name, kind in inputs]
+    def write(*inputs, operation="Identity", shape=(1, 3, 4, 4), **deploy):
+        made = [helper.make_tensor_value_info(name, kind, shape) for name, kind in inputs]
         make = {"Identity": helper.make_tensor_value_info, "SplitToSequence": sequence}[operation]
-        target = make("y", inputs[0][1], [1, 3, 4, 4])
-        graph = helper.make_graph([helper.make_node(operation, ["x"], ["y"])], "g", made, [target])
+        target = make("y", inputs[0][1], shape)
+        graph = helper.make_graph([helper.make_node(operation, [inputs[0][0]], ["y"])], "g", made, [target])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         save(model, str(tmp_path / "m.onnx"))
-        return engines.open_model({"model": "m.onnx"}, str(tmp_path), arguments())
+        return engines.open_model({"model": "m.onnx", **deploy}, str(tmp_path), arguments())
 
     with pytest.raises(engines.UserError, match=r"takes x: tensor\(int64\); a segmentation model takes one"):
         write(("x", TensorProto.INT64))
@@ -142,6 +142,13 @@ def test_a_file_that_takes_no_image_is_refused(engines, tmp_path, deployment):
         write(("x", TensorProto.FLOAT), ("z", TensorProto.FLOAT))
     with pytest.raises(engines.UserError, match=r"gives y: seq\(tensor\(float\)\); a segmentation model giv"):
         write(("x", TensorProto.FLOAT), operation="SplitToSequence")
+    with pytest.raises(engines.UserError, match=r"m.onnx takes 'tokens', but the models of export.py and of"):
+        write(("tokens", TensorProto.FLOAT))
+    with pytest.raises(engines.UserError, match=r"m.onnx takes x of n x 5; a segmentation model takes N x C"):
+        write(("x", TensorProto.FLOAT), shape=("n", 5))
+    with pytest.raises(engines.UserError, match=r"m.onnx scores 3 classes, but the deploy.yaml states 2"):
+        write(("x", TensorProto.FLOAT), num_classes=2)
+    write(("x", TensorProto.FLOAT), num_classes=3)
     run = write(("x", TensorProto.FLOAT16))
     scores = run(np.full((1, 3, 4, 4), 0.1, "float32"))
     assert (scores.dtype, scores[0, 0, 0, 0]) == ("float32", np.float16(0.1))
