@@ -8,7 +8,7 @@ import numpy as np
 
 from paddleseg.annotations.classes import BACKGROUNDS, IGNORE_INDEX, IGNORED_LABELS
 from paddleseg.annotations.lists import names_in, pairs_in
-from paddleseg.annotations.new_data_set import refuse_full
+from paddleseg.annotations.new_data_set import check_name, refuse_full
 from paddleseg.errors import UserError, counted
 from paddleseg.transforms.reading import read_bytes, read_mask
 from paddleseg.utils.image_files import read_names
@@ -30,10 +30,13 @@ def masks_to_labelme(dataset_root, save_dir, options):
         Lines: how many files were written.
 
     Raises:
-        UserError: a file cannot be read or written, or a mask holds a value without a name.
+        UserError: a file cannot be read or written, an image lies outside of the data set, or a mask holds a
+            value without a name.
     """
     refuse_full(save_dir)
     pairs = pairs_in(dataset_root, options)
+    for image, _ in pairs:
+        check_name(image)  # such as "../a.jpg", which would be written beside `save_dir`
     names = read_names(options.class_list) if options.class_list else names_in(dataset_root)
     with new_save_dir(save_dir):
         for image, mask_name in bar(pairs, label="writing"):

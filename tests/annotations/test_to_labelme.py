@@ -70,3 +70,12 @@ def test_a_mask_that_cannot_be_written_leaves_a_clear_line(data_set, tmp_path):
         UserError, match="annotations/0.png: the mask holds 1, and the last class that has a name is 0"
     ):
         masks_to_labelme(str(data_set), str(tmp_path / "in"), LabelmeOptions())
+
+
+def test_an_image_outside_of_the_data_set_is_not_copied_beside_the_folder(data_set, tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(picture(0, (40, 60))))
+    (data_set / "list.txt").write_text("images/0.png annotations/0.png\n../a.png annotations/1.png\n")
+    options = LabelmeOptions(file_list=str(data_set / "list.txt"))
+    with pytest.raises(UserError, match="the image name '../a.png' leads out of the data set"):
+        masks_to_labelme(str(data_set), str(tmp_path / "out/in"), options)
+    assert not (tmp_path / "out").exists()
