@@ -1,12 +1,10 @@
 """`distill_train.py --teacher_config T.yml --student_config S.yml`: train a student under teachers."""
 
-import dataclasses
-
 from paddleseg.commands import flags, process
 from paddleseg.commands.parser import CommandParser
 from paddleseg.commands.train import add_training_flags, training_config
 from paddleseg.errors import UserError, counted
-from paddleseg.options import DistillOptions, TrainOptions
+from paddleseg.options import DistillOptions
 
 
 def main(distill_config=None):
@@ -78,20 +76,15 @@ def add_config_flags(parser, distill_config, needs_teacher=True, student_names=(
     )
 
 
-def refuse_teacher_flags(args, parser):
-    """Raise `UserError` for a flag that only a training under a teacher follows.
+def drop_default_adaptors(args, distill_config):
+    """Without a teacher, drop the default of `--distill_config`, which is for teachers.
 
     Args:
         args: the parsed flags.
-        parser: the `CommandParser` that parsed them.
+        distill_config: the default.
     """
-    of_labels = {field.name for field in dataclasses.fields(TrainOptions)}
-    for field in dataclasses.fields(DistillOptions):
-        name = field.name
-        if name not in of_labels and getattr(args, name) != parser.get_default(name):
-            raise UserError(
-                f"--{name} is given for 0 teachers; name a teacher by --teacher_config, or leave it out"
-            )
+    if not args.teacher_config and args.distill_config == distill_config:
+        args.distill_config = None
 
 
 def teacher_configs(paths, opts):

@@ -1,7 +1,7 @@
 """`prune.py --config STUDENT.yml --model_path W.pdparams`: prune a student, and train what remains."""
 
 from paddleseg.commands import flags, process
-from paddleseg.commands.distill import add_config_flags, refuse_teacher_flags, teacher_configs
+from paddleseg.commands.distill import add_config_flags, drop_default_adaptors, teacher_configs
 from paddleseg.commands.parser import CommandParser
 from paddleseg.commands.train import add_training_flags, training_config
 from paddleseg.options import PruneOptions
@@ -26,8 +26,7 @@ def main(distill_config=None):
         help="iterations of the retraining; overrides the config's iters; 0 only prunes",
     )
     args = parser.parse_args()
-    if not args.teacher_config:
-        refuse_teacher_flags(args, parser)
+    drop_default_adaptors(args, distill_config)
     options = flags.options_from(args, PruneOptions)
     process.prepare()
     from paddleseg.pruning.filters import check_installed

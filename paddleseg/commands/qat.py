@@ -1,7 +1,7 @@
 """`qat.py --teacher_config T.yml --student_config S.yml`: train a student for INT8, and export it."""
 
 from paddleseg.commands import flags, process
-from paddleseg.commands.distill import add_config_flags, teacher_configs
+from paddleseg.commands.distill import add_config_flags, drop_default_adaptors, teacher_configs
 from paddleseg.commands.parser import CommandParser
 from paddleseg.commands.train import add_training_flags, training_config
 from paddleseg.options import QatOptions
@@ -21,8 +21,7 @@ def main(distill_config=None):
     add_config_flags(parser, distill_config, needs_teacher=False)
     add_training_flags(parser, QatOptions, hidden=REFUSED)
     args = parser.parse_args()
-    if not args.teacher_config and args.distill_config == distill_config:
-        args.distill_config = None  # the default is for teachers
+    drop_default_adaptors(args, distill_config)
     options = flags.options_from(args, QatOptions)
     process.prepare()
     from paddleseg.quantization import qat

@@ -39,3 +39,11 @@ class DistillOptions(TrainOptions):
                 "teacher_cache needs cache_views K: without it every epoch augments an image in a new way, "
                 "and no cached output could be used again"
             )
+
+    def refuse_teachers(self):
+        """Raise `UserError` for an option that only a training under a teacher follows."""
+        of_labels = {field.name for field in dataclasses.fields(TrainOptions)}
+        for field in dataclasses.fields(DistillOptions):
+            name = field.name
+            if name not in of_labels and getattr(self, name) != field.default:
+                raise UserError(f"{name} is given for 0 teachers; name a teacher, or leave {name} out")

@@ -48,10 +48,12 @@ def prune(cfg, teacher_cfgs=(), options=None, retrain=True):
 
     Raises:
         UserError: PaddleSlim cannot run on this Paddle or cannot prune the model; the student has no weights;
-            or what `runs.distill` raises.
+            an option is for teachers, and there is none; or what `runs.distill` raises.
     """
     options = options or PruneOptions()
     check_installed()
+    if not teacher_cfgs:
+        options.refuse_teachers()
     build.check_teacher_weights(teacher_cfgs, options)
     make_save_dir(options.save_dir)
     parallel.set_device(options.device, options.conv_engine)

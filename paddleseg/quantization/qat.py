@@ -17,7 +17,7 @@ from paddleseg.exporting.deploy_file import RESULT_FILE
 from paddleseg.exporting.deploy_limits import check_transforms
 from paddleseg.exporting.exporter import move_files
 from paddleseg.graphs import onnx_file
-from paddleseg.options import DistillOptions, ExportOptions, QatOptions, TrainOptions
+from paddleseg.options import ExportOptions, QatOptions
 from paddleseg.quantization import images, qdq
 from paddleseg.quantization.comparison import Comparison
 from paddleseg.quantization.conv_sites import float_nodes
@@ -54,7 +54,7 @@ def train(cfg, teacher_cfgs=(), options=None):
     """
     options = options or QatOptions()
     if not teacher_cfgs:
-        _refuse_teacher_options(options)
+        options.refuse_teachers()
     onnx_file.check_installed("quantisation")
     qdq.check_installed()
     check_transforms(cfg)  # as the export at the end does
@@ -67,16 +67,6 @@ def train(cfg, teacher_cfgs=(), options=None):
     if options.profile is None and parallel.rank() == 0:
         student.export(result)
     return result
-
-
-def _refuse_teacher_options(options):
-    """Raise `UserError` for an option that only a training under a teacher follows."""
-    of_labels = {field.name for field in dataclasses.fields(TrainOptions)}
-    for field in dataclasses.fields(DistillOptions):
-        if field.name not in of_labels and getattr(options, field.name) != field.default:
-            raise UserError(
-                f"{field.name} is given for 0 teachers; name a teacher, or leave {field.name} out"
-            )
 
 
 class _Student:

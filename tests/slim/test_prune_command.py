@@ -25,7 +25,6 @@ def test_a_paddle_on_which_paddleslim_cannot_prune(command, tmp_path):
         (["--input_shape", "1", "3", "-1", "-1"], "input_shape 1 3 -1 -1: it takes N C H W, each above 0"),
         (["--retraining_iters", "-1"], "--retraining_iters: must be a whole number of 0 or above"),
         (["--iters", "5"], "unrecognized arguments: --iters 5"),
-        (["--teacher_cache", "c"], "--teacher_cache is given for 0 teachers; name a teacher"),
     ],
 )
 def test_flags_that_are_wrong(command, flags, message):
