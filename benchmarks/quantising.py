@@ -44,12 +44,16 @@ def main():
     parser.add_argument(
         "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs of each student (default: 0 1 2)"
     )
-    parser.add_argument("--weights", help="float weights of the students (default: they are trained)")
+    parser.add_argument("--weights", help="float weights of the one student (default: trained)")
     parser.add_argument("--teacher_config", help="default: the student's own")
     parser.add_argument("--teacher_weights", help="default: the float student's")
     parser.add_argument("--iters", type=int, default=100, help="iterations of QAT (default: 100)")
     parser.add_argument("--learning_rate", default="0.0001", help="of QAT (default: 0.0001)")
     args = parser.parse_args()
+    if args.weights and len(args.students) > 1:
+        raise UserError(
+            f"--weights are those of one student; name it by --students ({len(args.students)} now)"
+        )
     runtime.prepare()
     rows = []
     for config in args.students:

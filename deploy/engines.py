@@ -96,6 +96,11 @@ def _check_output(path, target, num_classes):
     """Refuse an output of an ONNX file that is no tensor, or that scores other classes than are stated."""
     if not target.type.startswith("tensor("):
         raise UserError(f"{path} gives {target.name}: {target.type}; a segmentation model gives one tensor")
+    if len(target.shape) == 4 and target.type not in _TYPES:
+        raise UserError(
+            f"{path} gives {target.name}: {target.type} of N x C x H x W; scores of classes are floats, and "
+            f"classes are N x H x W"
+        )
     scored = target.shape[1] if len(target.shape) == 4 else None  # a text if the file leaves it open
     if isinstance(scored, int) and isinstance(num_classes, int) and scored != num_classes:
         raise UserError(f"{path} scores {scored} classes, but the deploy.yaml states {num_classes}")

@@ -33,19 +33,22 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
     path = os.path.join(trainings.options.out, "pace.json")
     known = _read(path)
     # The pace depends on the threads of a training, and these on the number of jobs.
-    jobs = trainings.options.jobs
-    changes = {method: json.dumps([trainings.plan.changes(method, ITERATIONS), jobs]) for method in methods}
-    turns_each = trainings.options.turns
-    missing = [method for method in methods if known.get(method, {}).get("changes") != changes[method]]
+    jobs, turns_each = trainings.options.jobs, trainings.options.turns
+    marks = {
+        method: f"{trainings.fingerprint(Training(method, 0, ITERATIONS))} {jobs} {turns_each} {limit}"
+        for method in methods
+    }
+    missing = [method for method in methods if known.get(method, {}).get("measured") != marks[method]]
     if missing:
         # A pace is compared with others of the same turns alone.
-        logger.info(f"measuring the pace of {len(methods)} methods in {counted(turns_each, 'turn')}")
+        most = counted(turns_each, "turn")
+        logger.info(f"measuring the pace of {len(methods)} methods in {most} at most")
         turns = {method: [_one_turn(trainings, method)] for method in methods}
         while len(turns[methods[0]]) < turns_each and time.monotonic() - started < limit:
             for method in methods:
                 turns[method].append(_one_turn(trainings, method))
         known = {
-            method: {"changes": changes[method], "seconds": statistics.median(seconds), "turns": seconds}
+            method: {"measured": marks[method], "seconds": statistics.median(seconds), "turns": seconds}
             for method, seconds in turns.items()
         }
         with open(path, "w", encoding="utf-8") as file:

@@ -17,6 +17,8 @@ from paddleseg.report.rebuild import builder_of
 from paddleseg.report.runs import CONFUSIONS
 from paddleseg.weights.load import load_weights, read_weights
 
+_OF_EVALUATION = ("val_dataset", "test_config")  # sections by which a model is evaluated
+
 
 @dataclasses.dataclass(frozen=True)
 class Training:
@@ -67,9 +69,10 @@ class Result:
         if run.confusions is not None:
             return run.confusions
         path = os.path.join(self.folder, CONFUSIONS)
-        builder = builder_of(run.config, ("model", "val_dataset"), run.run_file, run.config_path)
+        builder = builder_of(run.config, _sections(run.config), run.run_file, run.config_path)
         load_weights(builder.model, self.weights)
-        matrices = confusions_of_images(builder.model, builder.val_dataset, len(self.class_iou))
+        dataset, config = builder.val_dataset, builder.eval_config
+        matrices = confusions_of_images(builder.model, dataset, len(self.class_iou), config=config)
         np.savez_compressed(path + ".part.npz", confusions=matrices)
         os.replace(path + ".part.npz", path)
         return matrices
@@ -100,22 +103,36 @@ def result_of_run(training, folder):
     )
 
 
-def result_of_weights(training, config_path, weights, data=None):
-    """Return the `Result` of a model's given weights, which it evaluates.
+def _sections(config):
+    """Return the sections of a config by which its model is evaluated."""
+    return ("model", "val_dataset", *(["test_config"] if config.get("test_config") else []))
+
+
+def result_of_weights(training, teacher, student, weights, data=None):
+    """Return the `Result` of a teacher's given weights, evaluated as the student is.
 
     Args:
         training: the `Training` that the result names.
-        config_path: of the model.
+        teacher: path of the config that has the model.
+        student: path of the config that has `val_dataset` and `test_config`.
         weights: path of the file.
-        data: folder of the data set. Default None, the one of the config.
+        data: folder of the data set. Default None, the one of the student's config.
+
+    Raises:
+        UserError: the student's config has no `val_dataset`, or the weights are not the model's.
     """
-    config, _ = load_config(config_path)
-    if data is not None:
-        config["val_dataset"]["dataset_root"] = data
-    builder = builder_of(config, ("model", "val_dataset"), config_path, config_path)
+    (of_teacher, _), (of_student, _) = load_config(teacher), load_config(student)
+    shared = {key: of_student[key] for key in _OF_EVALUATION if of_student.get(key)}
+    config = {**{k: v for k, v in of_teacher.items() if k not in _OF_EVALUATION}, **shared}
+    imports = [*(of_teacher.get("imports") or []), *(of_student.get("imports") or [])]
+    if imports:
+        config["imports"] = list(dict.fromkeys(imports))
+    if data is not None and "val_dataset" in config:
+        config["val_dataset"] = {**config["val_dataset"], "dataset_root": data}
+    builder = builder_of(config, _sections(config), f"{teacher} with the val_dataset of {student}", teacher)
     load_weights(builder.model, weights)
     dataset = builder.val_dataset
-    matrices = confusions_of_images(builder.model, dataset, dataset.num_classes)
+    matrices = confusions_of_images(builder.model, dataset, dataset.num_classes, config=builder.eval_config)
     scores = compute_scores(matrices.sum(axis=0))
     parameters = parameter_count(read_weights(weights))
     return Result(training, None, scores.miou, list(scores.class_iou), parameters, weights, None)

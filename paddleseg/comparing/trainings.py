@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import yaml
 
@@ -54,17 +55,18 @@ class Trainings:
         if not os.path.isfile(self.teacher_weights):
             raise UserError(f"teacher_weights {self.teacher_weights}: there is no such file")
         path = os.path.join(self.options.out, "given_teacher.json")
-        mark = self._fingerprint(_GIVEN)
+        mark = self.fingerprint(_GIVEN)
         result = _read(path, _GIVEN, mark)
         if result is None:
-            result = result_of_weights(_GIVEN, self.plan.teacher, self.teacher_weights, self._data())
+            paths = (self.plan.teacher, self.plan.student)
+            result = result_of_weights(_GIVEN, *paths, self.teacher_weights, self._data())
             _write(path, result, mark)
             logger.info(f"{self.teacher_weights}: mIoU {result.miou:.4f}")
         return result
 
     def finished(self, training):
         """Return the `Result` of a training, trained now if there is none."""
-        mark = self._fingerprint(training)
+        mark = self.fingerprint(training)
         result = _read(self._path(training), training, mark)
         if result is not None:
             return result
@@ -135,9 +137,8 @@ class Trainings:
         """Write the config of a student's training; return its path."""
         path = os.path.join(self.options.out, "configs", f"{slug(training.method)}_{training.iters}.yml")
         base = os.path.relpath(self.plan.student, os.path.dirname(path))
-        with open(path, "w", encoding="utf-8") as file:
-            changes = self.plan.changes(training.method, training.iters)
-            yaml.safe_dump({"_base_": base, **changes}, file, sort_keys=False)
+        changes = self.plan.changes(training.method, training.iters)
+        _replace(path, yaml.safe_dump({"_base_": base, **changes}, sort_keys=False))
         return path
 
     def _data(self):
@@ -157,13 +158,15 @@ class Trainings:
     def _path(self, training):
         return os.path.join(self.folder(training), "result.json")
 
-    def _fingerprint(self, training):
+    def fingerprint(self, training):
         """Return a hash of the command, of its configs with their bases, and of the teacher's weights."""
         command = self._command(training)
         configs = [argument for argument in command if argument.endswith((".yml", ".yaml"))]
         dicts = [load_config(path)[0] for path in configs]
         text = json.dumps([command[1:], self._opts(), dicts], sort_keys=True)
         digest = hashlib.sha256(text.encode())
+        if training == _GIVEN:
+            digest.update(json.dumps(load_config(self.plan.student)[0], sort_keys=True).encode())
         if training.method not in (PLAIN, TEACHER) or training == _GIVEN:
             with open(self.teacher_weights, "rb") as file:
                 digest.update(file.read())
@@ -176,12 +179,20 @@ def _read(path, training, mark):
         return None
     with open(path, encoding="utf-8") as file:
         stored = json.load(file)
-    return Result(**{**stored, "training": training}) if stored.pop("fingerprint") == mark else None
+    stored_mark = stored.pop("fingerprint")
+    return Result(**{**stored, "training": training}) if stored_mark == mark else None
 
 
 def _write(path, result, mark):
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({**dataclasses.asdict(result), "fingerprint": mark}, file, indent=1)
+    _replace(path, json.dumps({**dataclasses.asdict(result), "fingerprint": mark}, indent=1))
+
+
+def _replace(path, text):
+    """Write a file at once, since other trainings may read it and a signal may come."""
+    part = f"{path}.{threading.get_ident()}.part"
+    with open(part, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(part, path)
 
 
 def _make_room(folder, mark):

@@ -177,6 +177,8 @@ class _Pruning:
 def _pruned_config(cfg, channels):
     """Return the `Config` of the pruned form of a model, without weights."""
     dic = Config(cfg.dic).drop_pretrained().dic
+    # A student that was pruned before keeps what this pruning leaves alone.
+    channels = {**(dic["model"].get(PRUNED_CHANNELS) or {}), **channels}
     pruned = Config({**dic, "model": {**dic["model"], PRUNED_CHANNELS: channels}})
     pruned.name_source(cfg.path)
     return pruned
@@ -209,7 +211,11 @@ def _earlier_folder(options):
 def _read(cfg, options, folder):
     """Return the `Config` of the model that an earlier run has pruned, and its `Result`; copy its files."""
     result = read_result(folder)
-    then, now = ({k: getattr(one, k) for k in _settings(options)} for one in (result, options))
+    weights = options.model_path or cfg.pretrained
+    then = {**{k: getattr(result, k) for k in _settings(options)}, "model_path": result.weights}
+    now = {**_settings(options), "model_path": weights}
+    if options.input_shape is not None:
+        then["input_shape"], now["input_shape"] = list(result.input_shape), list(options.input_shape)
     if then != now and not options.resume_anyway:
         changes = "; ".join(f"{k}: {then[k]} then, {now[k]} now" for k in then if then[k] != now[k])
         raise UserError(

@@ -149,11 +149,13 @@ class _BiasAdded(PyLayer):
 
     @staticmethod
     def forward(ctx, x, bias):
+        ctx.wanted = not x.stop_gradient, not bias.stop_gradient
         return x + bias.reshape([1, -1, 1, 1]).expand_as(x)
 
     @staticmethod
     def backward(ctx, gradient):
-        return gradient, gradient.flatten(2).sum(axis=2).sum(axis=0)
+        of_x, of_bias = ctx.wanted  # Paddle demands None for what needs no gradient
+        return gradient if of_x else None, gradient.flatten(2).sum(axis=2).sum(axis=0) if of_bias else None
 
 
 def ranges(model):

@@ -162,6 +162,21 @@ def test_wrong_flags_are_refused(command, flags, message):
     assert message in err
 
 
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_given_teacher_needs_a_model_alone_and_is_scored_as_the_student_is(folder):
+    teacher = {"model": {"type": "TinyNet", "num_classes": 2, "width": 8}, "imports": ["tiny"]}
+    (folder / "model.yml").write_text(yaml.safe_dump(teacher), encoding="utf-8")
+    plan = {"teacher": "model.yml", "student": "student.yml", "seeds": [0]}
+    (folder / "given.yml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    options = CompareOptions(
+        teacher_weights=weights, only=["student alone"], iters=2, out="given", device="cpu"
+    )
+    compare("given.yml", options)
+    (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
+    assert rows_of(folder / "given")[0]["miou"] == of_run["miou"]
+
+
 @pytest.mark.usefixtures("in_folder")
 def test_two_comparisons_need_two_folders(tmp_path):
     with FileLock(tmp_path / "lock"), pytest.raises(UserError, match="another comparison runs there"):

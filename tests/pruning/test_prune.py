@@ -31,7 +31,7 @@ def _runs():
 
 
 pytestmark = pytest.mark.skipif(not _runs(), reason="PaddleSlim's pruners need Paddle 2.6.2")
-OPTIONS = {**tiny.TRAINING, "teacher_engine": "paddle", "align": 1, "pruning_ratio": 0.32}
+OPTIONS = {**tiny.TRAINING, "align": 1, "pruning_ratio": 0.32}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,10 @@ def run(files, name, teacher=True, retrain=True, **given):
     """Prune the student; return the folder of the run and the result."""
     folder = str(files["folder"] / name)
     cfg = tiny.training_config(files["student"], given)
-    options = PruneOptions(**{**OPTIONS, "model_path": files["weights"], "save_dir": folder, **given})
+    engine = {"teacher_engine": "paddle"} if teacher else {}
+    options = PruneOptions(
+        **{**OPTIONS, **engine, "model_path": files["weights"], "save_dir": folder, **given}
+    )
     configs = teacher_configs([files["teacher"]], None) if teacher else []
     return folder, prune(cfg, configs, options, retrain)
 
@@ -108,6 +111,8 @@ def test_a_stopped_run_continues_to_the_same_bits(files, whole, monkeypatch, lin
             run(files, "stopped")
     with pytest.raises(UserError, match="pruned otherwise: pruning_ratio: 0.32 then, 0.5 now; set them back"):
         run(files, "stopped", resume_model="auto", pruning_ratio=0.5)
+    with pytest.raises(UserError, match="pruned otherwise: model_path: .* then, other.pdparams now"):
+        run(files, "stopped", resume_model="auto", model_path="other.pdparams")
     elsewhere = str(files["folder"] / "stopped" / "iter_2")
     for name, resume_model in (("stopped", "auto"), ("elsewhere", elsewhere)):
         folder, _ = run(files, name, resume_model=resume_model)
@@ -127,6 +132,14 @@ def test_without_retraining_and_without_evaluation(files):
     assert not os.path.exists(os.path.join(folder, "run.yml"))
     result = read_result(folder)
     assert (result.criterion, result.before.miou, result.retrained) == ("fpgm", None, None)
+
+
+def test_a_pruned_student_is_pruned_once_more(files, whole):
+    config, weights = (os.path.join(whole[0], name) for name in ("pruned.yml", "pruned.pdparams"))
+    again = {**files, "student": config, "weights": weights}
+    folder, _ = run(again, "again", teacher=False, retrain=False, no_eval=True, pruning_ratio=0.25)
+    first, second = read_result(whole[0]).pruned, read_result(folder).pruned
+    assert second.parameters < first.parameters
 
 
 def test_sensitivity_spares_the_layer_that_matters(files):

@@ -130,6 +130,17 @@ def test_training_reaches_the_weights_and_leaves_the_statistics():
     }
 
 
+def test_a_frozen_batch_norm_gets_no_gradient():
+    model = randomized(ConvBN(4, 6, 3))
+    FakeQuantizedConv2D.take(model._conv, model._batch_norm, None, True, RELU)
+    calibrated(model, images())
+    for tensor in (model._conv.bias, model._batch_norm.weight, model._batch_norm.bias):
+        tensor.stop_gradient = True
+    model(images(3)).sum().backward()
+    assert model._conv.weight.grad is not None
+    assert model._batch_norm.bias.grad is None
+
+
 @pytest.mark.parametrize("between", ["output of the convolution", "input of the norm"])
 def test_a_tap_between_convolution_and_batch_norm(between):
     model = randomized(ConvBN(4, 6, 3))

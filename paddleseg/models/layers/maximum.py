@@ -9,8 +9,8 @@ def maximum(x, axis):
     """Return the maximum over an axis, which stays with length 1, as `paddle.max` does.
 
     Paddle's gradient of `max` takes seconds on a CPU: in a PP-LiteSeg it took nine tenths of a training step
-    (docs/speed.md). This gradient is the same number for number: each of several equal maxima receives
-    the whole gradient. Paddle computes it in a traced model.
+    (docs/speed.md). This gradient is the one of Paddle 3: equal maxima share it. With Paddle 2, each of them
+    would receive the whole. Paddle computes a traced model.
 
     Args:
         x: a tensor.
@@ -22,11 +22,13 @@ def maximum(x, axis):
 class _Maximum(PyLayer):
     @staticmethod
     def forward(ctx, x, axis):
+        ctx.axis = axis
         highest = paddle.max(x, axis=axis, keepdim=True)
-        ctx.save_for_backward(x, highest)
+        ctx.save_for_backward(x, highest.detach())  # the output itself would keep its own graph alive
         return highest
 
     @staticmethod
     def backward(ctx, gradient):
         x, highest = ctx.saved_tensor()
-        return (x == highest).astype(gradient.dtype) * gradient
+        equal = (x == highest).astype(gradient.dtype)
+        return equal * (gradient / equal.sum(axis=ctx.axis, keepdim=True))
