@@ -1,11 +1,32 @@
 """Trainings of a tiny config within this process, and what they leave."""
 
+import contextlib
 import os
 
 import numpy as np
+import pytest
 import tiny
 
+from paddleseg.errors import Stopped
+from paddleseg.parallel import signals
 from paddleseg.training import evaluating
+from paddleseg.training.trainer import Trainer
+
+
+@contextlib.contextmanager
+def stopped_after(iteration):
+    """A context in which a training gets SIGTERM after an iteration, and stops."""
+    real = Trainer._iterate
+
+    def stopped(trainer):
+        real(trainer)
+        if trainer.iteration == iteration:
+            raise Stopped(signals.signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_iterate", stopped)
+        with pytest.raises(Stopped):
+            yield
 
 
 def train(tmp_path, dic, name="run", **flags):

@@ -36,6 +36,20 @@ def train(cfg, options=None, prepare=None):
     return fit(step, builder, options, evaluating.evaluation(builder, options))
 
 
+def fine_tune(cfg, teacher_cfgs, options, prepare):
+    """Train a student from `prepare` on, under teachers if there are some, and else by its labels alone.
+
+    Args:
+        cfg, teacher_cfgs, options, prepare: as in `distill`; `teacher_cfgs` may be empty.
+
+    Returns:
+        As `train`, of the student.
+    """
+    if teacher_cfgs:
+        return distill(cfg, teacher_cfgs, options, prepare)
+    return train(cfg, options, prepare)
+
+
 def distill(cfg, teacher_cfgs, options=None, prepare=None):
     """Train a student under frozen teachers.
 

@@ -1,4 +1,4 @@
-"""A trained student with fewer filters: PaddleSlim's pruners, and the training of what remains."""
+"""Pruning: PaddleSlim removes filters of a trained student, and the student is trained further."""
 
 from paddleseg.pruning.prune import prune
 

@@ -69,10 +69,7 @@ def prune(cfg, teacher_cfgs=(), options=None, retrain=True):
     def prepare(builder):
         builder.trained_model(weights, "retrain")
 
-    if teacher_cfgs:
-        best = runs.distill(pruned, teacher_cfgs, options, prepare)
-    else:
-        best = runs.train(pruned, options, prepare)
+    best = runs.fine_tune(pruned, teacher_cfgs, options, prepare)
     if options.profile is None and parallel.rank() == 0:
         figures = dataclasses.replace(result.pruned, miou=best.get("best_miou"))
         result = dataclasses.replace(result, retrained=figures)

@@ -6,6 +6,7 @@ import os
 from typing import Optional, Sequence
 
 from paddleseg.errors import UserError
+from paddleseg.utils.text_table import aligned
 
 RESULT_FILE = "pruning.json"
 
@@ -56,11 +57,7 @@ class Result:
             if figures is not None:
                 miou = "" if figures.miou is None else f"{figures.miou:.4f}"
                 rows.append((name, f"{figures.parameters:,}", f"{figures.flops / 1e9:.3f}", miou))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        return [
-            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])
-            for row in rows
-        ]
+        return aligned(rows)
 
     def write(self, folder):
         """Write `pruning.json` to a folder.

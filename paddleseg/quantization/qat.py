@@ -60,10 +60,7 @@ def train(cfg, teacher_cfgs=(), options=None):
     check_transforms(cfg)  # as the export at the end does
     warn_of_processor(integer_instructions())
     student = _Student(cfg, options)
-    if teacher_cfgs:
-        result = runs.distill(cfg, teacher_cfgs, options, student.prepare)
-    else:
-        result = runs.train(cfg, options, student.prepare)
+    result = runs.fine_tune(cfg, teacher_cfgs, options, student.prepare)
     if options.profile is None and parallel.rank() == 0:
         student.export(result)
     return result

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Sequence
 
 from paddleseg.errors import UserError
 from paddleseg.exporting.deploy_file import RESULT_FILE
+from paddleseg.utils.text_table import aligned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,11 +89,7 @@ class Result:
         rows += [(name, f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}") for name, a, b in scores]
         rows += [(name, f"{a:.1f}", f"{b:.1f}", f"x {b / a:.2f}") for name, a, b in costs]
         rows.append(("pixels with the same class", "", "", f"{self.agreement:.2%}"))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        return [
-            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])
-            for row in rows
-        ]
+        return aligned(rows)
 
     def write(self, folder):
         """Write `quantization.json` to a folder."""

@@ -12,14 +12,12 @@ import yaml
 
 from paddleseg.commands.distill import teacher_configs
 from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.errors import Stopped, UserError
+from paddleseg.errors import UserError
 from paddleseg.options import PruneOptions
-from paddleseg.parallel import signals
 from paddleseg.pruning import prune
 from paddleseg.pruning.filters import Filters, check_installed
 from paddleseg.pruning.result import read_result
 from paddleseg.pruning.shares import sensitivities
-from paddleseg.training.trainer import Trainer
 
 
 def _runs():
@@ -97,18 +95,9 @@ def test_the_folder_of_a_run(files, whole):
     assert tiny.evaluate(os.path.join(folder, "pruned.yml"), weights).miou == pytest.approx(best["best_miou"])
 
 
-def test_a_stopped_run_continues_to_the_same_bits(files, whole, monkeypatch, lines):
-    real = Trainer._iterate
-
-    def stopped(trainer):
-        real(trainer)
-        if trainer.iteration == 2:
-            raise Stopped(signals.signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_iterate", stopped)
-        with pytest.raises(Stopped):
-            run(files, "stopped")
+def test_a_stopped_run_continues_to_the_same_bits(files, whole, lines):
+    with running.stopped_after(2):
+        run(files, "stopped")
     with pytest.raises(UserError, match="pruned otherwise: pruning_ratio: 0.32 then, 0.5 now; set them back"):
         run(files, "stopped", resume_model="auto", pruning_ratio=0.5)
     with pytest.raises(UserError, match="pruned otherwise: model_path: .* then, other.pdparams now"):

@@ -14,12 +14,10 @@ from exporting import converts
 
 from paddleseg.commands.distill import teacher_configs
 from paddleseg.cvlibs import SegBuilder
-from paddleseg.errors import Stopped, UserError
+from paddleseg.errors import UserError
 from paddleseg.options import QatOptions
-from paddleseg.parallel import signals
 from paddleseg.quantization import fake_model, qat
 from paddleseg.quantization.result import read_result
-from paddleseg.training.trainer import Trainer
 from paddleseg.utils.save_dir import file_digest
 from paddleseg.weights.load import load_weights
 
@@ -106,18 +104,9 @@ def test_masks_of_the_int8_model_are_those_of_the_fake_quantised_one(files, whol
     assert 0 < masks.mean() < 1, "both classes are there"
 
 
-def test_a_stopped_run_continues_to_the_same_bits(files, whole, monkeypatch):
-    real = Trainer._iterate
-
-    def stopped(trainer):
-        real(trainer)
-        if trainer.iteration == 2:
-            raise Stopped(signals.signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_iterate", stopped)
-        with pytest.raises(Stopped):
-            train(files, "stopped", no_eval=True)
+def test_a_stopped_run_continues_to_the_same_bits(files, whole):
+    with running.stopped_after(2):
+        train(files, "stopped", no_eval=True)
     assert not os.path.isfile(files["folder"] / "stopped" / "model.onnx")
     folder, _ = train(files, "stopped", no_eval=True, resume_model="auto")
     for name in ("model.pdparams", "model.pdopt"):
