@@ -95,7 +95,7 @@ def markdown(rows):
 def _csv_line(row, result):
     training = result.training
     ious = " ".join(f"{iou:.4f}" for iou in result.class_iou)
-    seconds = None if result.seconds is None else round(result.seconds, 1)
+    seconds = None if result.seconds is None else round(result.seconds, 3)
     figures = (training.seed, result.miou, seconds, result.parameters)
     return (row.method, row.equal, training.iters, *figures, ious)
 
