@@ -123,7 +123,7 @@ def _train_all(trainings, groups, seeds):
 
 
 def _rows(trainings, groups, seeds, teacher):
-    rows = [row_of(TEACHER, "", [teacher])]
+    rows = [] if teacher is None else [row_of(TEACHER, "", [teacher])]
     results = [
         [trainings.finished(Training(method, seed, iters)) for seed in seeds] for method, _, iters in groups
     ]

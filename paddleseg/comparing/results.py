@@ -8,16 +8,15 @@ import numpy as np
 
 from paddleseg.comparing.plan import slug
 from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.distill.teachers.teacher_only import gives_logits
 from paddleseg.evaluation.cost import parameter_count
 from paddleseg.evaluation.evaluator import confusions_of_images
 from paddleseg.evaluation.metrics import compute_scores
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
-from paddleseg.report.rebuild import builder_of
+from paddleseg.report.rebuild import builder_of, teacher_of
 from paddleseg.report.runs import CONFUSIONS
 from paddleseg.weights.load import load_weights, read_weights
-
-_OF_EVALUATION = ("val_dataset", "test_config")  # sections by which a model is evaluated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +49,8 @@ class Result:
         folder: where it is; None if only its weights are given.
         miou: on the validation images.
         class_iou: list, one for each class.
-        parameters: number of the model's parameters.
-        weights: path of its best weights.
+        parameters: number of the model's parameters; None if it is not known.
+        weights: path of its best weights; None for a teacher that brings its own.
         seconds: of all its iterations together, without evaluations; None if only its weights are given.
     """
 
@@ -59,8 +58,8 @@ class Result:
     folder: Optional[str]
     miou: float
     class_iou: List[float]
-    parameters: int
-    weights: str
+    parameters: Optional[int]
+    weights: Optional[str]
     seconds: Optional[float]
 
     def confusions(self):
@@ -108,31 +107,28 @@ def _sections(config):
     return ("model", "val_dataset", *(["test_config"] if config.get("test_config") else []))
 
 
-def result_of_weights(training, teacher, student, weights, data=None):
-    """Return the `Result` of a teacher's given weights, evaluated as the student is.
+def result_of_teacher(training, teacher, student, weights=None, data=None):
+    """Return the `Result` of a given teacher, evaluated on the student's images; None if it has no logits.
 
     Args:
         training: the `Training` that the result names.
         teacher: path of the config that has the model.
         student: path of the config that has `val_dataset` and `test_config`.
-        weights: path of the file.
+        weights: path of the file; None for a teacher-only model, which brings its own. Default None.
         data: folder of the data set. Default None, the one of the student's config.
 
     Raises:
         UserError: the student's config has no `val_dataset`, or the weights are not the model's.
     """
     (of_teacher, _), (of_student, _) = load_config(teacher), load_config(student)
-    shared = {key: of_student[key] for key in _OF_EVALUATION if of_student.get(key)}
-    config = {**{k: v for k, v in of_teacher.items() if k not in _OF_EVALUATION}, **shared}
-    imports = [*(of_teacher.get("imports") or []), *(of_student.get("imports") or [])]
-    if imports:
-        config["imports"] = list(dict.fromkeys(imports))
-    if data is not None and "val_dataset" in config:
-        config["val_dataset"] = {**config["val_dataset"], "dataset_root": data}
-    builder = builder_of(config, _sections(config), f"{teacher} with the val_dataset of {student}", teacher)
-    load_weights(builder.model, weights)
+    model = teacher_of(of_teacher, weights, of_student, teacher, teacher)
+    if not gives_logits(model):
+        return None
+    if data is not None and "val_dataset" in of_student:
+        of_student["val_dataset"] = {**of_student["val_dataset"], "dataset_root": data}
+    builder = builder_of(of_student, _sections(of_student)[1:], student, student)
     dataset = builder.val_dataset
-    matrices = confusions_of_images(builder.model, dataset, dataset.num_classes, config=builder.eval_config)
+    matrices = confusions_of_images(model, dataset, dataset.num_classes, config=builder.eval_config)
     scores = compute_scores(matrices.sum(axis=0))
-    parameters = parameter_count(read_weights(weights))
+    parameters = None if weights is None else parameter_count(read_weights(weights))
     return Result(training, None, scores.miou, list(scores.class_iou), parameters, weights, None)

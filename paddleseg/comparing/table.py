@@ -88,7 +88,8 @@ def markdown(rows):
         first = row.results[0]
         seconds = "" if first.seconds is None else f"{np.mean([one.seconds for one in row.results]):.0f}"
         figures = (str(first.training.iters or ""), seconds, str(len(row.results)), mean_text(row.mious))
-        lines.append((row.method, row.equal, *figures, over, gap, word, f"{first.parameters / 1e6:.2f} M"))
+        parameters = "" if first.parameters is None else f"{first.parameters / 1e6:.2f} M"
+        lines.append((row.method, row.equal, *figures, over, gap, word, parameters))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -1,6 +1,7 @@
 """The trainings of a plan, each a process of its own in a folder of its own; a finished one is kept."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -13,9 +14,12 @@ import yaml
 
 import paddleseg
 from paddleseg.comparing.plan import PLAIN, TEACHER, slug
-from paddleseg.comparing.results import Result, Training, result_of_run, result_of_weights
+from paddleseg.comparing.results import Result, Training, result_of_run, result_of_teacher
+from paddleseg.cvlibs import Config, manager
 from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.distill.teachers.teacher_only import is_teacher_only
 from paddleseg.errors import UserError
+from paddleseg.report.rebuild import model_of
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
 
@@ -44,25 +48,48 @@ class Trainings:
             raise UserError(f"out {options.out}: the folder cannot be made: {error.strerror}") from None
 
     def train_teacher(self):
-        """Train the teacher, or evaluate it if its weights are given; return its `Result`."""
-        if self.teacher_weights is not None:
+        """Train the teacher, or evaluate the one that is given; return its `Result`, None without logits."""
+        if self._brings_own_weights or self.teacher_weights is not None:
             return self._given_teacher()
         result = self.finished(Training(TEACHER, 0))
         self.teacher_weights = result.weights
         return result
 
+    @functools.cached_property
+    def _brings_own_weights(self):
+        """Whether the teacher is a file of another framework, which nothing trains."""
+        cfg = Config(self.plan.teacher, sections=("model",), required=("model",), as_teacher=True)
+        return is_teacher_only(manager.MODELS[cfg.model_type])
+
     def _given_teacher(self):
-        if not os.path.isfile(self.teacher_weights):
-            raise UserError(f"teacher_weights {self.teacher_weights}: there is no such file")
+        weights = self.teacher_weights
+        if weights is not None and self._brings_own_weights:
+            raise UserError(
+                f"teacher_weights {weights}: the teacher of {self.plan.teacher} brings its own weights; "
+                f"leave teacher_weights out"
+            )
+        if weights is not None and not os.path.isfile(weights):
+            raise UserError(f"teacher_weights {weights}: there is no such file")
         path = os.path.join(self.options.out, "given_teacher.json")
         mark = self.fingerprint(_GIVEN)
         result = _read(path, _GIVEN, mark)
         if result is None:
             paths = (self.plan.teacher, self.plan.student)
-            result = result_of_weights(_GIVEN, *paths, self.teacher_weights, self._data())
-            _write(path, result, mark)
-            logger.info(f"{self.teacher_weights}: mIoU {result.miou:.4f}")
+            result = result_of_teacher(_GIVEN, *paths, weights, self._data())
+            if result is not None:
+                _write(path, result, mark)
+                logger.info(f"{weights or self.plan.teacher}: mIoU {result.miou:.4f}")
         return result
+
+    @functools.cached_property
+    def _teacher_digest(self):
+        """The SHA-256 of the weights that teach, which are known and no longer change."""
+        if self.teacher_weights is None:
+            return model_of(
+                load_config(self.plan.teacher)[0], None, self.plan.teacher, self.plan.teacher
+            ).digest
+        with open(self.teacher_weights, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
 
     def finished(self, training):
         """Return the `Result` of a training, trained now if there is none."""
@@ -130,7 +157,8 @@ class Trainings:
         command += ["--student_config" if distilled else "--config", config]
         if distilled:
             command += ["--teacher_config", self.plan.teacher]
-            command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher_weights)}"]
+            if self.teacher_weights is not None:
+                command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher_weights)}"]
         return [*command, "--seed", str(training.seed), "--device", self.options.device]
 
     def _config(self, training):
@@ -168,8 +196,7 @@ class Trainings:
         if training == _GIVEN:
             digest.update(json.dumps(load_config(self.plan.student)[0], sort_keys=True).encode())
         if training.method not in (PLAIN, TEACHER) or training == _GIVEN:
-            with open(self.teacher_weights, "rb") as file:
-                digest.update(file.read())
+            digest.update(self._teacher_digest.encode())
         return digest.hexdigest()[:16]
 
 

@@ -10,15 +10,13 @@ import cv2
 import numpy as np
 
 from paddleseg.cvlibs.class_names import class_names, labelled
-from paddleseg.cvlibs.facts import normalization
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.distill.teachers.teacher_only import gives_logits
-from paddleseg.distill.teachers.training_data import STATING, conversion
 from paddleseg.errors import UserError, counted, one_line
 from paddleseg.monitoring.validation_pictures import photograph, spread_indices
 from paddleseg.report.examples import compare, extremes, mask_of
-from paddleseg.report.rebuild import builder_of, model_of
+from paddleseg.report.rebuild import builder_of, model_of, teacher_of
 from paddleseg.report.runs import teacher_file
 from paddleseg.utils.logger import logger
 from paddleseg.utils.pictures import class_colors, overlay
@@ -108,33 +106,17 @@ def teacher_model(comparison, distilled):
     """
     for run in comparison.teachers:
         if run.weights:
-            return _as_in_training(_model(run), run.config, distilled)
+            return teacher_of(run.config, run.weights, distilled.config, run.run_file, run.config_path)
     teacher = next(iter(distilled.teachers), {})
     path = teacher_file(teacher)
     if not path:
         raise UserError(f"{distilled.run_file} names no file of its weights")
     if not os.path.exists(path):
         raise UserError(f"its file, {path}, is not on this machine")
-    where = f"{distilled.run_file}: teachers.0.config"
-    model = model_of(teacher.get("config") or {}, teacher.get("weights"), where, distilled.config_path)
+    given = (teacher.get("config") or {}, teacher.get("weights"), distilled.config)
+    model = teacher_of(*given, f"{distilled.run_file}: teachers.0.config", distilled.config_path)
     if not gives_logits(model):
         raise UserError(f"{path} gives features and no logits")
-    if hasattr(model, "set_input_normalization"):  # it must undo the normalisation of the run's images
-        given = normalization(distilled.config, "val_dataset")
-        if given is None:
-            raise UserError(f"{path} must know how images are normalised, and the config does not state it")
-        model.set_input_normalization(*given.value)
-        return model
-    return _as_in_training(model, teacher.get("config") or {}, distilled)
-
-
-def _as_in_training(model, config, distilled):
-    """Return a teacher's model, which converts images to the normalisation that it was trained with."""
-    stated = next(filter(None, (normalization(config, section) for section in STATING)), None)
-    given = normalization(distilled.config, "val_dataset")
-    converted = conversion(given.value, stated.value) if stated and given else None
-    if converted is not None:
-        model.register_forward_pre_hook(lambda _, inputs: (converted(inputs[0]),))
     return model
 
 

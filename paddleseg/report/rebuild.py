@@ -8,6 +8,9 @@ import tempfile
 import yaml
 
 from paddleseg.cvlibs import Config, SegBuilder
+from paddleseg.cvlibs.facts import normalization
+from paddleseg.distill.teachers.teacher_only import is_teacher_only
+from paddleseg.distill.teachers.training_data import STATING, conversion
 from paddleseg.errors import UserError
 from paddleseg.report.runs import without_pretrained
 from paddleseg.weights.load import load_weights
@@ -53,4 +56,33 @@ def model_of(config, weights, where, config_path=None):
     if weights is not None:
         load_weights(model, weights)
     model.eval()
+    return model
+
+
+def teacher_of(config, weights, student, where, config_path=None):
+    """Return the model of a teacher's merged config in eval mode, for the images that evaluate a student.
+
+    The model converts images to the normalisation that it was trained with.
+
+    Args:
+        config, weights, where, config_path: as in `model_of`.
+        student: the student's merged config, a dict.
+
+    Raises:
+        UserError: as `model_of`; or the teacher must undo the normalisation of `val_dataset`, and the
+            student's config states none.
+    """
+    model = model_of(config, weights, where, config_path)
+    given = normalization(student, "val_dataset")
+    if is_teacher_only(model):
+        if given is None:
+            raise UserError(
+                f"{where}: the teacher must know how images are normalised, and val_dataset does not state it"
+            )
+        model.set_input_normalization(*given.value)
+        return model
+    stated = next(filter(None, (normalization(config, section) for section in STATING)), None)
+    converted = conversion(given.value, stated.value) if stated and given else None
+    if converted is not None:
+        model.register_forward_pre_hook(lambda _, inputs: (converted(inputs[0]),))
     return model

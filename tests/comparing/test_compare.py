@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
 import sys
 import time
 
+import distilling
 import numpy as np
 import pytest
 import tiny
@@ -175,6 +177,56 @@ def test_a_given_teacher_needs_a_model_alone_and_is_scored_as_the_student_is(fol
     compare("given.yml", options)
     (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
     assert rows_of(folder / "given")[0]["miou"] == of_run["miou"]
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_given_teacher_sees_images_as_in_its_training(folder):
+    other = {"type": "Normalize", "mean": [0.2] * 3, "std": [0.9] * 3}
+    student = yaml.safe_load((folder / "student.yml").read_text(encoding="utf-8"))
+    for section in ("train_dataset", "val_dataset"):
+        kept = [spec for spec in student[section]["transforms"] if spec["type"] != "Normalize"]
+        student[section]["transforms"] = [*kept, other]
+    tiny.write_yaml(folder / "other.yml", student)
+    plan = {"teacher": "teacher.yml", "student": "other.yml", "seeds": [0]}
+    tiny.write_yaml(folder / "normalised.yml", plan)
+    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    given = {"teacher_weights": weights, "only": ["student alone"], "iters": 2}
+    compare("normalised.yml", CompareOptions(**given, out="normalised", device="cpu"))
+    (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
+    assert float(rows_of(folder / "normalised")[0]["miou"]) == pytest.approx(float(of_run["miou"]), abs=1e-3)
+
+
+def write_onnx_plan(folder, outputs, **model):
+    """Write a plan whose teacher is PyTorch's file in the tests' golden folder; return the plan's path."""
+    file = pathlib.Path(__file__).parents[1] / "golden" / "torch_teacher.onnx"
+    teacher = {"model": {"type": "ONNXTeacher", "path": str(file), "outputs": outputs, **model}}
+    tiny.write_yaml(folder / "onnx_teacher.yml", teacher)
+    feature = distilling.feature("body.0", teacher="deep", connector="auto")
+    methods = {
+        "student alone": None,
+        "a map": {"distill": {"features": [feature]}, "imports": ["distilling"]},
+    }
+    plan = {"teacher": "onnx_teacher.yml", "student": "student.yml", "seeds": [0], "methods": methods}
+    return tiny.write_yaml(folder / "onnx.yml", plan)
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_an_onnx_file_teaches_without_weights(folder):
+    plan = write_onnx_plan(folder, {"logits": "logits", "taps": {"deep": "body"}}, num_classes=2)
+    compare(plan, CompareOptions(iters=2, out="onnx", device="cpu"))
+    teacher, *students = rows_of(folder / "onnx")
+    assert (teacher["method"], teacher["parameters"]) == ("teacher", "")
+    assert float(teacher["miou"]) > 0
+    assert [row["method"] for row in students] == ["student alone", "a map"]
+    with pytest.raises(UserError, match="brings its own weights; leave teacher_weights out"):
+        compare(plan, CompareOptions(teacher_weights="any.pdparams", out="onnx", device="cpu"))
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_teacher_of_features_alone_has_no_row(folder):
+    plan = write_onnx_plan(folder, {"taps": {"deep": "body"}})
+    compare(plan, CompareOptions(iters=2, out="taps", device="cpu"))
+    assert [row["method"] for row in rows_of(folder / "taps")] == ["student alone", "a map"]
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -9,6 +9,7 @@ import tiny
 import yaml
 
 from paddleseg.cvlibs import manager
+from paddleseg.distill.teachers import TeacherOnly
 from paddleseg.errors import UserError
 from paddleseg.report.gallery import gallery, teacher_model
 from paddleseg.report.runs import comparisons, read_runs
@@ -99,11 +100,11 @@ def test_an_onnx_teacher_of_one_size_is_shown_where_the_images_are_of_it(shown, 
 
 
 @manager.MODELS.add_component
-class RecordingTeacher(paddle.nn.Layer):
+class RecordingTeacher(TeacherOnly):
     """A teacher that is a file, which records how it is told that images are normalised."""
 
     def __init__(self, path: str):
-        super().__init__()
+        super().__init__(backbone=None)
         self.given = []
 
     def set_input_normalization(self, mean, std):
@@ -123,7 +124,7 @@ def test_a_teacher_that_is_a_file_is_told_how_validation_images_are_normalised(m
     assert given("with", {"transforms": [normalize]}) == [((0.4,), (0.3,))]
     assert given("without", {"transforms": []}) == [((0.0,), (1 / 255,))]
     with pytest.raises(
-        UserError, match="must know how images are normalised, and the config does not state it"
+        UserError, match="must know how images are normalised, and val_dataset does not state it"
     ):
         given("unknown", {})
 
