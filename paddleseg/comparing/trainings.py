@@ -187,15 +187,22 @@ class Trainings:
         return os.path.join(self.folder(training), "result.json")
 
     def fingerprint(self, training):
-        """Return a hash of the command, of its configs with their bases, and of the teacher's weights."""
-        command = self._command(training)
-        configs = [argument for argument in command if argument.endswith((".yml", ".yaml"))]
-        dicts = [load_config(path)[0] for path in configs]
-        text = json.dumps([command[1:], self._opts(), dicts], sort_keys=True)
-        digest = hashlib.sha256(text.encode())
+        """Return a hash of what decides a training: seed, device, data, configs, and the teacher's weights.
+
+        The contents of the configs count, and not their paths, so a comparison continues in another
+        checkout.
+        """
+        distilled = training.method not in (PLAIN, TEACHER)
+        configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
+        if distilled:
+            configs.append(self.plan.teacher)
         if training == _GIVEN:
-            digest.update(json.dumps(load_config(self.plan.student)[0], sort_keys=True).encode())
-        if training.method not in (PLAIN, TEACHER) or training == _GIVEN:
+            configs.append(self.plan.student)  # by whose images the teacher is evaluated
+        data = None if self.options.data is None else os.path.realpath(self.options.data)
+        dicts = [load_config(path)[0] for path in configs]
+        text = json.dumps([training.seed, self.options.device, data, dicts], sort_keys=True)
+        digest = hashlib.sha256(text.encode())
+        if distilled or training == _GIVEN:
             digest.update(self._teacher_digest.encode())
         return digest.hexdigest()[:16]
 
@@ -223,12 +230,21 @@ def _replace(path, text):
 
 
 def _make_room(folder, mark):
-    """Empty the folder of a run, unless an interrupted run with the same mark can continue in it."""
+    """Make the folder of a run, unless an interrupted run with the same mark can continue in it.
+
+    A run with another mark is moved aside, since it may be worth hours.
+    """
     path = os.path.join(folder, "fingerprint")
     if os.path.isfile(path):
         with open(path, encoding="utf-8") as file:
             if file.read() == mark:
                 return
+        aside = f"{folder}.replaced"
+        logger.warning(
+            f"{folder} has a training of another config, teacher or data set; it is moved to {aside}"
+        )
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     with open(path, "w", encoding="utf-8") as file:

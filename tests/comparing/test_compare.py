@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,6 +228,31 @@ def test_a_teacher_of_features_alone_has_no_row(folder):
     plan = write_onnx_plan(folder, {"taps": {"deep": "body"}})
     compare(plan, CompareOptions(iters=2, out="taps", device="cpu"))
     assert [row["method"] for row in rows_of(folder / "taps")] == ["student alone", "a map"]
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_training_of_another_config_is_moved_aside(folder, lines):
+    plan = {"teacher": "teacher.yml", "student": "student.yml", "seeds": [0]}
+    tiny.write_yaml(folder / "edited.yml", plan)
+    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    options = CompareOptions(
+        teacher_weights=weights, only=["student alone"], iters=2, out="edited", device="cpu"
+    )
+    compare("edited.yml", options)
+    moved = folder / "elsewhere"
+    moved.mkdir()
+    for name in ("edited.yml", "teacher.yml", "student.yml"):
+        shutil.copy(folder / name, moved)
+    lines.clear()
+    compare("elsewhere/edited.yml", options)
+    assert not any("training;" in line for line in lines)  # equal configs in another folder
+    student = yaml.safe_load((moved / "student.yml").read_text(encoding="utf-8"))
+    tiny.write_yaml(moved / "student.yml", {**student, "batch_size": 3})
+    compare("elsewhere/edited.yml", options)
+    run = "edited/student_alone_2_seed0"
+    assert any(f"it is moved to {run}.replaced" in line for line in lines)
+    assert (folder / f"{run}.replaced" / "result.json").is_file()
+    assert (folder / run / "result.json").is_file()
 
 
 @pytest.mark.usefixtures("in_folder")
