@@ -7,6 +7,7 @@ import shutil
 import statistics
 import time
 
+from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
 from paddleseg.errors import counted
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
@@ -26,7 +27,7 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
 
     Args:
         trainings: `Trainings`, with the teacher's weights.
-        methods: names of methods.
+        methods: names of methods, the plain student's among them.
         limit: seconds after which no further turn begins; each method has one turn at least. Default none.
     """
     started = time.monotonic()
@@ -38,22 +39,35 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
         method: f"{trainings.fingerprint(Training(method, 0, ITERATIONS))} {jobs} {turns_each} {limit}"
         for method in methods
     }
+    if known.get(PLAIN, {}).get("measured") != marks[PLAIN]:
+        known = {}  # all others are relative to it
     missing = [method for method in methods if known.get(method, {}).get("measured") != marks[method]]
     if missing:
-        # A pace is compared with others of the same turns alone.
-        most = counted(turns_each, "turn")
-        logger.info(f"measuring the pace of {len(methods)} methods in {most} at most")
-        turns = {method: [_one_turn(trainings, method)] for method in methods}
-        while len(turns[methods[0]]) < turns_each and time.monotonic() - started < limit:
-            for method in methods:
-                turns[method].append(_one_turn(trainings, method))
-        known = {
-            method: {"measured": marks[method], "seconds": statistics.median(seconds), "turns": seconds}
-            for method, seconds in turns.items()
-        }
+        turns = _turns(trainings, list(dict.fromkeys([PLAIN, *missing])), started + limit)
+        seconds = {method: statistics.median(each) for method, each in turns.items()}
+        # The machine may be faster or slower than when the others were measured. The plain student is in all
+        # turns, so its pace brings the new ones to the earlier scale, and the others' iterations stay.
+        scale = known[PLAIN]["seconds"] / seconds[PLAIN] if PLAIN in known else 1
+        for method in missing:
+            known[method] = {
+                "measured": marks[method],
+                "seconds": scale * seconds[method],
+                "turns": turns[method],
+            }
         with open(path, "w", encoding="utf-8") as file:
             json.dump(known, file, indent=1)
     return {method: known[method]["seconds"] for method in methods}
+
+
+def _turns(trainings, methods, deadline):
+    """Return {method: seconds of an iteration in each turn}."""
+    most = trainings.options.turns
+    logger.info(f"measuring the pace of {len(methods)} methods in {counted(most, 'turn')} at most")
+    turns = {method: [_one_turn(trainings, method)] for method in methods}
+    while len(turns[methods[0]]) < most and time.monotonic() < deadline:
+        for method in methods:
+            turns[method].append(_one_turn(trainings, method))
+    return turns
 
 
 def _one_turn(trainings, method):

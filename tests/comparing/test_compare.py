@@ -101,6 +101,21 @@ def test_a_repeated_comparison_trains_nothing(printed, lines):
     assert again[again.index("| method") :] == printed[printed.index("| method") :].rstrip("\n")
 
 
+@pytest.mark.usefixtures("in_folder")
+def test_another_method_leaves_the_finished_trainings_as_they_are(folder, printed, lines):
+    def pace():
+        return json.loads((folder / "both" / "pace.json").read_text(encoding="utf-8"))
+
+    before = pace()
+    methods = ["KL, 3", "channels"]
+    compare("plan.yml", CompareOptions(match="time", only=methods, turns=2, jobs=2, out="both", device="cpu"))
+    after = pace()
+    assert {name: after[name] for name in before} == before
+    assert "channels" in after
+    trained = {line.split(",")[0].split("\t")[-1] for line in lines if "training;" in line}
+    assert trained == {"channels"}
+
+
 @pytest.mark.usefixtures("printed")
 def test_the_confusion_matrices_of_the_images_give_the_score_of_the_training(folder):
     for seed in (0, 1):
