@@ -27,6 +27,11 @@ def read_deploy_file(path):
         raise UserError(f"{path} is not a deploy.yaml as export.py writes it beside the model") from None
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}")
+    for name in names:
+        if os.path.basename(name) != name:
+            raise UserError(
+                f"{path} names {name!r}; the model's files must be in the folder of the deploy.yaml"
+            )
     num_classes = deploy.get("num_classes")  # PaddleSeg's own files lack it
     check_num_classes(num_classes if isinstance(num_classes, int) else 0)
     return deploy

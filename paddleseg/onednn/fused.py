@@ -75,11 +75,13 @@ def fold(weight, bias, norm):
     Args:
         weight: O x I x H x W of the convolution.
         bias: of O numbers; None for none.
-        norm: an `nn.BatchNorm2D`.
+        norm: an `nn.BatchNorm2D`, perhaps without weight or bias of its own.
     """
-    scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
+    own_scale = 1.0 if norm.weight is None else norm.weight
+    scale = own_scale / paddle.sqrt(norm._variance + norm._epsilon)
     mean = norm._mean if bias is None else norm._mean - bias
-    return weight * scale.reshape([-1, 1, 1, 1]), norm.bias - mean * scale
+    shift = -mean * scale if norm.bias is None else norm.bias - mean * scale
+    return weight * scale.reshape([-1, 1, 1, 1]), shift
 
 
 class Folded:

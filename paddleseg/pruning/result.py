@@ -1,11 +1,10 @@
 """The figures of a pruning: as a table, and as `pruning.json`."""
 
 import dataclasses
-import json
 import os
 from typing import Optional, Sequence
 
-from paddleseg.errors import UserError
+from paddleseg.utils.json_record import read_record, write_record
 from paddleseg.utils.text_table import aligned
 
 RESULT_FILE = "pruning.json"
@@ -65,14 +64,7 @@ class Result:
         Raises:
             UserError: the file cannot be written.
         """
-        path = os.path.join(folder, RESULT_FILE)
-        try:
-            with open(path + ".part", "w", encoding="utf-8") as file:
-                json.dump(dataclasses.asdict(self), file, indent=2)
-                file.write("\n")
-            os.replace(path + ".part", path)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror}") from None
+        write_record(os.path.join(folder, RESULT_FILE), self)
 
 
 def read_result(folder):
@@ -81,14 +73,9 @@ def read_result(folder):
     Raises:
         UserError: there is none, or it is damaged.
     """
-    path = os.path.join(folder, RESULT_FILE)
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = json.load(file)
-        stages = ("before", "pruned", "retrained")
-        figures = {key: Figures(**values[key]) for key in stages if values[key] is not None}
-        return Result(**{**values, **figures})
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(f"{path} is not the result file of a pruning") from None
+    return read_record(os.path.join(folder, RESULT_FILE), _result, "the result file of a pruning")
+
+
+def _result(values):
+    measured = [key for key in ("before", "pruned", "retrained") if values[key] is not None]
+    return Result(**{**values, **{key: Figures(**values[key]) for key in measured}})

@@ -1,12 +1,11 @@
 """The figures of an INT8 model beside those of the float model: as a table, and as `quantization.json`."""
 
 import dataclasses
-import json
 import os
 from typing import Dict, List, Optional, Sequence
 
-from paddleseg.errors import UserError
 from paddleseg.exporting.deploy_file import RESULT_FILE
+from paddleseg.utils.json_record import read_record, write_record
 from paddleseg.utils.text_table import aligned
 
 
@@ -92,10 +91,12 @@ class Result:
         return aligned(rows)
 
     def write(self, folder):
-        """Write `quantization.json` to a folder."""
-        with open(os.path.join(folder, RESULT_FILE), "w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(self), file, indent=2)
-            file.write("\n")
+        """Write `quantization.json` to a folder.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        write_record(os.path.join(folder, RESULT_FILE), self)
 
 
 def read_result(folder):
@@ -104,13 +105,8 @@ def read_result(folder):
     Raises:
         UserError: there is none, or it is damaged.
     """
-    path = os.path.join(folder, RESULT_FILE)
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = json.load(file)
-        figures = {key: Figures(**values[key]) for key in ("float", "int8")}
-        return Result(**{**values, **figures})
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(f"{path} is not the result file of a quantisation") from None
+    return read_record(os.path.join(folder, RESULT_FILE), _result, "the result file of a quantisation")
+
+
+def _result(values):
+    return Result(**{**values, **{key: Figures(**values[key]) for key in ("float", "int8")}})

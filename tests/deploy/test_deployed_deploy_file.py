@@ -42,6 +42,11 @@ def test_an_input_shape_that_no_image_has_is_refused(deploy_file):
         ({"model": 5}, "is not a deploy.yaml"),
         ({"model": "m.onnx", "params": 5}, "is not a deploy.yaml"),
         ({"model": "m.onnx", "sha256": ["a"]}, "is not a deploy.yaml"),
+        (
+            {"model": "../m.onnx"},
+            "names '../m.onnx'; the model's files must be in the folder of the deploy.yaml",
+        ),
+        ({"model": "m.json", "params": "/p"}, "names '/p'; the model's files must be in the folder"),
         ({"model": "m.onnx", "num_classes": 300}, "the model has 300 classes, but a mask holds 256"),
     ],
 )

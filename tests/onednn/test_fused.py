@@ -52,6 +52,17 @@ def one_by_one(block, x):
 
 
 @paddle.no_grad()
+def test_a_batch_norm_without_weight_and_bias_is_folded(block):
+    made, x = block
+    made._batch_norm.weight.set_value(paddle.ones([5]))
+    made._batch_norm.bias.set_value(paddle.zeros([5]))
+    expected = one_by_one(made, x)
+    made._batch_norm.weight = made._batch_norm.bias = None
+    fused = onednn.fused(made._conv, made._batch_norm, x, relu=True)
+    np.testing.assert_allclose(fused.numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+@paddle.no_grad()
 def test_a_frozen_block_is_one_convolution_with_the_same_output(block):
     made, x = block
     fused = onednn.fused(made._conv, made._batch_norm, x, relu=True)

@@ -45,3 +45,8 @@ def test_files_that_hold_no_figures(tmp_path, text, message):
         (tmp_path / "pruning.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         read_result(tmp_path)
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    with pytest.raises(UserError, match="none/pruning.json cannot be written: No such file"):
+        RESULT.write(tmp_path / "none")
