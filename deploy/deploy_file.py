@@ -28,7 +28,7 @@ def read_deploy_file(path):
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}")
     for name in names:
-        if os.path.basename(name) != name:
+        if os.path.basename(name) != os.path.normpath(name):
             raise UserError(
                 f"{path} names {name!r}; the model's files must be in the folder of the deploy.yaml"
             )

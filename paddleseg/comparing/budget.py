@@ -73,8 +73,14 @@ class Budget:
             each = min(each, self.trainings.plan.iters * min(pace[method] for method in field))
             iters = {method: max(_AT_LEAST, int(each / pace[method])) for method in field}
             decisions[decision] = iters
+            stored = {
+                "seconds": self.seconds,
+                "trainings": self._mark(),
+                "pace": pace,
+                "decisions": decisions,
+            }
             with open(self._path, "w", encoding="utf-8") as file:
-                json.dump({"seconds": self.seconds, "pace": pace, "decisions": decisions}, file, indent=1)
+                json.dump(stored, file, indent=1)
         return decisions[decision]
 
     def _decisions(self):
@@ -82,4 +88,9 @@ class Budget:
             return {}
         with open(self._path, encoding="utf-8") as file:
             stored = json.load(file)
-        return stored["decisions"] if stored["seconds"] == self.seconds else {}
+        valid = (stored["seconds"], stored["trainings"]) == (self.seconds, self._mark())
+        return stored["decisions"] if valid else {}
+
+    def _mark(self):
+        """Return what changes with the plain student's config, its iterations and its data."""
+        return self.trainings.fingerprint(Training(PLAIN, 0, self.trainings.plan.iters))

@@ -44,16 +44,12 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
     missing = [method for method in methods if known.get(method, {}).get("measured") != marks[method]]
     if missing:
         turns = _turns(trainings, list(dict.fromkeys([PLAIN, *missing])), started + limit)
-        seconds = {method: statistics.median(each) for method, each in turns.items()}
         # The machine may be faster or slower than when the others were measured. The plain student is in all
         # turns, so its pace brings the new ones to the earlier scale, and the others' iterations stay.
-        scale = known[PLAIN]["seconds"] / seconds[PLAIN] if PLAIN in known else 1
+        scale = known[PLAIN]["seconds"] / statistics.median(turns[PLAIN]) if PLAIN in known else 1
         for method in missing:
-            known[method] = {
-                "measured": marks[method],
-                "seconds": scale * seconds[method],
-                "turns": turns[method],
-            }
+            scaled = [scale * seconds for seconds in turns[method]]
+            known[method] = {"measured": marks[method], "seconds": statistics.median(scaled), "turns": scaled}
         with open(path, "w", encoding="utf-8") as file:
             json.dump(known, file, indent=1)
     return {method: known[method]["seconds"] for method in methods}

@@ -8,7 +8,7 @@ import numpy as np
 
 from paddleseg.comparing.plan import slug
 from paddleseg.cvlibs.yaml_file import load_config
-from paddleseg.distill.teachers.teacher_only import gives_logits
+from paddleseg.errors import UserError
 from paddleseg.evaluation.cost import parameter_count
 from paddleseg.evaluation.evaluator import confusions_of_images
 from paddleseg.evaluation.metrics import compute_scores
@@ -16,6 +16,7 @@ from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
 from paddleseg.report.rebuild import builder_of, teacher_of
 from paddleseg.report.runs import CONFUSIONS
+from paddleseg.utils.logger import logger
 from paddleseg.weights.load import load_weights, read_weights
 
 
@@ -108,7 +109,10 @@ def _sections(config):
 
 
 def result_of_teacher(training, teacher, student, weights=None, data=None):
-    """Return the `Result` of a given teacher, evaluated on the student's images; None if it has no logits.
+    """Return the `Result` of a given teacher, evaluated on the student's images.
+
+    The result is None if the teacher cannot be evaluated on these. It may still teach, since the images of
+    the training may have another size, and maps another number of classes.
 
     Args:
         training: the `Training` that the result names.
@@ -122,13 +126,17 @@ def result_of_teacher(training, teacher, student, weights=None, data=None):
     """
     (of_teacher, _), (of_student, _) = load_config(teacher), load_config(student)
     model = teacher_of(of_teacher, weights, of_student, teacher, teacher)
-    if not gives_logits(model):
-        return None
     if data is not None and "val_dataset" in of_student:
         of_student["val_dataset"] = {**of_student["val_dataset"], "dataset_root": data}
     builder = builder_of(of_student, _sections(of_student)[1:], student, student)
     dataset = builder.val_dataset
-    matrices = confusions_of_images(model, dataset, dataset.num_classes, config=builder.eval_config)
+    try:
+        matrices = confusions_of_images(model, dataset, dataset.num_classes, config=builder.eval_config)
+    except UserError as error:
+        logger.warning(
+            f"{teacher}: the teacher has no row in the table, since it cannot be evaluated: {error}"
+        )
+        return None
     scores = compute_scores(matrices.sum(axis=0))
     parameters = None if weights is None else parameter_count(read_weights(weights))
     return Result(training, None, scores.miou, list(scores.class_iou), parameters, weights, None)

@@ -114,8 +114,9 @@ def plot(path, rows):
         color = "tab:gray" if row.method == PLAIN else "tab:blue"
         axes.plot(row.mious, [y] * len(row.mious), "o", color=color, alpha=0.6)
         axes.plot([np.mean(row.mious)] * 2, [y - 0.3, y + 0.3], color=color, linewidth=2)
-    for row, color in zip(rows, ("tab:orange", "tab:gray")):  # teacher and plain student come first
+    for row in rows:
         if row.verdict is None:
+            color = "tab:orange" if row.method == TEACHER else "tab:gray"
             axes.axvline(np.mean(row.mious), color=color, linestyle=":", label=f"mean of {row.method}")
     labels = [f"{row.method}, equal {row.equal}" if row.equal else row.method for row in students]
     axes.set_yticks(range(len(students)), labels)

@@ -5,21 +5,21 @@ import functools
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import threading
 
 import yaml
 
 import paddleseg
 from paddleseg.comparing.plan import PLAIN, TEACHER, slug
-from paddleseg.comparing.results import Result, Training, result_of_run, result_of_teacher
+from paddleseg.comparing.results import Training, result_of_run, result_of_teacher
+from paddleseg.comparing.storage import make_room, read_result, replace, write_result
 from paddleseg.cvlibs import Config, manager
 from paddleseg.cvlibs.yaml_file import load_config
-from paddleseg.distill.teachers.teacher_only import is_teacher_only
+from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.errors import UserError
 from paddleseg.report.rebuild import model_of
+from paddleseg.report.runs import WEIGHTS
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
 
@@ -42,63 +42,87 @@ class Trainings:
         self.options = options
         self.teacher_weights = options.teacher_weights
         self._running = set()
+        # From its real path, so that the modules of its `imports` are found when its runs are evaluated.
+        Config(plan.student, opts=self._opts("val_dataset"), sections=("val_dataset",))
         try:
             os.makedirs(os.path.join(options.out, "configs"), exist_ok=True)
         except OSError as error:
             raise UserError(f"out {options.out}: the folder cannot be made: {error.strerror}") from None
 
     def train_teacher(self):
-        """Train the teacher, or evaluate the one that is given; return its `Result`, None without logits."""
-        if self._brings_own_weights or self.teacher_weights is not None:
-            return self._given_teacher()
-        result = self.finished(Training(TEACHER, 0))
-        self.teacher_weights = result.weights
-        return result
+        """Train the teacher, or evaluate the one that is given; return its `Result`, None without a score.
+
+        Raises:
+            UserError: the teacher gives no logits, and a method compares logits.
+        """
+        if self._own_model is None and self.teacher_weights is None:
+            result = self.finished(Training(TEACHER, 0))
+            self.teacher_weights = result.weights
+            return result
+        self._check_given_teacher()
+        if self._own_model is not None and not gives_logits(self._own_model):
+            return None
+        return self._given_teacher()
 
     @functools.cached_property
-    def _brings_own_weights(self):
-        """Whether the teacher is a file of another framework, which nothing trains."""
-        cfg = Config(self.plan.teacher, sections=("model",), required=("model",), as_teacher=True)
-        return is_teacher_only(manager.MODELS[cfg.model_type])
+    def _own_model(self):
+        """The teacher's model if it is a file of another framework, which nothing trains; else None."""
+        path = self.plan.teacher
+        cfg = Config(path, sections=("model",), required=("model",), as_teacher=True)
+        own = is_teacher_only(manager.MODELS[cfg.model_type])
+        return model_of(load_config(path)[0], None, path, path) if own else None
+
+    def _check_given_teacher(self):
+        path, weights = self.plan.teacher, self.teacher_weights
+        if self._own_model is None:
+            if not os.path.isfile(weights):
+                raise UserError(f"teacher_weights {weights}: there is no such file")
+            return
+        if weights is not None:
+            raise UserError(
+                f"teacher_weights {weights}: the teacher of {path} brings its own weights; leave out "
+                f"teacher_weights"
+            )
+        if gives_logits(self._own_model):
+            return
+        student, _ = load_config(self.plan.student)
+        for method in self.plan.chosen(self.options.only):
+            if method != PLAIN and {**student, **self.plan.methods[method]}.get("distill_loss"):
+                raise UserError(
+                    f"{path}: the teacher gives features and no logits, but {method!r} has distill_loss, "
+                    f"which compares logits"
+                )
 
     def _given_teacher(self):
         weights = self.teacher_weights
-        if weights is not None and self._brings_own_weights:
-            raise UserError(
-                f"teacher_weights {weights}: the teacher of {self.plan.teacher} brings its own weights; "
-                f"leave teacher_weights out"
-            )
-        if weights is not None and not os.path.isfile(weights):
-            raise UserError(f"teacher_weights {weights}: there is no such file")
         path = os.path.join(self.options.out, "given_teacher.json")
         mark = self.fingerprint(_GIVEN)
-        result = _read(path, _GIVEN, mark)
+        result = read_result(path, _GIVEN, mark)
         if result is None:
             paths = (self.plan.teacher, self.plan.student)
             result = result_of_teacher(_GIVEN, *paths, weights, self._data())
             if result is not None:
-                _write(path, result, mark)
+                write_result(path, result, mark)
                 logger.info(f"{weights or self.plan.teacher}: mIoU {result.miou:.4f}")
         return result
 
     @functools.cached_property
     def _teacher_digest(self):
         """The SHA-256 of the weights that teach, which are known and no longer change."""
-        if self.teacher_weights is None:
-            return model_of(
-                load_config(self.plan.teacher)[0], None, self.plan.teacher, self.plan.teacher
-            ).digest
+        if self._own_model is not None:
+            return self._own_model.digest
         with open(self.teacher_weights, "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()
 
     def finished(self, training):
         """Return the `Result` of a training, trained now if there is none."""
         mark = self.fingerprint(training)
-        result = _read(self._path(training), training, mark)
-        if result is not None:
-            return result
         folder = self.folder(training)
-        _make_room(folder, mark)
+        make_room(folder, mark)
+        result = read_result(self._path(training), training, mark)
+        if result is not None:
+            # The comparison may have been moved since.
+            return dataclasses.replace(result, folder=folder, weights=os.path.join(folder, WEIGHTS))
         teacher = training.method == TEACHER
         interval = _TEACHER_INTERVAL if teacher else _NEVER
         flags = [
@@ -113,7 +137,7 @@ class Trainings:
         logger.info(f"{training.method}, seed {training.seed}: training; {os.path.join(folder, 'train.log')}")
         self.run(training, folder, flags)
         result = result_of_run(training, folder)
-        _write(self._path(training), result, mark)
+        write_result(self._path(training), result, mark)
         logger.info(
             f"{training.method}, seed {training.seed}: mIoU {result.miou:.4f} after {result.seconds:.0f} s"
         )
@@ -129,7 +153,9 @@ class Trainings:
         Raises:
             UserError: it failed.
         """
-        command = [*self._command(training), *map(str, flags), "--save_dir", folder, *self._opts()]
+        opts = self._opts("train_dataset", "val_dataset")
+        command = [*self._command(training), *map(str, flags), "--save_dir", folder]
+        command += ["--opts", *opts] if opts else []
         package = os.path.dirname(os.path.dirname(os.path.abspath(paddleseg.__file__)))
         path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
         log = os.path.join(folder, "train.log")
@@ -166,16 +192,16 @@ class Trainings:
         path = os.path.join(self.options.out, "configs", f"{slug(training.method)}_{training.iters}.yml")
         base = os.path.relpath(self.plan.student, os.path.dirname(path))
         changes = self.plan.changes(training.method, training.iters)
-        _replace(path, yaml.safe_dump({"_base_": base, **changes}, sort_keys=False))
+        replace(path, yaml.safe_dump({"_base_": base, **changes}, sort_keys=False))
         return path
 
     def _data(self):
         return None if self.options.data is None else os.path.abspath(self.options.data)
 
-    def _opts(self):
+    def _opts(self, *sections):
+        """Return the changes of a config, as `Config` takes them, that name the data set."""
         data = self._data()
-        roots = [f"{section}.dataset_root={data}" for section in ("train_dataset", "val_dataset")]
-        return [] if data is None else ["--opts", *roots]
+        return [] if data is None else [f"{section}.dataset_root={data}" for section in sections]
 
     def _threads(self):
         """Return the environment that divides the cores among simultaneous trainings."""
@@ -189,8 +215,8 @@ class Trainings:
     def fingerprint(self, training):
         """Return a hash of what decides a training: seed, device, data, configs, and the teacher's weights.
 
-        The contents of the configs count, and not their paths, so a comparison continues in another
-        checkout.
+        Of the configs the contents count, and of the data set the path. So a comparison continues in another
+        checkout, if both have the data set from one place.
         """
         distilled = training.method not in (PLAIN, TEACHER)
         configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
@@ -205,50 +231,6 @@ class Trainings:
         if distilled or training == _GIVEN:
             digest.update(self._teacher_digest.encode())
         return digest.hexdigest()[:16]
-
-
-def _read(path, training, mark):
-    """Return the stored `Result` of a training, None if none with this mark is stored."""
-    if not os.path.isfile(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        stored = json.load(file)
-    stored_mark = stored.pop("fingerprint")
-    return Result(**{**stored, "training": training}) if stored_mark == mark else None
-
-
-def _write(path, result, mark):
-    _replace(path, json.dumps({**dataclasses.asdict(result), "fingerprint": mark}, indent=1))
-
-
-def _replace(path, text):
-    """Write a file at once, since other trainings may read it and a signal may come."""
-    part = f"{path}.{threading.get_ident()}.part"
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(part, path)
-
-
-def _make_room(folder, mark):
-    """Make the folder of a run, unless an interrupted run with the same mark can continue in it.
-
-    A run with another mark is moved aside, since it may be worth hours.
-    """
-    path = os.path.join(folder, "fingerprint")
-    if os.path.isfile(path):
-        with open(path, encoding="utf-8") as file:
-            if file.read() == mark:
-                return
-        aside = f"{folder}.replaced"
-        logger.warning(
-            f"{folder} has a training of another config, teacher or data set; it is moved to {aside}"
-        )
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(folder, aside)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(mark)
 
 
 def _end(process):

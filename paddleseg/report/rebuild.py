@@ -9,10 +9,11 @@ import yaml
 
 from paddleseg.cvlibs import Config, SegBuilder
 from paddleseg.cvlibs.facts import normalization
-from paddleseg.distill.teachers.teacher_only import is_teacher_only
+from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.distill.teachers.training_data import STATING, conversion
 from paddleseg.errors import UserError
 from paddleseg.report.runs import without_pretrained
+from paddleseg.utils.logger import logger
 from paddleseg.weights.load import load_weights
 
 
@@ -69,19 +70,25 @@ def teacher_of(config, weights, student, where, config_path=None):
         student: the student's merged config, a dict.
 
     Raises:
-        UserError: as `model_of`; or the teacher must undo the normalisation of `val_dataset`, and the
-            student's config states none.
+        UserError: as `model_of`; or the teacher gives logits and must undo the normalisation of
+            `val_dataset`, which the student's config does not state.
     """
     model = model_of(config, weights, where, config_path)
     given = normalization(student, "val_dataset")
     if is_teacher_only(model):
-        if given is None:
+        if given is not None:
+            model.set_input_normalization(*given.value)
+        elif gives_logits(model):
             raise UserError(
                 f"{where}: the teacher must know how images are normalised, and val_dataset does not state it"
             )
-        model.set_input_normalization(*given.value)
         return model
     stated = next(filter(None, (normalization(config, section) for section in STATING)), None)
+    if stated and not given:
+        logger.warning(
+            f"{where}: the teacher was trained with normalised images, and val_dataset does not state how "
+            f"its images are normalised, so the teacher may see images of another range"
+        )
     converted = conversion(given.value, stated.value) if stated and given else None
     if converted is not None:
         model.register_forward_pre_hook(lambda _, inputs: (converted(inputs[0]),))

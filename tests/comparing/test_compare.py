@@ -70,6 +70,19 @@ def printed(folder, repository):
     return done.stdout
 
 
+class Hidden:
+    """A context in which a folder has another name."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __enter__(self):
+        self.folder.rename(f"{self.folder}.hidden")
+
+    def __exit__(self, *_):
+        pathlib.Path(f"{self.folder}.hidden").rename(self.folder)
+
+
 def rows_of(folder):
     with open(folder / "runs.csv", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -101,15 +114,16 @@ def test_a_repeated_comparison_trains_nothing(printed, lines):
     assert again[again.index("| method") :] == printed[printed.index("| method") :].rstrip("\n")
 
 
-@pytest.mark.usefixtures("in_folder")
-def test_another_method_leaves_the_finished_trainings_as_they_are(folder, printed, lines):
-    def pace():
-        return json.loads((folder / "both" / "pace.json").read_text(encoding="utf-8"))
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_another_method_leaves_the_finished_trainings_as_they_are(folder, lines):
+    def pace(name):
+        return json.loads((folder / name / "pace.json").read_text(encoding="utf-8"))
 
-    before = pace()
-    methods = ["KL, 3", "channels"]
-    compare("plan.yml", CompareOptions(match="time", only=methods, turns=2, jobs=2, out="both", device="cpu"))
-    after = pace()
+    shutil.copytree(folder / "both", folder / "moved")
+    given = {"match": "time", "only": ["KL, 3", "channels"], "turns": 2, "jobs": 2, "out": "moved"}
+    with Hidden(folder / "both"):  # nothing is read from where the trainings were
+        compare("plan.yml", CompareOptions(**given, device="cpu"))
+    before, after = pace("both"), pace("moved")
     assert {name: after[name] for name in before} == before
     assert "channels" in after
     trained = {line.split(",")[0].split("\t")[-1] for line in lines if "training;" in line}
@@ -234,7 +248,7 @@ def test_an_onnx_file_teaches_without_weights(folder):
     assert (teacher["method"], teacher["parameters"]) == ("teacher", "")
     assert float(teacher["miou"]) > 0
     assert [row["method"] for row in students] == ["student alone", "a map"]
-    with pytest.raises(UserError, match="brings its own weights; leave teacher_weights out"):
+    with pytest.raises(UserError, match="brings its own weights; leave out teacher_weights"):
         compare(plan, CompareOptions(teacher_weights="any.pdparams", out="onnx", device="cpu"))
 
 
@@ -243,6 +257,41 @@ def test_a_teacher_of_features_alone_has_no_row(folder):
     plan = write_onnx_plan(folder, {"taps": {"deep": "body"}})
     compare(plan, CompareOptions(iters=2, out="taps", device="cpu"))
     assert [row["method"] for row in rows_of(folder / "taps")] == ["student alone", "a map"]
+    methods = {"student alone": None, "KL": KL}
+    tiny.write_yaml(
+        folder / "logits.yml", {**yaml.safe_load(pathlib.Path(plan).read_text()), "methods": methods}
+    )
+    with pytest.raises(UserError, match="gives features and no logits, but 'KL' has distill_loss"):
+        compare("logits.yml", CompareOptions(iters=2, out="logits", device="cpu"))
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_teacher_of_another_size_has_no_row(folder, lines):
+    onnx = pytest.importorskip("onnx")
+    plan = write_onnx_plan(folder, {"logits": "logits", "taps": {"deep": "body"}}, num_classes=2)
+    teacher = yaml.safe_load((folder / "onnx_teacher.yml").read_text(encoding="utf-8"))
+    file = onnx.load(teacher["model"]["path"])
+    for axis in file.graph.input[0].type.tensor_type.shape.dim[2:]:
+        axis.dim_value = 7
+    onnx.save(file, folder / "small.onnx")
+    teacher["model"]["path"] = str(folder / "small.onnx")
+    tiny.write_yaml(folder / "onnx_teacher.yml", teacher)
+    compare(plan, CompareOptions(iters=2, only=["student alone"], out="small", device="cpu"))
+    assert [row["method"] for row in rows_of(folder / "small")] == ["student alone"]
+    assert any("the teacher has no row in the table, since it cannot be evaluated" in line for line in lines)
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_modules_of_imports_may_lie_beside_the_students_config(folder):
+    apart = folder / "apart"
+    apart.mkdir()
+    (apart / "beside_student.py").write_text("import tiny\n", encoding="utf-8")
+    student = yaml.safe_load((folder / "student.yml").read_text(encoding="utf-8"))
+    tiny.write_yaml(apart / "student.yml", {**student, "imports": ["tiny", "beside_student"]})
+    plan = {"teacher": "teacher.yml", "student": "apart/student.yml", "seeds": [0]}
+    tiny.write_yaml(folder / "apart.yml", plan)
+    compare("apart.yml", CompareOptions(only=["KLLoss"], iters=2, out="beside", device="cpu"))
+    assert [row["method"] for row in rows_of(folder / "beside")] == ["teacher", "student alone", "KLLoss"]
 
 
 @pytest.mark.usefixtures("in_folder", "printed")
@@ -265,9 +314,13 @@ def test_a_training_of_another_config_is_moved_aside(folder, lines):
     tiny.write_yaml(moved / "student.yml", {**student, "batch_size": 3})
     compare("elsewhere/edited.yml", options)
     run = "edited/student_alone_2_seed0"
-    assert any(f"it is moved to {run}.replaced" in line for line in lines)
-    assert (folder / f"{run}.replaced" / "result.json").is_file()
+    assert any(f"which is now in {run}.replaced1" in line for line in lines)
     assert (folder / run / "result.json").is_file()
+    tiny.write_yaml(moved / "student.yml", student)
+    lines.clear()
+    compare("elsewhere/edited.yml", options)
+    assert not any("training;" in line for line in lines)  # the first one came back
+    assert (folder / f"{run}.replaced2" / "result.json").is_file()
 
 
 @pytest.mark.usefixtures("in_folder")

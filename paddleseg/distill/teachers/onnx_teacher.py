@@ -91,7 +91,16 @@ class ONNXTeacher(TeacherOnly):
             )
 
     def set_input_normalization(self, mean=(0.5,), std=(0.5,)):
-        """Set the `mean` and `std` by which its RGB images are normalised, as `Normalize` takes them."""
+        """Set the `mean` and `std` by which its RGB images are normalised, as `Normalize` takes them.
+
+        Raises:
+            UserError: they are not of one or three channels.
+        """
+        for values in (mean, std):
+            if np.size(values) not in (1, 3):
+                raise UserError(
+                    f"{self.path}: an ONNXTeacher takes RGB images; these are normalised by {list(values)}"
+                )
         mean, std = (np.broadcast_to(np.float64(values), 3) for values in (mean, std))
         scale, shift = std / self._std, (mean - self._mean) / self._std
         self._scale, self._shift = (np.float32(x).reshape(1, 3, 1, 1) for x in (scale, shift))
