@@ -9,7 +9,11 @@ import argparse
 import os
 import re
 
-METHODS = {"the default": "tab:blue", "KLLoss, coef 3": "tab:orange"}
+METHODS = {
+    "the default": "tab:blue",
+    "KLLoss, coef 3": "tab:orange",
+    "FitNetLoss on five maps and DISTLoss on logits": "tab:green",
+}
 _INTERVAL = re.compile(r"([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)")
 
 
@@ -41,8 +45,9 @@ def draw(pairs, path):
     figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(pairs) + 1.4), layout="constrained")
     for y, folder in enumerate(pairs.values()):
         found = differences(folder)
-        for offset, (method, color) in zip((-0.12, 0.12), METHODS.items()):
+        for k, (method, color) in enumerate(METHODS.items()):
             if method in found:
+                offset = 0.2 * (k - (len(METHODS) - 1) / 2)
                 middle, low, high = found[method]
                 reach = [[middle - low], [high - middle]]
                 axes.errorbar(middle, y + offset, xerr=reach, fmt="o", color=color, capsize=3)

@@ -29,8 +29,7 @@ STUDENTS = [
     os.path.join(PLANS, "student_mobilenetv2_imagenet.yml"),
     os.path.join(ROOT, "configs", "camvid", "pp_liteseg_stdc1_camvid_240x180_300.yml"),
 ]
-# That of configs/recipes/default.yml. Its weight is measured, so the teacher counts although its answers are
-# almost the student's.
+# Its weight is measured, so the teacher counts although its answers are almost the student's.
 DISTILL_LOSS = "distill_loss={types: [{type: SegChannelwiseLoss, temperature: 4.0}], coef: auto, share: 3}"
 PTQ, ALONE, TAUGHT = "PTQ", "QAT", "QAT under the teacher"
 
