@@ -7,6 +7,7 @@ import time
 
 from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
+from paddleseg.comparing.storage import replace
 from paddleseg.utils.logger import logger
 
 _AT_LEAST = 10  # iterations of a training
@@ -67,30 +68,23 @@ class Budget:
 
     def _iterations(self, decision, field, pace, seconds):
         """Return {method: iterations} of a round that may take some seconds."""
-        decisions = self._decisions()
-        if decision not in decisions:
+        decisions, mark = self._decisions(), self._mark(field)
+        if decisions.get(decision, {}).get("mark") != mark:
             each = seconds / len(field) - self._overhead
             each = min(each, self.trainings.plan.iters * min(pace[method] for method in field))
             iters = {method: max(_AT_LEAST, int(each / pace[method])) for method in field}
-            decisions[decision] = iters
-            stored = {
-                "seconds": self.seconds,
-                "trainings": self._mark(),
-                "pace": pace,
-                "decisions": decisions,
-            }
-            with open(self._path, "w", encoding="utf-8") as file:
-                json.dump(stored, file, indent=1)
-        return decisions[decision]
+            decisions[decision] = {"mark": mark, "iters": iters}
+            replace(self._path, json.dumps({"seconds": self.seconds, "decisions": decisions}, indent=1))
+        return decisions[decision]["iters"]
 
     def _decisions(self):
         if not os.path.isfile(self._path):
             return {}
         with open(self._path, encoding="utf-8") as file:
             stored = json.load(file)
-        valid = (stored["seconds"], stored["trainings"]) == (self.seconds, self._mark())
-        return stored["decisions"] if valid else {}
+        return stored["decisions"] if stored["seconds"] == self.seconds else {}
 
-    def _mark(self):
-        """Return what changes with the plain student's config, its iterations and its data."""
-        return self.trainings.fingerprint(Training(PLAIN, 0, self.trainings.plan.iters))
+    def _mark(self, field):
+        """Return what changes with the iterations, configs and data of the plain student and of a field."""
+        iters = self.trainings.plan.iters
+        return [self.trainings.fingerprint(Training(method, 0, iters)) for method in (PLAIN, *field)]

@@ -9,6 +9,7 @@ import time
 
 from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
+from paddleseg.comparing.storage import replace
 from paddleseg.errors import counted
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
@@ -50,8 +51,7 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
         for method in missing:
             scaled = [scale * seconds for seconds in turns[method]]
             known[method] = {"measured": marks[method], "seconds": statistics.median(scaled), "turns": scaled}
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(known, file, indent=1)
+        replace(path, json.dumps(known, indent=1))
     return {method: known[method]["seconds"] for method in methods}
 
 

@@ -5,12 +5,15 @@ import os
 from typing import List, Optional
 
 import numpy as np
+import paddle
 
 from paddleseg.comparing.plan import slug
 from paddleseg.cvlibs.yaml_file import load_config
-from paddleseg.errors import UserError
+from paddleseg.datasets.sampling import SeededSamples
+from paddleseg.errors import UserError, one_line
 from paddleseg.evaluation.cost import parameter_count
 from paddleseg.evaluation.evaluator import confusions_of_images
+from paddleseg.evaluation.inference import infer
 from paddleseg.evaluation.metrics import compute_scores
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
@@ -130,13 +133,27 @@ def result_of_teacher(training, teacher, student, weights=None, data=None):
         of_student["val_dataset"] = {**of_student["val_dataset"], "dataset_root": data}
     builder = builder_of(of_student, _sections(of_student)[1:], student, student)
     dataset = builder.val_dataset
-    try:
-        matrices = confusions_of_images(model, dataset, dataset.num_classes, config=builder.eval_config)
-    except UserError as error:
+    problem = _why_not(model, dataset, builder.eval_config)
+    if problem is not None:
         logger.warning(
-            f"{teacher}: the teacher has no row in the table, since it cannot be evaluated: {error}"
+            f"{teacher}: the teacher has no row in the table, since it cannot be evaluated: {problem}"
         )
         return None
+    matrices = confusions_of_images(model, dataset, dataset.num_classes, config=builder.eval_config)
     scores = compute_scores(matrices.sum(axis=0))
     parameters = None if weights is None else parameter_count(read_weights(weights))
     return Result(training, None, scores.miou, list(scores.class_iou), parameters, weights, None)
+
+
+@paddle.no_grad()
+def _why_not(model, dataset, config):
+    """Return why a model cannot be evaluated on the first image of a data set, None if it can."""
+    sample = SeededSamples(dataset, seed=0, keep=("trans_info",))[0, 0]
+    images, size = paddle.to_tensor(sample["img"][None]), sample["label"].shape
+    try:
+        logits = infer(model, images, size, config, sample["trans_info"])
+    except UserError as error:
+        return one_line(error)
+    if logits.shape[1] != dataset.num_classes:
+        return f"it has {logits.shape[1]} classes, and the data set {dataset.num_classes}"
+    return None

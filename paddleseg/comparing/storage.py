@@ -32,6 +32,7 @@ def make_room(folder, mark):
     for aside in glob.glob(f"{glob.escape(folder)}.replaced*"):
         if _mark_of(aside) == mark:
             os.replace(aside, folder)
+            logger.info(f"{aside} has the training of the present config, and is now {folder} again")
             return
     os.makedirs(folder)
     with open(os.path.join(folder, _MARK), "w", encoding="utf-8") as file:

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import distilling
 import numpy as np
@@ -19,6 +21,7 @@ import yaml
 from filelock import FileLock
 
 from paddleseg.comparing import compare
+from paddleseg.comparing.budget import Budget
 from paddleseg.errors import UserError
 from paddleseg.evaluation.metrics import compute_scores
 from paddleseg.options import CompareOptions
@@ -150,7 +153,7 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
     assert (teacher["method"], teacher["miou"], teacher["seconds"]) == ("teacher", of_run["miou"], "")
     budget = json.loads((folder / "within" / "budget.json").read_text(encoding="utf-8"))
-    screened, final = budget["decisions"].values()
+    screened, final = (decision["iters"] for decision in budget["decisions"].values())
     assert set(screened) == {"KL, 3", "channels"}
     assert all(10 <= iters <= 20 for iters in [*screened.values(), *final.values()])
     scores = {}
@@ -162,6 +165,28 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     best = max(scores, key=scores.get)
     assert [row["method"] for row in rows] == ["student alone", best]
     assert any(f"after round 1 of 1 {best} remain" in line for line in lines)
+
+
+class Untrained:
+    """Stand in for `Trainings` where a budget only decides."""
+
+    def __init__(self, folder):
+        self.options = CompareOptions(out=str(folder))
+        self.plan = SimpleNamespace(iters=1000)
+        self.mark = "first"
+
+    def fingerprint(self, training):
+        return f"{self.mark} {training.method}"
+
+
+def test_a_budget_decides_anew_when_a_method_changes(tmp_path):
+    trainings = Untrained(tmp_path)
+    decide = partial(Budget(trainings, 1e6, time.monotonic()).final, "KL", seeds=[0])
+    assert decide({"student alone": 1.0, "KL": 2.0}) == {"student alone": 1000, "KL": 500}
+    slower = {"student alone": 1.0, "KL": 4.0}
+    assert decide(slower) == {"student alone": 1000, "KL": 500}  # the same trainings: the first decision
+    trainings.mark = "edited"
+    assert decide(slower) == {"student alone": 1000, "KL": 250}
 
 
 @pytest.mark.usefixtures("in_folder", "printed")

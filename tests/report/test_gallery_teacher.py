@@ -129,6 +129,17 @@ def test_a_teacher_that_is_a_file_is_told_how_validation_images_are_normalised(m
         given("unknown", {})
 
 
+def test_a_teacher_says_that_the_normalisation_of_its_images_is_unknown(made_up, tmp_path, lines):
+    weights = tiny.save_weights(tmp_path / "model.pdparams", tiny.TinyNet())
+    train = {"transforms": [{"type": "Normalize"}]}
+    config = {"model": {"type": "TinyNet", "num_classes": 2}, "train_dataset": train}
+    teachers = [{"config": config, "weights": weights}]
+    (run,) = read_runs([made_up("run", role="distill", teachers=teachers, config={"val_dataset": {}})])
+    (comparison,) = comparisons([run])
+    teacher_model(comparison, run)
+    assert any("val_dataset does not state how its images are normalised" in line for line in lines)
+
+
 def test_a_teacher_of_another_normalisation_sees_its_own_images(made_up, tmp_path):
     def answer(name, dataset, images):
         section = {"type": "TinyNet", "num_classes": 2, "pretrained": weights}

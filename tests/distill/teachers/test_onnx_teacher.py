@@ -56,6 +56,11 @@ def test_it_answers_what_pytorch_does_whatever_the_students_normalization(normal
     assert whole.stop_gradient
 
 
+def test_a_normalisation_of_four_channels_is_refused():
+    with pytest.raises(UserError, match="takes RGB images; these are normalised by"):
+        torch_teacher().set_input_normalization((0.5,) * 4, (0.5,) * 4)
+
+
 def test_without_logits_it_gives_taps_alone():
     model = torch_teacher(outputs={"taps": {"deep": "body"}}, num_classes=None)
     model.set_input_normalization((0.0,), (1 / 255,))
