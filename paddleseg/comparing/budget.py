@@ -16,9 +16,9 @@ _AT_LEAST = 10  # iterations of a training
 class Budget:
     """Decides how long each round of trainings may be, and remembers it for a command that is repeated.
 
-    Half of the time is for rounds on one seed, which halve the field; the other half trains the plain student
-    and the best method on the plan's seeds. The seed of the rounds is none of the plan's, so that the table
-    judges on runs that have chosen nothing.
+    Half of the time that is left is for rounds on one seed, which halve the field; the other half trains the
+    plain student and the best method on the plan's seeds. The seed of the rounds is none of the plan's, so
+    that the table judges on runs that have chosen nothing.
 
     Args:
         trainings: `Trainings`, with the teacher's weights.
@@ -42,10 +42,17 @@ class Budget:
             seed: of all trainings.
         """
         field, rounds = list(methods), math.ceil(math.log2(len(methods)))
+        reserved = self.left() / 2
         for number in range(rounds):
-            seconds = (self.left() - self.seconds / 2) / (rounds - number)
+            seconds = (self.left() - reserved) / (rounds - number)
             iters = self._iterations(f"round {number + 1} of {sorted(field)}", field, pace, seconds)
             scores = {method: self._score(Training(method, seed, iters[method])) for method in field}
+            if len(set(scores.values())) == 1:
+                logger.warning(
+                    f"all of {', '.join(field)} have the mIoU {scores[field[0]]:.4f} after "
+                    f"{min(iters.values())} iterations, so the choice between them is by chance; name fewer "
+                    f"methods by `only`, or give a longer budget"
+                )
             ranked = sorted(scores, key=scores.get, reverse=True)
             field = ranked[: math.ceil(len(ranked) / 2)]
             logger.info(f"after round {number + 1} of {rounds} {', '.join(field)} remain")

@@ -178,6 +178,18 @@ class Untrained:
     def fingerprint(self, training):
         return f"{self.mark} {training.method}"
 
+    def finished(self, training):
+        return SimpleNamespace(miou=0.5, seconds=0)
+
+
+def test_methods_that_cannot_be_told_apart_are_named(tmp_path, lines):
+    budget = Budget(Untrained(tmp_path), 100, time.monotonic())
+    assert budget.best(["KL", "DIST"], {"student alone": 1.0, "KL": 1.0, "DIST": 1.0}, seed=3) == "KL"
+    message = (
+        "all of KL, DIST have the mIoU 0.5000 after .* iterations, so the choice between them is by chance"
+    )
+    assert any(re.search(message, line) for line in lines)
+
 
 def test_a_budget_decides_anew_when_a_method_changes(tmp_path):
     trainings = Untrained(tmp_path)
