@@ -43,18 +43,20 @@ def draw(pairs, path):
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(pairs) + 1.4), layout="constrained")
-    for y, folder in enumerate(pairs.values()):
-        found = differences(folder)
-        for k, (method, color) in enumerate(METHODS.items()):
+    of_pairs = [differences(folder) for folder in pairs.values()]
+    shown = {method: color for method, color in METHODS.items() if any(method in found for found in of_pairs)}
+    for y, found in enumerate(of_pairs):
+        for k, (method, color) in enumerate(shown.items()):
             if method in found:
-                offset = 0.2 * (k - (len(METHODS) - 1) / 2)
+                offset = 0.2 * (k - (len(shown) - 1) / 2)
                 middle, low, high = found[method]
                 reach = [[middle - low], [high - middle]]
                 axes.errorbar(middle, y + offset, xerr=reach, fmt="o", color=color, capsize=3)
-    for method, color in METHODS.items():
+    for method, color in shown.items():
         axes.plot([], [], "o", color=color, label=method)
     axes.axvline(0, color="tab:gray", linestyle=":")
     axes.set_yticks(range(len(pairs)), pairs)
+    axes.set_ylim(-0.5, len(pairs) - 0.5)
     axes.invert_yaxis()
     axes.set_xlabel("mIoU over the student alone, at equal time, with its 95 % interval")
     axes.legend(loc="best", fontsize="small")
