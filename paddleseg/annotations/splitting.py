@@ -14,6 +14,7 @@ from paddleseg.transforms.decoding import read_header
 from paddleseg.transforms.reading import read_bytes, read_mask
 from paddleseg.utils.image_files import read_lines
 from paddleseg.utils.progress_bar import bar
+from paddleseg.utils.replace_file import replace_file
 
 NAMES = (TRAIN, VAL, TEST)
 
@@ -160,9 +161,7 @@ def _write(root, lists, num_classes, overwrite):
     for name, text in files.items():
         path = os.path.join(root, name)
         try:
-            with open(path + ".part", "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(path + ".part", path)
+            replace_file(path, text)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
 

@@ -7,8 +7,8 @@ import time
 
 from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
-from paddleseg.comparing.storage import replace
 from paddleseg.utils.logger import logger
+from paddleseg.utils.replace_file import replace_file
 
 _AT_LEAST = 10  # iterations of a training
 
@@ -81,7 +81,7 @@ class Budget:
             each = min(each, self.trainings.plan.iters * min(pace[method] for method in field))
             iters = {method: max(_AT_LEAST, int(each / pace[method])) for method in field}
             decisions[decision] = {"mark": mark, "iters": iters}
-            replace(self._path, json.dumps({"seconds": self.seconds, "decisions": decisions}, indent=1))
+            replace_file(self._path, json.dumps({"seconds": self.seconds, "decisions": decisions}, indent=1))
         return decisions[decision]["iters"]
 
     def _decisions(self):
@@ -92,6 +92,6 @@ class Budget:
         return stored["decisions"] if stored["seconds"] == self.seconds else {}
 
     def _mark(self, field):
-        """Return what changes with the iterations, configs and data of the plain student and of a field."""
+        """Return what changes with the iterations, configs and data of the methods of a field."""
         iters = self.trainings.plan.iters
-        return [self.trainings.fingerprint(Training(method, 0, iters)) for method in (PLAIN, *field)]
+        return [self.trainings.fingerprint(Training(method, 0, iters)) for method in field]

@@ -9,11 +9,11 @@ import time
 
 from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
-from paddleseg.comparing.storage import replace
 from paddleseg.errors import counted
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
 from paddleseg.utils.logger import logger
+from paddleseg.utils.replace_file import replace_file
 
 ITERATIONS = 12
 _UNCOUNTED = 4  # the first iterations of a process allocate memory and start the readers
@@ -51,7 +51,7 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
         for method in missing:
             scaled = [scale * seconds for seconds in turns[method]]
             known[method] = {"measured": marks[method], "seconds": statistics.median(scaled), "turns": scaled}
-        replace(path, json.dumps(known, indent=1))
+        replace_file(path, json.dumps(known, indent=1))
     return {method: known[method]["seconds"] for method in methods}
 
 

@@ -6,10 +6,10 @@ import itertools
 import json
 import os
 import shutil
-import threading
 
 from paddleseg.comparing.results import Result
 from paddleseg.utils.logger import logger
+from paddleseg.utils.replace_file import replace_file
 
 _MARK = "fingerprint"  # the file in a run's folder that has the mark of its training
 
@@ -60,12 +60,4 @@ def read_result(path, training, mark):
 
 def write_result(path, result, mark):
     """Store the `Result` of the training that has this mark."""
-    replace(path, json.dumps({**dataclasses.asdict(result), "fingerprint": mark}, indent=1))
-
-
-def replace(path, text):
-    """Write a file at once, since other trainings may read it and a signal may come."""
-    part = f"{path}.{threading.get_ident()}.part"
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(part, path)
+    replace_file(path, json.dumps({**dataclasses.asdict(result), "fingerprint": mark}, indent=1))

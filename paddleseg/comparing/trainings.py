@@ -13,7 +13,7 @@ import yaml
 import paddleseg
 from paddleseg.comparing.plan import PLAIN, TEACHER, slug
 from paddleseg.comparing.results import Training, result_of_run, result_of_teacher
-from paddleseg.comparing.storage import make_room, read_result, replace, write_result
+from paddleseg.comparing.storage import make_room, read_result, write_result
 from paddleseg.cvlibs import Config, manager
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
@@ -22,6 +22,7 @@ from paddleseg.report.rebuild import model_of
 from paddleseg.report.runs import WEIGHTS
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
+from paddleseg.utils.replace_file import replace_file
 
 _NEVER = 10**9  # as an interval: students are evaluated and saved at their end alone
 _TEACHER_INTERVAL = 200
@@ -192,7 +193,7 @@ class Trainings:
         path = os.path.join(self.options.out, "configs", f"{slug(training.method)}_{training.iters}.yml")
         base = os.path.relpath(self.plan.student, os.path.dirname(path))
         changes = self.plan.changes(training.method, training.iters)
-        replace(path, yaml.safe_dump({"_base_": base, **changes}, sort_keys=False))
+        replace_file(path, yaml.safe_dump({"_base_": base, **changes}, sort_keys=False))
         return path
 
     def _data(self):
@@ -213,10 +214,11 @@ class Trainings:
         return os.path.join(self.folder(training), "result.json")
 
     def fingerprint(self, training):
-        """Return a hash of what decides a training: seed, device, data, configs, and the teacher's weights.
+        """Return a hash. Trainings with the same hash have the same outcome.
 
-        Of the configs the contents count, and of the data set the path. So a comparison continues in another
-        checkout, if both have the data set from one place.
+        The hash covers the seed, the device, the path of the data set, the contents of the configs, and the
+        weights of the teacher. It does not cover the paths of the configs. So a comparison continues in
+        another checkout that uses the same folder of data.
         """
         distilled = training.method not in (PLAIN, TEACHER)
         configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]

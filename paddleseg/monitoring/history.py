@@ -7,6 +7,7 @@ import os
 
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
+from paddleseg.utils.replace_file import replace_file
 
 HISTORY_FILE = "history.jsonl"
 
@@ -26,9 +27,7 @@ class History:
             return
         with errors_logged(self._path):
             entries = [entry for _, entry in _entries(self._path) if entry["iteration"] <= start_iter]
-            with open(self._path + ".part", "w", encoding="utf-8") as file:
-                file.writelines(json.dumps(entry) + "\n" for entry in entries)
-            os.replace(self._path + ".part", self._path)
+            replace_file(self._path, "".join(json.dumps(entry) + "\n" for entry in entries))
 
     def add_training(self, figures):
         """Append the figures of a log line, a `Progress.summary`."""

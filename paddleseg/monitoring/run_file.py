@@ -9,6 +9,7 @@ import yaml
 
 from paddleseg import parallel
 from paddleseg.errors import UserError
+from paddleseg.utils.replace_file import replace_file
 
 RUN_FILE = "run.yml"
 
@@ -39,9 +40,7 @@ def write_run_file(save_dir, cfg, seed, step_record):
     }
     path = os.path.join(save_dir, RUN_FILE)
     try:
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            yaml.dump(run, file, Dumper=_WithoutAliases, sort_keys=False, allow_unicode=True)
-        os.replace(path + ".part", path)
+        replace_file(path, yaml.dump(run, Dumper=_WithoutAliases, sort_keys=False, allow_unicode=True))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
 

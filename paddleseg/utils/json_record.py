@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-import os
 
 from paddleseg.errors import UserError
+from paddleseg.utils.replace_file import replace_file
 
 
 def write_record(path, record):
@@ -14,10 +14,7 @@ def write_record(path, record):
         UserError: the file cannot be written.
     """
     try:
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(record), file, indent=2)
-            file.write("\n")
-        os.replace(path + ".part", path)
+        replace_file(path, json.dumps(dataclasses.asdict(record), indent=2) + "\n")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
