@@ -16,6 +16,7 @@ from paddleseg.comparing.results import Training, result_of_run, result_of_teach
 from paddleseg.comparing.storage import make_room, read_result, write_result
 from paddleseg.cvlibs import Config, manager
 from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.distill.teachers.engine_choice import check_engine
 from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.errors import UserError
 from paddleseg.report.rebuild import model_of
@@ -45,6 +46,7 @@ class Trainings:
         self._running = set()
         # From its real path, so that the modules of its `imports` are found when its runs are evaluated.
         Config(plan.student, opts=self._opts("val_dataset"), sections=("val_dataset",))
+        check_engine(options.teacher_engine)
         try:
             os.makedirs(os.path.join(options.out, "configs"), exist_ok=True)
         except OSError as error:
@@ -184,6 +186,7 @@ class Trainings:
         command += ["--student_config" if distilled else "--config", config]
         if distilled:
             command += ["--teacher_config", self.plan.teacher]
+            command += ["--teacher_engine", self.options.teacher_engine]
             if self.teacher_weights is not None:
                 command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher_weights)}"]
         return [*command, "--seed", str(training.seed), "--device", self.options.device]
@@ -216,9 +219,9 @@ class Trainings:
     def fingerprint(self, training):
         """Return a hash. Trainings with the same hash have the same outcome.
 
-        The hash covers the seed, the device, the path of the data set, the contents of the configs, and the
-        weights of the teacher. It does not cover the paths of the configs. So a comparison continues in
-        another checkout that uses the same folder of data.
+        The hash covers the seed, the device, the path of the data set, the contents of the configs, the
+        weights of the teacher, and what computes the teacher. It does not cover the paths of the configs. So
+        a comparison continues in another checkout that uses the same folder of data.
         """
         distilled = training.method not in (PLAIN, TEACHER)
         configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
@@ -232,6 +235,8 @@ class Trainings:
         digest = hashlib.sha256(text.encode())
         if distilled or training == _GIVEN:
             digest.update(self._teacher_digest.encode())
+        if distilled and self.options.teacher_engine != "auto":
+            digest.update(self.options.teacher_engine.encode())  # engines round differently
         return digest.hexdigest()[:16]
 
 

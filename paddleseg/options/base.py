@@ -89,6 +89,9 @@ def _bounds_text(low, high):
     return f" from {low} to {high}"
 
 
+TEACHER_ENGINES = "{auto,paddle,onnxruntime}"  # as help shows them; engines of users may join them
+
+
 @dataclasses.dataclass(frozen=True)
 class DeviceOptions(Options):
     """Where a run computes, and by which library."""

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal, Optional
 
 from paddleseg.errors import UserError
-from paddleseg.options.base import option
+from paddleseg.options.base import TEACHER_ENGINES, option
 from paddleseg.options.training import TrainOptions
 
 
@@ -29,7 +29,7 @@ class DistillOptions(TrainOptions):
         "auto",
         "what computes the teachers: paddle, or onnxruntime, which runs an export on the CPU; auto takes the "
         "fastest one that agrees with paddle, and with resume_model the same as before",
-        metavar="{auto,paddle,onnxruntime}",
+        metavar=TEACHER_ENGINES,
     )
 
     def __post_init__(self):

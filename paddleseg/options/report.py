@@ -6,7 +6,7 @@ import typing
 from typing import Optional, Sequence
 
 from paddleseg.errors import UserError
-from paddleseg.options.base import DeviceOptions, Options, option
+from paddleseg.options.base import TEACHER_ENGINES, DeviceOptions, Options, option
 
 REPEATS = "timed passes of a model; 0 measures no time"
 
@@ -73,6 +73,9 @@ class CompareOptions(DeviceOptions):
         3, "how many short trainings of each method measure the seconds of an iteration", at_least=1
     )
     jobs: int = option(1, "how many trainings run at the same time", at_least=1)
+    teacher_engine: str = option(
+        "auto", "what computes the teacher in all trainings, as in distill_train.py", metavar=TEACHER_ENGINES
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import distilling
 import numpy as np
+import paddle
 import pytest
 import tiny
 import yaml
@@ -222,6 +223,7 @@ def test_a_budget_that_is_too_short_says_so(folder, lines):
         ),
         (["--teacher_weights", "none.pdparams"], "teacher_weights none.pdparams: there is no such file"),
         (["--only", "KL"], "the plan has no method 'KL'"),
+        (["--teacher_engine", "onnx"], "teacher_engine: unknown engine 'onnx'"),
     ],
 )
 @pytest.mark.usefixtures("in_folder")
@@ -287,6 +289,19 @@ def test_an_onnx_file_teaches_without_weights(folder):
     assert [row["method"] for row in students] == ["student alone", "a map"]
     with pytest.raises(UserError, match="brings its own weights; leave out teacher_weights"):
         compare(plan, CompareOptions(teacher_weights="any.pdparams", out="onnx", device="cpu"))
+
+
+@pytest.mark.skipif(paddle.__version__.startswith("2."), reason="exports of teachers need Paddle 3")
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_the_teachers_engine_is_that_of_all_trainings(folder):
+    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    given = {"teacher_weights": weights, "only": ["KL, 3"], "seeds": [0], "iters": 2, "turns": 1}
+    compare(
+        "plan.yml",
+        CompareOptions(**given, match="time", teacher_engine="onnxruntime", out="engine", device="cpu"),
+    )
+    (log,) = (folder / "engine").glob("KL_3_*_seed0/train.log")
+    assert "computed by onnxruntime" in log.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("in_folder")
