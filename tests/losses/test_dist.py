@@ -57,6 +57,15 @@ def test_a_linear_change_of_the_probabilities_costs_nothing():
     assert abs(float(dist_loss(*logits))) < 1e-5
 
 
+def test_with_two_classes_only_the_columns_teach():
+    student, teacher = (normal((2, 2, 4, 5), seed) for seed in (0, 1))
+    value, of_rows = loss_and_gradient(lambda x: dist_loss(x, tensor(teacher), gamma=0), student)
+    P, Q = (np.exp(log_softmax(x, 1))[:, 0] for x in (student, teacher))
+    np.testing.assert_allclose(value, 1 - np.mean(np.sign((P - 0.5) * (Q - 0.5))), rtol=1e-4)
+    _, of_columns = loss_and_gradient(lambda x: dist_loss(x, tensor(teacher), beta=0), student)
+    assert np.abs(of_rows).max() < 0.01 * np.abs(of_columns).max()
+
+
 @pytest.mark.parametrize("classes", [1, 4])
 def test_constant_rows_correlate_with_nothing(classes):
     teacher = tensor(normal((1, classes, 3, 4), seed=3))
