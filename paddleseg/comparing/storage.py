@@ -26,7 +26,7 @@ def make_room(folder, mark):
         aside = next(path for path in paths if not os.path.exists(path))
         os.replace(folder, aside)
         logger.warning(
-            f"{folder} held a training of another config, teacher or data set, which is now in {aside}"
+            f"{folder} held a training of another config, teacher, engine or data set, now in {aside}"
         )
     shutil.rmtree(folder, ignore_errors=True)  # of a run that stopped before it had a mark
     for aside in glob.glob(f"{glob.escape(folder)}.replaced*"):

@@ -11,6 +11,7 @@ import sys
 import yaml
 
 import paddleseg
+from paddleseg import parallel
 from paddleseg.comparing.plan import PLAIN, TEACHER, slug
 from paddleseg.comparing.results import Training, result_of_run, result_of_teacher
 from paddleseg.comparing.storage import make_room, read_result, write_result
@@ -46,7 +47,6 @@ class Trainings:
         self._running = set()
         # From its real path, so that the modules of its `imports` are found when its runs are evaluated.
         Config(plan.student, opts=self._opts("val_dataset"), sections=("val_dataset",))
-        check_engine(options.teacher_engine)
         try:
             os.makedirs(os.path.join(options.out, "configs"), exist_ok=True)
         except OSError as error:
@@ -56,8 +56,11 @@ class Trainings:
         """Train the teacher, or evaluate the one that is given; return its `Result`, None without a score.
 
         Raises:
-            UserError: the teacher gives no logits, and a method compares logits.
+            UserError: the teacher gives no logits, and a method compares logits; or its engine is unknown or
+                does not compute on this device.
         """
+        if self._own_model is None:
+            check_engine(self.options.teacher_engine)
         if self._own_model is None and self.teacher_weights is None:
             result = self.finished(Training(TEACHER, 0))
             self.teacher_weights = result.weights
@@ -66,6 +69,11 @@ class Trainings:
         if self._own_model is not None and not gives_logits(self._own_model):
             return None
         return self._given_teacher()
+
+    @property
+    def choose_engine(self):
+        """Whether each training chooses the engine of its teacher."""
+        return self._own_model is None and self.options.teacher_engine == "auto" and parallel.on_cpu()
 
     @functools.cached_property
     def _own_model(self):
@@ -186,10 +194,20 @@ class Trainings:
         command += ["--student_config" if distilled else "--config", config]
         if distilled:
             command += ["--teacher_config", self.plan.teacher]
-            command += ["--teacher_engine", self.options.teacher_engine]
             if self.teacher_weights is not None:
                 command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher_weights)}"]
+        for name, engine in self._engines(training).items():
+            command += [f"--{name}", engine]
         return [*command, "--seed", str(training.seed), "--device", self.options.device]
+
+    def _engines(self, training):
+        """Return {flag: engine} of a training, without those that are "auto"."""
+        names = ["conv_engine"]
+        # A teacher that is a file of another framework brings its own engine.
+        if training.method not in (PLAIN, TEACHER) and self._own_model is None:
+            names.append("teacher_engine")
+        engines = {name: getattr(self.options, name) for name in names}
+        return {name: engine for name, engine in engines.items() if engine != "auto"}
 
     def _config(self, training):
         """Write the config of a student's training; return its path."""
@@ -220,7 +238,7 @@ class Trainings:
         """Return a hash. Trainings with the same hash have the same outcome.
 
         The hash covers the seed, the device, the path of the data set, the contents of the configs, the
-        weights of the teacher, and what computes the teacher. It does not cover the paths of the configs. So
+        weights of the teacher, and the engines that are named. It does not cover the paths of the configs. So
         a comparison continues in another checkout that uses the same folder of data.
         """
         distilled = training.method not in (PLAIN, TEACHER)
@@ -235,8 +253,8 @@ class Trainings:
         digest = hashlib.sha256(text.encode())
         if distilled or training == _GIVEN:
             digest.update(self._teacher_digest.encode())
-        if distilled and self.options.teacher_engine != "auto":
-            digest.update(self.options.teacher_engine.encode())  # engines round differently
+        for name, engine in self._engines(training).items():
+            digest.update(f"{name} {engine}".encode())  # engines round differently
         return digest.hexdigest()[:16]
 
 

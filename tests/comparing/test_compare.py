@@ -23,6 +23,10 @@ from filelock import FileLock
 
 from paddleseg.comparing import compare
 from paddleseg.comparing.budget import Budget
+from paddleseg.comparing.pace import mean_of_schedule
+from paddleseg.comparing.plan import read_plan
+from paddleseg.comparing.results import Training
+from paddleseg.comparing.trainings import Trainings
 from paddleseg.errors import UserError
 from paddleseg.evaluation.metrics import compute_scores
 from paddleseg.options import CompareOptions
@@ -293,7 +297,7 @@ def test_an_onnx_file_teaches_without_weights(folder):
 
 @pytest.mark.skipif(paddle.__version__.startswith("2."), reason="exports of teachers need Paddle 3")
 @pytest.mark.usefixtures("in_folder", "printed")
-def test_the_teachers_engine_is_that_of_all_trainings(folder):
+def test_a_training_takes_the_engine_that_is_named(folder):
     weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
     given = {"teacher_weights": weights, "only": ["KL, 3"], "seeds": [0], "iters": 2, "turns": 1}
     compare(
@@ -302,6 +306,25 @@ def test_the_teachers_engine_is_that_of_all_trainings(folder):
     )
     (log,) = (folder / "engine").glob("KL_3_*_seed0/train.log")
     assert "computed by onnxruntime" in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("flag", ["teacher_engine", "conv_engine"])
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_named_engine_makes_another_training(folder, flag):
+    def marks(engine):
+        weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+        options = CompareOptions(**{flag: engine}, teacher_weights=weights, out="marks", device="cpu")
+        trainings = Trainings(read_plan("plan.yml"), options)
+        return [trainings.fingerprint(Training(method, 0, 20)) for method in ("student alone", "KL, 3")]
+
+    (alone, distilled), (other_alone, other_distilled) = marks("auto"), marks("paddle")
+    assert distilled != other_distilled
+    assert (alone == other_alone) == (flag == "teacher_engine")
+
+
+def test_the_pace_counts_a_loss_that_ends_with_its_share():
+    slow, with_loss, without = [5.0] * 4, [2.0] * 8, [1.0] * 8
+    assert mean_of_schedule([*slow, *with_loss, *without]) == pytest.approx(0.6 * 2 + 0.4 * 1)
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -366,7 +389,7 @@ def test_a_training_of_another_config_is_moved_aside(folder, lines):
     tiny.write_yaml(moved / "student.yml", {**student, "batch_size": 3})
     compare("elsewhere/edited.yml", options)
     run = "edited/student_alone_2_seed0"
-    assert any(f"which is now in {run}.replaced1" in line for line in lines)
+    assert any(f"now in {run}.replaced1" in line for line in lines)
     assert (folder / run / "result.json").is_file()
     tiny.write_yaml(moved / "student.yml", student)
     lines.clear()
