@@ -58,7 +58,7 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
 def _turns(trainings, methods, deadline):
     """Return {method: seconds of an iteration in each turn}."""
     most = trainings.options.turns
-    if trainings.choose_engine:
+    if trainings.engine_may_differ:
         logger.warning(
             "the pace is measured with the teacher under Paddle, and a whole training may choose onnxruntime "
             "and be faster; name the engine by teacher_engine"

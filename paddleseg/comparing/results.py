@@ -7,7 +7,7 @@ from typing import List, Optional
 import numpy as np
 import paddle
 
-from paddleseg.comparing.plan import slug
+from paddleseg.comparing.plan import PLAIN, TEACHER, slug
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError, one_line
@@ -36,6 +36,11 @@ class Training:
     method: str
     seed: int
     iters: Optional[int] = None
+
+    @property
+    def distilled(self):
+        """Whether a student learns from the teacher."""
+        return self.method not in (PLAIN, TEACHER)
 
     @property
     def name(self):

@@ -17,7 +17,7 @@ from paddleseg.comparing.results import Training, result_of_run, result_of_teach
 from paddleseg.comparing.storage import make_room, read_result, write_result
 from paddleseg.cvlibs import Config, manager
 from paddleseg.cvlibs.yaml_file import load_config
-from paddleseg.distill.teachers.engine_choice import check_engine
+from paddleseg.distill.teachers.engine_choice import AUTO, check_engine
 from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.errors import UserError
 from paddleseg.report.rebuild import model_of
@@ -61,19 +61,19 @@ class Trainings:
         """
         if self._own_model is None:
             check_engine(self.options.teacher_engine)
-        if self._own_model is None and self.teacher_weights is None:
-            result = self.finished(Training(TEACHER, 0))
-            self.teacher_weights = result.weights
-            return result
+            if self.teacher_weights is None:
+                result = self.finished(Training(TEACHER, 0))
+                self.teacher_weights = result.weights
+                return result
         self._check_given_teacher()
         if self._own_model is not None and not gives_logits(self._own_model):
             return None
         return self._given_teacher()
 
     @property
-    def choose_engine(self):
-        """Whether each training chooses the engine of its teacher."""
-        return self._own_model is None and self.options.teacher_engine == "auto" and parallel.on_cpu()
+    def engine_may_differ(self):
+        """Whether a long training may compute the teacher by another engine than a short one."""
+        return self._own_model is None and self.options.teacher_engine == AUTO and parallel.on_cpu()
 
     @functools.cached_property
     def _own_model(self):
@@ -188,11 +188,10 @@ class Trainings:
             _end(process)
 
     def _command(self, training):
-        distilled = training.method not in (PLAIN, TEACHER)
-        command = [sys.executable, "-c", _COMMAND.format(name="distill" if distilled else "train")]
+        command = [sys.executable, "-c", _COMMAND.format(name="distill" if training.distilled else "train")]
         config = self.plan.teacher if training.method == TEACHER else self._config(training)
-        command += ["--student_config" if distilled else "--config", config]
-        if distilled:
+        command += ["--student_config" if training.distilled else "--config", config]
+        if training.distilled:
             command += ["--teacher_config", self.plan.teacher]
             if self.teacher_weights is not None:
                 command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher_weights)}"]
@@ -204,10 +203,10 @@ class Trainings:
         """Return {flag: engine} of a training, without those that are "auto"."""
         names = ["conv_engine"]
         # A teacher that is a file of another framework brings its own engine.
-        if training.method not in (PLAIN, TEACHER) and self._own_model is None:
+        if training.distilled and self._own_model is None:
             names.append("teacher_engine")
         engines = {name: getattr(self.options, name) for name in names}
-        return {name: engine for name, engine in engines.items() if engine != "auto"}
+        return {name: engine for name, engine in engines.items() if engine != AUTO}
 
     def _config(self, training):
         """Write the config of a student's training; return its path."""
@@ -241,9 +240,8 @@ class Trainings:
         weights of the teacher, and the engines that are named. It does not cover the paths of the configs. So
         a comparison continues in another checkout that uses the same folder of data.
         """
-        distilled = training.method not in (PLAIN, TEACHER)
         configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
-        if distilled:
+        if training.distilled:
             configs.append(self.plan.teacher)
         if training == _GIVEN:
             configs.append(self.plan.student)  # by whose images the teacher is evaluated
@@ -251,7 +249,7 @@ class Trainings:
         dicts = [load_config(path)[0] for path in configs]
         text = json.dumps([training.seed, self.options.device, data, dicts], sort_keys=True)
         digest = hashlib.sha256(text.encode())
-        if distilled or training == _GIVEN:
+        if training.distilled or training == _GIVEN:
             digest.update(self._teacher_digest.encode())
         for name, engine in self._engines(training).items():
             digest.update(f"{name} {engine}".encode())  # engines round differently
