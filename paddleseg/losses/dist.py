@@ -25,8 +25,8 @@ def dist_loss(student, teacher, label=None, ignore_index=255, beta=1.0, gamma=1.
              + gamma * T^2 * (1 - 1/C sum over the classes of r(P[:, c], Q[:, c]))
 
     The columns run over all valid pixels of the batch, not over those of one image. The r of a constant row
-    or column is 0, with zero gradient. With two classes, the r of any other row is
-    1 or -1 but for the 1e-8, so the rows have next to no gradient and only the columns teach.
+    or column is 0, with zero gradient. With two classes, every other row has an r of 1 or -1, but for the
+    1e-8. So the rows have next to no gradient, and only the columns teach.
 
     Args:
         student: logits, N x C x ... (N x C for one label a sample), floating.

@@ -1,4 +1,4 @@
-"""Write files that others may read meanwhile."""
+"""Write a text file so that no reader sees half of it."""
 
 import os
 import threading
