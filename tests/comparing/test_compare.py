@@ -10,8 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
-from types import SimpleNamespace
 
 import distilling
 import numpy as np
@@ -22,8 +20,6 @@ import yaml
 from filelock import FileLock
 
 from paddleseg.comparing import compare
-from paddleseg.comparing.budget import Budget
-from paddleseg.comparing.pace import mean_of_schedule
 from paddleseg.comparing.plan import read_plan
 from paddleseg.comparing.results import Training
 from paddleseg.comparing.trainings import Trainings
@@ -91,6 +87,11 @@ class Hidden:
         pathlib.Path(f"{self.folder}.hidden").rename(self.folder)
 
 
+def teacher_weights(folder):
+    """Return the path of the weights that the comparison of `printed` trained."""
+    return str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+
+
 def rows_of(folder):
     with open(folder / "runs.csv", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -151,7 +152,7 @@ def test_the_confusion_matrices_of_the_images_give_the_score_of_the_training(fol
 
 @pytest.mark.usefixtures("in_folder", "printed")
 def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
-    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    weights = teacher_weights(folder)
     given = {"budget": 3600, "seeds": [0], "turns": 1, "teacher_weights": weights, "out": "within"}
     compare("plan.yml", CompareOptions(**given, device="cpu"))
     teacher, *rows = rows_of(folder / "within")
@@ -172,43 +173,9 @@ def test_a_budget_leaves_the_best_method_and_the_plain_student(folder, lines):
     assert any(f"after round 1 of 1 {best} remain" in line for line in lines)
 
 
-class Untrained:
-    """Stand in for `Trainings` where a budget only decides."""
-
-    def __init__(self, folder):
-        self.options = CompareOptions(out=str(folder))
-        self.plan = SimpleNamespace(iters=1000)
-        self.mark = "first"
-
-    def fingerprint(self, training):
-        return f"{self.mark} {training.method}"
-
-    def finished(self, training):
-        return SimpleNamespace(miou=0.5, seconds=0)
-
-
-def test_methods_that_cannot_be_told_apart_are_named(tmp_path, lines):
-    budget = Budget(Untrained(tmp_path), 100, time.monotonic())
-    assert budget.best(["KL", "DIST"], {"student alone": 1.0, "KL": 1.0, "DIST": 1.0}, seed=3) == "KL"
-    message = (
-        "all of KL, DIST have the mIoU 0.5000 after .* iterations, so the choice between them is by chance"
-    )
-    assert any(re.search(message, line) for line in lines)
-
-
-def test_a_budget_decides_anew_when_a_method_changes(tmp_path):
-    trainings = Untrained(tmp_path)
-    decide = partial(Budget(trainings, 1e6, time.monotonic()).final, "KL", seeds=[0])
-    assert decide({"student alone": 1.0, "KL": 2.0}) == {"student alone": 1000, "KL": 500}
-    slower = {"student alone": 1.0, "KL": 4.0}
-    assert decide(slower) == {"student alone": 1000, "KL": 500}  # the same trainings: the first decision
-    trainings.mark = "edited"
-    assert decide(slower) == {"student alone": 1000, "KL": 250}
-
-
 @pytest.mark.usefixtures("in_folder", "printed")
 def test_a_budget_that_is_too_short_says_so(folder, lines):
-    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    weights = teacher_weights(folder)
     given = {"budget": 2, "seeds": [0], "teacher_weights": weights, "only": ["KL, 3"], "out": "short"}
     table = compare("plan.yml", CompareOptions(**given, device="cpu"))
     assert any(re.search("have taken .* s of the budget of 2 s, so little is left", line) for line in lines)
@@ -243,7 +210,7 @@ def test_a_given_teacher_needs_a_model_alone_and_is_scored_as_the_student_is(fol
     (folder / "model.yml").write_text(yaml.safe_dump(teacher), encoding="utf-8")
     plan = {"teacher": "model.yml", "student": "student.yml", "seeds": [0]}
     (folder / "given.yml").write_text(yaml.safe_dump(plan), encoding="utf-8")
-    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    weights = teacher_weights(folder)
     options = CompareOptions(
         teacher_weights=weights, only=["student alone"], iters=2, out="given", device="cpu"
     )
@@ -262,7 +229,7 @@ def test_a_given_teacher_sees_images_as_in_its_training(folder):
     tiny.write_yaml(folder / "other.yml", student)
     plan = {"teacher": "teacher.yml", "student": "other.yml", "seeds": [0]}
     tiny.write_yaml(folder / "normalised.yml", plan)
-    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    weights = teacher_weights(folder)
     given = {"teacher_weights": weights, "only": ["student alone"], "iters": 2}
     compare("normalised.yml", CompareOptions(**given, out="normalised", device="cpu"))
     (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
@@ -298,7 +265,7 @@ def test_an_onnx_file_teaches_without_weights(folder):
 @pytest.mark.skipif(paddle.__version__.startswith("2."), reason="exports of teachers need Paddle 3")
 @pytest.mark.usefixtures("in_folder", "printed")
 def test_a_training_takes_the_engine_that_is_named(folder):
-    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    weights = teacher_weights(folder)
     given = {"teacher_weights": weights, "only": ["KL, 3"], "seeds": [0], "iters": 2, "turns": 1}
     compare(
         "plan.yml",
@@ -312,7 +279,7 @@ def test_a_training_takes_the_engine_that_is_named(folder):
 @pytest.mark.usefixtures("in_folder", "printed")
 def test_a_named_engine_makes_another_training(folder, flag):
     def marks(engine):
-        weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+        weights = teacher_weights(folder)
         options = CompareOptions(**{flag: engine}, teacher_weights=weights, out="marks", device="cpu")
         trainings = Trainings(read_plan("plan.yml"), options)
         return [trainings.fingerprint(Training(method, 0, 20)) for method in ("student alone", "KL, 3")]
@@ -320,11 +287,6 @@ def test_a_named_engine_makes_another_training(folder, flag):
     (alone, distilled), (other_alone, other_distilled) = marks("auto"), marks("paddle")
     assert distilled != other_distilled
     assert (alone == other_alone) == (flag == "teacher_engine")
-
-
-def test_the_pace_counts_a_loss_that_ends_with_its_share():
-    slow, with_loss, without = [5.0] * 4, [2.0] * 8, [1.0] * 8
-    assert mean_of_schedule([*slow, *with_loss, *without]) == pytest.approx(0.6 * 2 + 0.4 * 1)
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -373,7 +335,7 @@ def test_modules_of_imports_may_lie_beside_the_students_config(folder):
 def test_a_training_of_another_config_is_moved_aside(folder, lines):
     plan = {"teacher": "teacher.yml", "student": "student.yml", "seeds": [0]}
     tiny.write_yaml(folder / "edited.yml", plan)
-    weights = str(folder / "both" / "teacher_seed0" / "best_model" / "model.pdparams")
+    weights = teacher_weights(folder)
     options = CompareOptions(
         teacher_weights=weights, only=["student alone"], iters=2, out="edited", device="cpu"
     )
@@ -389,7 +351,7 @@ def test_a_training_of_another_config_is_moved_aside(folder, lines):
     tiny.write_yaml(moved / "student.yml", {**student, "batch_size": 3})
     compare("elsewhere/edited.yml", options)
     run = "edited/student_alone_2_seed0"
-    assert any(f"now in {run}.replaced1" in line for line in lines)
+    assert any(f"engine or data set, now in {run}.replaced1" in line for line in lines)
     assert (folder / run / "result.json").is_file()
     tiny.write_yaml(moved / "student.yml", student)
     lines.clear()
