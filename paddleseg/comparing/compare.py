@@ -70,7 +70,7 @@ def _compared(trainings, started):
         groups = _whole_field(trainings, methods, seeds)
     else:
         groups = _within_budget(trainings, methods, seeds, started)
-    _train_all(trainings, groups, seeds)
+    _train_all(trainings, groups, seeds, teacher)
     rows = _rows(trainings, groups, seeds, teacher)
     table = write(options.out, rows, _machine())
     _report(rows, options)
@@ -108,18 +108,28 @@ def _within_budget(trainings, methods, seeds, started):
     return [(PLAIN, "", iters[PLAIN]), (best, TIME, iters[best])]
 
 
-def _train_all(trainings, groups, seeds):
+def _train_all(trainings, groups, seeds, teacher):
     # All methods of a seed come first, so that an interrupted comparison has equal seeds.
     missing = [Training(method, seed, iters) for seed in seeds for method, _, iters in groups]
     pool = concurrent.futures.ThreadPoolExecutor(trainings.options.jobs)
     try:
         for done in [pool.submit(trainings.finished, training) for training in dict.fromkeys(missing)]:
-            done.result()
+            _check_lead(teacher, done.result())
     finally:
         # After an error or a signal no training begins, and those that run save a checkpoint and end.
         pool.shutdown(wait=False, cancel_futures=True)
         trainings.stop()
         pool.shutdown()
+
+
+def _check_lead(teacher, student):
+    """Warn, before the other trainings take their hours, of a teacher that the student alone equals."""
+    if teacher is not None and student.training.method == PLAIN and student.miou >= teacher.miou:
+        logger.warning(
+            f"{PLAIN}, seed {student.training.seed}: mIoU {student.miou:.4f}, and the teacher has "
+            f"{teacher.miou:.4f}; a teacher that is no better than the student alone can make the student "
+            f"worse: take a better teacher, or train this one longer"
+        )
 
 
 def _rows(trainings, groups, seeds, teacher):

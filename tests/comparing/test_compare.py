@@ -20,7 +20,7 @@ import yaml
 from filelock import FileLock
 
 from paddleseg.comparing import compare
-from paddleseg.comparing.plan import read_plan
+from paddleseg.comparing.plan import PLAIN, read_plan
 from paddleseg.comparing.results import Training
 from paddleseg.comparing.trainings import Trainings
 from paddleseg.errors import UserError
@@ -119,7 +119,7 @@ def test_both_matches_stand_in_one_table(folder, printed):
 def test_a_repeated_comparison_trains_nothing(printed, lines):
     options = CompareOptions(match="both", only=["KL, 3"], turns=2, jobs=2, out="both", device="cpu")
     again = compare("plan.yml", options)
-    assert not any("mIoU 0" in line for line in lines)
+    assert not any("training;" in line for line in lines)
     assert again[again.index("| method") :] == printed[printed.index("| method") :].rstrip("\n")
 
 
@@ -234,6 +234,24 @@ def test_a_given_teacher_sees_images_as_in_its_training(folder):
     compare("normalised.yml", CompareOptions(**given, out="normalised", device="cpu"))
     (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
     assert float(rows_of(folder / "normalised")[0]["miou"]) == pytest.approx(float(of_run["miou"]), abs=1e-3)
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_teacher_that_the_student_alone_equals_is_named(folder, lines):
+    mious = {row["seed"]: float(row["miou"]) for row in rows_of(folder / "both") if row["method"] == PLAIN}
+    better, worse = sorted(mious, key=mious.get, reverse=True)
+    assert mious[better] > mious[worse]
+    plan = {"teacher": "student.yml", "student": "student.yml", "seeds": [0, 1]}
+    tiny.write_yaml(folder / "taught_by_a_student.yml", plan)
+    # The better of the two students teaches, so the one equals it and the other is below it.
+    weights = folder / "both" / f"student_alone_20_seed{better}" / "best_model" / "model.pdparams"
+    options = CompareOptions(teacher_weights=str(weights), only=[PLAIN], out="equalled", device="cpu")
+    compare("taught_by_a_student.yml", options)
+    (warning,) = [line for line in lines if "no better than the student alone" in line]
+    assert (
+        f"{PLAIN}, seed {better}: mIoU {mious[better]:.4f}, and the teacher has {mious[better]:.4f}"
+        in warning
+    )
 
 
 def write_onnx_plan(folder, outputs, **model):
