@@ -13,6 +13,7 @@ from paddleseg import parallel
 from paddleseg.comparing.budget import Budget
 from paddleseg.comparing.pace import seconds_per_iteration
 from paddleseg.comparing.plan import PLAIN, TEACHER, read_plan
+from paddleseg.comparing.rehearsal import rehearse
 from paddleseg.comparing.results import Training
 from paddleseg.comparing.table import best_of, row_of, write
 from paddleseg.comparing.trainings import Trainings
@@ -65,6 +66,8 @@ def _locked(folder):
 def _compared(trainings, started):
     plan, options = trainings.plan, trainings.options
     methods, seeds = plan.chosen(options.only), list(options.seeds or plan.seeds)
+    trainings.check_teacher()
+    rehearse(trainings, methods)
     teacher = trainings.train_teacher()
     if options.budget is None:
         groups = _whole_field(trainings, methods, seeds)

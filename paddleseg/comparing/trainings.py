@@ -46,26 +46,30 @@ class Trainings:
         self.teacher_weights = options.teacher_weights
         self._running = set()
         # From its real path, so that the modules of its `imports` are found when its runs are evaluated.
-        Config(plan.student, opts=self._opts("val_dataset"), sections=("val_dataset",))
+        Config(plan.student, opts=self.opts("val_dataset"), sections=("val_dataset",))
         try:
             os.makedirs(os.path.join(options.out, "configs"), exist_ok=True)
         except OSError as error:
             raise UserError(f"out {options.out}: the folder cannot be made: {error.strerror}") from None
 
-    def train_teacher(self):
-        """Train the teacher, or evaluate the one that is given; return its `Result`, None without a score.
+    def check_teacher(self):
+        """Check what is known of the teacher before it is trained.
 
         Raises:
-            UserError: the teacher gives no logits, and a method compares logits; or its engine is unknown or
-                does not compute on this device.
+            UserError: the teacher gives no logits, and a method compares logits; its weights do not exist or
+                are not wanted; or its engine is unknown or does not compute on this device.
         """
         if self._own_model is None:
             check_engine(self.options.teacher_engine)
-            if self.teacher_weights is None:
-                result = self.finished(Training(TEACHER, 0))
-                self.teacher_weights = result.weights
-                return result
-        self._check_given_teacher()
+        if self._own_model is not None or self.teacher_weights is not None:
+            self._check_given_teacher()
+
+    def train_teacher(self):
+        """Train the teacher, or evaluate the one that is given; return its `Result`, None without a score."""
+        if self._own_model is None and self.teacher_weights is None:
+            result = self.finished(Training(TEACHER, 0))
+            self.teacher_weights = result.weights
+            return result
         if self._own_model is not None and not gives_logits(self._own_model):
             return None
         return self._given_teacher()
@@ -164,7 +168,7 @@ class Trainings:
         Raises:
             UserError: it failed.
         """
-        opts = self._opts("train_dataset", "val_dataset")
+        opts = self.opts("train_dataset", "val_dataset")
         command = [*self._command(training), *map(str, flags), "--save_dir", folder]
         command += ["--opts", *opts] if opts else []
         package = os.path.dirname(os.path.dirname(os.path.abspath(paddleseg.__file__)))
@@ -189,7 +193,7 @@ class Trainings:
 
     def _command(self, training):
         command = [sys.executable, "-c", _COMMAND.format(name="distill" if training.distilled else "train")]
-        config = self.plan.teacher if training.method == TEACHER else self._config(training)
+        config = self.plan.teacher if training.method == TEACHER else self.config(training)
         command += ["--student_config" if training.distilled else "--config", config]
         if training.distilled:
             command += ["--teacher_config", self.plan.teacher]
@@ -208,7 +212,7 @@ class Trainings:
         engines = {name: getattr(self.options, name) for name in names}
         return {name: engine for name, engine in engines.items() if engine != AUTO}
 
-    def _config(self, training):
+    def config(self, training):
         """Write the config of a student's training; return its path."""
         path = os.path.join(self.options.out, "configs", f"{slug(training.method)}_{training.iters}.yml")
         base = os.path.relpath(self.plan.student, os.path.dirname(path))
@@ -219,7 +223,7 @@ class Trainings:
     def _data(self):
         return None if self.options.data is None else os.path.abspath(self.options.data)
 
-    def _opts(self, *sections):
+    def opts(self, *sections):
         """Return the changes of a config, as `Config` takes them, that name the data set."""
         data = self._data()
         return [] if data is None else [f"{section}.dataset_root={data}" for section in sections]
@@ -240,7 +244,7 @@ class Trainings:
         weights of the teacher, and the engines that are named. It does not cover the paths of the configs. So
         a comparison continues in another checkout that uses the same folder of data.
         """
-        configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
+        configs = [self.plan.teacher if training.method == TEACHER else self.config(training)]
         if training.distilled:
             configs.append(self.plan.teacher)
         if training == _GIVEN:

@@ -9,7 +9,14 @@ from paddleseg.cvlibs.yaml_file import load_config
 
 PLAN = "benchmarks/plans/camvid.yml"
 # The pairs that take the default of configs/recipes.
-PAIRS = ("camvid", "camvid_resnet18", "camvid_pp_liteseg", "camvid_mobilenetv2_x0_5", "optic_disc")
+PAIRS = (
+    "camvid",
+    "camvid_resnet18",
+    "camvid_pp_liteseg",
+    "camvid_mobilenetv2_x0_5",
+    "optic_disc",
+    "optic_disc_mobilenetv2",
+)
 # By which the default was chosen.
 SELECTIONS = ("camvid_default", "camvid_default_mobilenetv2")
 PLANS = tuple(
