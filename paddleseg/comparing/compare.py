@@ -65,9 +65,9 @@ def _locked(folder):
 
 def _compared(trainings, started):
     plan, options = trainings.plan, trainings.options
-    methods, seeds = plan.chosen(options.only), list(options.seeds or plan.seeds)
+    seeds = list(options.seeds or plan.seeds)
     trainings.check_teacher()
-    rehearse(trainings, methods)
+    methods = rehearse(trainings, plan.chosen(options.only))
     teacher = trainings.train_teacher()
     if options.budget is None:
         groups = _whole_field(trainings, methods, seeds)

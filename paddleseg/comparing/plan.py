@@ -11,16 +11,17 @@ import yaml
 from paddleseg.cvlibs.rules import is_share
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.errors import UserError, one_line, suggestion
+from paddleseg.utils import shipped
 
 PLAIN = "student alone"
 TEACHER = "teacher"
 SEEDS = (0, 1, 2)
-# What a plan without methods compares: losses on the logits, which need no names of layers.
+# What a plan without methods compares: methods that need no names of layers.
 METHODS = {
     PLAIN: {},
     "KLLoss": {"distill_loss": {"types": [{"type": "KLLoss"}], "coef": [3]}},
     "SegChannelwiseLoss": {"distill_loss": {"types": [{"type": "SegChannelwiseLoss"}], "coef": [3]}},
-    "DISTLoss": {"distill_loss": {"types": [{"type": "DISTLoss"}], "coef": [1]}},
+    "the default": os.path.join(shipped.folder(), "configs", "recipes", "default.yml"),
 }
 # The keys that count iterations.
 _OF_RATES = ("decay_steps", "T_max", "step_size", "warmup_iters", "boundaries", "milestones")
@@ -37,6 +38,7 @@ class Plan:
         seeds: of the students.
         methods: {name: what the method adds to the student's config}, the plain student among them.
         iters: the student's iterations.
+        states_methods: whether the file names them. Else they are `METHODS`, of which some may not fit.
     """
 
     teacher: str
@@ -44,6 +46,7 @@ class Plan:
     seeds: List[int]
     methods: Dict[str, dict]
     iters: int
+    states_methods: bool
 
     def chosen(self, names):
         """Return the names of the plain student and of these methods, of all for None."""
@@ -95,7 +98,13 @@ def read_plan(path, iters=None):
     student, _ = load_config(configs["student"])
     if not isinstance(student.get("iters"), int):
         raise UserError(f"{configs['student']}: iters is missing, the number of iterations")
-    plan = Plan(**configs, seeds=dic.get("seeds") or list(SEEDS), methods=methods, iters=student["iters"])
+    plan = Plan(
+        **configs,
+        seeds=dic.get("seeds") or list(SEEDS),
+        methods=methods,
+        iters=student["iters"],
+        states_methods=bool(dic.get("methods")),
+    )
     return plan if iters is None else _shortened(plan, iters)
 
 

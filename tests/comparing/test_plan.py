@@ -29,11 +29,15 @@ def write(tmp_path):
     return written
 
 
-def test_a_plan_of_two_configs_alone_compares_losses_on_the_logits(write):
+def test_a_plan_of_two_configs_alone_compares_methods_that_name_no_layer(write, repository):
     plan = read_plan(write())
     assert plan.seeds == [0, 1, 2]
-    assert list(plan.methods) == [PLAIN, "KLLoss", "SegChannelwiseLoss", "DISTLoss"]
+    assert list(plan.methods) == [PLAIN, "KLLoss", "SegChannelwiseLoss", "the default"]
+    with open(repository / "configs/recipes/default.yml", encoding="utf-8") as file:
+        assert plan.methods["the default"] == yaml.safe_load(file)
     assert plan.iters == 500
+    assert not plan.states_methods
+    assert read_plan(write(methods={PLAIN: None})).states_methods
 
 
 def test_a_method_may_be_a_file(write, tmp_path):
@@ -107,6 +111,6 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path):
 
 def test_an_unknown_method_is_refused_with_the_nearest(write):
     plan = read_plan(write())
-    assert plan.chosen(["DISTLoss"]) == [PLAIN, "DISTLoss"]
+    assert plan.chosen(["KLLoss"]) == [PLAIN, "KLLoss"]
     with pytest.raises(UserError, match="did you mean 'KLLoss'"):
         plan.chosen(["KLoss"])

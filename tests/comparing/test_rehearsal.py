@@ -1,10 +1,12 @@
 """The rehearsal: what is wrong with a method is said before the teacher is trained."""
 
+import os
+
 import pytest
 import tiny
-import yaml
 
 from paddleseg.comparing import compare
+from paddleseg.comparing.plan import PLAIN
 from paddleseg.errors import UserError
 from paddleseg.options import CompareOptions
 
@@ -13,18 +15,31 @@ KL = {"distill_loss": {"types": [{"type": "KLLoss"}], "coef": [3]}}
 
 
 @pytest.fixture
-def refusal(tmp_path, monkeypatch):
-    """refusal(method, teacher_classes=2) -> the error of a comparison with one method."""
+def write(tmp_path, monkeypatch):
+    """write(teacher_classes=2, **changes) writes plan.yml, with these keys, in the current folder."""
     monkeypatch.chdir(tmp_path)
+    # So that trainings find the tests' models.
+    path = [os.path.dirname(tiny.__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
     root = tiny.write_optic_disc(tmp_path / "data")
 
-    def refused(method, teacher_classes=2):
+    def written(teacher_classes=2, **changes):
         for role, classes in (("teacher", teacher_classes), ("student", 2)):
             model = {"type": "TinyNet", "num_classes": classes, "width": 4}
             tiny.write_yaml(tmp_path / f"{role}.yml", tiny.config(root, model, distill=False, iters=4))
-        plan = {"teacher": "teacher.yml", "student": "student.yml", "methods": {"student alone": None}}
-        plan["methods"]["mine"] = method
-        (tmp_path / "plan.yml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+        tiny.write_yaml(
+            tmp_path / "plan.yml", {"teacher": "teacher.yml", "student": "student.yml", **changes}
+        )
+
+    return written
+
+
+@pytest.fixture
+def refusal(tmp_path, write):
+    """refusal(method, teacher_classes=2) -> the error of a comparison with one method."""
+
+    def refused(method, teacher_classes=2):
+        write(teacher_classes, methods={PLAIN: None, "mine": method})
         with pytest.raises(UserError) as error:
             compare("plan.yml", CompareOptions(out="out", device="cpu"))
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["configs", "lock"]
@@ -49,3 +64,13 @@ def test_a_teacher_of_other_classes_is_refused(refusal):
 def test_an_argument_that_a_loss_does_not_take_is_refused(refusal):
     method = {"distill": {"features": [{**FEATURE, "loss": {"type": "FitNetLoss", "temperature": 4}}]}}
     assert "unknown key 'temperature' of FitNetLoss" in refusal(method)
+
+
+def test_the_default_is_left_out_of_a_plan_without_methods_if_it_does_not_fit(write, lines):
+    write(seeds=[0])
+    table = compare("plan.yml", CompareOptions(only=["the default"], out="out", device="cpu"))
+    (warning,) = [line for line in lines if "is left out" in line]
+    assert "the default is left out" in warning
+    assert "TinyNet has no sublayer 'backbone'" in warning
+    assert "| student alone |" in table
+    assert "the default" not in table
