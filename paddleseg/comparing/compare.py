@@ -112,12 +112,15 @@ def _within_budget(trainings, methods, seeds, started):
 
 
 def _train_all(trainings, groups, seeds, teacher):
-    # All methods of a seed come first, so that an interrupted comparison has equal seeds.
+    # All methods of a seed come first, the student alone before the others, so that an interrupted comparison
+    # has equal seeds.
     missing = [Training(method, seed, iters) for seed in seeds for method, _, iters in groups]
     pool = concurrent.futures.ThreadPoolExecutor(trainings.options.jobs)
     try:
-        for done in [pool.submit(trainings.finished, training) for training in dict.fromkeys(missing)]:
-            _check_lead(teacher, done.result())
+        futures = [pool.submit(trainings.finished, training) for training in dict.fromkeys(missing)]
+        _check_lead(teacher, futures[0].result())
+        for future in futures:
+            future.result()
     finally:
         # After an error or a signal no training begins, and those that run save a checkpoint and end.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -126,12 +129,12 @@ def _train_all(trainings, groups, seeds, teacher):
 
 
 def _check_lead(teacher, student):
-    """Warn, before the other trainings take their hours, of a teacher that the student alone equals."""
-    if teacher is not None and student.training.method == PLAIN and student.miou >= teacher.miou:
+    """Warn, as soon as the first student alone is trained, if it equals its teacher."""
+    if teacher is not None and student.miou >= teacher.miou:
         logger.warning(
             f"{PLAIN}, seed {student.training.seed}: mIoU {student.miou:.4f}, and the teacher has "
             f"{teacher.miou:.4f}; a teacher that is no better than the student alone can make the student "
-            f"worse: take a better teacher, or train this one longer"
+            f"worse: take a better teacher"
         )
 
 

@@ -1,57 +1,49 @@
-"""A rehearsal: each method is built and tried before anything is trained for hours."""
+"""A rehearsal: each method's training is built and checked before anything is trained for hours."""
 
-import logging
+import os
+import re
+import shutil
 
-from paddleseg.comparing.plan import PLAIN
-from paddleseg.comparing.results import Training
-from paddleseg.cvlibs import Config, SegBuilder
-from paddleseg.distill.build import build_step
-from paddleseg.distill.teachers.engine_choice import AUTO, PADDLE
-from paddleseg.errors import UserError, one_line
-from paddleseg.options import DistillOptions
+from paddleseg.comparing.plan import PLAIN, slug
+from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 
 
 def rehearse(trainings, methods):
-    """Build the step of each method, which tries its losses on two images; return the methods that fit.
+    """Build the training of each method, the plain student's too; return the methods that fit the models.
 
-    The teacher has its weights if they are given, else random ones.
+    A method that has a finished training is not rehearsed again.
 
     Args:
         trainings: `Trainings`.
-        methods: names of methods; the plain student's needs no rehearsal.
+        methods: names of methods, the plain student's first.
 
     Raises:
-        UserError: a method that the plan states does not fit the two models.
+        UserError: the student alone, a method that the user named, or each of the others cannot be trained.
     """
+    options, plan = trainings.options, trainings.plan
+    folder = os.path.join(options.out, "rehearsal")
     fitting = []
     for method in methods:
         try:
-            if method != PLAIN:
-                _build(trainings, method)
+            if not _has_finished(options.out, method):
+                shutil.rmtree(folder, ignore_errors=True)
+                os.makedirs(folder)
+                trainings.rehearse(method, folder)
             fitting.append(method)
         except UserError as error:
-            if trainings.plan.states_methods:
+            last = method == methods[-1] and fitting == [PLAIN]
+            if method == PLAIN or plan.states_methods or options.only or last:
                 raise
-            logger.warning(f"{method} is left out, as it does not fit these models: {one_line(error)}")
+            logger.warning(f"{method} is left out: {error}")
+    shutil.rmtree(folder, ignore_errors=True)
     return fitting
 
 
-def _build(trainings, method):
-    options, plan, given = trainings.options, trainings.plan, trainings.teacher_weights
-    path = trainings.config(Training(method, 0, plan.iters))
-    student = Config(path, opts=trainings.opts("train_dataset", "val_dataset"))
-    opts = [] if given is None else [f"model.pretrained={given}"]
-    teacher = Config(plan.teacher, opts=opts, sections=("model",), required=("model",), as_teacher=True)
-    if given is None:
-        teacher.drop_pretrained()
-    # An export of random weights would be of no use later.
-    engine = PADDLE if given is None or options.teacher_engine == AUTO else options.teacher_engine
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # the training's own log will say it all
-    try:
-        build_step(
-            SegBuilder(student), [teacher], DistillOptions(device=options.device, teacher_engine=engine)
-        )
-    finally:
-        logger.setLevel(level)
+def _has_finished(out, method):
+    """Return whether a folder has a finished training by a method, of any length and seed."""
+    name = re.compile(re.escape(slug(method)) + r"_\d+_seed\d+")
+    return any(
+        name.fullmatch(entry.name) and os.path.isfile(os.path.join(entry, "result.json"))
+        for entry in os.scandir(out)
+    )

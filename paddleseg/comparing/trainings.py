@@ -12,12 +12,12 @@ import yaml
 
 import paddleseg
 from paddleseg import parallel
-from paddleseg.comparing.plan import PLAIN, TEACHER, slug
+from paddleseg.comparing.plan import TEACHER, slug
 from paddleseg.comparing.results import Training, result_of_run, result_of_teacher
 from paddleseg.comparing.storage import make_room, read_result, write_result
 from paddleseg.cvlibs import Config, manager
 from paddleseg.cvlibs.yaml_file import load_config
-from paddleseg.distill.teachers.engine_choice import AUTO, check_engine
+from paddleseg.distill.teachers.engine_choice import AUTO, PADDLE, check_engine
 from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.errors import UserError
 from paddleseg.report.rebuild import model_of
@@ -46,7 +46,7 @@ class Trainings:
         self.teacher_weights = options.teacher_weights
         self._running = set()
         # From its real path, so that the modules of its `imports` are found when its runs are evaluated.
-        Config(plan.student, opts=self.opts("val_dataset"), sections=("val_dataset",))
+        Config(plan.student, opts=self._opts("val_dataset"), sections=("val_dataset",))
         try:
             os.makedirs(os.path.join(options.out, "configs"), exist_ok=True)
         except OSError as error:
@@ -56,13 +56,19 @@ class Trainings:
         """Check what is known of the teacher before it is trained.
 
         Raises:
-            UserError: the teacher gives no logits, and a method compares logits; its weights do not exist or
-                are not wanted; or its engine is unknown or does not compute on this device.
+            UserError: its weights do not exist, or are given although it brings its own; or its engine is
+                unknown or does not compute on this machine.
         """
+        path, weights = self.plan.teacher, self.teacher_weights
         if self._own_model is None:
             check_engine(self.options.teacher_engine)
-        if self._own_model is not None or self.teacher_weights is not None:
-            self._check_given_teacher()
+            if weights is not None and not os.path.isfile(weights):
+                raise UserError(f"teacher_weights {weights}: there is no such file")
+        elif weights is not None:
+            raise UserError(
+                f"teacher_weights {weights}: the teacher of {path} brings its own weights; leave out "
+                f"teacher_weights"
+            )
 
     def train_teacher(self):
         """Train the teacher, or evaluate the one that is given; return its `Result`, None without a score."""
@@ -86,27 +92,6 @@ class Trainings:
         cfg = Config(path, sections=("model",), required=("model",), as_teacher=True)
         own = is_teacher_only(manager.MODELS[cfg.model_type])
         return model_of(load_config(path)[0], None, path, path) if own else None
-
-    def _check_given_teacher(self):
-        path, weights = self.plan.teacher, self.teacher_weights
-        if self._own_model is None:
-            if not os.path.isfile(weights):
-                raise UserError(f"teacher_weights {weights}: there is no such file")
-            return
-        if weights is not None:
-            raise UserError(
-                f"teacher_weights {weights}: the teacher of {path} brings its own weights; leave out "
-                f"teacher_weights"
-            )
-        if gives_logits(self._own_model):
-            return
-        student, _ = load_config(self.plan.student)
-        for method in self.plan.chosen(self.options.only):
-            if method != PLAIN and {**student, **self.plan.methods[method]}.get("distill_loss"):
-                raise UserError(
-                    f"{path}: the teacher gives features and no logits, but {method!r} has distill_loss, "
-                    f"which compares logits"
-                )
 
     def _given_teacher(self):
         weights = self.teacher_weights
@@ -168,7 +153,7 @@ class Trainings:
         Raises:
             UserError: it failed.
         """
-        opts = self.opts("train_dataset", "val_dataset")
+        opts = self._opts("train_dataset", "val_dataset")
         command = [*self._command(training), *map(str, flags), "--save_dir", folder]
         command += ["--opts", *opts] if opts else []
         package = os.path.dirname(os.path.dirname(os.path.abspath(paddleseg.__file__)))
@@ -186,6 +171,24 @@ class Trainings:
         if status:
             raise UserError(f"{training.name} ended with status {status}: {_last_line(log)} ({log})")
 
+    def rehearse(self, method, folder):
+        """Build and check the training of a method, without an iteration; its log goes to `folder`.
+
+        A teacher that is yet to be trained has random weights. Paddle computes it, since an export of these
+        weights would be of no use later.
+
+        Raises:
+            UserError: the training cannot begin.
+        """
+        training = Training(method, 0, self.plan.iters)
+        flags = ["--dry_run", "--do_eval"]
+        if training.distilled and self._own_model is None:
+            if self.teacher_weights is None:
+                flags += ["--allow_random_teacher"]
+            if self.teacher_weights is None or self.options.teacher_engine == AUTO:
+                flags += ["--teacher_engine", PADDLE]
+        self.run(training, folder, flags)
+
     def stop(self):
         """Let all running trainings save a checkpoint and end."""
         for process in list(self._running):
@@ -193,7 +196,7 @@ class Trainings:
 
     def _command(self, training):
         command = [sys.executable, "-c", _COMMAND.format(name="distill" if training.distilled else "train")]
-        config = self.plan.teacher if training.method == TEACHER else self.config(training)
+        config = self.plan.teacher if training.method == TEACHER else self._config(training)
         command += ["--student_config" if training.distilled else "--config", config]
         if training.distilled:
             command += ["--teacher_config", self.plan.teacher]
@@ -212,7 +215,7 @@ class Trainings:
         engines = {name: getattr(self.options, name) for name in names}
         return {name: engine for name, engine in engines.items() if engine != AUTO}
 
-    def config(self, training):
+    def _config(self, training):
         """Write the config of a student's training; return its path."""
         path = os.path.join(self.options.out, "configs", f"{slug(training.method)}_{training.iters}.yml")
         base = os.path.relpath(self.plan.student, os.path.dirname(path))
@@ -223,7 +226,7 @@ class Trainings:
     def _data(self):
         return None if self.options.data is None else os.path.abspath(self.options.data)
 
-    def opts(self, *sections):
+    def _opts(self, *sections):
         """Return the changes of a config, as `Config` takes them, that name the data set."""
         data = self._data()
         return [] if data is None else [f"{section}.dataset_root={data}" for section in sections]
@@ -244,7 +247,7 @@ class Trainings:
         weights of the teacher, and the engines that are named. It does not cover the paths of the configs. So
         a comparison continues in another checkout that uses the same folder of data.
         """
-        configs = [self.plan.teacher if training.method == TEACHER else self.config(training)]
+        configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
         if training.distilled:
             configs.append(self.plan.teacher)
         if training == _GIVEN:

@@ -42,6 +42,8 @@ class PruneOptions(DistillOptions):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.dry_run:
+            raise UserError("dry_run: the filters are removed before the training, so nothing runs dry")
         if not 0 < self.pruning_ratio < 1:
             raise UserError(f"pruning_ratio must be above 0 and below 1, not {self.pruning_ratio}")
         check_input_shape(self.input_shape)

@@ -97,6 +97,9 @@ class TrainOptions(RunOptions):
     to_static_training: bool = option(
         False, "compute the forward pass of the trained model as a static graph"
     )
+    dry_run: bool = option(
+        False, "build the training and check all that it needs, and end before the first iteration"
+    )
     profile: Optional[int] = option(
         None,
         "time N iterations (10 without a number) after three others, write their trace to "
@@ -138,10 +141,17 @@ class TrainOptions(RunOptions):
         default_text="images below PADDLESEG_HOME, ~/.paddleseg",
     )
 
+    @property
+    def trains(self):
+        """Whether the training is made, and not only checked or profiled."""
+        return not self.dry_run and self.profile is None
+
     def __post_init__(self):
         super().__post_init__()
         if self.do_eval and self.no_eval:
             raise UserError("do_eval and no_eval exclude each other")
+        if self.dry_run and self.profile:
+            raise UserError("dry_run and profile exclude each other: dry_run makes no iteration")
         if self.data_format != "NCHW":
             raise UserError(
                 f"data_format {self.data_format}: the models compute in NCHW alone; leave it out. Weights "

@@ -70,7 +70,7 @@ def prune(cfg, teacher_cfgs=(), options=None, retrain=True):
         builder.trained_model(weights, "retrain")
 
     best = runs.fine_tune(pruned, teacher_cfgs, options, prepare)
-    if options.profile is None and parallel.rank() == 0:
+    if options.trains and parallel.rank() == 0:
         figures = dataclasses.replace(result.pruned, miou=best.get("best_miou"))
         result = dataclasses.replace(result, retrained=figures)
         result.write(options.save_dir)

@@ -61,7 +61,7 @@ def train(cfg, teacher_cfgs=(), options=None):
     warn_of_processor(integer_instructions())
     student = _Student(cfg, options)
     result = runs.fine_tune(cfg, teacher_cfgs, options, student.prepare)
-    if options.profile is None and parallel.rank() == 0:
+    if options.trains and parallel.rank() == 0:
         student.export(result)
     return result
 

@@ -40,8 +40,8 @@ def fit(step, builder, options, evaluate=None):
         evaluate: `evaluate(on_batch=...) -> Scores` of the model; None trains without evaluations.
 
     Returns:
-        {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}, or {} without evaluations and after
-        profiling.
+        {"best_miou": ..., "best_iter": ..., "best_class_iou": ...}, or {} without evaluations, and if
+        the options only check or profile the training.
 
     Raises:
         UserError: the options do not fit, or the checkpoint cannot be continued.
@@ -64,6 +64,9 @@ def fit(step, builder, options, evaluate=None):
     step.take_measured(state.get("measured", {}))
     data = _Data(step, builder, options)
     loop = _loop_arguments(step, builder, options, snapshot, state, data)
+    if options.dry_run:
+        logger.info("dry run: the training can begin; nothing was trained")
+        return {}
     if options.profile:
         check_length(options.profile, cfg.iters - start_iter)
         measure(step, loop["update"], data.read, start_iter, cfg.iters)

@@ -42,7 +42,7 @@ def refusal(tmp_path, write):
         write(teacher_classes, methods={PLAIN: None, "mine": method})
         with pytest.raises(UserError) as error:
             compare("plan.yml", CompareOptions(out="out", device="cpu"))
-        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["configs", "lock"]
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["configs", "lock", "rehearsal"]
         return str(error.value)
 
     return refused
@@ -66,11 +66,26 @@ def test_an_argument_that_a_loss_does_not_take_is_refused(refusal):
     assert "unknown key 'temperature' of FitNetLoss" in refusal(method)
 
 
-def test_the_default_is_left_out_of_a_plan_without_methods_if_it_does_not_fit(write, lines):
+def test_the_student_alone_is_rehearsed_too(tmp_path, write):
+    write(methods={PLAIN: {"optimizer": {"type": "Adamm"}}})
+    with pytest.raises(UserError, match="Adamm"):
+        compare("plan.yml", CompareOptions(out="out", device="cpu"))
+    assert not (tmp_path / "out" / "teacher_seed0").exists()
+
+
+def test_a_plan_without_methods_leaves_out_what_does_not_fit(write, lines):
     write(seeds=[0])
-    table = compare("plan.yml", CompareOptions(only=["the default"], out="out", device="cpu"))
+    table = compare("plan.yml", CompareOptions(iters=2, out="out", device="cpu"))
     (warning,) = [line for line in lines if "is left out" in line]
     assert "the default is left out" in warning
     assert "TinyNet has no sublayer 'backbone'" in warning
-    assert "| student alone |" in table
-    assert "the default" not in table
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    assert rows[2:] == ["| teacher", "| student alone", "| KLLoss", "| SegChannelwiseLoss"]
+
+
+@pytest.mark.parametrize(("only", "classes"), [(["the default"], 2), (None, 3)])
+def test_a_method_that_the_user_names_is_never_left_out_nor_are_all(tmp_path, write, only, classes):
+    write(classes)
+    with pytest.raises(UserError, match="the_default_4_seed0 ended with status 2"):
+        compare("plan.yml", CompareOptions(only=only, out="out", device="cpu"))
+    assert not (tmp_path / "out" / "teacher_seed0").exists()

@@ -26,6 +26,17 @@ def test_accumulated_batches_are_the_parts_of_the_larger_one(tmp_path, root, lin
     assert epochs[:4] == epochs[4:]
 
 
+def test_a_dry_run_writes_nothing_and_finds_what_a_training_would(tmp_path, root, lines):
+    dic = config(root)
+    folder = train(tmp_path, dic, "dry", dry_run=True)
+    assert os.listdir(folder) == []
+    assert any("dry run: the training can begin" in line for line in lines)
+    assert not any(line.startswith("[TRAIN]") for line in lines)
+    del dic["optimizer"]
+    with pytest.raises(UserError, match="optimizer"):
+        train(tmp_path, dic, "dry", dry_run=True)
+
+
 def test_training_stops_after_evaluations_without_a_better_score(tmp_path, root, lines, monkeypatch):
     scripted(monkeypatch, [0.1, 0.3, 0.2, 0.3, 0.9, 0.9])
     dic = config(root, iters=12)

@@ -24,11 +24,11 @@ _PADDLE_DURATION = 10**6
 
 
 def check_engine(name):
-    """Raise `UserError` unless an engine, as `teacher_engine` names it, is "auto" or one of this device."""
+    """Raise `UserError` unless `name`, a `teacher_engine`, is "auto" or computes on this machine."""
     names = (AUTO, *ENGINES)
     if name not in names:
         raise UserError(f"teacher_engine: unknown engine {name!r}; {suggestion(name, names)}")
-    refusal = None if name == AUTO else _wrong_device(ENGINES[name])
+    refusal = None if name == AUTO else _wrong_device(ENGINES[name]) or ENGINES[name].missing()
     if refusal:
         raise UserError(f"teacher_engine {name}: {refusal}")
 
