@@ -19,7 +19,7 @@ def main(distill_config=None):
     add_config_flags(
         parser, distill_config, needs_teacher=False, student_names=("--config", "--student_config")
     )
-    add_training_flags(parser, PruneOptions, leave_out=("iters",))
+    add_training_flags(parser, PruneOptions, leave_out=("iters",), hidden=("dry_run",))
     parser.add_argument(
         "--retraining_iters",
         type=flags.count,

@@ -9,6 +9,7 @@ import time
 
 from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
+from paddleseg.comparing.storage import read_dict
 from paddleseg.errors import counted
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
@@ -33,7 +34,7 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
     """
     started = time.monotonic()
     path = os.path.join(trainings.options.out, "pace.json")
-    known = _read(path)
+    known = read_dict(path)
     # The pace depends on the threads of a training, and these on the number of jobs.
     jobs, turns_each = trainings.options.jobs, trainings.options.turns
     marks = {
@@ -97,10 +98,3 @@ def mean_of_schedule(seconds):
         seconds: list, those of each of the `ITERATIONS`.
     """
     return statistics.mean([*seconds[_SLOW : 2 * _SLOW], *seconds[_SLOW:]])
-
-
-def _read(path):
-    if not os.path.isfile(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)

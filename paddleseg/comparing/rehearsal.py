@@ -1,18 +1,20 @@
 """A rehearsal: each method's training is built and checked before anything is trained for hours."""
 
+import json
 import os
-import re
 import shutil
 
-from paddleseg.comparing.plan import PLAIN, slug
-from paddleseg.errors import UserError
+from paddleseg.comparing.plan import PLAIN
+from paddleseg.comparing.storage import read_dict
+from paddleseg.comparing.trainings import RefusedError
 from paddleseg.utils.logger import logger
+from paddleseg.utils.replace_file import replace_file
 
 
 def rehearse(trainings, methods):
-    """Build the training of each method, the plain student's too; return the methods that fit the models.
+    """Make a dry run of each method, the plain student's too; return the methods that fit the models.
 
-    A method that has a finished training is not rehearsed again.
+    What has passed stays in `rehearsed.json`, and is not checked again until a config changes.
 
     Args:
         trainings: `Trainings`.
@@ -22,28 +24,23 @@ def rehearse(trainings, methods):
         UserError: the student alone, a method that the user named, or each of the others cannot be trained.
     """
     options, plan = trainings.options, trainings.plan
-    folder = os.path.join(options.out, "rehearsal")
+    folder, path = (os.path.join(options.out, name) for name in ("rehearsal", "rehearsed.json"))
+    passed = read_dict(path)
     fitting = []
     for method in methods:
+        mark = trainings.rehearsal_mark(method)
         try:
-            if not _has_finished(options.out, method):
+            if passed.get(method) != mark:
                 shutil.rmtree(folder, ignore_errors=True)
                 os.makedirs(folder)
                 trainings.rehearse(method, folder)
+                passed[method] = mark
+                replace_file(path, json.dumps(passed, indent=1))
             fitting.append(method)
-        except UserError as error:
-            last = method == methods[-1] and fitting == [PLAIN]
-            if method == PLAIN or plan.states_methods or options.only or last:
+        except RefusedError as error:
+            none_fits = method == methods[-1] and fitting == [PLAIN]
+            if method == PLAIN or plan.states_methods or options.only or none_fits:
                 raise
             logger.warning(f"{method} is left out: {error}")
     shutil.rmtree(folder, ignore_errors=True)
     return fitting
-
-
-def _has_finished(out, method):
-    """Return whether a folder has a finished training by a method, of any length and seed."""
-    name = re.compile(re.escape(slug(method)) + r"_\d+_seed\d+")
-    return any(
-        name.fullmatch(entry.name) and os.path.isfile(os.path.join(entry, "result.json"))
-        for entry in os.scandir(out)
-    )

@@ -48,6 +48,14 @@ def _mark_of(folder):
         return file.read()
 
 
+def read_dict(path):
+    """Return the dict that a JSON file holds; an empty one without a file."""
+    if not os.path.isfile(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 def read_result(path, training, mark):
     """Return the stored `Result` of a training, None if none with this mark is stored."""
     if not os.path.isfile(path):

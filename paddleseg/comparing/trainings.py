@@ -29,7 +29,12 @@ from paddleseg.utils.replace_file import replace_file
 _NEVER = 10**9  # as an interval: students are evaluated and saved at their end alone
 _TEACHER_INTERVAL = 200
 _GIVEN = Training(TEACHER, 0, 0)  # whose weights are given
+_REFUSED = 2  # the exit status of a command whose input is wrong
 _COMMAND = "from paddleseg.commands import process, {name}; process.run({name}.main)"
+
+
+class RefusedError(UserError):
+    """A training's config or flags are wrong."""
 
 
 class Trainings:
@@ -147,11 +152,18 @@ class Trainings:
         """Return the folder of a training."""
         return os.path.join(self.options.out, training.name)
 
-    def run(self, training, folder, flags):
+    def run(self, training, folder, flags, name=None):
         """Run a training to its end; its log goes to `train.log` in the folder.
 
+        Args:
+            training: a `Training`.
+            folder: an existing folder.
+            flags: flags of the command, in addition to those of every training.
+            name: what a message calls it. Default: the training's name.
+
         Raises:
-            UserError: it failed.
+            RefusedError: its config or its flags are wrong.
+            UserError: it failed in another way.
         """
         opts = self._opts("train_dataset", "val_dataset")
         command = [*self._command(training), *map(str, flags), "--save_dir", folder]
@@ -169,25 +181,26 @@ class Trainings:
             _end(process)  # if a signal came
             self._running.discard(process)
         if status:
-            raise UserError(f"{training.name} ended with status {status}: {_last_line(log)} ({log})")
+            kind = RefusedError if status == _REFUSED else UserError
+            raise kind(f"{name or training.name} ended with status {status}: {_last_line(log)} ({log})")
 
     def rehearse(self, method, folder):
-        """Build and check the training of a method, without an iteration; its log goes to `folder`.
+        """Make a dry run of the training of a method; its log goes to `folder`.
 
-        A teacher that is yet to be trained has random weights. Paddle computes it, since an export of these
-        weights would be of no use later.
+        A teacher that is yet to be trained has random weights.
 
         Raises:
-            UserError: the training cannot begin.
+            RefusedError: the method, or something that it shares with the others, is wrong.
+            UserError: the dry run failed in another way.
         """
         training = Training(method, 0, self.plan.iters)
         flags = ["--dry_run", "--do_eval"]
         if training.distilled and self._own_model is None:
             if self.teacher_weights is None:
                 flags += ["--allow_random_teacher"]
-            if self.teacher_weights is None or self.options.teacher_engine == AUTO:
-                flags += ["--teacher_engine", PADDLE]
-        self.run(training, folder, flags)
+            if self.options.teacher_engine == AUTO:
+                flags += ["--teacher_engine", PADDLE]  # without measurements
+        self.run(training, folder, flags, f"the dry run of {method}")
 
     def stop(self):
         """Let all running trainings save a checkpoint and end."""
@@ -247,6 +260,21 @@ class Trainings:
         weights of the teacher, and the engines that are named. It does not cover the paths of the configs. So
         a comparison continues in another checkout that uses the same folder of data.
         """
+        digest = self._digest_without_weights(training)
+        if training.distilled or training == _GIVEN:
+            digest.update(self._teacher_digest.encode())
+        for name, engine in self._engines(training).items():
+            digest.update(f"{name} {engine}".encode())  # engines round differently
+        return digest.hexdigest()[:16]
+
+    def rehearsal_mark(self, method):
+        """Return a hash of what `rehearse` checks, so of all that `fingerprint` covers but the weights."""
+        training = Training(method, 0, self.plan.iters)
+        digest = self._digest_without_weights(training)
+        digest.update(f"{self._engines(training)} {self.teacher_weights}".encode())
+        return digest.hexdigest()[:16]
+
+    def _digest_without_weights(self, training):
         configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
         if training.distilled:
             configs.append(self.plan.teacher)
@@ -255,12 +283,7 @@ class Trainings:
         data = None if self.options.data is None else os.path.realpath(self.options.data)
         dicts = [load_config(path)[0] for path in configs]
         text = json.dumps([training.seed, self.options.device, data, dicts], sort_keys=True)
-        digest = hashlib.sha256(text.encode())
-        if training.distilled or training == _GIVEN:
-            digest.update(self._teacher_digest.encode())
-        for name, engine in self._engines(training).items():
-            digest.update(f"{name} {engine}".encode())  # engines round differently
-        return digest.hexdigest()[:16]
+        return hashlib.sha256(text.encode())
 
 
 def _end(process):

@@ -43,7 +43,7 @@ class PruneOptions(DistillOptions):
     def __post_init__(self):
         super().__post_init__()
         if self.dry_run:
-            raise UserError("dry_run: the filters are removed before the training, so nothing runs dry")
+            raise UserError("dry_run: prune.py has none, since it prunes before it trains")
         if not 0 < self.pruning_ratio < 1:
             raise UserError(f"pruning_ratio must be above 0 and below 1, not {self.pruning_ratio}")
         check_input_shape(self.input_shape)

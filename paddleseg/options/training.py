@@ -98,7 +98,7 @@ class TrainOptions(RunOptions):
         False, "compute the forward pass of the trained model as a static graph"
     )
     dry_run: bool = option(
-        False, "build the training and check all that it needs, and end before the first iteration"
+        False, "build the training, compute the losses of the first batch, and end; no weights are saved"
     )
     profile: Optional[int] = option(
         None,
@@ -150,8 +150,9 @@ class TrainOptions(RunOptions):
         super().__post_init__()
         if self.do_eval and self.no_eval:
             raise UserError("do_eval and no_eval exclude each other")
-        if self.dry_run and self.profile:
-            raise UserError("dry_run and profile exclude each other: dry_run makes no iteration")
+        for name in ("profile", "resume_model"):
+            if self.dry_run and getattr(self, name):
+                raise UserError(f"dry_run and {name} exclude each other: a dry run makes no iteration")
         if self.data_format != "NCHW":
             raise UserError(
                 f"data_format {self.data_format}: the models compute in NCHW alone; leave it out. Weights "

@@ -65,6 +65,8 @@ def fit(step, builder, options, evaluate=None):
     data = _Data(step, builder, options)
     loop = _loop_arguments(step, builder, options, snapshot, state, data)
     if options.dry_run:
+        with contextlib.closing(data.read(start_iter, 1)) as groups:
+            loop["update"].try_out(next(groups), start_iter + 1)
         logger.info("dry run: the training can begin; nothing was trained")
         return {}
     if options.profile:

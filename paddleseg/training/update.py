@@ -83,6 +83,21 @@ class Update:
                 self._step.measure({**batch, "iteration": iteration}, self._scaled)
         self._guard.undo()
 
+    def try_out(self, batches, iteration):
+        """Compute the losses and the gradients of an iteration, and change nothing."""
+        if self._step.unmeasured:
+            self.measure(batches, iteration)  # which computes every loss, too
+            return
+        parallel.seed_iteration(self._seed, iteration)
+        self._guard.begin()
+        for batch in batches:
+            with self._autocast():
+                loss = self._step({**batch, "iteration": iteration})["loss"]
+            with refusals_of_backward():
+                self._scaled(loss).backward()
+        self._guard.undo()
+        self._step.trained.clear_gradients()
+
     def undo(self):
         """Take back the iteration that an error has ended.
 

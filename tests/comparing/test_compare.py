@@ -314,7 +314,9 @@ def test_a_teacher_of_features_alone_has_no_row(folder):
     tiny.write_yaml(
         folder / "logits.yml", {**yaml.safe_load(pathlib.Path(plan).read_text()), "methods": methods}
     )
-    with pytest.raises(UserError, match="KL_2_seed0 .* it compares logits, and .* gives features alone"):
+    with pytest.raises(
+        UserError, match="the dry run of KL .* it compares logits, and .* gives features alone"
+    ):
         compare("logits.yml", CompareOptions(iters=2, out="logits", device="cpu"))
 
 
@@ -384,7 +386,7 @@ def test_two_comparisons_need_two_folders(tmp_path):
 
 @pytest.mark.usefixtures("in_folder")
 def test_a_training_that_fails_is_named_by_its_last_line():
-    with pytest.raises(UserError, match="student_alone_20_seed0 ended with status 2: error: .*nowhere"):
+    with pytest.raises(UserError, match="the dry run of student alone ended with status 2: error: .*nowhere"):
         compare("plan.yml", CompareOptions(data="nowhere", only=[PLAIN], out="failed", device="cpu"))
 
 
@@ -404,4 +406,4 @@ def test_a_signal_ends_the_comparison_and_the_training_that_runs(folder, reposit
     assert process.wait(timeout=120) == 128 + signal.SIGTERM
     assert list(first.glob("iter_*"))
     found = sorted(path.name for path in (folder / "stopped").iterdir())
-    assert found == ["configs", "given_teacher.json", "lock", first.name]
+    assert found == ["configs", "given_teacher.json", "lock", "rehearsed.json", first.name]

@@ -53,6 +53,14 @@ def test_it_evaluates_and_keeps_the_best_model(tmp_path, lines):
     assert run["config"]["optimizer"] == {"type": "SGD", "learning_rate": pytest.approx(0.1)}
 
 
+@pytest.mark.parametrize("weight", [3, "auto"])
+def test_a_dry_run_changes_nothing(tmp_path, weight, lines):
+    tried, other = (distiller(5, logits=[("SegChannelwiseLoss", weight)]) for _ in range(2))
+    dry = {"optimizer": sgd(tried), "iters": 2, "save_dir": str(tmp_path / "dry"), "dry_run": True}
+    assert tried.fit(Data(), **dry) == {}
+    assert fitted(tried, tmp_path / "tried", iters=2) == fitted(other, tmp_path / "other", iters=2)
+
+
 def test_a_schedule_of_the_learning_rate_advances_and_a_resume_continues_it(tmp_path, lines):
     def run(folder, **options):
         made = distiller()

@@ -48,6 +48,7 @@ def test_options_cannot_be_changed():
         ({"early_stop_intervals": 0}, "early_stop_intervals must be a whole number above 0, not 0"),
         ({"do_eval": True, "no_eval": True}, "do_eval and no_eval exclude each other"),
         ({"dry_run": True, "profile": 2}, "dry_run and profile exclude each other"),
+        ({"dry_run": True, "resume_model": "auto"}, "dry_run and resume_model exclude each other"),
         ({"data_format": "NHWC"}, "data_format NHWC: the models compute in NCHW alone"),
         ({"amp_level": "O2"}, "amp_level O2: .* precision is fp32"),
         ({"cache_images_dir": "x"}, "cache_images_dir has no effect without cache_images"),
@@ -59,7 +60,7 @@ def test_a_training_that_cannot_be_is_refused(given, message):
 
 
 def test_a_pruning_has_no_dry_run():
-    with pytest.raises(UserError, match="dry_run: the filters are removed before the training"):
+    with pytest.raises(UserError, match="dry_run: prune.py has none"):
         options.PruneOptions(dry_run=True)
 
 

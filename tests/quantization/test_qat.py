@@ -72,6 +72,12 @@ def whole(files, student):
         return train(files, "whole")
 
 
+def test_a_dry_run_leaves_nothing(files):
+    folder, result = train(files, "dry", dry_run=True)
+    assert result == {}
+    assert os.listdir(folder) == []
+
+
 def test_a_run_leaves_what_a_training_leaves_and_an_int8_model(whole):
     folder, result = whole
     assert {"iter_2", "iter_4", "best_model", "run.yml", "history.jsonl"} <= set(os.listdir(folder))

@@ -24,11 +24,11 @@ _PADDLE_DURATION = 10**6
 
 
 def check_engine(name):
-    """Raise `UserError` unless `name`, a `teacher_engine`, is "auto" or computes on this machine."""
+    """Raise `UserError` unless an engine, as `teacher_engine` names it, is "auto" or one of this device."""
     names = (AUTO, *ENGINES)
     if name not in names:
         raise UserError(f"teacher_engine: unknown engine {name!r}; {suggestion(name, names)}")
-    refusal = None if name == AUTO else _wrong_device(ENGINES[name]) or ENGINES[name].missing()
+    refusal = None if name == AUTO else _wrong_device(ENGINES[name])
     if refusal:
         raise UserError(f"teacher_engine {name}: {refusal}")
 

@@ -30,14 +30,9 @@ class Engine:
     cpu_only = False
 
     @classmethod
-    def missing(cls):
-        """Return what this machine lacks, such as a package, so that it computes no teacher, or None."""
-        return
-
-    @classmethod
     def why_not(cls, teacher):
-        """Return why it cannot compute a `Teacher`, or None. Default: what is `missing`."""
-        return cls.missing()
+        """Return why it cannot compute a `Teacher` on this machine, such as a missing package, or None."""
+        return
 
     @classmethod
     def build(cls, teacher, reference):

@@ -47,7 +47,7 @@ class OnnxEngine(Engine):
         self._keys = list(keys)
 
     @classmethod
-    def missing(cls):
+    def why_not(cls, teacher):
         """Return which package is missing, or that Paddle is too old, or None."""
         try:
             onnx_file.check_installed(cls.name)
