@@ -12,6 +12,7 @@ import re
 METHODS = {
     "the default": "tab:blue",
     "KLLoss, coef 3": "tab:orange",
+    "SegChannelwiseLoss on logits": "tab:purple",
     "FitNetLoss on five maps and DISTLoss on logits": "tab:green",
 }
 _INTERVAL = re.compile(r"([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)")
