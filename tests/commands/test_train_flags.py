@@ -39,6 +39,7 @@ def test_defaults_are_paddlesegs():
         "amp_level": "O1",
         "data_format": "NCHW",
         "to_static_training": False,
+        "dry_run": False,
         "profile": None,
         "iters": None,
         "batch_size": None,
@@ -60,7 +61,7 @@ def test_every_flag_reaches_its_name():
         "--resume_model out/iter_1 --iters 5 --batch_size 6 --learning_rate 1e-3 --save_interval 7 "
         "--log_iters 8 --keep_checkpoint_max 9 --seed 10 --resume_anyway --use_ema "
         "--early_stop_intervals 11 --accumulate_steps 12 --max_bad_steps 13 --cache_views 14 "
-        "--precision bf16 --amp_level O2 --to_static_training --profile"
+        "--precision bf16 --amp_level O2 --to_static_training --dry_run --profile"
     )
     flags = parsed(*line.split())
     assert (flags.device, flags.num_workers, flags.opts) == ("cpu", 2, ["a=1", "b=2"])
@@ -71,7 +72,7 @@ def test_every_flag_reaches_its_name():
     assert (flags.resume_anyway, flags.use_ema, flags.early_stop_intervals) == (True, True, 11)
     assert (flags.accumulate_steps, flags.max_bad_steps, flags.cache_views) == (12, 13, 14)
     assert (flags.precision, flags.amp_level, flags.to_static_training) == ("bf16", "O2", True)
-    assert flags.profile == 10
+    assert (flags.dry_run, flags.profile) == (True, 10)
 
 
 def test_opts_said_twice_are_joined():
