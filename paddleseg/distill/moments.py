@@ -102,10 +102,13 @@ class Attributes(Moments):
     def __init__(self, model):
         super().__init__()
         self._model = model
+        self._layers = set()
         self._owners = {}
 
     def register(self):
         """Let each forward pass of the model note its attributes; return the hooks."""
+        # A pass that fails goes on noting until `clear`. So the layers of other models are told apart.
+        self._layers = {id(layer) for layer in self._model.sublayers(include_self=True)}
         return [
             self._model.register_forward_pre_hook(lambda *_: self._start()),
             self._model.register_forward_post_hook(lambda *_: self._stop()),
@@ -159,7 +162,7 @@ class Attributes(Moments):
                 nn.Layer.__setattr__ = _set
 
     def _note_attribute(self, owner, name, value):
-        if next(_tensors(value), None) is not None:
+        if id(owner) in self._layers and next(_tensors(value), None) is not None:
             key = id(owner), name
             self._owners[key] = owner
             self.note(key, value)

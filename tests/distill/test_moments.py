@@ -178,6 +178,15 @@ def test_a_pass_that_fails_leaves_paddle_as_it_was():
     assert nn.Layer.__setattr__ is setter
 
 
+def test_a_pass_that_fails_does_not_touch_other_models():
+    taps = Taps(model := Net(), "student", None, [(ATTRIBUTE, "c.yml")])
+    with pytest.raises(ValueError, match="channels"):
+        model(paddle.ones([1, 5, 4, 4]))
+    with paddle.LazyGuard():
+        nn.Conv2D(3, 4, 3)  # its weights have no values that could be copied
+    taps.clear()
+
+
 @pytest.mark.parametrize("in_place", [False, True])
 def test_the_gradients_are_those_of_the_same_model_out_of_place(in_place):
     gradients = []
