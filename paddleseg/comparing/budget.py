@@ -7,6 +7,7 @@ import time
 
 from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
+from paddleseg.comparing.storage import read_dict
 from paddleseg.utils.logger import logger
 from paddleseg.utils.replace_file import replace_file
 
@@ -85,11 +86,8 @@ class Budget:
         return decisions[decision]["iters"]
 
     def _decisions(self):
-        if not os.path.isfile(self._path):
-            return {}
-        with open(self._path, encoding="utf-8") as file:
-            stored = json.load(file)
-        return stored["decisions"] if stored["seconds"] == self.seconds else {}
+        stored = read_dict(self._path)
+        return stored["decisions"] if stored.get("seconds") == self.seconds else {}
 
     def _mark(self, field):
         """Return what changes with the iterations, configs and data of the methods of a field."""

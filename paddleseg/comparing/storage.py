@@ -58,11 +58,8 @@ def read_dict(path):
 
 def read_result(path, training, mark):
     """Return the stored `Result` of a training, None if none with this mark is stored."""
-    if not os.path.isfile(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        stored = json.load(file)
-    stored_mark = stored.pop("fingerprint")
+    stored = read_dict(path)
+    stored_mark = stored.pop("fingerprint", None)
     return Result(**{**stored, "training": training}) if stored_mark == mark else None
 
 

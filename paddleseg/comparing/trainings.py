@@ -268,7 +268,11 @@ class Trainings:
         return digest.hexdigest()[:16]
 
     def rehearsal_mark(self, method):
-        """Return a hash of what `rehearse` checks, so of all that `fingerprint` covers but the weights."""
+        """Return a hash. A method whose hash is unchanged needs no new dry run.
+
+        The hash covers what `fingerprint` covers, with the path of the teacher's weights in place of their
+        content.
+        """
         training = Training(method, 0, self.plan.iters)
         digest = self._digest_without_weights(training)
         digest.update(f"{self._engines(training)} {self.teacher_weights}".encode())

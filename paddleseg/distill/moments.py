@@ -107,7 +107,7 @@ class Attributes(Moments):
 
     def register(self):
         """Let each forward pass of the model note its attributes; return the hooks."""
-        # A pass that fails goes on noting until `clear`. So the layers of other models are told apart.
+        # After a failed pass, the noting goes on until `clear`. It must leave out the layers of other models.
         self._layers = {id(layer) for layer in self._model.sublayers(include_self=True)}
         return [
             self._model.register_forward_pre_hook(lambda *_: self._start()),

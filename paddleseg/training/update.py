@@ -49,21 +49,7 @@ class Update:
         Returns:
             ({name: scalar tensor} of the losses, averaged over the batches; the verdicts of `Guard.step`).
         """
-        parallel.seed_iteration(self._seed, iteration)
-        self._guard.begin()
-        means = {}
-        for i, batch in enumerate(batches):
-            # The ranks average the gradients once, after the last batch.
-            with contextlib.nullcontext() if i == len(batches) - 1 else self._without_averaging():
-                with self._autocast():
-                    losses = {
-                        name: value / len(batches)
-                        for name, value in self._step({**batch, "iteration": iteration}).items()
-                    }
-                with phase("backward"), refusals_of_backward():
-                    self._scaled(losses["loss"]).backward()
-            for name, value in losses.items():
-                means[name] = means[name] + value.detach() if name in means else value.detach()
+        means = self._compute(batches, iteration)
         self._applying = True
         with phase("optimizer"):
             verdicts = self._guard.step(means["loss"], self._loss_scale)
@@ -88,13 +74,7 @@ class Update:
         if self._step.unmeasured:
             self.measure(batches, iteration)  # which computes every loss, too
             return
-        parallel.seed_iteration(self._seed, iteration)
-        self._guard.begin()
-        for batch in batches:
-            with self._autocast():
-                loss = self._step({**batch, "iteration": iteration})["loss"]
-            with refusals_of_backward():
-                self._scaled(loss).backward()
+        self._compute(batches, iteration)
         self._guard.undo()
         self._step.trained.clear_gradients()
 
@@ -112,6 +92,25 @@ class Update:
     def loss_scale_state(self):
         """Return the `state` of the loss scale, None without one; reads the device."""
         return None if self._loss_scale is None else self._loss_scale.state()
+
+    def _compute(self, batches, iteration):
+        """Compute the gradients of an iteration, and return its {name: loss}, averaged over the batches."""
+        parallel.seed_iteration(self._seed, iteration)
+        self._guard.begin()
+        means = {}
+        for i, batch in enumerate(batches):
+            # The ranks average the gradients once, after the last batch.
+            with contextlib.nullcontext() if i == len(batches) - 1 else self._without_averaging():
+                with self._autocast():
+                    losses = {
+                        name: value / len(batches)
+                        for name, value in self._step({**batch, "iteration": iteration}).items()
+                    }
+                with phase("backward"), refusals_of_backward():
+                    self._scaled(losses["loss"]).backward()
+            for name, value in losses.items():
+                means[name] = means[name] + value.detach() if name in means else value.detach()
+        return means
 
     def _scaled(self, loss):
         return loss if self._loss_scale is None else self._loss_scale.scaled(loss)
