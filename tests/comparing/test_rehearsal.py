@@ -4,6 +4,7 @@ import os
 
 import pytest
 import tiny
+from comparisons import KL, environment
 
 from paddleseg.comparing import compare
 from paddleseg.comparing.plan import PLAIN, read_plan
@@ -13,16 +14,14 @@ from paddleseg.errors import UserError
 from paddleseg.options import CompareOptions
 
 FEATURE = {"student": "body", "teacher": "body", "loss": {"type": "FitNetLoss"}, "weight": 1}
-KL = {"distill_loss": {"types": [{"type": "KLLoss"}], "coef": [3]}}
 
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
     """write(teacher_classes=2, **changes) writes plan.yml, with these keys, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    # So that trainings find the tests' models.
-    path = [os.path.dirname(tiny.__file__), *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
     root = tiny.write_optic_disc(tmp_path / "data")
 
     def written(teacher_classes=2, **changes):
