@@ -70,12 +70,15 @@ def main():
     parser.add_argument("pairs", nargs="+", metavar="NAME=FOLDER")
     parser.add_argument("--output", required=True, help="file of the picture")
     args = parser.parse_args()
-    wrong = [
-        pair for pair in args.pairs if not os.path.isfile(os.path.join(pair.rpartition("=")[2], "table.md"))
-    ]
-    if wrong:
-        parser.error(f"{wrong[0]}: it must be NAME=FOLDER, and FOLDER must hold the table.md of a comparison")
-    draw(dict(pair.rsplit("=", 1) for pair in args.pairs), args.output)
+    pairs = {}
+    for pair in args.pairs:
+        name, _, folder = pair.rpartition("=")
+        if not name or not os.path.isfile(os.path.join(folder, "table.md")):
+            parser.error(f"{pair}: it must be NAME=FOLDER, and FOLDER must hold the table.md of a comparison")
+        if not differences(folder):
+            parser.error(f"{folder}: its table has no row at equal time; compare by --match time")
+        pairs[name] = folder
+    draw(pairs, args.output)
 
 
 if __name__ == "__main__":

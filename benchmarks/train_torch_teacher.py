@@ -23,13 +23,14 @@ from torch import nn
 
 NUM_CLASSES, IGNORED = 11, 255
 CHANNELS = {"stride_4": 24, "stride_8": 40, "stride_16": 112, "stride_32": 320}
+OUTPUTS = ["logits", "stride_16"]
+OUTPUTS = ["logits", "stride_16"]
 WIDTH = 96  # channels of the pyramid
-SIZE, CROP, SCALES = (
-    (360, 270),
-    256,
-    (0.75, 1.5),
-)  # as those of camvid/teacher_mobilenetv2.yml, but for the crop
-BATCH_SIZE, RATE, POWER, DECAY = 8, 0.0005, 0.9, 0.01
+SIZE = (360, 270)
+CROP = 256  # a multiple of 32, for the backbone's paddings
+SCALES = (0.75, 1.5)
+BATCH_SIZE = 8
+RATE, POWER, DECAY = 0.0005, 0.9, 0.01
 
 
 class Pyramid(nn.Module):
@@ -119,11 +120,14 @@ def main():
     parser.add_argument("path", help="the ONNX file to write")
     parser.add_argument("--iters", type=int, default=1000, help="iterations of 8 crops; default 1000")
     args = parser.parse_args()
+    os.makedirs(os.path.dirname(os.path.abspath(args.path)), exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.abspath(args.path)), exist_ok=True)
     random.seed(0)
     torch.manual_seed(0)
     model = Pyramid(load_backbone())
+    export(model, args.path, CROP, OUTPUTS)  # what prevents this would be found after the training otherwise
     train(model, read_data(args.data), args.iters)
-    export(model, args.path, CROP, ["logits", "stride_16"])
+    export(model, args.path, CROP, OUTPUTS)
 
 
 if __name__ == "__main__":

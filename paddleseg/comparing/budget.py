@@ -32,7 +32,10 @@ class Budget:
         self.seconds = seconds
         self.started = started
         self._path = os.path.join(trainings.options.out, "budget.json")
-        self._overhead = 0.0  # seconds of a training beside its iterations
+        stored = read_dict(self._path)
+        same = stored.get("seconds") == seconds
+        self._decisions = stored["decisions"] if same else {}
+        self._overhead = stored["overhead"] if same else 0.0  # seconds of a training beside its iterations
 
     def best(self, methods, pace, seed):
         """Return the best of some methods, by rounds that halve the field.
@@ -72,22 +75,23 @@ class Budget:
         started = time.monotonic()
         result = self.trainings.finished(training)
         self._overhead = max(self._overhead, time.monotonic() - started - result.seconds)
+        self._store()
         return result.miou
 
     def _iterations(self, decision, field, pace, seconds):
         """Return {method: iterations} of a round that may take some seconds."""
-        decisions, mark = self._decisions(), self._mark(field)
-        if decisions.get(decision, {}).get("mark") != mark:
+        mark = self._mark(field)
+        if self._decisions.get(decision, {}).get("mark") != mark:
             each = seconds / len(field) - self._overhead
             each = min(each, self.trainings.plan.iters * min(pace[method] for method in field))
             iters = {method: max(_AT_LEAST, int(each / pace[method])) for method in field}
-            decisions[decision] = {"mark": mark, "iters": iters}
-            replace_file(self._path, json.dumps({"seconds": self.seconds, "decisions": decisions}, indent=1))
-        return decisions[decision]["iters"]
+            self._decisions[decision] = {"mark": mark, "iters": iters}
+            self._store()
+        return self._decisions[decision]["iters"]
 
-    def _decisions(self):
-        stored = read_dict(self._path)
-        return stored["decisions"] if stored.get("seconds") == self.seconds else {}
+    def _store(self):
+        stored = {"seconds": self.seconds, "overhead": self._overhead, "decisions": self._decisions}
+        replace_file(self._path, json.dumps(stored, indent=1))
 
     def _mark(self, field):
         """Return what changes with the iterations, configs and data of the methods of a field."""

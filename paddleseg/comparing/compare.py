@@ -12,10 +12,10 @@ from filelock import FileLock, Timeout
 from paddleseg import parallel
 from paddleseg.comparing.budget import Budget
 from paddleseg.comparing.pace import seconds_per_iteration
-from paddleseg.comparing.plan import PLAIN, TEACHER, read_plan
+from paddleseg.comparing.plan import PLAIN, TEACHER, check_seeds, read_plan
 from paddleseg.comparing.rehearsal import rehearse
 from paddleseg.comparing.results import Training
-from paddleseg.comparing.table import best_of, row_of, write
+from paddleseg.comparing.table import ITERATIONS, TIME, best_of, row_of, write
 from paddleseg.comparing.trainings import Trainings
 from paddleseg.errors import UserError, counted
 from paddleseg.options import ReportOptions
@@ -23,7 +23,7 @@ from paddleseg.report import write_report
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
 
-ITERATIONS, TIME, BOTH = "iterations", "time", "both"
+BOTH = "both"
 _SHARE_OF_PACE = 0.1  # of a budget: after so much of it, no further turn measures the pace
 
 
@@ -45,6 +45,7 @@ def compare(plan, options):
     started = time.monotonic()
     if options.jobs > 1 and options.budget is not None:
         raise UserError(f"jobs {options.jobs}: with a budget, each training runs alone; use jobs 1")
+    check_seeds(options.seeds or ())
     parallel.set_device(options.device, options.conv_engine)
     trainings = Trainings(read_plan(plan, options.iters), options)
     with _locked(options.out):
@@ -67,7 +68,10 @@ def _compared(trainings, started):
     plan, options = trainings.plan, trainings.options
     seeds = list(options.seeds or plan.seeds)
     trainings.check_teacher()
-    methods = rehearse(trainings, plan.chosen(options.only))
+    chosen = plan.chosen(options.only)
+    if options.budget is not None and chosen == [PLAIN]:
+        raise UserError("budget: there is no method to compare with the plain student")
+    methods = rehearse(trainings, chosen)
     teacher = trainings.train_teacher()
     if options.budget is None:
         groups = _whole_field(trainings, methods, seeds)
@@ -96,8 +100,6 @@ def _whole_field(trainings, methods, seeds):
 def _within_budget(trainings, methods, seeds, started):
     """Return [(method, what is equal, iterations)] of the plain student and the best method."""
     others = [method for method in methods if method != PLAIN]
-    if not others:
-        raise UserError("budget: there is no method to compare with the plain student")
     limit = _SHARE_OF_PACE * trainings.options.budget
     pace = seconds_per_iteration(trainings, [PLAIN, *others], limit)
     budget = Budget(trainings, trainings.options.budget, started)
@@ -106,7 +108,7 @@ def _within_budget(trainings, methods, seeds, started):
             f"the teacher and the pace have taken {budget.seconds - budget.left():.0f} s of the budget of "
             f"{budget.seconds:.0f} s, so little is left for the students"
         )
-    best = budget.best(others, pace, seed=max(seeds) + 1)
+    best = budget.best(others, pace, seed=max([*trainings.plan.seeds, *seeds]) + 1)
     iters = budget.final(best, pace, seeds)
     return [(PLAIN, "", iters[PLAIN]), (best, TIME, iters[best])]
 
@@ -118,9 +120,10 @@ def _train_all(trainings, groups, seeds, teacher):
     pool = concurrent.futures.ThreadPoolExecutor(trainings.options.jobs)
     try:
         futures = [pool.submit(trainings.finished, training) for training in dict.fromkeys(missing)]
-        _check_lead(teacher, futures[0].result())
-        for future in futures:
-            future.result()
+        for future in concurrent.futures.as_completed(futures):
+            result = future.result()
+            if future is futures[0]:
+                _check_lead(teacher, result)
     finally:
         # After an error or a signal no training begins, and those that run save a checkpoint and end.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -168,11 +171,11 @@ def _shortness(plan, groups, options):
 
 def _advice(plan, rows):
     """Return what the best method adds to a config, or that none is shown to help."""
-    best = best_of(rows)
+    best, equal = best_of(rows)
     if best is None:
-        return "No method is shown to be better than the plain student."
+        return f"No method is shown to be better than the plain student{equal}."
     lines = yaml.safe_dump(plan.methods[best.method], sort_keys=False, allow_unicode=True)
-    return f"The best is {best.method}. It adds to the student's config:\n\n{lines}"
+    return f"The best{equal} is {best.method}. It adds to the student's config:\n\n{lines}"
 
 
 def _machine():

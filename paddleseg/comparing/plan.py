@@ -6,11 +6,9 @@ import os
 import re
 from typing import Dict, List
 
-import yaml
-
-from paddleseg.cvlibs.rules import is_share
-from paddleseg.cvlibs.yaml_file import load_config
-from paddleseg.errors import UserError, one_line, suggestion
+from paddleseg.comparing.schedules import scaled_sections
+from paddleseg.cvlibs.yaml_file import INHERIT_KEY, load_config, merged, read_mapping
+from paddleseg.errors import UserError, suggestion
 from paddleseg.utils import shipped
 
 PLAIN = "student alone"
@@ -23,9 +21,6 @@ METHODS = {
     "SegChannelwiseLoss": {"distill_loss": {"types": [{"type": "SegChannelwiseLoss"}], "coef": [3]}},
     "the default": os.path.join(shipped.folder(), "configs", "recipes", "default.yml"),
 }
-# The keys that count iterations.
-_OF_RATES = ("decay_steps", "T_max", "step_size", "warmup_iters", "boundaries", "milestones")
-_OF_FEATURES = ("start_iter", "warmup_iters", "end_iter")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +32,8 @@ class Plan:
         student: path of the student's config.
         seeds: of the students.
         methods: {name: what the method adds to the student's config}, the plain student among them.
-        iters: the student's iterations.
+        iters: the plain student's iterations.
+        written_iters: those of the student's config, to which all schedules are written.
         states_methods: whether the file names them. Else they are `METHODS`, of which some may not fit.
     """
 
@@ -46,6 +42,7 @@ class Plan:
     seeds: List[int]
     methods: Dict[str, dict]
     iters: int
+    written_iters: int
     states_methods: bool
 
     def chosen(self, names):
@@ -59,18 +56,14 @@ class Plan:
         """Return what a training by a method changes in the student's config, a dict of sections.
 
         Schedules keep their share of the training: every number of iterations in the rate's schedule and in
-        the features' is scaled as `iters` is.
+        the features', those of the student's config too, is scaled as `iters` is.
         """
-        added = copy.deepcopy(self.methods[method])
-        if iters == self.iters:
-            return {**added, "iters": iters}
+        changed = {**copy.deepcopy(self.methods[method]), "iters": iters}
+        if iters == self.written_iters:
+            return changed
         student, _ = load_config(self.student)
-        rates = {**student.get("lr_scheduler", {}), **added.get("lr_scheduler", {})}
-        changed = {**added, "iters": iters, "lr_scheduler": _scaled(rates, _OF_RATES, iters / self.iters)}
-        for feature in changed.get("distill", {}).get("features") or []:
-            if feature.get("schedule"):
-                feature["schedule"] = _scaled(feature["schedule"], _OF_FEATURES, iters / self.iters)
-        return changed
+        sections = scaled_sections(merged(student, changed), iters / self.written_iters)
+        return {**changed, **{name: {INHERIT_KEY: False, **of} for name, of in sections.items()}}
 
 
 def read_plan(path, iters=None):
@@ -98,14 +91,14 @@ def read_plan(path, iters=None):
     student, _ = load_config(configs["student"])
     if not isinstance(student.get("iters"), int):
         raise UserError(f"{configs['student']}: iters is missing, the number of iterations")
-    plan = Plan(
+    return Plan(
         **configs,
         seeds=dic.get("seeds") or list(SEEDS),
         methods=methods,
-        iters=student["iters"],
+        iters=iters or student["iters"],
+        written_iters=student["iters"],
         states_methods=bool(dic.get("methods")),
     )
-    return plan if iters is None else _shortened(plan, iters)
 
 
 def _added(path, method, value, folder):
@@ -119,20 +112,8 @@ def _added(path, method, value, folder):
     return value or {}
 
 
-def _shortened(plan, iters):
-    """Return a plan whose students train for `iters` iterations, with schedules in proportion."""
-    methods = {name: plan.changes(name, iters) for name in plan.methods}
-    return dataclasses.replace(plan, methods=methods, iters=iters)
-
-
 def _read(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            dic = yaml.safe_load(file)
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"the plan {path} cannot be read: {one_line(error)}") from None
-    if not isinstance(dic, dict):
-        raise UserError(f"the plan {path} must be a mapping with the keys teacher and student")
+    dic, _ = read_mapping(path, "plan")
     # Nothing reads `anchors`. A plan may define YAML's anchors there, such as `&name`.
     known = ("teacher", "student", "seeds", "methods", "anchors")
     for key in dic:
@@ -141,24 +122,22 @@ def _read(path):
     for role in ("teacher", "student"):
         if not isinstance(dic.get(role), str):
             raise UserError(f"the plan {path}: {role} must be the path of a config")
-    if not isinstance(dic.get("methods") or {}, dict):
+    methods, seeds = dic.get("methods") or {}, dic.get("seeds") or []
+    if not isinstance(methods, dict):
         raise UserError(f"the plan {path}: methods must map names to what they add to the student's config")
-    seeds = dic.get("seeds") or []
+    for name in methods:
+        if not isinstance(name, str) or name == TEACHER:
+            raise UserError(f"the plan {path}: a method cannot be called {name!r}; give it another name")
     if not isinstance(seeds, list) or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
         raise UserError(f"the plan {path}: seeds must be a list of whole numbers of 0 or above")
+    check_seeds(seeds)
     return dic
 
 
-def _scaled(section, keys, ratio):
-    return {key: _times(value, ratio) if key in keys else value for key, value in section.items()}
-
-
-def _times(value, ratio):
-    if isinstance(value, list):
-        return [_times(item, ratio) for item in value]
-    if is_share(value):
-        return value
-    return max(round(value * ratio), 1) if value else value
+def check_seeds(seeds):
+    """Refuse seeds that are given twice: their trainings are equal, and no further evidence."""
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds {list(seeds)}: each seed may be given once")
 
 
 def slug(name):

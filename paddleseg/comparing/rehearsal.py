@@ -14,11 +14,11 @@ from paddleseg.utils.replace_file import replace_file
 def rehearse(trainings, methods):
     """Make a dry run of each method, the plain student's too; return the methods that fit the models.
 
-    What has passed stays in `rehearsed.json`, and is not checked again until a config changes.
+    What has passed stays in `rehearsed.json`, and is not checked again until its `rehearsal_mark` changes.
 
     Args:
         trainings: `Trainings`.
-        methods: names of methods, the plain student's first.
+        methods: names of methods, the plain student's among them.
 
     Raises:
         UserError: the student alone, a method that the user named, or each of the others cannot be trained.

@@ -49,11 +49,15 @@ def _mark_of(folder):
 
 
 def read_dict(path):
-    """Return the dict that a JSON file holds; an empty one without a file."""
+    """Return the dict that a JSON file holds; an empty one without a file, or with a damaged one."""
     if not os.path.isfile(path):
         return {}
     with open(path, encoding="utf-8") as file:
-        return json.load(file)
+        try:
+            return json.load(file)
+        except ValueError as error:
+            logger.warning(f"{path} is damaged, so what it held is made again: {error}")
+            return {}
 
 
 def read_result(path, training, mark):

@@ -9,13 +9,14 @@ import numpy as np
 
 from paddleseg.comparing.plan import PLAIN, TEACHER
 from paddleseg.comparing.results import Result
-from paddleseg.evaluation.verdict import Verdict, verdict
+from paddleseg.evaluation.verdict import BETTER, Verdict, verdict
 from paddleseg.report.tables import mean_text, share_of_gap
 
 HEAD = (
     *("method", "equal", "iterations", "seconds a run", "seeds", "mIoU", "over plain, 95 % interval"),
     *("of the gap", "verdict", "parameters"),
 )
+ITERATIONS, TIME = "iterations", "time"  # what students have in common with the plain one
 _COLUMNS = ("method", "equal", "iters", "seed", "miou", "seconds", "parameters", "class_iou")
 
 
@@ -50,9 +51,15 @@ def row_of(method, equal, results, plain=None):
 
 
 def best_of(rows):
-    """Return the row of the highest mean mIoU among those that are "better", None without one."""
-    better = [row for row in rows if row.verdict is not None and row.verdict.word == "better"]
-    return max(better, key=lambda row: np.mean(row.mious), default=None)
+    """Return the row of the highest mean mIoU among those that are "better", and at what, as a text.
+
+    Rows of equal time count alone if there are any. The row is None if none of them is better.
+    """
+    judged = [row for row in rows if row.verdict is not None]
+    judged = [row for row in judged if row.equal == TIME] or judged
+    better = [row for row in judged if row.verdict.word == BETTER]
+    at = f" at equal {judged[0].equal}" if judged else ""
+    return max(better, key=lambda row: np.mean(row.mious), default=None), at
 
 
 def write(folder, rows, machine):

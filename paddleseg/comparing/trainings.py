@@ -12,6 +12,7 @@ import yaml
 
 import paddleseg
 from paddleseg import parallel
+from paddleseg.checkpoints.resume import file_list_digests
 from paddleseg.comparing.plan import TEACHER, slug
 from paddleseg.comparing.results import Training, result_of_run, result_of_teacher
 from paddleseg.comparing.storage import make_room, read_result, write_result
@@ -20,7 +21,7 @@ from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.distill.teachers.engine_choice import AUTO, PADDLE, check_engine
 from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.errors import UserError
-from paddleseg.report.rebuild import model_of
+from paddleseg.report.rebuild import builder_of, model_of
 from paddleseg.report.runs import WEIGHTS
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
@@ -30,7 +31,8 @@ _NEVER = 10**9  # as an interval: students are evaluated and saved at their end 
 _TEACHER_INTERVAL = 200
 _GIVEN = Training(TEACHER, 0, 0)  # whose weights are given
 _REFUSED = 2  # the exit status of a command whose input is wrong
-_COMMAND = "from paddleseg.commands import process, {name}; process.run({name}.main)"
+_LABELLED = ("train_dataset", "val_dataset")
+_DATA = (*_LABELLED, "unlabeled_dataset")
 
 
 class RefusedError(UserError):
@@ -49,7 +51,8 @@ class Trainings:
         self.plan = plan
         self.options = options
         self.teacher_weights = options.teacher_weights
-        self._running = set()
+        self._running, self._stopped = set(), False
+        self._lists = {}  # those of `_file_lists` that are known
         # From its real path, so that the modules of its `imports` are found when its runs are evaluated.
         Config(plan.student, opts=self._opts("val_dataset"), sections=("val_dataset",))
         try:
@@ -76,11 +79,18 @@ class Trainings:
             )
 
     def train_teacher(self):
-        """Train the teacher, or evaluate the one that is given; return its `Result`, None without a score."""
+        """Train the teacher unless it is given, and evaluate it on its students' images.
+
+        Returns:
+            Its `Result`, None if it cannot be evaluated.
+        """
         if self._own_model is None and self.teacher_weights is None:
             result = self.finished(Training(TEACHER, 0))
             self.teacher_weights = result.weights
-            return result
+            scored = self._given_teacher()  # on the images of its students, which may have another size
+            if scored is None:
+                return None
+            return dataclasses.replace(result, miou=scored.miou, class_iou=scored.class_iou)
         if self._own_model is not None and not gives_logits(self._own_model):
             return None
         return self._given_teacher()
@@ -165,7 +175,7 @@ class Trainings:
             RefusedError: its config or its flags are wrong.
             UserError: it failed in another way.
         """
-        opts = self._opts("train_dataset", "val_dataset")
+        opts = self._opts(*_LABELLED)
         command = [*self._command(training), *map(str, flags), "--save_dir", folder]
         command += ["--opts", *opts] if opts else []
         package = os.path.dirname(os.path.dirname(os.path.abspath(paddleseg.__file__)))
@@ -173,8 +183,12 @@ class Trainings:
         log = os.path.join(folder, "train.log")
         with open(log, "a", encoding="utf-8") as file:
             environment = {**os.environ, "PYTHONPATH": path, **self._threads()}
+            if self._stopped:
+                raise UserError(f"{name or training.name} was not begun, since the comparison was stopped")
             process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
         self._running.add(process)
+        if self._stopped:  # since it was looked at
+            _end(process)
         try:
             status = process.wait()
         finally:
@@ -182,7 +196,10 @@ class Trainings:
             self._running.discard(process)
         if status:
             kind = RefusedError if status == _REFUSED else UserError
-            raise kind(f"{name or training.name} ended with status {status}: {_last_line(log)} ({log})")
+            end = f"ended with status {status}: {_last_line(log)}"
+            if status < 0:
+                end = f"was killed by signal {-status}; was there too little memory?"
+            raise kind(f"{name or training.name} {end} ({log})")
 
     def rehearse(self, method, folder):
         """Make a dry run of the training of a method; its log goes to `folder`.
@@ -203,12 +220,13 @@ class Trainings:
         self.run(training, folder, flags, f"the dry run of {method}")
 
     def stop(self):
-        """Let all running trainings save a checkpoint and end."""
+        """Let all running trainings save a checkpoint and end, and begin no other."""
+        self._stopped = True
         for process in list(self._running):
             _end(process)
 
     def _command(self, training):
-        command = [sys.executable, "-c", _COMMAND.format(name="distill" if training.distilled else "train")]
+        command = [sys.executable, "-m", "paddleseg.commands", "distill" if training.distilled else "train"]
         config = self.plan.teacher if training.method == TEACHER else self._config(training)
         command += ["--student_config" if training.distilled else "--config", config]
         if training.distilled:
@@ -256,9 +274,10 @@ class Trainings:
     def fingerprint(self, training):
         """Return a hash. Trainings with the same hash have the same outcome.
 
-        The hash covers the seed, the device, the path of the data set, the contents of the configs, the
-        weights of the teacher, and the engines that are named. It does not cover the paths of the configs. So
-        a comparison continues in another checkout that uses the same folder of data.
+        The hash covers the seed, the kind of device, the path of the data set and its lists of files, the
+        contents of the configs, the weights of the teacher, and the engines that are named. It does not cover
+        the paths of the configs. So a comparison continues in another checkout that uses the same folder of
+        data.
         """
         digest = self._digest_without_weights(training)
         if training.distilled or training == _GIVEN:
@@ -286,8 +305,23 @@ class Trainings:
             configs.append(self.plan.student)  # by whose images the teacher is evaluated
         data = None if self.options.data is None else os.path.realpath(self.options.data)
         dicts = [load_config(path)[0] for path in configs]
-        text = json.dumps([training.seed, self.options.device, data, dicts], sort_keys=True)
+        lists = [self._file_lists(path, dic) for path, dic in zip(configs, dicts)]
+        device = "cpu" if parallel.on_cpu() else "gpu"
+        text = json.dumps([training.seed, device, data, dicts, lists], sort_keys=True)
         return hashlib.sha256(text.encode())
+
+    def _file_lists(self, path, config):
+        """Return what tells the lists of files of a config's data sets from others, a dict."""
+        names = [name for name in _DATA if config.get(name)]
+        sections = {name: config[name] for name in names}
+        key = json.dumps(sections, sort_keys=True)
+        if key not in self._lists:
+            if self.options.data is not None:
+                for name in set(names) & set(_LABELLED):
+                    sections[name] = {**sections[name], "dataset_root": self._data()}
+            builder = builder_of({**config, **sections}, names, path, path)
+            self._lists[key] = file_list_digests(**{name: getattr(builder, name) for name in names})
+        return self._lists[key]
 
 
 def _end(process):

@@ -137,7 +137,7 @@ def _load(path, chain):
     chain = (*chain, path)
     if path in chain[:-1]:
         raise UserError(f"{BASE_KEY} goes in a circle: {' -> '.join(chain)}")
-    return _with_bases(*_read(path), os.path.dirname(path), chain)
+    return _with_bases(*read_mapping(path), os.path.dirname(path), chain)
 
 
 def _with_bases(own, own_origins, folder, chain):
@@ -152,32 +152,42 @@ def _with_bases(own, own_origins, folder, chain):
         if not os.path.isfile(base_path):
             raise UserError(f"{own_origins[(BASE_KEY,)]}: {BASE_KEY}: there is no file {base_path}")
         base_dic, base_origins = _load(base_path, chain)
-        dic = _merge(dic, base_dic)
+        dic = merged(dic, base_dic)
         origins.update(base_origins)
-    return _merge(dic, own), {**origins, **own_origins}
+    return merged(dic, own), {**origins, **own_origins}
 
 
-def _merge(base, own):
-    merged = {} if own.get(INHERIT_KEY, True) is False else dict(base)
+def merged(base, own):
+    """Return a config that has another one as its base, without an `_inherited_` of either."""
+    result = {} if own.get(INHERIT_KEY, True) is False else dict(base)
     for key, value in own.items():
         if isinstance(value, dict):
-            below = merged.get(key)
-            value = _merge(below if isinstance(below, dict) else {}, value)
+            below = result.get(key)
+            value = merged(below if isinstance(below, dict) else {}, value)
         if key != INHERIT_KEY:
-            merged[key] = value
-    return merged
+            result[key] = value
+    return result
 
 
-def _read(path):
+def read_mapping(path, kind="config file"):
+    """Return `(dic, origins)` as `load_config` does, of one file alone; a `_base_` is a key as any other.
+
+    Args:
+        path: the YAML file.
+        kind: what messages call it. Default "config file".
+
+    Raises:
+        UserError: as `load_config`.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UserError(f"there is no config file {path}") from None
+        raise UserError(f"there is no {kind} {path}") from None
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name that no file can have
-        raise UserError(f"the config file {path} cannot be read: {error}") from None
+        raise UserError(f"the {kind} {path} cannot be read: {error}") from None
     if len(text) > MAX_BYTES:
-        raise UserError(f"the config file {path} holds more than {MAX_BYTES} characters")
+        raise UserError(f"the {kind} {path} holds more than {MAX_BYTES} characters")
     reader = _Reader(path)
     try:
         dic = reader.read(text)

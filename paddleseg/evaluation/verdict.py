@@ -46,26 +46,38 @@ def verdict(method, plain, resamples=RESAMPLES, seed=0):
     Returns:
         `Verdict`.
     """
-    method, plain = np.asarray(method, np.float64), np.asarray(plain, np.float64)
+    method, plain = np.asarray(method), np.asarray(plain)
     seeds, images = method.shape[:2]
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
     of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-    differences = mean_iou(_summed(weights, method)) - mean_iou(_summed(weights, plain))
+    differences = _resampled(weights, method) - _resampled(weights, plain)
     low, high = np.percentile((differences * of_seeds).sum(axis=1), [2.5, 97.5])
     observed = mean_iou(method.sum(axis=1)) - mean_iou(plain.sum(axis=1))
     return Verdict(float(observed.mean()), float(low), float(high))
 
 
-def _summed(weights, counts):
-    """Return resamples x seeds x C x C: the counts of the images that each resample draws."""
-    seeds, images, classes = counts.shape[:3]
-    summed = np.stack([weights @ of_seed.reshape(images, -1) for of_seed in counts], axis=1)
-    return summed.reshape(len(weights), seeds, classes, classes)
+def _resampled(weights, confusion):
+    """Return resamples x S: the mIoU of each seed on the images that each resample draws.
+
+    Args:
+        weights: resamples x N: how often each image is drawn.
+        confusion: S x N x C x C confusion counts.
+    """
+    # Both counts of a class are sums over the images, so C numbers an image are enough.
+    hits, union = _hits_and_union(confusion)
+    return np.stack([_mean_ratio(weights @ h, weights @ u) for h, u in zip(hits, union)], axis=1)
 
 
 def mean_iou(confusion):
     """Return the mIoU of ... x C x C confusion counts; a class without pixels counts as 0."""
+    return _mean_ratio(*_hits_and_union(confusion))
+
+
+def _hits_and_union(confusion):
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    union = confusion.sum(-1) + confusion.sum(-2) - hits
-    return np.divide(hits, union, out=np.zeros_like(hits), where=union != 0).mean(-1)
+    return hits, confusion.sum(-1) + confusion.sum(-2) - hits
+
+
+def _mean_ratio(hits, union):
+    return np.divide(hits, union, out=np.zeros(hits.shape), where=union != 0).mean(-1)

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import shlex
+import zipfile
 from typing import List, Optional
 
 import numpy as np
@@ -97,8 +98,11 @@ class Run:
         path = os.path.join(self.folder, CONFUSIONS)
         if not os.path.isfile(path):
             return None
-        with np.load(path) as file:
-            return file["confusions"]
+        try:
+            with np.load(path) as file:
+                return file["confusions"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} is damaged ({one_line(error)}); remove it") from None
 
     @property
     def run_file(self):

@@ -77,14 +77,15 @@ def gains(compared):
     if not compared:
         return Table(missing="None of these runs is a distillation.")
     rows, notes = {}, []
-    judged = any(interval(comparison) for comparison in compared)
-    for comparison in compared:
+    intervals = [interval(comparison) for comparison in compared]
+    judged = any(intervals)
+    for comparison, of_gain in zip(compared, intervals):
         gain, problem = _gain(comparison)
         if problem is not None:
             notes.append(f"{names(comparison.distilled)}: no share of the gap is given, since {problem}.")
         no_gain = [UNKNOWN] * (3 if judged else 2)
         if judged:
-            gain = [gain[0], interval(comparison) or UNKNOWN, gain[1]]
+            gain = [gain[0], of_gain or UNKNOWN, gain[1]]
         groups = [(comparison.teachers, no_gain), (comparison.plain, no_gain), (comparison.distilled, gain)]
         for group, cells in groups:
             if group:
@@ -98,9 +99,11 @@ def gains(compared):
 def interval(comparison):
     """Return the 95 % interval of the gain over images and seeds, with its verdict, as a text.
 
-    None unless plain and distilled students of equal seeds have the confusion matrices of the images, which
-    `tools/compare.py` stores.
+    None unless plain and distilled students of equal seeds have the confusion matrices of the same images,
+    which `tools/compare.py` stores, and the plain students differ in their seeds alone.
     """
+    if _plain_differ(comparison) or not _on_same_images([*comparison.plain, *comparison.distilled]):
+        return None
     plain = {run.seed: run.confusions for run in comparison.plain}
     pairs = [(run.confusions, plain[run.seed]) for run in comparison.distilled if run.seed in plain]
     if not pairs or any(one is None or other is None or one.shape != other.shape for one, other in pairs):
@@ -181,7 +184,7 @@ def _gain(comparison):
         problem = "a run was never evaluated"
     elif not _on_same_images(runs):
         problem = "the runs were not evaluated on the same images"
-    elif len({str(run.config) for run in comparison.plain}) > 1:
+    elif _plain_differ(comparison):
         problem = "the plain students differ in more than their seeds"
     else:
         problem = why_no_share(plain, teachers)
@@ -190,6 +193,10 @@ def _gain(comparison):
         remark = "" if len(distilled) > 1 else " (one seed)"
         share = f"{share_of_gap(distilled, plain, teachers):.0%}{remark}"
     return [over_plain, share], problem
+
+
+def _plain_differ(comparison):
+    return len({str(run.config) for run in comparison.plain}) > 1
 
 
 def _mious(runs):

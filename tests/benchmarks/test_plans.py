@@ -1,4 +1,4 @@
-"""The plans that ship: every method builds, and the recipes are methods of the table."""
+"""The plans that ship: every method is a valid config, and the recipes are methods of the table."""
 
 import pytest
 import yaml

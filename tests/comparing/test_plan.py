@@ -72,6 +72,7 @@ def test_a_share_of_the_training_needs_no_scaling(write):
 def test_a_plan_shortened_by_iters_is_shortened_whole(write):
     plan = read_plan(write(methods={PLAIN: None, "maps": {"distill": {"features": [FEATURE]}}}), iters=50)
     assert plan.iters == 50
+    assert plan.methods["maps"]["distill"]["features"] == [FEATURE]  # what a user takes for a whole training
     assert plan.changes("maps", 50)["distill"]["features"][0]["schedule"]["end_iter"] == 30
     assert plan.changes(PLAIN, 25)["lr_scheduler"]["boundaries"] == [10, 20]
 
@@ -85,6 +86,37 @@ def test_a_method_may_have_a_schedule_of_its_own(write, tmp_path):
     assert Config(str(path))["lr_scheduler"]["boundaries"] == [100, 200]
 
 
+def test_a_schedule_that_drops_the_students_one_is_scaled_alone(write):
+    rates = {"_inherited_": False, "type": "CosineAnnealingDecay", "learning_rate": 0.01, "T_max": 500}
+    plan = read_plan(write(methods={PLAIN: None, "cosine": {"lr_scheduler": rates}}))
+    assert plan.changes("cosine", 250)["lr_scheduler"] == {**rates, "T_max": 250}
+
+
+def test_a_decay_in_each_iteration_reaches_the_same_rate(write):
+    rates = {"_inherited_": False, "type": "ExponentialDecay", "learning_rate": 0.01, "gamma": 0.99}
+    plan = read_plan(write(methods={PLAIN: None, "exponential": {"lr_scheduler": rates}}))
+    gamma = plan.changes("exponential", 100)["lr_scheduler"]["gamma"]
+    assert gamma**100 == pytest.approx(0.99**500)
+
+
+def test_schedules_of_the_students_own_config_are_scaled(write, tmp_path):
+    path = write(methods={PLAIN: None, "KL": {"distill_loss": {"types": [{"type": "KLLoss"}], "coef": [1]}}})
+    student = yaml.safe_load((tmp_path / "student.yml").read_text(encoding="utf-8"))
+    tiny.write_yaml(tmp_path / "student.yml", {**student, "distill": {"features": [FEATURE]}})
+    (feature,) = read_plan(path).changes("KL", 250)["distill"]["features"]
+    assert feature["schedule"] == {"start_iter": 5, "end_iter": 150, "end_factor": 0.1}
+
+
+def test_rounding_keeps_boundaries_apart_and_ends_after_starts(write):
+    rates = {"boundaries": [437, 462]}
+    feature = {**FEATURE, "schedule": {"start_iter": 10, "end_iter": 30}}
+    method = {"lr_scheduler": rates, "distill": {"features": [feature]}}
+    changes = read_plan(write(methods={PLAIN: None, "late": method})).changes("late", 10)
+    assert changes["lr_scheduler"]["boundaries"] == [9, 10]
+    (feature,) = changes["distill"]["features"]
+    assert feature["schedule"] == {"start_iter": 1, "end_iter": 2}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -92,7 +124,10 @@ def test_a_method_may_have_a_schedule_of_its_own(write, tmp_path):
         ({"methods": {"KLLoss": {}}}, "methods lack 'student alone'"),
         ({"methods": [PLAIN]}, "methods must map names"),
         ({"methods": {PLAIN: None, "a b": {}, "a+b": {}}}, "two methods would share a folder"),
+        ({"methods": {PLAIN: None, "teacher": {}}}, "a method cannot be called 'teacher'"),
+        ({"methods": {PLAIN: None, 1: {}}}, "a method cannot be called 1"),
         ({"seeds": 3}, "seeds must be a list of whole numbers"),
+        ({"seeds": [0, 1, 0]}, "each seed may be given once"),
         ({"method": {}}, "unknown key 'method'; did you mean 'methods'"),
     ],
 )
@@ -102,11 +137,17 @@ def test_a_plan_that_is_wrong_is_refused(write, changes, message):
 
 
 def test_a_file_that_is_no_plan_is_refused(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="there is no plan .*none.yml"):
         read_plan(str(tmp_path / "none.yml"))
     (tmp_path / "list.yml").write_text("[1]", encoding="utf-8")
-    with pytest.raises(UserError, match="must be a mapping"):
+    with pytest.raises(UserError, match="must hold keys and values, not a list"):
         read_plan(str(tmp_path / "list.yml"))
+    twice = (
+        "methods:\n  student alone:\n  KL: {distill_loss: {coef: [1]}}\n  KL: {distill_loss: {coef: [2]}}\n"
+    )
+    (tmp_path / "twice.yml").write_text(twice, encoding="utf-8")
+    with pytest.raises(UserError, match="two values: 'methods.KL' in lines 3 and 4"):
+        read_plan(str(tmp_path / "twice.yml"))
 
 
 def test_an_unknown_method_is_refused_with_the_nearest(write):

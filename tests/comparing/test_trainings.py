@@ -176,13 +176,76 @@ def test_a_training_of_another_config_is_moved_aside(folder, lines):
     assert (folder / f"{run}.replaced2" / "result.json").is_file()
 
 
+FAILS_LATER = """
+import paddle
+from paddleseg.cvlibs import manager
+from paddleseg.errors import UserError
+
+
+@manager.LOSSES.add_component
+class FailsLater(paddle.nn.Layer):
+    against = "label"
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, logits, label):
+        self.calls += 1
+        if self.calls > 15:
+            raise UserError("it was called too often")
+        return logits.mean()
+"""
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_after_a_training_that_fails_no_other_one_goes_on(folder):
+    (folder / "fails_later.py").write_text(FAILS_LATER, encoding="utf-8")
+    fails = {"imports": ["tiny", "fails_later"], "loss": {"types": [{"type": "FailsLater"}], "coef": [1]}}
+    methods = {"fails": {**KL, **fails}, "next": KL, PLAIN: None}
+    plan = {"teacher": "teacher.yml", "student": "student.yml", "seeds": [0], "methods": methods}
+    tiny.write_yaml(folder / "fails.yml", plan)
+    options = CompareOptions(teacher_weights=teacher_weights(folder), out="fails", device="cpu")
+    with pytest.raises(UserError, match="fails_20_seed0 ended with status 2: error: it was called too often"):
+        compare("fails.yml", options)
+    assert (folder / "fails" / "student_alone_20_seed0" / "result.json").is_file()
+    assert not (folder / "fails" / "next_20_seed0" / "result.json").exists()
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_other_lists_of_files_make_another_training(folder):
+    def mark():
+        options = CompareOptions(teacher_weights=teacher_weights(folder), out="lists", device="cpu")
+        return Trainings(read_plan("plan.yml"), options).fingerprint(Training(PLAIN, 0, 20))
+
+    (path,) = folder.glob("data/**/train_list.txt")
+    text, before = path.read_text(encoding="utf-8"), mark()
+    try:
+        path.write_text("".join(text.splitlines(keepends=True)[1:]), encoding="utf-8")
+        assert mark() != before
+    finally:
+        path.write_text(text, encoding="utf-8")
+    assert mark() == before
+
+
 @pytest.mark.usefixtures("in_folder")
 def test_a_training_that_fails_is_named_by_its_last_line(folder):
+    for role in ("teacher", "student"):
+        dic = yaml.safe_load((folder / f"{role}.yml").read_text(encoding="utf-8"))
+        tiny.write_yaml(
+            folder / f"lost_{role}.yml", {**dic, "model": {**dic["model"], "pretrained": "nowhere"}}
+        )
+    options = CompareOptions(only=[PLAIN], out="failed", device="cpu")
+    tiny.write_yaml(folder / "failing.yml", {"teacher": "teacher.yml", "student": "lost_student.yml"})
     with pytest.raises(UserError, match="the dry run of student alone ended with status 2: error: .*nowhere"):
-        compare("plan.yml", CompareOptions(data="nowhere", only=[PLAIN], out="failed", device="cpu"))
-    teacher = yaml.safe_load((folder / "teacher.yml").read_text(encoding="utf-8"))
-    root = {"dataset_root": "nowhere"}
-    tiny.write_yaml(folder / "lost.yml", {**teacher, "train_dataset": {**teacher["train_dataset"], **root}})
-    tiny.write_yaml(folder / "failing.yml", {"teacher": "lost.yml", "student": "student.yml"})
+        compare("failing.yml", options)
+    tiny.write_yaml(folder / "failing.yml", {"teacher": "lost_teacher.yml", "student": "student.yml"})
     with pytest.raises(UserError, match="teacher_seed0 ended with status 2: error: .*nowhere"):
-        compare("failing.yml", CompareOptions(only=[PLAIN], out="failed", device="cpu"))
+        compare("failing.yml", options)
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_data_set_that_does_not_exist_is_refused_before_any_training(folder):
+    with pytest.raises(UserError, match="train_dataset: OpticDiscSeg: there is no data set in .*nowhere"):
+        compare("plan.yml", CompareOptions(data="nowhere", only=[PLAIN], out="lost", device="cpu"))
+    assert not list((folder / "lost").rglob("train.log"))
