@@ -63,6 +63,9 @@ def test_the_interval_of_a_gain_is_that_of_the_images_confusion_matrices(made_up
     assert expected.word == "better"
     assert rows["d0, d1"][3] == f"{expected.low:+.4f} to {expected.high:+.4f}: better"
     assert rows["p0, p1"][3] == "–"
+    longer = made_up("p2", miou=0.9, config={"iters": 99})
+    np.savez(os.path.join(longer, "confusions.npz"), confusions=matrices["d"][0])
+    assert "95 % interval" not in gains(comparisons(read_runs([*given, longer]))).head
     os.remove(os.path.join(given[0], "confusions.npz"))
     assert "95 % interval" not in gains(comparisons(read_runs(given))).head
 
