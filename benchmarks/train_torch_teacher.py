@@ -118,7 +118,7 @@ def main():
     parser = argparse.ArgumentParser(description="A teacher on CamVid, trained in PyTorch.")
     parser.add_argument("data", help="the folder of CamVid")
     parser.add_argument("path", help="the ONNX file to write")
-    parser.add_argument("--iters", type=int, default=1000, help="iterations of 8 crops; default 1000")
+    parser.add_argument("--iters", type=int, default=600, help="iterations of 8 crops; default 600")
     args = parser.parse_args()
     os.makedirs(os.path.dirname(os.path.abspath(args.path)), exist_ok=True)
     os.makedirs(os.path.dirname(os.path.abspath(args.path)), exist_ok=True)

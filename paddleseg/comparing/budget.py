@@ -35,7 +35,9 @@ class Budget:
         stored = read_dict(self._path)
         same = stored.get("seconds") == seconds
         self._decisions = stored["decisions"] if same else {}
-        self._overhead = stored["overhead"] if same else 0.0  # seconds of a training beside its iterations
+        self._overhead = (
+            stored.get("overhead", 0.0) if same else 0.0
+        )  # seconds of a training beside its iterations
 
     def best(self, methods, pace, seed):
         """Return the best of some methods, by rounds that halve the field.

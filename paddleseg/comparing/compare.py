@@ -15,7 +15,7 @@ from paddleseg.comparing.pace import seconds_per_iteration
 from paddleseg.comparing.plan import PLAIN, TEACHER, check_seeds, read_plan
 from paddleseg.comparing.rehearsal import rehearse
 from paddleseg.comparing.results import Training
-from paddleseg.comparing.table import ITERATIONS, TIME, best_of, row_of, write
+from paddleseg.comparing.table import ITERATIONS, TIME, best_of, deciding, row_of, write
 from paddleseg.comparing.trainings import Trainings
 from paddleseg.errors import UserError, counted
 from paddleseg.options import ReportOptions
@@ -171,7 +171,9 @@ def _shortness(plan, groups, options):
 
 def _advice(plan, rows):
     """Return what the best method adds to a config, or that none is shown to help."""
-    best, equal = best_of(rows)
+    rows = deciding(rows)
+    equal = f" at equal {rows[0].equal}" if rows else ""
+    best = best_of(rows)
     if best is None:
         return f"No method is shown to be better than the plain student{equal}."
     lines = yaml.safe_dump(plan.methods[best.method], sort_keys=False, allow_unicode=True)

@@ -5,7 +5,7 @@ from paddleseg.cvlibs.rules import is_share
 # The keys that count iterations.
 _OF_RATES = ("decay_steps", "T_max", "step_size", "warmup_iters", "boundaries", "milestones")
 _OF_FEATURES = ("start_iter", "warmup_iters", "end_iter")
-_OF_ITERATIONS = ("ExponentialDecay",)  # its gamma is the factor of one iteration
+_DECAYING = ("ExponentialDecay",)  # whose gamma is the factor of one iteration
 
 
 def scaled_sections(config, ratio):
@@ -33,7 +33,7 @@ def scaled_sections(config, ratio):
 def _scaled_rates(rates, ratio):
     scaled = {key: _times(value, ratio) if key in _OF_RATES else value for key, value in rates.items()}
     gamma = rates.get("gamma")
-    if rates.get("type") in _OF_ITERATIONS and isinstance(gamma, float) and gamma > 0:
+    if rates.get("type") in _DECAYING and isinstance(gamma, float) and gamma > 0:
         scaled["gamma"] = gamma ** (1 / ratio)
     return scaled
 

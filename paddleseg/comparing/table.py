@@ -50,16 +50,16 @@ def row_of(method, equal, results, plain=None):
     return Row(method, equal, results, judged)
 
 
-def best_of(rows):
-    """Return the row of the highest mean mIoU among those that are "better", and at what, as a text.
-
-    Rows of equal time count alone if there are any. The row is None if none of them is better.
-    """
+def deciding(rows):
+    """Return the rows that decide which method is the best: those of equal time, if there are any."""
     judged = [row for row in rows if row.verdict is not None]
-    judged = [row for row in judged if row.equal == TIME] or judged
-    better = [row for row in judged if row.verdict.word == BETTER]
-    at = f" at equal {judged[0].equal}" if judged else ""
-    return max(better, key=lambda row: np.mean(row.mious), default=None), at
+    return [row for row in judged if row.equal == TIME] or judged
+
+
+def best_of(rows):
+    """Return the row of the highest mean mIoU among those that are "better", None without one."""
+    better = [row for row in rows if row.verdict.word == BETTER]
+    return max(better, key=lambda row: np.mean(row.mious), default=None)
 
 
 def write(folder, rows, machine):
