@@ -24,7 +24,6 @@ from torch import nn
 NUM_CLASSES, IGNORED = 11, 255
 CHANNELS = {"stride_4": 24, "stride_8": 40, "stride_16": 112, "stride_32": 320}
 OUTPUTS = ["logits", "stride_16"]
-OUTPUTS = ["logits", "stride_16"]
 WIDTH = 96  # channels of the pyramid
 SIZE = (360, 270)
 CROP = 256  # a multiple of 32, for the backbone's paddings
@@ -60,7 +59,7 @@ class Pyramid(nn.Module):
 
 
 def read_data(folder):
-    """Return the images, uint8 RGB of `SIZE`, and the labels, uint8 of the same size."""
+    """Return a list of (image, label): RGB H x W x 3 and H x W, both uint8 and of `SIZE`."""
     pairs = []
     with open(os.path.join(folder, "train_list.txt"), encoding="utf-8") as file:
         for line in file:
@@ -120,7 +119,6 @@ def main():
     parser.add_argument("path", help="the ONNX file to write")
     parser.add_argument("--iters", type=int, default=600, help="iterations of 8 crops; default 600")
     args = parser.parse_args()
-    os.makedirs(os.path.dirname(os.path.abspath(args.path)), exist_ok=True)
     os.makedirs(os.path.dirname(os.path.abspath(args.path)), exist_ok=True)
     random.seed(0)
     torch.manual_seed(0)

@@ -33,11 +33,11 @@ class Budget:
         self.started = started
         self._path = os.path.join(trainings.options.out, "budget.json")
         stored = read_dict(self._path)
-        same = stored.get("seconds") == seconds
-        self._decisions = stored["decisions"] if same else {}
-        self._overhead = (
-            stored.get("overhead", 0.0) if same else 0.0
-        )  # seconds of a training beside its iterations
+        if stored.get("seconds") != seconds:
+            stored = {}
+        self._decisions = stored.get("decisions", {})
+        # Seconds of a training beside its iterations.
+        self._overhead = stored.get("overhead", 0.0)
 
     def best(self, methods, pace, seed):
         """Return the best of some methods, by rounds that halve the field.

@@ -77,8 +77,7 @@ def _compared(trainings, started):
         groups = _whole_field(trainings, methods, seeds)
     else:
         groups = _within_budget(trainings, methods, seeds, started)
-    _train_all(trainings, groups, seeds, teacher)
-    rows = _rows(trainings, groups, seeds, teacher)
+    rows = _rows(_train_all(trainings, groups, seeds, teacher), groups, seeds, teacher)
     table = write(options.out, rows, _machine())
     _report(rows, options)
     return "\n\n".join([table, *_shortness(plan, groups, options), _advice(plan, rows)])
@@ -114,16 +113,20 @@ def _within_budget(trainings, methods, seeds, started):
 
 
 def _train_all(trainings, groups, seeds, teacher):
+    """Return {Training: its `Result`}."""
     # All methods of a seed come first, the student alone before the others, so that an interrupted comparison
     # has equal seeds.
     missing = [Training(method, seed, iters) for seed in seeds for method, _, iters in groups]
     pool = concurrent.futures.ThreadPoolExecutor(trainings.options.jobs)
     try:
-        futures = [pool.submit(trainings.finished, training) for training in dict.fromkeys(missing)]
+        futures = {pool.submit(trainings.finished, training): training for training in dict.fromkeys(missing)}
+        results = {}
         for future in concurrent.futures.as_completed(futures):
-            result = future.result()
-            if future is futures[0]:
-                _check_lead(teacher, result)
+            training = futures[future]
+            results[training] = future.result()
+            if training == missing[0]:
+                _check_lead(teacher, results[training])
+        return results
     finally:
         # After an error or a signal no training begins, and those that run save a checkpoint and end.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -141,13 +144,11 @@ def _check_lead(teacher, student):
         )
 
 
-def _rows(trainings, groups, seeds, teacher):
+def _rows(results, groups, seeds, teacher):
     rows = [] if teacher is None else [row_of(TEACHER, "", [teacher])]
-    results = [
-        [trainings.finished(Training(method, seed, iters)) for seed in seeds] for method, _, iters in groups
-    ]
-    plain = results[0]
-    for (method, equal, _), of_seeds in zip(groups, results):
+    of_groups = [[results[Training(method, seed, iters)] for seed in seeds] for method, _, iters in groups]
+    plain = of_groups[0]
+    for (method, equal, _), of_seeds in zip(groups, of_groups):
         rows.append(row_of(method, equal, of_seeds, None if method == PLAIN else plain))
     return rows
 

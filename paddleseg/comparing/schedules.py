@@ -1,7 +1,5 @@
 """The schedules of a training that is made shorter or longer."""
 
-from paddleseg.cvlibs.rules import is_share
-
 # The keys that count iterations.
 _OF_RATES = ("decay_steps", "T_max", "step_size", "warmup_iters", "boundaries", "milestones")
 _OF_FEATURES = ("start_iter", "warmup_iters", "end_iter")
@@ -44,24 +42,30 @@ def _scaled_feature(feature, ratio):
     schedule = feature["schedule"]
     scaled = {key: _times(value, ratio) if key in _OF_FEATURES else value for key, value in schedule.items()}
     start, end = scaled.get("start_iter", 0), scaled.get("end_iter")
-    if _is_count(start) and _is_count(end):
-        scaled["end_iter"] = max(end, start + 1)  # rounding must not end a loss before it starts
+    if _rise([schedule.get("start_iter", 0), schedule.get("end_iter")]):
+        scaled["end_iter"] = max(end, start + 1)
     return {**feature, "schedule": scaled}
 
 
 def _times(value, ratio):
-    """Return a number of iterations, or a rising list of them, times a ratio and rounded."""
+    """Return a number of iterations, or a list of them, times a ratio and rounded.
+
+    Rounding keeps apart what is apart in a rising list.
+    """
     if isinstance(value, list):
-        rising, least = [], 1
-        for item in value:
-            scaled = _times(item, ratio)
-            rising.append(max(scaled, least) if _is_count(scaled) else scaled)
-            least = rising[-1] + 1 if _is_count(scaled) else least
-        return rising
-    if is_share(value) or not _is_count(value):
+        scaled = [_times(item, ratio) for item in value]
+        for i in range(1, len(scaled) if _rise(value) else 0):
+            scaled[i] = max(scaled[i], scaled[i - 1] + 1)
+        return scaled
+    if not _is_count(value) or not value:
         return value
-    return max(round(value * ratio), 1) if value else value
+    return max(round(value * ratio), 1)
+
+
+def _rise(values):
+    return all(map(_is_count, values)) and all(a < b for a, b in zip(values, values[1:]))
 
 
 def _is_count(value):
+    """Return whether a value counts iterations; 0.6 is a share of the training, and None no end."""
     return isinstance(value, int) and not isinstance(value, bool)

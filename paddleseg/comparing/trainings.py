@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -31,6 +32,12 @@ _NEVER = 10**9  # as an interval: students are evaluated and saved at their end 
 _TEACHER_INTERVAL = 200
 _GIVEN = Training(TEACHER, 0, 0)  # whose weights are given
 _REFUSED = 2  # the exit status of a command whose input is wrong
+# As `python -m paddleseg.commands` does, but for its default of `--distill_config`: a plan names all losses.
+_COMMAND = """import sys
+from paddleseg.commands import process, {name}
+from paddleseg.commands.parser import PROGRAM, CommandParser
+sys.argv[:1], CommandParser.subcommand = [PROGRAM, "{name}"], "{name}"
+process.run({name}.main)"""
 _LABELLED = ("train_dataset", "val_dataset")
 _DATA = (*_LABELLED, "unlabeled_dataset")
 
@@ -90,7 +97,11 @@ class Trainings:
             scored = self._given_teacher()  # on the images of its students, which may have another size
             if scored is None:
                 return None
-            return dataclasses.replace(result, miou=scored.miou, class_iou=scored.class_iou)
+            # A report shows the score in the run's own folder.
+            folder = result.folder if scored.miou == result.miou else None
+            return dataclasses.replace(
+                scored, training=result.training, folder=folder, seconds=result.seconds
+            )
         if self._own_model is not None and not gives_logits(self._own_model):
             return None
         return self._given_teacher()
@@ -196,10 +207,9 @@ class Trainings:
             self._running.discard(process)
         if status:
             kind = RefusedError if status == _REFUSED else UserError
-            end = f"ended with status {status}: {_last_line(log)}"
-            if status < 0:
-                end = f"was killed by signal {-status}; was there too little memory?"
-            raise kind(f"{name or training.name} {end} ({log})")
+            hint = " (SIGKILL; was there too little memory?)" if status == -signal.SIGKILL else ""
+            end = f"ended with status {status}{hint}: {_last_line(log)} ({log})"
+            raise kind(f"{name or training.name} {end}")
 
     def rehearse(self, method, folder):
         """Make a dry run of the training of a method; its log goes to `folder`.
@@ -226,7 +236,7 @@ class Trainings:
             _end(process)
 
     def _command(self, training):
-        command = [sys.executable, "-m", "paddleseg.commands", "distill" if training.distilled else "train"]
+        command = [sys.executable, "-c", _COMMAND.format(name="distill" if training.distilled else "train")]
         config = self.plan.teacher if training.method == TEACHER else self._config(training)
         command += ["--student_config" if training.distilled else "--config", config]
         if training.distilled:
@@ -255,7 +265,8 @@ class Trainings:
         return path
 
     def _data(self):
-        return None if self.options.data is None else os.path.abspath(self.options.data)
+        """The folder of the data, whose name does not depend on links that lead to it; None without one."""
+        return None if self.options.data is None else os.path.realpath(self.options.data)
 
     def _opts(self, *sections):
         """Return the changes of a config, as `Config` takes them, that name the data set."""
@@ -303,11 +314,12 @@ class Trainings:
             configs.append(self.plan.teacher)
         if training == _GIVEN:
             configs.append(self.plan.student)  # by whose images the teacher is evaluated
-        data = None if self.options.data is None else os.path.realpath(self.options.data)
         dicts = [load_config(path)[0] for path in configs]
-        lists = [self._file_lists(path, dic) for path, dic in zip(configs, dicts)]
+        # The data of a teacher that teaches is not read.
+        read = -1 if training == _GIVEN else 0
+        lists = self._file_lists(configs[read], dicts[read])
         device = "cpu" if parallel.on_cpu() else "gpu"
-        text = json.dumps([training.seed, device, data, dicts, lists], sort_keys=True)
+        text = json.dumps([training.seed, device, self._data(), dicts, lists], sort_keys=True)
         return hashlib.sha256(text.encode())
 
     def _file_lists(self, path, config):

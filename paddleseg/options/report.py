@@ -51,7 +51,7 @@ class CompareOptions(DeviceOptions):
     )
     budget: Optional[float] = option(
         None,
-        "limit of the time of the whole comparison, such as 2h; all methods train for a short time, and the "
+        "limit of the time of this call, such as 2h; all methods train for a short time, and the "
         "best one for longer",
         at_least=1,
         parse=duration,

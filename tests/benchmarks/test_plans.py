@@ -22,7 +22,7 @@ SELECTIONS = ("camvid_default", "camvid_default_mobilenetv2")
 PLANS = tuple(
     f"benchmarks/plans/{name}.yml" for name in (*PAIRS, *SELECTIONS, "camvid_recipe", "camvid_mobilenetv2")
 )
-OF_PYTORCH = "benchmarks/plans/camvid_torch.yml"  # its teacher is an ONNX file, which is made by hand
+OF_PYTORCH = "benchmarks/plans/camvid_torch.yml"  # its teacher is a file of train_torch_teacher.py
 WITHOUT_TAPS = "benchmarks/plans/camvid_mobilenetv2.yml"
 DEFAULT = "the default"
 RECIPES = {

@@ -41,3 +41,18 @@ def test_a_budget_decides_anew_when_a_method_changes(tmp_path):
     assert decide(slower) == {"student alone": 1000, "KL": 500}  # the same trainings: the first decision
     trainings.mark = "edited"
     assert decide(slower) == {"student alone": 1000, "KL": 250}
+
+
+def test_a_repeated_command_knows_what_a_training_takes_beside_its_iterations(tmp_path):
+    pace = {"student alone": 1.0, "KL": 1.0, "DIST": 1.0}
+    trainings = Untrained(tmp_path)
+    trainings.finished = lambda training: SimpleNamespace(miou=0.5, seconds=-7)  # so 7 s and a little more
+    Budget(trainings, 100, time.monotonic()).best(["KL", "DIST"], pace, seed=3)
+    trainings.finished = Untrained(tmp_path).finished
+    repeated = Budget(trainings, 100, time.monotonic())
+    repeated.best(["KL", "DIST"], pace, seed=3)
+    # Half of 100 s, without 7 s, rounded down.
+    assert repeated.final("KL", pace, seeds=[0]) == {
+        "student alone": 42,
+        "KL": 42,
+    }

@@ -117,6 +117,15 @@ def test_rounding_keeps_boundaries_apart_and_ends_after_starts(write):
     assert feature["schedule"] == {"start_iter": 1, "end_iter": 2}
 
 
+def test_a_schedule_that_is_wrong_stays_wrong(write):
+    feature = {**FEATURE, "schedule": {"start_iter": 300, "end_iter": 100}}
+    method = {"lr_scheduler": {"boundaries": [400, 300]}, "distill": {"features": [feature]}}
+    changes = read_plan(write(methods={PLAIN: None, "wrong": method})).changes("wrong", 50)
+    assert changes["lr_scheduler"]["boundaries"] == [40, 30]
+    (feature,) = changes["distill"]["features"]
+    assert feature["schedule"] == {"start_iter": 30, "end_iter": 10}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -1,5 +1,6 @@
 """The trainings of a comparison: given teachers, engines, and what makes a training another one."""
 
+import json
 import pathlib
 import shutil
 
@@ -29,8 +30,27 @@ def test_a_given_teacher_needs_a_model_alone_and_is_scored_as_the_student_is(fol
         teacher_weights=weights, only=["student alone"], iters=2, out="given", device="cpu"
     )
     compare("given.yml", options)
-    (of_run,) = [row for row in rows_of(folder / "both") if row["method"] == "teacher"]
-    assert rows_of(folder / "given")[0]["miou"] == of_run["miou"]
+    own = json.loads((folder / "both" / "teacher_seed0" / "result.json").read_text(encoding="utf-8"))
+    assert float(rows_of(folder / "given")[0]["miou"]) == own["miou"]
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_teacher_of_larger_images_is_scored_on_those_of_its_student(folder):
+    teacher = yaml.safe_load((folder / "teacher.yml").read_text(encoding="utf-8"))
+    resize = {"type": "Resize", "target_size": [40, 40]}
+    for section in ("train_dataset", "val_dataset"):
+        teacher[section]["transforms"] = [resize, *teacher[section]["transforms"]]
+    tiny.write_yaml(folder / "larger.yml", teacher)
+    tiny.write_yaml(folder / "sizes.yml", {"teacher": "larger.yml", "student": "student.yml", "seeds": [0]})
+    only = {"only": ["student alone"], "iters": 2, "device": "cpu"}
+    compare("sizes.yml", CompareOptions(**only, out="sizes"))
+    run = folder / "sizes" / "teacher_seed0"
+    weights = str(run / "best_model" / "model.pdparams")
+    compare("sizes.yml", CompareOptions(**only, teacher_weights=weights, out="sizes_given"))
+    of_training = json.loads((run / "result.json").read_text(encoding="utf-8"))["miou"]
+    trained, given = (rows_of(folder / name)[0] for name in ("sizes", "sizes_given"))
+    assert trained["miou"] == given["miou"] != str(of_training)
+    assert float(trained["seconds"]) > 0
 
 
 @pytest.mark.usefixtures("in_folder", "printed")
