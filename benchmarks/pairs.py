@@ -60,7 +60,7 @@ def draw(pairs, path):
     axes.set_ylim(-0.5, len(pairs) - 0.5)
     axes.invert_yaxis()
     axes.set_xlabel("mIoU over the student alone, at equal time, with its 95 % interval")
-    axes.legend(loc="best", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
