@@ -54,19 +54,19 @@ def main():
     elif name == "--version":
         print(f"{PROGRAM} {metadata.version(PROGRAM)}")
     elif name in COMMANDS:
-        _run(name)
+        call(name, *([shipped.distill_config()] if name in ("distill", "qat", "prune") else []))
     elif name:
         raise UserError(f"{PROGRAM} has no command {name!r}; {suggestion(name, COMMANDS)}")
     else:
         raise UserError(f"name a command\n{_usage()}")
 
 
-def _run(name):
+def call(name, *args):
+    """Call a command's function with these arguments; its flags are those of `sys.argv` after its name."""
     module, function = COMMANDS[name][0].split(":")
     # What a run notes as its command, and what messages begin with.
     sys.argv[0], CommandParser.subcommand = PROGRAM, name
-    command = getattr(importlib.import_module(f"paddleseg.commands.{module}"), function)
-    command(*([shipped.distill_config()] if name in ("distill", "qat", "prune") else []))
+    getattr(importlib.import_module(f"paddleseg.commands.{module}"), function)(*args)
 
 
 def _usage():

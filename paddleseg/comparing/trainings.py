@@ -17,12 +17,12 @@ from paddleseg.checkpoints.resume import file_list_digests
 from paddleseg.comparing.plan import TEACHER, slug
 from paddleseg.comparing.results import Training, result_of_run, result_of_teacher
 from paddleseg.comparing.storage import make_room, read_result, write_result
-from paddleseg.cvlibs import Config, manager
+from paddleseg.cvlibs import Config, SegBuilder, manager
 from paddleseg.cvlibs.yaml_file import load_config
 from paddleseg.distill.teachers.engine_choice import AUTO, PADDLE, check_engine
 from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.errors import UserError
-from paddleseg.report.rebuild import builder_of, model_of
+from paddleseg.report.rebuild import model_of
 from paddleseg.report.runs import WEIGHTS
 from paddleseg.utils.cpu import usable_cores
 from paddleseg.utils.logger import logger
@@ -32,12 +32,10 @@ _NEVER = 10**9  # as an interval: students are evaluated and saved at their end 
 _TEACHER_INTERVAL = 200
 _GIVEN = Training(TEACHER, 0, 0)  # whose weights are given
 _REFUSED = 2  # the exit status of a command whose input is wrong
-# As `python -m paddleseg.commands` does, but for its default of `--distill_config`: a plan names all losses.
-_COMMAND = """import sys
-from paddleseg.commands import process, {name}
-from paddleseg.commands.parser import PROGRAM, CommandParser
-sys.argv[:1], CommandParser.subcommand = [PROGRAM, "{name}"], "{name}"
-process.run({name}.main)"""
+# `paddleseg-distill` without its default of `--distill_config`, since a plan names all losses.
+_COMMAND = (
+    "import sys; from paddleseg.commands import __main__ as m; m.process.run(lambda: m.call(sys.argv[1]))"
+)
 _LABELLED = ("train_dataset", "val_dataset")
 _DATA = (*_LABELLED, "unlabeled_dataset")
 
@@ -236,7 +234,7 @@ class Trainings:
             _end(process)
 
     def _command(self, training):
-        command = [sys.executable, "-c", _COMMAND.format(name="distill" if training.distilled else "train")]
+        command = [sys.executable, "-c", _COMMAND, "distill" if training.distilled else "train"]
         config = self.plan.teacher if training.method == TEACHER else self._config(training)
         command += ["--student_config" if training.distilled else "--config", config]
         if training.distilled:
@@ -309,30 +307,27 @@ class Trainings:
         return digest.hexdigest()[:16]
 
     def _digest_without_weights(self, training):
-        configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
-        if training.distilled:
-            configs.append(self.plan.teacher)
+        # The first config is the one whose data is read.
         if training == _GIVEN:
-            configs.append(self.plan.student)  # by whose images the teacher is evaluated
+            configs = [self.plan.student, self.plan.teacher]
+        elif training.distilled:
+            configs = [self._config(training), self.plan.teacher]
+        else:
+            configs = [self.plan.teacher if training.method == TEACHER else self._config(training)]
         dicts = [load_config(path)[0] for path in configs]
-        # The data of a teacher that teaches is not read.
-        read = -1 if training == _GIVEN else 0
-        lists = self._file_lists(configs[read], dicts[read])
+        lists = self._file_lists(configs[0], dicts[0])
         device = "cpu" if parallel.on_cpu() else "gpu"
         text = json.dumps([training.seed, device, self._data(), dicts, lists], sort_keys=True)
         return hashlib.sha256(text.encode())
 
     def _file_lists(self, path, config):
         """Return what tells the lists of files of a config's data sets from others, a dict."""
-        names = [name for name in _DATA if config.get(name)]
-        sections = {name: config[name] for name in names}
-        key = json.dumps(sections, sort_keys=True)
+        sections = [name for name in _DATA if config.get(name)]
+        key = json.dumps({name: config[name] for name in sections}, sort_keys=True)
         if key not in self._lists:
-            if self.options.data is not None:
-                for name in set(names) & set(_LABELLED):
-                    sections[name] = {**sections[name], "dataset_root": self._data()}
-            builder = builder_of({**config, **sections}, names, path, path)
-            self._lists[key] = file_list_digests(**{name: getattr(builder, name) for name in names})
+            opts = self._opts(*(name for name in _LABELLED if name in sections))
+            builder = SegBuilder(Config(path, opts=opts, sections=sections))
+            self._lists[key] = file_list_digests(**{name: getattr(builder, name) for name in sections})
         return self._lists[key]
 
 

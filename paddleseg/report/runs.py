@@ -101,7 +101,7 @@ class Run:
         try:
             with np.load(path) as file:
                 return file["confusions"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged ({one_line(error)}); remove it") from None
 
     @property

@@ -21,6 +21,7 @@ from paddleseg.comparing.plan import PLAIN
 from paddleseg.errors import UserError
 from paddleseg.evaluation.metrics import compute_scores
 from paddleseg.options import CompareOptions
+from paddleseg.report import read_runs
 
 
 class Hidden:
@@ -53,6 +54,11 @@ def test_both_matches_stand_in_one_table(folder, printed):
     assert re.search(r"better|worse|not shown", printed)
     assert re.search("(shown to be better than the plain student|The best) at equal time", printed)
     assert "mIoU 0" in printed
+    runs = read_runs([str(folder / "both" / f"{name}_20_seed0") for name in ("student_alone", "KL_3")])
+    assert [run.record["command"][:2] for run in runs] == [
+        ["paddleseg-distill", "train"],
+        ["paddleseg-distill", "distill"],
+    ]
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -128,6 +128,16 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_damaged_confusion_matrices_are_refused(made_up):
+    (run,) = read_runs([made_up("a", miou=0.5)])
+    path = os.path.join(run.folder, "confusions.npz")
+    for content in (b"", b"PK half of a file"):
+        with open(path, "wb") as file:
+            file.write(content)
+        with pytest.raises(UserError, match="confusions.npz is damaged .*; remove it"):
+            _ = run.confusions
+
+
 def test_a_run_given_twice_is_refused(made_up):
     folder = made_up("a")
     with pytest.raises(UserError, match="given 2 times"):
