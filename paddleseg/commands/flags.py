@@ -70,7 +70,8 @@ def add_test_config_flags(parser, keys, aug_names=("--aug_eval",)):
     for field in dataclasses.fields(EvalConfig):
         if field.name in keys:
             names = aug_names if field.name == "aug_eval" else ()
-            forgets = ", and ignore its part of test_config" if field.name in SWITCHES else ""
+            forgotten = ", ".join(SWITCHES.get(field.name, ()))
+            forgets = f"; then {forgotten} of test_config are ignored" if forgotten else ""
             _add_flag(group, EvalConfig, field, None, field.metadata["meaning"] + forgets, names)
 
 

@@ -33,7 +33,8 @@ class ADE20K(PublishedDataset):
 
     Args:
         transforms: a list of transforms.
-        dataset_root: the folder of images and annotations, "ADEChallengeData2016" as it is published.
+        dataset_root: the folder of images and annotations, "ADEChallengeData2016" as it is published. It must
+            be given.
         mode: "train" or "val".
         ignore_index: the mask value that no loss and no metric counts.
 

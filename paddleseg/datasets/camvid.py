@@ -16,8 +16,8 @@ class CamVid(PublishedDataset):
 
     Args:
         transforms: a list of transforms.
-        dataset_root: the folder of the lists; a line holds an image and a mask below that folder, separated
-            by a space.
+        dataset_root: the folder of the lists. It must be given. A line of a list holds an image and a mask
+            below that folder, separated by a space.
         mode: "train", "val" or "test"; in "test" masks may be missing.
         ignore_index: the mask value that no loss and no metric counts.
 

@@ -29,7 +29,7 @@ class Cityscapes(PublishedDataset):
 
     Args:
         transforms: a list of transforms.
-        dataset_root: the folder of leftImg8bit and gtFine.
+        dataset_root: the folder of leftImg8bit and gtFine. It must be given.
         mode: "train", "val" or "test"; the masks of test, which are not public, may be missing.
         ignore_index: the mask value that no loss and no metric counts.
 

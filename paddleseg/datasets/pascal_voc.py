@@ -25,7 +25,7 @@ class PascalVOC(PublishedDataset):
 
     Args:
         transforms: a list of transforms.
-        dataset_root: the folder that holds VOC2012, "VOCdevkit" as it is published.
+        dataset_root: the folder that holds VOC2012, "VOCdevkit" as it is published. It must be given.
         mode: "train", "trainval", "val" or "trainaug". "trainaug" is train and the images that aug.txt lists,
             those of the Semantic Boundaries Dataset (http://home.bharathh.info/pubs/codes/SBD/download.html),
             with masks in SegmentationClassAug, as PaddleSeg's voc_augment.py lays them out.

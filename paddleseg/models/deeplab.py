@@ -22,7 +22,8 @@ class DeepLabV3(SegmentationModel):
 
     Args:
         backbone_indices: which one of the backbone's maps is the input of the ASPP.
-        aspp_ratios: dilations of the ASPP; (1, 12, 24, 36) suits an output stride of 8, the default 16.
+        aspp_ratios: dilations of the ASPP. The default suits an output stride of 16, and (1, 12, 24, 36)
+            suits 8.
         aspp_out_channels: channels after the ASPP, before the classifier.
 
     Raises:
@@ -80,7 +81,8 @@ class DeepLabV3P(SegmentationModel):
 
     Args:
         backbone_indices: which two of the backbone's maps are the low-level map and the input of the ASPP.
-        aspp_ratios: dilations of the ASPP; (1, 12, 24, 36) suits an output stride of 8, the default 16.
+        aspp_ratios: dilations of the ASPP. The default suits an output stride of 16, and (1, 12, 24, 36)
+            suits 8.
         aspp_out_channels: channels after the ASPP, before the decoder.
 
     Raises:

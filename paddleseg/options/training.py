@@ -109,7 +109,7 @@ class TrainOptions(RunOptions):
         const=10,
         metavar="N",
     )
-    save_interval: int = option(1000, "iterations between saves", at_least=1)
+    save_interval: int = option(1000, "iterations between checkpoints, and between evaluations", at_least=1)
     log_iters: int = option(10, "iterations between log lines", at_least=1)
     keep_checkpoint_max: int = option(5, "iter_N folders to keep", at_least=1)
     seed: int = option(0, "of weights, order and augmentation", at_least=0, at_most=2**32 - 1)

@@ -17,10 +17,11 @@ class RandomDistort:
     three channels has hue and saturation to change.
 
     Args:
-        brightness_range, contrast_range, saturation_range, sharpness_range: r; a factor is drawn uniformly
-            from 1 - r .. 1 + r, with the meaning of Pillow's `ImageEnhance`.
-        hue_range: r; a shift is drawn uniformly from -r .. r, in 1/255 of the circle of hues.
-        brightness_prob, contrast_prob, saturation_prob, hue_prob, sharpness_prob: the probabilities.
+        brightness_range, contrast_range, saturation_range, sharpness_range: the number r. A factor is drawn
+            uniformly from 1 - r to 1 + r, with the meaning of Pillow's `ImageEnhance`.
+        hue_range: the number r. A shift is drawn uniformly from -r to r, in 1/255 of the circle of hues.
+        brightness_prob, contrast_prob, saturation_prob, hue_prob, sharpness_prob: the probability of this
+            change.
 
     Raises:
         UserError: a range is not in 0..32767, or a probability is not in 0..1.
@@ -75,8 +76,9 @@ class RandomBlur:
 
     Args:
         prob: the probability. PaddleSeg uses 1 / int(1 / prob) instead, so that 0.7 always blurs.
-        blur_type: gaussian, median or blur (the mean), OpenCV's `GaussianBlur`, `medianBlur` and `blur`;
-            random draws one of them (with probabilities 0.3, 0.3 and 0.4).
+        blur_type: one of "gaussian", "median", "blur" (the mean) and "random". They are OpenCV's
+            `GaussianBlur`, `medianBlur` and `blur`; "random" draws one of the three (with probabilities 0.3,
+            0.3 and 0.4).
 
     Raises:
         UserError: `prob` is not in 0..1, or there is no such type.

@@ -23,7 +23,8 @@ class ONNXTeacher(TeacherOnly):
 
     Its logits may have any size; they are resized bilinearly. A file without logits, such as a backbone,
     teaches features alone. For each tap the teacher has a sublayer of the tap's name, so a config names the
-    tap like that of any model. onnxruntime computes the file, on a GPU if `onnxruntime-gpu` is installed.
+    tap like that of any model. onnxruntime computes the file. If Paddle runs on a GPU and
+    `onnxruntime-gpu` is installed, onnxruntime asks for the GPU, which has not been tried.
 
     Args:
         path: the file. It has one input, float32 N x 3 x H x W, each size free or that of the training. If N
