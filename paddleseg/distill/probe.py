@@ -14,6 +14,7 @@ from paddleseg.distill.trial import generator_states, restored, set_generators, 
 from paddleseg.errors import UserError, suggestion
 from paddleseg.losses.combine import compare, compared, loss_name, output_list
 from paddleseg.utils.logger import logger
+from paddleseg.utils.modes import modes_restored
 
 
 @dataclass(frozen=True)
@@ -111,19 +112,17 @@ def roles(teachers):
 @contextlib.contextmanager
 def training_without_traces(model):
     """Put a model into training mode; restore at the end what a forward pass changes."""
-    modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
     state = {key: value.clone() for key, value in model.state_dict().items() if value.stop_gradient}
     random_state = generator_states()
-    model.train()
     try:
-        yield
+        with modes_restored(model):
+            model.train()
+            yield
     finally:
         set_generators(random_state)
         current = model.state_dict()
         for key, value in state.items():
             current[key].set_value(value)
-        for layer, training in modes:
-            layer.training = training
 
 
 def check_logits(observed, logits_at="full"):

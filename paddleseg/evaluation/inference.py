@@ -11,21 +11,19 @@ from paddleseg.errors import UserError
 from paddleseg.losses.combine import output_list
 from paddleseg.models.layers.interpolate import interpolate
 from paddleseg.options.inference import EvalConfig
+from paddleseg.utils.modes import modes_restored
 
 WHOLE = EvalConfig()
+# What a model raises for images that it cannot compute.
+MODEL_ERRORS = (ValueError, TypeError, AssertionError, RuntimeError)
 
 
 @contextlib.contextmanager
 def eval_mode(model):
-    """Compute without gradients and with a model in eval mode; restore its mode at the end."""
-    was_training = model.training
-    model.eval()
-    try:
-        with paddle.no_grad():
-            yield
-    finally:
-        if was_training:
-            model.train()
+    """Compute without gradients and with a model in eval mode; restore the modes of its layers at the end."""
+    with modes_restored(model), paddle.no_grad():
+        model.eval()
+        yield
 
 
 @paddle.no_grad()

@@ -5,6 +5,7 @@ import paddle
 from paddleseg.errors import UserError, one_line
 from paddleseg.graphs.converted_once import converted_once
 from paddleseg.graphs.out_of_place import check_same, names_of_inplace_calls
+from paddleseg.utils.modes import modes_restored
 
 
 @paddle.no_grad()
@@ -20,13 +21,13 @@ def run_and_forget(model, x, run=None):
         run: a function of x that runs the model and returns the output; None for the model. Default None.
     """
     layers = model.sublayers(include_self=True)
-    held = [(layer.training, dict(layer._buffers)) for layer in layers]
-    model.eval()
+    held = [dict(layer._buffers) for layer in layers]
     try:
-        return (run or model)(x.clone())  # a model may overwrite its images
+        with modes_restored(model):
+            model.eval()
+            return (run or model)(x.clone())  # a model may overwrite its images
     finally:
-        for layer, (training, buffers) in zip(layers, held):
-            layer.training = training
+        for layer, buffers in zip(layers, held):
             for name in layer._non_persistable_buffer_names_set & set(layer._buffers):
                 if layer._buffers[name] is not buffers.get(name):
                     delattr(layer, name)

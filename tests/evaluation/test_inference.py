@@ -11,7 +11,7 @@ import pytest
 from context_net import ContextNet, set_named_weights
 
 from paddleseg.errors import UserError
-from paddleseg.evaluation.inference import classes, infer
+from paddleseg.evaluation.inference import classes, eval_mode, infer
 from paddleseg.evaluation.photographs import predict
 from paddleseg.models import DeepLabV3P, backbones
 from paddleseg.options.inference import EvalConfig
@@ -165,3 +165,12 @@ def test_prediction_infers_as_evaluation_does(net):
 def test_logits_have_no_gradient(net):
     assert infer(net, paddle.ones([1, 3, 8, 8]), (8, 8)).stop_gradient
     assert infer(net, paddle.ones([1, 3, 8, 8]), (8, 8), slide(4, 4, 4, 4)).stop_gradient
+
+
+def test_a_model_that_is_frozen_in_part_stays_so():
+    model = nn.Sequential(nn.Conv2D(3, 2, 1), nn.BatchNorm2D(2))
+    model[1].eval()
+    with eval_mode(model):
+        assert not any(layer.training for layer in model.sublayers(include_self=True))
+    assert model.training
+    assert not model[1].training
