@@ -12,7 +12,7 @@ import paddle.nn as nn
 from paddleseg import parallel
 from paddleseg.cvlibs import SegBuilder
 from paddleseg.errors import UserError, one_line
-from paddleseg.evaluation.inference import eval_mode
+from paddleseg.evaluation.inference import MODEL_ERRORS, eval_mode
 
 REST = "the rest"
 RUNNING_STATISTICS = ("_mean", "_variance")
@@ -181,7 +181,7 @@ def cost_table(cfg, options):
     model = SegBuilder(cfg.drop_pretrained()).model
     try:
         costs = measure(model, shape, options.repeats)
-    except ValueError as error:  # Paddle's error for shapes
+    except MODEL_ERRORS as error:
         reason = one_line(error)[:300]
         raise UserError(f"{cfg.path}: the model does not run on an input of {shape}: {reason}") from error
     lines = [

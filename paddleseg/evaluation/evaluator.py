@@ -33,8 +33,8 @@ def evaluate(
             restored afterwards.
         dataset: a map-style dataset in evaluation mode; see `ignored_label` for what it ignores.
         num_classes: number of classes C.
-        batch_size: number of images that are read together; those of equal size run together. Default:
-            `fitting_batch_size` of the first image.
+        batch_size: number of images that are read together; those of equal size run together. Default: that
+            of `config`, or else the `fitting_batch_size` of the first image.
         num_workers: number of processes that read. Default 0, this process.
         config: an `EvalConfig`: how images are inferred, and what is measured in addition to the confusion
             matrix. Default: whole images, and the confusion matrix alone.
@@ -46,7 +46,7 @@ def evaluate(
         UserError: the dataset is empty, or the model's output is not N x C x H x W.
     """
     counts = _Counts(num_classes, ignored_label(dataset), config)
-    for logits, labels in _inferred(
+    for logits, labels, _ in _inferred(
         model, dataset, num_classes, batch_size, num_workers, config, on_batch, with_bar
     ):
         counts.add(logits, labels)
@@ -54,7 +54,7 @@ def evaluate(
 
 
 def confusions_of_images(model, dataset, num_classes, batch_size=None, num_workers=0, config=WHOLE):
-    """Return the confusion matrix of each image, N x C x C int64, equal in order for all models.
+    """Return the confusion matrix of each image, N x C x C int64, in the order of the dataset.
 
     Their sum is the matrix from which `evaluate` computes its scores. This is for a process without other
     ranks.
@@ -66,34 +66,37 @@ def confusions_of_images(model, dataset, num_classes, batch_size=None, num_worke
         UserError: as `evaluate`.
     """
     ignore_index = ignored_label(dataset)
-    matrices = []
-    for logits, labels in _inferred(model, dataset, num_classes, batch_size, num_workers, config):
+    matrices = np.zeros([len(dataset), num_classes, num_classes], np.int64)
+    for logits, labels, indices in _inferred(model, dataset, num_classes, batch_size, num_workers, config):
         predicted = classes(logits)
-        for i in range(len(labels)):
+        for i, index in enumerate(indices):
             matrix = confusion_matrix(predicted[i], labels[i], num_classes, ignore_index)
-            matrices.append(matrix.numpy())
-    return np.stack(matrices)
+            matrices[index] = matrix.numpy()
+    return matrices
 
 
 def _inferred(
     model, dataset, num_classes, batch_size=None, num_workers=0, config=WHOLE, on_batch=None, with_bar=False
 ):
-    """Yield (logits, labels) of all groups of this rank's images; the arguments are those of `evaluate`."""
+    """Yield (logits, labels, indices in the dataset) of all groups of this rank's images.
+
+    The arguments are those of `evaluate`.
+    """
     if len(dataset) == 0:
         raise UserError("the dataset to evaluate on holds no image")
     samples = SeededSamples(dataset, seed=0, keep=("trans_info",), defer_normalize=not parallel.on_cpu())
-    if batch_size is None:
-        batch_size = fitting_batch_size(samples[0, 0])
+    batch_size = batch_size or config.batch_size or fitting_batch_size(samples[0, 0])
     batches = SharedBatches(len(dataset), batch_size, parallel.rank(), parallel.num_ranks())
     loader = load_batches(samples, batches, num_workers, group_by_size, ahead=True)
     announced = _call_before_each(loader, on_batch, batches.count)
     shown = bar(announced, len(dataset), "evaluating", with_bar, batches.sizes_of_all)
     with eval_mode(model), contextlib.closing(loader), contextlib.closing(shown):
-        for group in itertools.chain.from_iterable(shown):
-            labels = group["label"]
-            logits = infer(model, group["img"], labels.shape[1:], config, group["trans_info"])
-            _check_logits(logits, num_classes)
-            yield logits, labels
+        for groups, keys in zip(shown, batches):
+            for group in groups:
+                labels = group["label"]
+                logits = infer(model, group["img"], labels.shape[1:], config, group["trans_info"])
+                _check_logits(logits, num_classes)
+                yield logits, labels, [keys[position][1] for position in group["positions"]]
 
 
 class _Counts:
@@ -138,15 +141,20 @@ def group_by_size(samples):
             'trans_info': the changes of the image's size, as `Compose` lists them.
 
     Returns:
-        A list of dicts as `loading.stack` returns them, with their 'trans_info'.
+        A list of dicts as `loading.stack` returns them, with their 'trans_info' and their 'positions' in
+        the list.
     """
     groups = {}
-    for sample in samples:
+    for position, sample in enumerate(samples):
         trans_info = tuple((change, (int(h), int(w))) for change, (h, w) in sample.get("trans_info") or ())
         key = (sample["img"].shape, sample["label"].shape, trans_info)
-        groups.setdefault(key, []).append(sample)
+        groups.setdefault(key, []).append((position, sample))
     return [
-        {**stack([{k: v for k, v in s.items() if k != "trans_info"} for s in group]), "trans_info": info}
+        {
+            **stack([{k: v for k, v in s.items() if k != "trans_info"} for _, s in group]),
+            "trans_info": info,
+            "positions": [position for position, _ in group],
+        }
         for (_, _, info), group in groups.items()
     ]
 

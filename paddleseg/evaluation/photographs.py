@@ -12,7 +12,7 @@ from paddleseg.cvlibs.builder import build_transforms
 from paddleseg.datasets.first_look import LOOKED_AT
 from paddleseg.datasets.pair_check import doubts_of_images
 from paddleseg.errors import UserError, counted, one_line
-from paddleseg.evaluation.inference import WHOLE, classes, infer
+from paddleseg.evaluation.inference import MODEL_ERRORS, WHOLE, classes, infer
 from paddleseg.evaluation.prediction_files import PredictionFiles
 from paddleseg.transforms import Compose
 from paddleseg.transforms.common import refuse_train_only
@@ -96,7 +96,7 @@ def _predict(image, predictors, files, with_probabilities):
     masks = []
     for (name, predictor), sample in zip(predictors.items(), samples):
         size, trans_info = photograph.shape[:2], sample["trans_info"]
-        logits = _logits(predictor.model, sample["img"], size, predictor.config, trans_info)
+        logits = logits_of(predictor.model, sample["img"], size, predictor.config, trans_info)
         masks.append(mask_of(logits))
         files.write_mask(image, name, photograph, masks[-1])
         if with_probabilities:
@@ -147,14 +147,24 @@ def predict(model, image, size, config=WHOLE, trans_info=()):
     Raises:
         UserError: the model does not run on the image, or has more classes than a byte can hold.
     """
-    return mask_of(_logits(model, image, size, config, trans_info))
+    return mask_of(logits_of(model, image, size, config, trans_info))
 
 
-def _logits(model, image, size, config, trans_info):
+def predict_sample(model, sample, config=WHOLE):
+    """Return what `predict` returns for a sample of `SeededSamples`, at the size of its mask."""
+    return predict(model, sample["img"], sample["label"].shape, config, sample.get("trans_info", ()))
+
+
+def logits_of(model, image, size, config=WHOLE, trans_info=()):
+    """Return the main logits of one image, 1 x C x height x width; the arguments are those of `predict`.
+
+    Raises:
+        UserError: the model does not run on the image.
+    """
     images = paddle.to_tensor(image[np.newaxis])
     try:
         return infer(model, images, size, config, trans_info)
-    except (ValueError, TypeError, AssertionError, RuntimeError) as error:
+    except MODEL_ERRORS as error:
         shape, reason = list(images.shape), one_line(error)[:300]
         raise UserError(f"the model does not run on an input of {shape}: {reason}") from error
 

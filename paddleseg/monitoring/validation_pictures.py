@@ -10,9 +10,9 @@ from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError
 from paddleseg.evaluation.inference import WHOLE, eval_mode
-from paddleseg.evaluation.photographs import predict
+from paddleseg.evaluation.photographs import predict_sample
 from paddleseg.transforms.reading import read_picture
-from paddleseg.utils.pictures import class_colors, overlay, palette, sheet
+from paddleseg.utils.pictures import class_colors, overlay, palette, sheet, shrunk, shrunk_mask
 
 LONGEST = 240  # pixels of a side; with larger pictures each evaluation would add megabytes to the log
 CAPTION_SCALE = 2  # VisualDL shows a row at a third of its size
@@ -60,15 +60,14 @@ class ValidationPictures:
 
     def _start_of_row(self, index, sample):
         """Return the pictures that training does not change, and the truth at their size."""
-        image = _shrunk(photograph(self._dataset, index, sample), cv2.INTER_AREA)
-        truth = _shrunk_mask(sample["label"])
+        image = shrunk(photograph(self._dataset, index, sample), LONGEST)
+        truth = shrunk_mask(sample["label"], LONGEST)
         truth[truth == ignored_label(self._dataset)] = IGNORED
         masks = [self._mask(teacher, sample) for teacher in self._teachers.values()]
         return [image, *(self._tinted(image, mask) for mask in (truth, *masks))], truth
 
     def _mask(self, model, sample):
-        size = sample["label"].shape
-        return _shrunk_mask(predict(model, sample["img"], size, self._config, sample.get("trans_info", ())))
+        return shrunk_mask(predict_sample(model, sample, self._config), LONGEST)
 
     def _tinted(self, image, mask):
         return overlay(image, mask, self._colors, ignore_index=IGNORED)
@@ -110,14 +109,3 @@ def _picture(dataset, path):
         return read_picture(path, 3 if channels == 1 else channels, img_range)
     except UserError:
         return None
-
-
-def _shrunk(picture, interpolation):
-    height, width = picture.shape[:2]
-    scale = min(LONGEST / max(height, width), 1)
-    size = [max(round(side * scale), 1) for side in (width, height)]
-    return cv2.resize(picture, size, interpolation=interpolation)
-
-
-def _shrunk_mask(mask):
-    return _shrunk(np.asarray(mask, np.int32), cv2.INTER_NEAREST)

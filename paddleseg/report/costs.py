@@ -20,7 +20,7 @@ DEFAULT_SIZE = (512, 512)  # of the input where the validation images are not he
 RESULT = "measured: "
 
 
-def costs(runs, repeats, device):
+def costs(runs, repeats, device, conv_engine="auto"):
     """Return the cost of each run's model, and sentences on how it was measured.
 
     Equal models are measured once. The input is the first validation image, or one of `DEFAULT_SIZE`.
@@ -29,6 +29,7 @@ def costs(runs, repeats, device):
         runs: list of `Run`.
         repeats: forward passes that are timed; 0 times none.
         device: "cpu", "gpu" or "auto".
+        conv_engine: as in `parallel.set_device`. Default "auto".
 
     Returns:
         (list with an item for each run: what `measure` returns, and the input's 'shape', or None if the model
@@ -45,7 +46,7 @@ def costs(runs, repeats, device):
             logger.info(f"measuring the model of {run.folder}")
             try:
                 shape = [1, *shape]
-                by_model[key] = {**measure(run, shape, repeats, device), "shape": shape}
+                by_model[key] = {**measure(run, shape, repeats, device, conv_engine), "shape": shape}
             except UserError as error:
                 by_model[key] = None
                 notes.append(f"{_clause(error)}.")
@@ -62,13 +63,13 @@ def input_shape(run):
         return (stated(run.config, "img_channels").value, *DEFAULT_SIZE), _clause(error)
 
 
-def measure(run, shape, repeats, device):
+def measure(run, shape, repeats, device, conv_engine="auto"):
     """Return the cost of a run's model, measured in a process that does nothing else.
 
     Args:
         run: a `Run`.
         shape: of the input, [N, C, H, W].
-        repeats, device: as in `costs`.
+        repeats, device, conv_engine: as in `costs`.
 
     Returns:
         {'parameters', 'flops', 'seconds', 'uncounted'} as in `evaluation.cost.Cost`; 'megabytes', the peak of
@@ -83,6 +84,7 @@ def measure(run, shape, repeats, device):
         "shape": shape,
         "repeats": repeats,
         "device": device,
+        "conv_engine": conv_engine,
         "config_path": run.config_path,
     }
     # The new process must find the modules of the user's own components, too.
@@ -104,7 +106,7 @@ def measure(run, shape, repeats, device):
 
 def measure_here(task):
     """Measure the model of a `task`, the dict that `measure` sends, in this process; return the result."""
-    parallel.set_device(task["device"])
+    parallel.set_device(task["device"], task["conv_engine"])
     paddle.zeros([1]).numpy()  # so that Paddle takes what it needs before there is a model
     before = _peak_megabytes()
     model = builder_of(task["config"], ("model",), task["where"], task["config_path"]).model

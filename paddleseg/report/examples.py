@@ -8,7 +8,7 @@ import paddle
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.evaluation.metrics import compute_scores, confusion_matrix
-from paddleseg.evaluation.photographs import predict
+from paddleseg.evaluation.photographs import predict_sample
 from paddleseg.utils.progress_bar import bar
 
 
@@ -62,17 +62,12 @@ def compare(plain, distilled, dataset, num_classes, indices, config):
     for index in bar(indices, label="comparing"):
         sample = samples[0, index]
         mious = [
-            image_miou(mask_of(model, sample, config), sample["label"], num_classes, ignore_index)
+            image_miou(predict_sample(model, sample, config), sample["label"], num_classes, ignore_index)
             for model in (plain, distilled)
         ]
         if None not in mious:
             examples.append(Example(int(index), *mious))
     return examples
-
-
-def mask_of(model, sample, config):
-    """Return the classes that a model predicts for the pixels of a sample of `SeededSamples`."""
-    return predict(model, sample["img"], sample["label"].shape, config, sample.get("trans_info", ()))
 
 
 def extremes(examples, count):

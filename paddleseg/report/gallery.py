@@ -7,19 +7,19 @@ import os
 from typing import List, Optional, Tuple
 
 import cv2
-import numpy as np
 
 from paddleseg.cvlibs.class_names import class_names, labelled
 from paddleseg.datasets.dataset import ignored_label
 from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.distill.teachers.teacher_only import gives_logits
 from paddleseg.errors import UserError, counted, one_line
+from paddleseg.evaluation.photographs import predict_sample
 from paddleseg.monitoring.validation_pictures import photograph, spread_indices
-from paddleseg.report.examples import compare, extremes, mask_of
+from paddleseg.report.examples import compare, extremes
 from paddleseg.report.rebuild import builder_of, model_of, teacher_of
-from paddleseg.report.runs import teacher_file
+from paddleseg.report.runs import on_same_images, teacher_file
 from paddleseg.utils.logger import logger
-from paddleseg.utils.pictures import class_colors, overlay
+from paddleseg.utils.pictures import class_colors, overlay, shrunk, shrunk_mask
 
 LONGEST = 360  # pixels of a side of a picture
 IGNORED = 255
@@ -88,12 +88,10 @@ def masked(picture, mask, num_classes, ignore_index=255):
         num_classes: number of classes.
         ignore_index: the value of ignored pixels in `mask`.
     """
-    scale = min(LONGEST / max(picture.shape[:2]), 1)
-    size = [max(round(side * scale), 1) for side in picture.shape[1::-1]]
-    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    picture = shrunk(picture, LONGEST)
     if mask is None:
         return picture
-    mask = cv2.resize(np.asarray(mask, np.int32), size, interpolation=cv2.INTER_NEAREST)
+    mask = shrunk_mask(mask, LONGEST)
     mask[mask == ignore_index] = IGNORED
     return overlay(picture, mask, class_colors(num_classes), ignore_index=IGNORED)
 
@@ -134,9 +132,12 @@ def _pair(comparisons):
 
 
 def _compared_gallery(comparison, distilled, plain, images, compared):
-    for section in ("val_dataset", "test_config"):
-        if distilled.config.get(section) != plain.config.get(section):
-            return Gallery(missing=f"{distilled.name} and {plain.name} differ in their {section}.")
+    equal = {
+        "val_dataset": on_same_images([distilled, plain], prepared_alike=True),
+        "test_config": distilled.config.get("test_config") == plain.config.get("test_config"),
+    }
+    for section in (name for name, is_equal in equal.items() if not is_equal):
+        return Gallery(missing=f"{distilled.name} and {plain.name} differ in their {section}.")
     sections = ("val_dataset", "test_config") if distilled.config.get("test_config") else ("val_dataset",)
     builder = builder_of(distilled.config, sections, distilled.run_file, distilled.config_path)
     dataset, config = builder.val_dataset, builder.eval_config
@@ -178,7 +179,7 @@ class _ExamplePictures:
         sample = self._samples[0, example.index]
         picture = photograph(self._dataset, example.index, sample)
         masks = {"photograph": None, "truth": sample["label"]}
-        masks.update({name: mask_of(model, sample, self._config) for name, model in models.items()})
+        masks.update({name: predict_sample(model, sample, self._config) for name, model in models.items()})
         scores = dict(zip(self._students, (example.plain, example.distilled)))
         pictures = [
             (f"{name} {scores[name]:.4f}" if name in scores else name, self._data_uri(picture, mask))

@@ -57,7 +57,7 @@ def contents(runs, options, exported=((), ())):
         exported: what `measure_exported` returns. Default: no exported model.
     """
     compared = comparisons(runs)
-    measured, notes = costs(runs, options.repeats, options.device)
+    measured, notes = costs(runs, options.repeats, options.device, options.conv_engine)
     return {
         "made": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "paddle": paddle.__version__,

@@ -11,7 +11,7 @@ from typing import List, Optional
 import numpy as np
 import yaml
 
-from paddleseg.cvlibs.class_names import section_names
+from paddleseg.cvlibs.class_names import NAMING, section_names
 from paddleseg.errors import UserError, one_line
 from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.monitoring.run_file import RUN_FILE
@@ -108,6 +108,11 @@ class Run:
     def run_file(self):
         """The path of its `run.yml`, for messages."""
         return os.path.join(self.folder, RUN_FILE)
+
+    def paces(self):
+        """Return [(iteration, seconds of an iteration since the last one here)] of the log lines."""
+        lines = [entry for entry in self.history if entry["kind"] == "train"]
+        return [(entry["iteration"], self.config["batch_size"] / entry["ips"]) for entry in lines]
 
     def evaluations(self, ema=False):
         """Return the evaluations in the history: of the weights or, with `ema`, of their moving average."""
@@ -212,6 +217,28 @@ def identity(run):
     """Return a text that is equal for runs that differ only in their seeds."""
     keys = ("role", "config", "teachers", "distill_config_sha256")
     return json.dumps([run.record.get(key) for key in keys], sort_keys=True, default=str)
+
+
+def on_same_images(runs, prepared_alike=False):
+    """Tell whether runs were evaluated on the same images.
+
+    Args:
+        runs: list of `Run`.
+        prepared_alike: whether they must also agree in the transforms. Default False.
+    """
+    return len({_images_of(run.config, prepared_alike) for run in runs}) <= 1
+
+
+def _images_of(config, with_transforms):
+    """Return a text that is equal for configs with the same validation images, in whatever spelling."""
+    section = dict(config.get("val_dataset") or {})
+    if section.get("dataset_root"):
+        section["dataset_root"] = os.path.realpath(section["dataset_root"])
+    if section.get("type") == NAMING:
+        section.pop("class_names", None)
+    if not with_transforms:
+        section.pop("transforms", None)
+    return json.dumps(section, sort_keys=True, default=str)
 
 
 def without_pretrained(value):

@@ -7,7 +7,7 @@ from typing import List, Optional
 import numpy as np
 
 from paddleseg.evaluation.verdict import verdict
-from paddleseg.report.runs import kind_of
+from paddleseg.report.runs import kind_of, on_same_images
 
 UNKNOWN = "–"
 KINDS = {
@@ -61,7 +61,7 @@ def overview(runs, costs):
         )
         rows.append([run.name, str(run.record.get("seed", UNKNOWN)), *scores, *_cost_texts(cost)])
     notes = []
-    if not _on_same_images(runs):
+    if not on_same_images(runs):
         notes.append("The runs were not evaluated on the same images, so their mIoU cannot be compared.")
     if any(run.best is None for run in runs):
         notes.append("A run without an mIoU was never evaluated.")
@@ -102,7 +102,7 @@ def interval(comparison):
     None unless plain and distilled students of equal seeds have the confusion matrices of the same images,
     which `tools/compare.py` stores, and the plain students differ in their seeds alone.
     """
-    if _plain_differ(comparison) or not _on_same_images([*comparison.plain, *comparison.distilled]):
+    if _plain_differ(comparison) or not on_same_images([*comparison.plain, *comparison.distilled]):
         return None
     plain = {run.seed: run.confusions for run in comparison.plain}
     pairs = [(run.confusions, plain[run.seed]) for run in comparison.distilled if run.seed in plain]
@@ -176,13 +176,13 @@ def _gain(comparison):
     distilled, plain, teachers = map(_mious, (comparison.distilled, comparison.plain, comparison.teachers))
     runs = [*comparison.teachers, *comparison.plain, *comparison.distilled]
     over_plain, share = UNKNOWN, UNKNOWN
-    if distilled and plain and _on_same_images(runs):
+    if distilled and plain and on_same_images([*comparison.plain, *comparison.distilled]):
         over_plain = f"{np.mean(distilled) - np.mean(plain):+.4f}"
     if not comparison.plain:
         problem = "no run here trained its model without a teacher"
     elif not distilled or not plain:
         problem = "a run was never evaluated"
-    elif not _on_same_images(runs):
+    elif not on_same_images(runs):
         problem = "the runs were not evaluated on the same images"
     elif _plain_differ(comparison):
         problem = "the plain students differ in more than their seeds"
@@ -201,15 +201,6 @@ def _plain_differ(comparison):
 
 def _mious(runs):
     return [run.best["miou"] for run in runs if run.best is not None]
-
-
-def _on_same_images(runs):
-    return len({str(_validation_set(run.config)) for run in runs}) <= 1
-
-
-def _validation_set(config):
-    section = config.get("val_dataset") or {}
-    return sorted((key, str(value)) for key, value in section.items() if key != "transforms")
 
 
 def _iou_text(iou):

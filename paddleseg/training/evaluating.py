@@ -15,12 +15,16 @@ def evaluation(builder, options):
     """Return `evaluate(on_batch=...) -> Scores` of the model being trained; None to evaluate nothing."""
     if options.no_eval or builder.val_dataset is None:
         return None
-    _num_classes(builder)  # what is stated nowhere is refused before the training
+    number_of_classes(builder)  # what is stated nowhere is refused before the training
     return functools.partial(evaluate_and_log, builder, options, named=set())
 
 
-def _num_classes(builder):
-    """Return the number of classes to evaluate, which the data set states or else the config."""
+def number_of_classes(builder):
+    """Return the number of classes to evaluate, which the data set states or else the config.
+
+    Raises:
+        UserError: neither states it.
+    """
     of_dataset = getattr(builder.val_dataset, "num_classes", None)
     number = builder.cfg.num_classes if of_dataset is None else of_dataset
     if number is None:
@@ -37,12 +41,11 @@ def scores_of(builder, options, on_batch=None):
     return evaluate_model(
         builder.model,
         builder.val_dataset,
-        _num_classes(builder),
-        config.batch_size,
-        options.num_workers,
-        config,
-        on_batch,
-        bar_wanted(options.log_style),
+        number_of_classes(builder),
+        num_workers=options.num_workers,
+        config=config,
+        on_batch=on_batch,
+        with_bar=bar_wanted(options.log_style),
     )
 
 
@@ -56,7 +59,7 @@ def evaluate_and_log(builder, options, on_batch=None, named=None):
         named: a set of classes without truth that the log has named already; it is completed in place.
             Default: none.
     """
-    dataset, num_classes = builder.val_dataset, _num_classes(builder)
+    dataset, num_classes = builder.val_dataset, number_of_classes(builder)
     result = scores_of(builder, options, on_batch)
     for line in result.log_lines(len(dataset)):
         logger.info(line)

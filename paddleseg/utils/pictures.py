@@ -36,6 +36,19 @@ def palette(custom=None):
     return colors
 
 
+def shrunk(picture, longest, interpolation=cv2.INTER_AREA):
+    """Return a picture whose longer side has at most `longest` pixels; the ratio of its sides stays."""
+    height, width = picture.shape[:2]
+    scale = min(longest / max(height, width), 1)
+    size = [max(round(side * scale), 1) for side in (width, height)]
+    return cv2.resize(picture, size, interpolation=interpolation)
+
+
+def shrunk_mask(mask, longest):
+    """Return the classes H x W of a mask as int32, its longer side at most `longest` pixels."""
+    return shrunk(np.asarray(mask, np.int32), longest, cv2.INTER_NEAREST)
+
+
 VOC = palette()
 # Class 1 in green, which stands out on retinas and skin; VOC's dark red does not.
 GREEN = palette([0, 0, 0, 60, 220, 80])

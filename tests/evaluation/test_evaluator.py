@@ -11,7 +11,13 @@ from sklearn.metrics import roc_auc_score
 from paddleseg import parallel
 from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
-from paddleseg.evaluation.evaluator import SharedBatches, evaluate, fitting_batch_size, group_by_size
+from paddleseg.evaluation.evaluator import (
+    SharedBatches,
+    confusions_of_images,
+    evaluate,
+    fitting_batch_size,
+    group_by_size,
+)
 from paddleseg.options.inference import EvalConfig
 from paddleseg.transforms import Normalize, Resize
 
@@ -224,3 +230,30 @@ def test_images_normalised_on_the_device_score_the_same(tmp_path, monkeypatch, b
         got = evaluate(model, dataset, 2, batch_size, num_workers)
         np.testing.assert_array_equal(got.class_iou, expected.class_iou)
         assert got.kappa == expected.kappa
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_the_matrices_of_images_of_several_sizes_are_in_the_order_of_the_dataset(batch_size, num_workers):
+    paddle.seed(1)
+    model, dataset = Linear(), Ragged()
+    matrices = confusions_of_images(model, dataset, 3, batch_size, num_workers)
+    for index, matrix in enumerate(matrices):
+        sample = dataset[index]
+        np.testing.assert_array_equal(matrix, counted([sample], [resized_logits(model, sample)])[0])
+
+
+def test_the_batch_size_of_a_config_counts_unless_another_is_given():
+    class Sizes(Linear):
+        seen = ()
+
+        def forward(self, x):
+            self.seen += (len(x),)
+            return super().forward(x)
+
+    model, config = Sizes(), EvalConfig(batch_size=1)
+    evaluate(model, Ragged(), 3, config=config)
+    confusions_of_images(model, Ragged(), 3, config=config)
+    assert model.seen == (1,) * 10
+    evaluate(model, Ragged(), 3, 5, config=config)
+    assert model.seen[10:] == (2, 1, 1, 1)

@@ -2,8 +2,10 @@
 
 import pytest
 
+from paddleseg.options import ReportOptions
 from paddleseg.report import costs as module
 from paddleseg.report.costs import costs, input_shape
+from paddleseg.report.page import contents
 from paddleseg.report.runs import read_runs
 
 MEASURED = {
@@ -33,3 +35,10 @@ def test_without_data_the_input_has_the_channels_of_the_model(made_up, channels)
     shape, why = input_shape(run)
     assert shape == (channels, 512, 512)
     assert "val_dataset" in why
+
+
+def test_the_engine_of_convolutions_is_that_of_the_options(made_up, monkeypatch):
+    engines = []
+    monkeypatch.setattr(module, "measure", lambda *args: engines.append(args[-1]) or MEASURED)
+    contents(read_runs([made_up("a")]), ReportOptions(device="cpu", conv_engine="paddle"))
+    assert engines == ["paddle"]

@@ -60,7 +60,7 @@ def text(trained, tmp_path_factory, write_page):
 @pytest.fixture
 def unmeasured(monkeypatch):
     """Without the processes that measure."""
-    monkeypatch.setattr(page_module, "costs", lambda runs, repeats, device: ([None] * len(runs), []))
+    monkeypatch.setattr(page_module, "costs", lambda runs, *_: ([None] * len(runs), []))
 
 
 def test_the_page_needs_nothing_beside_it(text):

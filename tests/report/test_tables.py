@@ -118,3 +118,34 @@ def test_data_sets_of_different_classes_share_no_name(made_up):
     table = class_scores(read_runs(given))
     assert table.rows == [["0", "0.2500", "0.2500"], ["1", "0.2500", "0.2500"], ["2 pole", "0.2500", "–"]]
     assert table.notes == ["Classes 0, 1, by the names that the runs give: sky, road in a; soil, leaf in b."]
+
+
+def of_val_datasets(made_up, **val_datasets):
+    """Return the table of gains of a teacher and two seeds of students, by their `val_dataset`s."""
+    teaching = {"role": "distill", "teachers": [{"config": {"model": {"type": "Big"}}, "weights": None}]}
+    given = [made_up("big", "Big", miou=0.9, config={"val_dataset": val_datasets["teacher"]})]
+    for name, miou, record in (("plain", 0.5, {}), ("distilled", 0.7, teaching)):
+        for seed in (0, 1):
+            config = {"val_dataset": val_datasets[name]}
+            given.append(made_up(f"{name}{seed}", miou=miou + seed / 100, seed=seed, config=config, **record))
+    return gains(comparisons(read_runs(given)))
+
+
+def test_one_folder_in_two_spellings_has_the_same_images(made_up, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("data")
+    roots = {"teacher": "link", "plain": str(tmp_path / "data"), "distilled": "data"}
+    sections = {name: {"type": "Dataset", "dataset_root": root} for name, root in roots.items()}
+    sections["distilled"]["class_names"] = ["sky", "road"]  # names change no image
+    table = of_val_datasets(made_up, **sections)
+    assert table.rows[-1][2:] == ["+0.2000", "51%", "2"]
+    assert not table.notes
+
+
+@pytest.mark.parametrize(("teacher", "distilled", "gain"), [("/b", "/a", "+0.2000"), ("/a", "/b", "–")])
+def test_a_teacher_of_other_images_hides_the_share_alone(made_up, teacher, distilled, gain):
+    roots = {"teacher": teacher, "plain": "/a", "distilled": distilled}
+    sections = {name: {"type": "Dataset", "dataset_root": root} for name, root in roots.items()}
+    table = of_val_datasets(made_up, **sections)
+    assert table.rows[-1][2:] == [gain, "–", "2"]
+    assert "the runs were not evaluated on the same images" in table.notes[0]
