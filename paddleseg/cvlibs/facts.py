@@ -142,13 +142,23 @@ def are_numbers(values):
 
 
 def num_unlabeled(dic):
-    """Return how many images of a process's batch come from the `unlabeled_dataset` of a checked config.
-
-    It is `distill.unlabeled_share` times `batch_size`, rounded to the nearest whole number, halves upwards.
-    """
+    """Return how many images of a process's batch come from the `unlabeled_dataset` of a checked config."""
     if not dic.get("unlabeled_dataset"):
         return 0
-    return int(distill_section(dic).get("unlabeled_share", DEFAULT_SHARE) * dic["batch_size"] + 0.5)
+    return count_of_share(distill_section(dic).get("unlabeled_share", DEFAULT_SHARE), dic["batch_size"])
+
+
+def count_of_share(share, batch_size):
+    """Return how many images of a batch have no label: the nearest whole number, halves upwards."""
+    return int(share * batch_size + 0.5)
+
+
+def problem_of_share(share, batch_size):
+    """Return why a share of a batch, above 0 and up to 1, cannot be without labels; None if it can."""
+    count = count_of_share(share, batch_size)
+    if count > 0 and (count < batch_size or share == 1):
+        return None
+    return f"{share} of batch_size {batch_size} is {count}; each kind needs at least one image"
 
 
 def without_labels(dic):

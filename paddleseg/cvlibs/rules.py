@@ -308,9 +308,8 @@ def unlabeled_share(checker):
         if "unlabeled_share" in facts.distill_section(dic):
             checker.add(path, "has no effect without unlabeled_dataset")
     elif fits(batch_size, int) and batch_size > 0:
-        count = facts.num_unlabeled(dic)
-        if count == 0 or (count == batch_size and share < 1):
-            problem = f"{share} of batch_size {batch_size} is {count}; each kind needs at least one image"
+        problem = facts.problem_of_share(share, batch_size)
+        if problem is not None:
             checker.add(path, problem)
         if share == 1:
             _labels(checker)

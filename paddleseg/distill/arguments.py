@@ -4,6 +4,7 @@ import numpy as np
 import paddle
 import paddle.nn as nn
 
+from paddleseg.cvlibs import facts
 from paddleseg.distill.channels import input_channels
 from paddleseg.distill.features import Feature
 from paddleseg.distill.plan import check_teacher_indices
@@ -84,16 +85,6 @@ def check_models(student, teachers):
         raise UserError("student: it has no parameter that is trained")
 
 
-def check_teacher_use(num_teachers, compares_logits, features):
-    """Raise `UserError` for a teacher that no loss uses."""
-    unused = sorted(set(range(num_teachers)) - {feature.teacher_index for feature in features})
-    if features and not compares_logits and unused:
-        raise UserError(
-            f"teacher {unused[0]} has no use: there are no logits to compare, and no feature has that "
-            f"teacher_index"
-        )
-
-
 def check_choice(name, value, choices):
     """Raise `UserError` unless the argument `name` has one of the values `choices`."""
     if value not in choices:
@@ -106,10 +97,7 @@ def unlabeled_per_batch(dataset, share, batch_size):
         return 0
     if not is_weight(share) or not 0 < share <= 1:
         raise UserError(f"unlabeled_share must be a number above 0 and up to 1, not {share!r}")
-    count = int(share * batch_size + 0.5)
-    if count == 0 or (count == batch_size and share < 1):
-        raise UserError(
-            f"unlabeled_share: {share} of batch_size {batch_size} is {count}; each kind needs at least one "
-            f"image"
-        )
-    return count
+    problem = facts.problem_of_share(share, batch_size)
+    if problem is not None:
+        raise UserError(f"unlabeled_share: {problem}")
+    return facts.count_of_share(share, batch_size)

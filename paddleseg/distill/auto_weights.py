@@ -70,11 +70,11 @@ class AutoWeights:
         return self.values.keys() != self._weights.keys()
 
     def take(self, values):
-        """Use the weights of a checkpoint, {key: weight}, if it has all of them."""
+        """Use weights that were measured before, {key: weight}, if they are all there."""
         if self._weights and self._weights.keys() <= values.keys():
             self._use({key: values[key] for key in self._weights})
             for key, weight in self._weights.items():
-                logger.info(f"{weight.place}: auto is {values[key]:g}, as this training has measured before")
+                logger.info(f"{weight.place}: auto is {values[key]:g}, as measured before")
 
     def add(self, norms):
         """Add the norms of a batch, {key: (of the task's gradient, of the loss's)}; see `DistillNet`.
@@ -93,12 +93,15 @@ class AutoWeights:
         """Compute, log and use the weights from the sums of all ranks.
 
         Raises:
-            UserError: a gradient is always zero or not finite, so no weight can be found.
+            UserError: no batch was measured; or a gradient is always zero or not finite, so no weight can be
+                found.
         """
         keys = list(self._weights)
         sums = paddle.to_tensor([[*self._sums[key], self._count] for key in keys], dtype="float64")
         values = {}
         for key, (of_task, own, count) in zip(keys, parallel.sum_over_ranks(sums).tolist()):
+            if count == 0:
+                raise UserError("a weight that is auto is measured on batches, and there are none")
             weight = self._weights[key]
             values[key] = self._value(weight, of_task / count, own / count, int(count))
         self._use(values)

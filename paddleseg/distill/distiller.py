@@ -13,7 +13,6 @@ from paddleseg.distill.arguments import (
     as_label,
     check_choice,
     check_models,
-    check_teacher_use,
     checked_features,
     trial_images,
     unlabeled_per_batch,
@@ -22,7 +21,7 @@ from paddleseg.distill.build import prepare_teachers
 from paddleseg.distill.features import declared_taps
 from paddleseg.distill.given_losses import ignored_label_of, loss_section, with_ignored
 from paddleseg.distill.outputs import counterparts
-from paddleseg.distill.plan import check_weighting
+from paddleseg.distill.plan import check_teachers_used, check_weighting
 from paddleseg.distill.probe import (
     check_logits,
     feature_losses,
@@ -121,7 +120,7 @@ class Distiller(nn.Layer):
         check_models(student, teachers)
         check_choice("logits_at", logits_at, ("full", "head"))
         check_choice("teacher_weighting", teacher_weighting, ("mean", "confidence"))
-        check_teacher_use(len(teachers), bool(logits), features)
+        check_teachers_used(len(teachers), bool(logits), features, "features")
         check_weighting(teacher_weighting, len(teachers), bool(logits), "teacher_weighting")
         if not (loss or logits or features):
             raise UserError("there is nothing to train by: give a loss, logits or features")
@@ -188,14 +187,15 @@ class Distiller(nn.Layer):
     def measure(self, batches):
         """Measure the weights that are "auto"; see `AutoWeights`. The log states them.
 
-        Without this call, the first batch of a loop is measured; `fit` measures its first ten. Weights of the
-        models, statistics and random numbers stay as they are. Nothing is done once the weights are known.
+        Without this call, the first batch of a loop is measured, and `fit` measures its first ten. Weights of
+        the models, statistics and random numbers stay as they are. Once the weights are known, nothing is
+        done.
 
         Args:
             batches: a list of pairs (images, labels), each as `forward` takes it.
 
         Raises:
-            UserError: a batch has no labels, or no weight can be found.
+            UserError: there is no batch, a batch has no labels, or no weight can be found.
         """
         if not self._step.unmeasured:
             return
@@ -267,13 +267,15 @@ class Distiller(nn.Layer):
         self._warn_of_other_label(train_dataset)
         starting.look_at_data(run, options, bool(unlabeled), run.cfg.has_labels)
         step = self._make_step(options.to_static_training, unlabeled)
+        step.take_measured(self._step.measured())
         if step.unmeasured and not run.cfg.has_labels:
             raise UserError("unlabeled_share: a weight that is auto is measured with labels; there are none")
         with self._engines_restored(), contextlib.ExitStack() as end:
             prepare_teachers(step, run, self._features, options)
             if step.cache is not None:
                 end.callback(step.cache.log_total)
-            end.callback(lambda: self._step.take_measured(step.measured()))
+            if step.unmeasured:
+                end.callback(lambda: self._step.take_measured(step.measured()))
             return fit_script(step, run, options)
 
     def _batch(self, images, labels):

@@ -99,16 +99,19 @@ def check_weighting(weighting, num_teachers, compares_logits, place):
 
 def _check_use(cfg, features, num_teachers):
     """Raise `UserError` where there is no loss at all, or a teacher that no loss uses."""
-    if cfg.compares_logits:
-        return
-    if not features and cfg.unlabeled_per_batch == cfg.batch_size:
+    if not cfg.compares_logits and not features and cfg.unlabeled_per_batch == cfg.batch_size:
         raise UserError(
             f"{cfg.place('distill', 'unlabeled_share')}: without labels, distill_loss and feature losses "
             f"there is nothing to train by"
         )
+    check_teachers_used(num_teachers, cfg.compares_logits, features, cfg.place("distill", "features"))
+
+
+def check_teachers_used(num_teachers, compares_logits, features, place):
+    """Raise `UserError` for a teacher that no loss uses; `place` is where the features are written."""
     unused = sorted(set(range(num_teachers)) - {feature.teacher_index for feature in features})
-    if features and unused:
+    if features and not compares_logits and unused:
         raise UserError(
-            f"teacher {unused[0]} has no use: there is no distill_loss, and no entry of "
-            f"{cfg.place('distill', 'features')} has that teacher_index"
+            f"teacher {unused[0]} has no use: no logits are compared, and no entry of {place} has that "
+            f"teacher_index"
         )

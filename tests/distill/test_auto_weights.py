@@ -280,7 +280,7 @@ def test_a_resumed_run_takes_the_weights_of_its_checkpoint(whole, tmp_path, line
     checkpoint = os.path.join(never_stopped, "iter_2")
     rest = distilling.distill(tmp_path, dic, teachers, no_eval=True, resume_model=checkpoint)
     assert not [line for line in lines if "measuring" in line or "has a norm" in line]
-    assert len([line for line in lines if line.endswith(", as this training has measured before")]) == 3
+    assert len([line for line in lines if line.endswith(", as measured before")]) == 3
     assert state(rest, 6)["measured"] == state(never_stopped, 2)["measured"]
     assert_same(arrays(rest, "iter_6"), arrays(never_stopped, "iter_6"))
 

@@ -216,7 +216,7 @@ def test_several_teachers_each_have_their_features_and_one_mean():
     mean = (first(images) + second(images)) / 2
     assert float(losses["MSELoss"]) == pytest.approx(float(((student(images) - mean) ** 2).mean()), rel=1e-4)
     assert made.teachers == [first, second]
-    with pytest.raises(UserError, match="teacher 1 has no use: there are no logits to compare"):
+    with pytest.raises(UserError, match="teacher 1 has no use: no logits are compared"):
         Distiller(student, [first, second], features=[Feature("body", "body", "L2Loss")])
 
 

@@ -100,3 +100,16 @@ def test_a_weight_is_measured_in_training_with_labels():
     auto.eval()
     with pytest.raises(UserError, match=r"not known yet; train, or call measure\(batches\)"):
         auto(*batch())
+
+
+def test_fit_keeps_the_weights_that_were_measured(tmp_path):
+    auto = automatic()
+    auto.measure([batch(2, 3)])
+    measured = auto.measured_weights
+    fitted(auto, tmp_path / "run", iters=2)
+    assert auto.measured_weights == measured
+
+
+def test_without_batches_nothing_can_be_measured():
+    with pytest.raises(UserError, match="measured on batches, and there are none"):
+        automatic().measure([])

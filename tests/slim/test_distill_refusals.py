@@ -96,7 +96,7 @@ def test_a_loss_on_relations_between_samples_needs_some(distill):
         ),
         (
             {"distill": {"features": [distilling.feature()]}, "distill_loss": None},
-            "teacher 1 has no use: there is no distill_loss, and no entry of ",
+            "teacher 1 has no use: no logits are compared, and no entry of ",
         ),
     ],
 )
