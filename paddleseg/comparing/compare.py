@@ -17,7 +17,7 @@ from paddleseg.comparing.rehearsal import rehearse
 from paddleseg.comparing.results import Training
 from paddleseg.comparing.table import ITERATIONS, TIME, best_of, deciding, row_of, write
 from paddleseg.comparing.trainings import Trainings
-from paddleseg.errors import UserError, counted
+from paddleseg.errors import UserError, counted, one_line
 from paddleseg.options import ReportOptions
 from paddleseg.report import write_report
 from paddleseg.utils.cpu import usable_cores
@@ -48,8 +48,11 @@ def compare(plan, options):
     check_seeds(options.seeds or ())
     parallel.set_device(options.device, options.conv_engine)
     trainings = Trainings(read_plan(plan, options.iters), options)
-    with _locked(options.out):
-        return _compared(trainings, started)
+    try:
+        with _locked(options.out):
+            return _compared(trainings, started)
+    except OSError as error:  # such as a full disk
+        raise UserError(f"out {options.out}: {one_line(error)}; then the same command continues") from error
 
 
 def _locked(folder):
@@ -147,16 +150,18 @@ def _check_lead(teacher, student):
 def _rows(results, groups, seeds, teacher):
     rows = [] if teacher is None else [row_of(TEACHER, "", [teacher])]
     of_groups = [[results[Training(method, seed, iters)] for seed in seeds] for method, _, iters in groups]
-    plain = of_groups[0]
-    for (method, equal, _), of_seeds in zip(groups, of_groups):
-        rows.append(row_of(method, equal, of_seeds, None if method == PLAIN else plain))
+    rows.append(row_of(PLAIN, "", of_groups[0]))
+    plain = [one.confusions() for one in of_groups[0]] if groups[1:] else None
+    for (method, equal, _), of_seeds in zip(groups[1:], of_groups[1:]):
+        rows.append(row_of(method, equal, of_seeds, plain))
     return rows
 
 
 def _report(rows, options):
     folders = dict.fromkeys(one.folder for row in rows for one in row.results if one.folder is not None)
     page = os.path.join(options.out, "report.html")
-    write_report(list(folders), ReportOptions(device=options.device, output=page))
+    engines = {"device": options.device, "conv_engine": options.conv_engine}
+    write_report(list(folders), ReportOptions(output=page, **engines))
 
 
 def _shortness(plan, groups, options):

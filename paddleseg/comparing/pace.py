@@ -11,7 +11,6 @@ from paddleseg.comparing.plan import PLAIN
 from paddleseg.comparing.results import Training
 from paddleseg.comparing.storage import read_dict
 from paddleseg.errors import counted
-from paddleseg.monitoring.history import HISTORY_FILE, read_history
 from paddleseg.report import read_runs
 from paddleseg.utils.logger import logger
 from paddleseg.utils.replace_file import replace_file
@@ -45,7 +44,7 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
         known = {}  # all others are relative to it
     missing = [method for method in methods if known.get(method, {}).get("measured") != marks[method]]
     if missing:
-        turns = _turns(trainings, list(dict.fromkeys([PLAIN, *missing])), started + limit)
+        turns = _turns(trainings, {method: marks[method] for method in [PLAIN, *missing]}, started + limit)
         # The machine may be faster or slower than when the others were measured. The plain student is in all
         # turns, so its pace brings the new ones to the earlier scale, and the others' iterations stay.
         scale = known[PLAIN]["seconds"] / statistics.median(turns[PLAIN]) if PLAIN in known else 1
@@ -53,23 +52,33 @@ def seconds_per_iteration(trainings, methods, limit=math.inf):
             scaled = [scale * seconds for seconds in turns[method]]
             known[method] = {"measured": marks[method], "seconds": statistics.median(scaled), "turns": scaled}
         replace_file(path, json.dumps(known, indent=1))
+        os.remove(_path_of_turns(trainings))
     return {method: known[method]["seconds"] for method in methods}
 
 
-def _turns(trainings, methods, deadline):
-    """Return {method: seconds of an iteration in each turn}."""
-    most = trainings.options.turns
+def _turns(trainings, marks, deadline):
+    """Return {method: seconds of an iteration in each turn} of {method: its mark}.
+
+    A file keeps the turns that are complete, so an interruption costs no more than one.
+    """
+    methods, most = list(marks), trainings.options.turns
     if trainings.engine_may_differ:
         logger.warning(
             "the pace is measured with the teacher under Paddle, and a whole training may choose onnxruntime "
             "and be faster; name the engine by teacher_engine"
         )
     logger.info(f"measuring the pace of {len(methods)} methods in {counted(most, 'turn')} at most")
-    turns = {method: [_one_turn(trainings, method)] for method in methods}
-    while len(turns[methods[0]]) < most and time.monotonic() < deadline:
-        for method in methods:
-            turns[method].append(_one_turn(trainings, method))
-    return turns
+    path = _path_of_turns(trainings)
+    stored = read_dict(path)
+    turns = stored["turns"] if stored.get("marks") == marks else []
+    while not turns or (len(turns) < most and time.monotonic() < deadline):
+        turns.append({method: _one_turn(trainings, method) for method in methods})
+        replace_file(path, json.dumps({"marks": marks, "turns": turns}))
+    return {method: [turn[method] for turn in turns] for method in methods}
+
+
+def _path_of_turns(trainings):
+    return os.path.join(trainings.options.out, "pace_turns.json")
 
 
 def _one_turn(trainings, method):
@@ -79,13 +88,8 @@ def _one_turn(trainings, method):
     flags = ["--no_eval", "--log_iters", 1, "--save_interval", 10**9]
     trainings.run(Training(method, 0, ITERATIONS), folder, flags)
     (run,) = read_runs([folder])
-    seconds = [
-        run.config["batch_size"] / entry["ips"]
-        for entry in read_history(os.path.join(folder, HISTORY_FILE))
-        if entry["kind"] == "train"
-    ]
     shutil.rmtree(folder)
-    return mean_of_schedule(seconds)
+    return mean_of_schedule([seconds for _, seconds in run.paces()])
 
 
 def mean_of_schedule(seconds):

@@ -1,10 +1,11 @@
 """A rehearsal: each method's training is built and checked before anything is trained for hours."""
 
+import contextlib
 import json
 import os
 import shutil
 
-from paddleseg.comparing.plan import PLAIN
+from paddleseg.comparing.plan import PLAIN, slug
 from paddleseg.comparing.storage import read_dict
 from paddleseg.comparing.trainings import RefusedError
 from paddleseg.utils.logger import logger
@@ -24,16 +25,18 @@ def rehearse(trainings, methods):
         UserError: the student alone, a method that the user named, or each of the others cannot be trained.
     """
     options, plan = trainings.options, trainings.plan
-    folder, path = (os.path.join(options.out, name) for name in ("rehearsal", "rehearsed.json"))
+    root, path = (os.path.join(options.out, name) for name in ("rehearsal", "rehearsed.json"))
+    shutil.rmtree(root, ignore_errors=True)
     passed = read_dict(path)
     fitting = []
     for method in methods:
         mark = trainings.rehearsal_mark(method)
+        folder = os.path.join(root, slug(method))
         try:
             if passed.get(method) != mark:
-                shutil.rmtree(folder, ignore_errors=True)
                 os.makedirs(folder)
                 trainings.rehearse(method, folder)
+                shutil.rmtree(folder)
                 passed[method] = mark
                 replace_file(path, json.dumps(passed, indent=1))
             fitting.append(method)
@@ -42,5 +45,6 @@ def rehearse(trainings, methods):
             if method == PLAIN or plan.states_methods or options.only or none_fits:
                 raise
             logger.warning(f"{method} is left out: {error}")
-    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.rmdir(root)  # unless it holds the log of a method that is left out
     return fitting

@@ -13,12 +13,12 @@ from paddleseg.datasets.sampling import SeededSamples
 from paddleseg.errors import UserError, one_line
 from paddleseg.evaluation.cost import parameter_count
 from paddleseg.evaluation.evaluator import confusions_of_images
-from paddleseg.evaluation.inference import infer
 from paddleseg.evaluation.metrics import compute_scores
-from paddleseg.monitoring.history import HISTORY_FILE, read_history
+from paddleseg.evaluation.photographs import logits_of
 from paddleseg.report import read_runs
 from paddleseg.report.rebuild import builder_of, teacher_of
 from paddleseg.report.runs import CONFUSIONS
+from paddleseg.training.evaluating import number_of_classes
 from paddleseg.utils.logger import logger
 from paddleseg.weights.load import load_weights, read_weights
 
@@ -86,15 +86,13 @@ class Result:
         return matrices
 
 
-def seconds_of_steps(folder):
-    """Return the seconds that all logged iterations of a run took, without evaluations."""
-    (run,) = read_runs([folder])
-    last, seconds = 0, 0.0
-    for entry in read_history(os.path.join(folder, HISTORY_FILE)):
-        if entry["kind"] == "train":
-            seconds += (entry["iteration"] - last) * run.config["batch_size"] / entry["ips"]
-            last = entry["iteration"]
-    return seconds
+def seconds_of_steps(run):
+    """Return the seconds that all logged iterations of a `Run` took, without evaluations."""
+    last, total = 0, 0.0
+    for iteration, seconds in run.paces():
+        total += (iteration - last) * seconds
+        last = iteration
+    return total
 
 
 def result_of_run(training, folder):
@@ -107,7 +105,7 @@ def result_of_run(training, folder):
         run.best["class_iou"],
         parameter_count(read_weights(run.weights)),
         run.weights,
-        seconds_of_steps(folder),
+        seconds_of_steps(run),
     )
 
 
@@ -138,27 +136,25 @@ def result_of_teacher(training, teacher, student, weights=None, data=None):
         of_student["val_dataset"] = {**of_student["val_dataset"], "dataset_root": data}
     builder = builder_of(of_student, _sections(of_student)[1:], student, student)
     dataset = builder.val_dataset
-    problem = _why_not(model, dataset, builder.eval_config)
+    problem = _why_not(model, builder)
     if problem is not None:
         logger.warning(
             f"{teacher}: the teacher has no row in the table, since it cannot be evaluated: {problem}"
         )
         return None
-    matrices = confusions_of_images(model, dataset, dataset.num_classes, config=builder.eval_config)
+    matrices = confusions_of_images(model, dataset, number_of_classes(builder), config=builder.eval_config)
     scores = compute_scores(matrices.sum(axis=0))
     parameters = None if weights is None else parameter_count(read_weights(weights))
     return Result(training, None, scores.miou, list(scores.class_iou), parameters, weights, None)
 
 
 @paddle.no_grad()
-def _why_not(model, dataset, config):
-    """Return why a model cannot be evaluated on the first image of a data set, None if it can."""
-    sample = SeededSamples(dataset, seed=0, keep=("trans_info",))[0, 0]
-    images, size = paddle.to_tensor(sample["img"][None]), sample["label"].shape
+def _why_not(model, builder):
+    """Return why a model cannot be evaluated on the first image of a val_dataset, None if it can."""
+    sample = SeededSamples(builder.val_dataset, seed=0, keep=("trans_info",))[0, 0]
+    image, size, count = sample["img"], sample["label"].shape, number_of_classes(builder)
     try:
-        logits = infer(model, images, size, config, sample["trans_info"])
+        logits = logits_of(model, image, size, builder.eval_config, sample["trans_info"])
     except UserError as error:
         return one_line(error)
-    if logits.shape[1] != dataset.num_classes:
-        return f"it has {logits.shape[1]} classes, and the data set {dataset.num_classes}"
-    return None
+    return None if logits.shape[1] == count else f"it has {logits.shape[1]} classes, and the data set {count}"

@@ -43,10 +43,13 @@ class Row:
 
 
 def row_of(method, equal, results, plain=None):
-    """Return the `Row` of a method, judged against the plain results of the same seeds if they are given."""
-    judged = None
-    if plain is not None:
-        judged = verdict([one.confusions() for one in results], [one.confusions() for one in plain])
+    """Return the `Row` of a method, judged against the plain student if that is given.
+
+    Args:
+        method, equal, results: see `Row`.
+        plain: what `Result.confusions` returns for the plain student, a list of the same seeds. Default None.
+    """
+    judged = None if plain is None else verdict([one.confusions() for one in results], plain)
     return Row(method, equal, results, judged)
 
 

@@ -18,7 +18,7 @@ from paddleseg.comparing.plan import TEACHER, slug
 from paddleseg.comparing.results import Training, result_of_run, result_of_teacher
 from paddleseg.comparing.storage import make_room, read_result, write_result
 from paddleseg.cvlibs import Config, SegBuilder, manager
-from paddleseg.cvlibs.yaml_file import load_config
+from paddleseg.cvlibs.yaml_file import load_config, quoted_path
 from paddleseg.distill.teachers.engine_choice import AUTO, PADDLE, check_engine
 from paddleseg.distill.teachers.teacher_only import gives_logits, is_teacher_only
 from paddleseg.errors import UserError
@@ -230,8 +230,7 @@ class Trainings:
     def stop(self):
         """Let all running trainings save a checkpoint and end, and begin no other."""
         self._stopped = True
-        for process in list(self._running):
-            _end(process)
+        _end(*self._running)
 
     def _command(self, training):
         command = [sys.executable, "-c", _COMMAND, "distill" if training.distilled else "train"]
@@ -240,7 +239,10 @@ class Trainings:
         if training.distilled:
             command += ["--teacher_config", self.plan.teacher]
             if self.teacher_weights is not None:
-                command += ["--teacher_opts", f"model.pretrained={os.path.abspath(self.teacher_weights)}"]
+                command += [
+                    "--teacher_opts",
+                    f"model.pretrained={quoted_path(os.path.abspath(self.teacher_weights))}",
+                ]
         for name, engine in self._engines(training).items():
             command += [f"--{name}", engine]
         return [*command, "--seed", str(training.seed), "--device", self.options.device]
@@ -269,7 +271,7 @@ class Trainings:
     def _opts(self, *sections):
         """Return the changes of a config, as `Config` takes them, that name the data set."""
         data = self._data()
-        return [] if data is None else [f"{section}.dataset_root={data}" for section in sections]
+        return [] if data is None else [f"{section}.dataset_root={quoted_path(data)}" for section in sections]
 
     def _threads(self):
         """Return the environment that divides the cores among simultaneous trainings."""
@@ -331,10 +333,14 @@ class Trainings:
         return self._lists[key]
 
 
-def _end(process):
-    """Stop a training that still runs by SIGTERM, at which it saves a checkpoint."""
-    if process.poll() is None:
+def _end(*processes):
+    """Stop the trainings that still run by SIGTERM, at which each saves a checkpoint."""
+    running = [process for process in processes if process.poll() is None]
+    # All at once: Ctrl-C has signalled all of them, and a second signal some seconds later would end a
+    # training without saving.
+    for process in running:
         process.terminate()
+    for process in running:
         process.wait()
 
 

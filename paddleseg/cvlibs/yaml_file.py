@@ -1,6 +1,7 @@
 """Read a YAML file and its `_base_` files into one dict, and note the line of each key."""
 
 import ast
+import json
 import os
 import re
 
@@ -65,6 +66,15 @@ def parse_value(text):
     if reader.duplicates:
         raise yaml.YAMLError(f"it gives a key two values: {'; '.join(reader.duplicates)}")
     return _listed_numbers(value) if isinstance(value, str) else value
+
+
+def quoted_path(path):
+    """Return an absolute path, in quotes if it needs them, from which `parse_value` returns the path."""
+    try:
+        unchanged = parse_value(path) == path
+    except yaml.YAMLError:
+        unchanged = False
+    return path if unchanged else json.dumps(path, ensure_ascii=False)
 
 
 def _listed_numbers(text):

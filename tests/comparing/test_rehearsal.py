@@ -1,6 +1,8 @@
 """The rehearsal: what is wrong with a method is said before the teacher is trained."""
 
 import os
+import pathlib
+import re
 
 import pytest
 import tiny
@@ -80,6 +82,8 @@ def test_a_plan_without_methods_leaves_out_what_does_not_fit(write, lines):
     (warning,) = [line for line in lines if "is left out" in line]
     assert "the default is left out" in warning
     assert "TinyNet has no sublayer 'backbone'" in warning
+    log = re.search(r"[(]([^()]*train.log)[)]", warning)[1]
+    assert "TinyNet has no sublayer 'backbone'" in pathlib.Path(log).read_text(encoding="utf-8")
     rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
     assert rows[2:] == ["| teacher", "| student alone", "| KLLoss", "| SegChannelwiseLoss"]
 

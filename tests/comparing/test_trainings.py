@@ -1,5 +1,6 @@
 """The trainings of a comparison: given teachers, engines, and what makes a training another one."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -269,3 +270,101 @@ def test_a_data_set_that_does_not_exist_is_refused_before_any_training(folder):
     with pytest.raises(UserError, match="train_dataset: OpticDiscSeg: there is no data set in .*nowhere"):
         compare("plan.yml", CompareOptions(data="nowhere", only=[PLAIN], out="lost", device="cpu"))
     assert not list((folder / "lost").rglob("train.log"))
+
+
+OF_ONE_SIZE = """
+from paddleseg.cvlibs import manager
+from tiny import TinyNet
+
+
+@manager.MODELS.add_component
+class OfOneSize(TinyNet):
+    def forward(self, x):
+        assert x.shape[2:] == [7, 7], "images must be 7 x 7"
+        return super().forward(x)
+"""
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_teacher_of_paddle_that_refuses_the_students_images_has_no_row(folder, lines):
+    (folder / "of_one_size.py").write_text(OF_ONE_SIZE, encoding="utf-8")
+    model = {"type": "OfOneSize", "num_classes": 2, "width": 8}
+    tiny.write_yaml(folder / "of_one_size.yml", {"model": model, "imports": ["tiny", "of_one_size"]})
+    plan = {"teacher": "of_one_size.yml", "student": "student.yml", "seeds": [0]}
+    tiny.write_yaml(folder / "one_size.yml", plan)
+    weights = tiny.save_weights(folder / "one_size.pdparams", tiny.TinyNet(width=8))
+    options = CompareOptions(teacher_weights=weights, only=[PLAIN], iters=2, out="one_size", device="cpu")
+    compare("one_size.yml", options)
+    assert [row["method"] for row in rows_of(folder / "one_size")] == [PLAIN]
+    (warning,) = [line for line in lines if "the teacher has no row" in line]
+    assert "images must be 7 x 7" in warning
+
+
+WITHOUT_COUNT = """
+from paddleseg.cvlibs import manager
+from paddleseg.datasets import OpticDiscSeg
+
+
+@manager.DATASETS.add_component
+class WithoutCount:
+    def __init__(self, dataset_root, transforms, mode="train"):
+        self._samples = OpticDiscSeg(transforms, dataset_root, mode)
+        self.transforms = self._samples.transforms
+        self.file_list = self._samples.file_list
+
+    def __len__(self):
+        return len(self._samples)
+
+    def __getitem__(self, index):
+        return self._samples[index]
+"""
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_data_set_need_not_say_how_many_classes_it_has(folder):
+    (folder / "without_count.py").write_text(WITHOUT_COUNT, encoding="utf-8")
+    student = yaml.safe_load((folder / "student.yml").read_text(encoding="utf-8"))
+    student["imports"] = [*student["imports"], "without_count"]
+    for section in ("train_dataset", "val_dataset"):
+        student[section]["type"] = "WithoutCount"
+    tiny.write_yaml(folder / "uncounted.yml", student)
+    plan = {"teacher": "teacher.yml", "student": "uncounted.yml", "seeds": [0]}
+    tiny.write_yaml(folder / "without_count.yml", plan)
+    options = CompareOptions(
+        teacher_weights=teacher_weights(folder), only=[PLAIN], iters=2, out="uncounted", device="cpu"
+    )
+    compare("without_count.yml", options)
+    teacher, _ = rows_of(folder / "uncounted")
+    assert teacher["miou"] == rows_of(folder / "both")[0]["miou"]
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_what_cannot_be_written_is_named_and_the_rest_is_kept(folder):
+    options = CompareOptions(
+        teacher_weights=teacher_weights(folder),
+        only=[PLAIN],
+        iters=2,
+        seeds=[0],
+        out="no #1: x",
+        device="cpu",
+    )
+    table = folder / options.out / "table.md"
+    table.mkdir(parents=True)
+    with pytest.raises(
+        UserError, match="out no #1: x: .*Is a directory.*table.md'; then the same command continues"
+    ):
+        compare("plan.yml", options)
+    table.rmdir()
+    compare("plan.yml", options)
+    assert table.is_file()
+
+
+@pytest.mark.usefixtures("in_folder", "printed")
+def test_a_path_may_have_signs_of_yaml(folder):
+    weights = folder / "try #2: {x}" / "model.pdparams"
+    weights.parent.mkdir()
+    shutil.copyfile(teacher_weights(folder), weights)
+    (folder / "data #2").symlink_to("data")
+    options = CompareOptions(teacher_weights=str(weights), only=["KL, 3"], iters=2, seeds=[0], device="cpu")
+    compare("plan.yml", dataclasses.replace(options, out="signs", data=str(folder / "data #2")))
+    assert [row["method"] for row in rows_of(folder / "signs")] == ["teacher", PLAIN, "KL, 3"]

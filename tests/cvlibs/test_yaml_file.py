@@ -5,7 +5,7 @@ import pytest
 import yaml
 from refusal import refusal
 
-from paddleseg.cvlibs.yaml_file import load_config, parse_value
+from paddleseg.cvlibs.yaml_file import load_config, parse_value, quoted_path
 
 
 def loaded(write, text, **files):
@@ -314,3 +314,14 @@ def test_values_of_the_command_line(text, value):
 def test_values_of_the_command_line_that_are_none(text):
     with pytest.raises(yaml.YAMLError):
         parse_value(text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/data/run", "/a: b/run", "/try #2/x", "/é 😀/{x}", '/a"b', "/x\\ny", "/1,2"]
+)
+def test_a_quoted_path_is_read_as_itself(path):
+    assert parse_value(quoted_path(path)) == path
+
+
+def test_a_path_that_needs_no_quotes_has_none():
+    assert quoted_path("/data/my run") == "/data/my run"
