@@ -49,7 +49,7 @@ def main():
                 seconds = timing.interleaved(turns, args.repeats, args.warmup)
                 name = f"{chain}, {workers} workers"
                 figures.update({f"{name}, {variant}": all_ for variant, all_ in seconds.items()})
-                table += rows(chain, workers, seconds, args)
+                table += rows(chain, workers, seconds, len(pairs), args)
     head = ["transforms", "workers", "images", "images/s (quartiles)", "times none", "times plain"]
     print(f"\n{timing.machine(args.clock)}\n\n{timing.markdown(head, table)}", flush=True)
     timing.write_json(args.json, {**timing.machine(args.clock), **vars(args)}, figures)
@@ -71,10 +71,13 @@ def files(args, folder):
     import numpy as np
 
     from paddleseg.datasets.synthetic import draw
+    from paddleseg.errors import UserError
     from paddleseg.utils.image_files import in_folder
 
     if args.data:
         images = in_folder(args.data)[: args.images]
+        if len(images) < args.batch:
+            raise UserError(f"data {args.data}: it holds {len(images)} images, and a batch {args.batch}")
         masks = [np.zeros(cv2.imread(image).shape[:2], np.uint8) for image in images]
     else:
         images, masks = [os.path.join(folder, f"{i}.jpg") for i in range(args.images)], []
@@ -159,9 +162,9 @@ def turn(dataset, workers, args):
     return read
 
 
-def rows(chain, workers, seconds, args):
+def rows(chain, workers, seconds, images, args):
     """Return the rows of the table."""
-    count = args.images // args.batch * args.batch
+    count = images // args.batch * args.batch
     speeds = {name: [count / second for second in all_] for name, all_ in seconds.items()}
     return [
         [chain, workers, name, timing.figure(values, 1)]

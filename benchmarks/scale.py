@@ -16,8 +16,6 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "benchmarks")]
-# Convolutions that oneDNN computes call no layer's formula.
-os.environ["PADDLESEG_CONV_ENGINE"] = "paddle"
 
 import timing  # noqa: E402
 

@@ -6,8 +6,8 @@ Imports nothing heavy, so that `--help` answers at once.
 import functools
 import importlib
 import sys
-from importlib import metadata
 
+from paddleseg import __version__
 from paddleseg.commands import process
 from paddleseg.commands.parser import PROGRAM, CommandParser
 from paddleseg.errors import UserError, suggestion
@@ -52,7 +52,7 @@ def main():
     if name in ("-h", "--help"):
         print(_usage())
     elif name == "--version":
-        print(f"{PROGRAM} {metadata.version(PROGRAM)}")
+        print(f"{PROGRAM} {__version__}")
     elif name in COMMANDS:
         call(name, *([shipped.distill_config()] if name in ("distill", "qat", "prune") else []))
     elif name:

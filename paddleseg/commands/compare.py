@@ -1,6 +1,6 @@
 """`python tools/compare.py PLAN --data DIR --out DIR`: what distillation is worth on a data set."""
 
-from paddleseg.commands import flags, process
+from paddleseg.commands import flags
 from paddleseg.commands.parser import CommandParser
 from paddleseg.options import CompareOptions
 
@@ -10,10 +10,7 @@ def main():
         description="Compare methods of distillation with the plain student, over seeds and images."
     )
     parser.add_argument("plan", metavar="PLAN", help="YAML file: teacher, student, seeds, methods")
-    flags.add_options(parser, CompareOptions)
-    args = parser.parse_args()
-    options = flags.options_from(args, CompareOptions)
-    process.prepare()
+    args, options = flags.parsed(parser, CompareOptions)
     from paddleseg.comparing import compare
 
     print(compare(args.plan, options))

@@ -1,6 +1,6 @@
 """`python tools/cost.py --config CONFIG.yml [CONFIG.yml ...]`: print what models cost, by part."""
 
-from paddleseg.commands import flags, process
+from paddleseg.commands import flags
 from paddleseg.commands.parser import CommandParser
 from paddleseg.options import CostOptions
 
@@ -8,10 +8,7 @@ from paddleseg.options import CostOptions
 def main():
     parser = CommandParser(description="Parameters, operations and latency of models, by part.")
     parser.add_argument("--config", required=True, nargs="+", help="YAML files")
-    flags.add_options(parser, CostOptions)
-    args = parser.parse_args()
-    options = flags.options_from(args, CostOptions)
-    process.prepare()
+    args, options = flags.parsed(parser, CostOptions)
     from paddleseg.cvlibs import Config
     from paddleseg.evaluation.cost import cost_table
 

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from paddleseg.commands import process
+from paddleseg.commands import flags, process
 from paddleseg.commands.parser import PROGRAM, CommandParser
 from paddleseg.errors import UserError
 from paddleseg.utils import shipped
@@ -27,7 +27,9 @@ def main():
         default="data/optic_disc_synthetic",
         help="folder of the synthetic set, which is drawn if it is missing (default: %(default)s)",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the students")
+    parser.add_argument(
+        "--seeds", type=flags.count, nargs="+", default=[0, 1, 2], help="seeds of the students"
+    )
     parser.add_argument(
         "--device",
         default="auto",
@@ -36,7 +38,7 @@ def main():
     )
     parser.add_argument(
         "--iters",
-        type=int,
+        type=flags.positive,
         help="iterations of each model, fewer for a quick look (default: those of the configs)",
     )
     args = parser.parse_args()
@@ -203,7 +205,7 @@ def table(runs, images, seconds):
     """Return the comparison as text, with means and sample standard deviations over the seeds."""
     import numpy as np
 
-    from paddleseg.report.tables import mean_text
+    from paddleseg.report.tables import mean_text, spread
 
     head = f"{'model':<26} {'seeds':>5} {'mIoU':>16} {'disc IoU':>16} {'parameters':>11} {'time/run':>9}"
     title = f"Synthetic optic discs, {images} validation images, best evaluation of each run"
@@ -220,8 +222,10 @@ def table(runs, images, seconds):
     gain = means["distilled"] - means["student"]
     verdict = "better" if gain > 0 else "WORSE" if gain < 0 else "neither better nor worse"
     lines.append(f"The distilled student is {verdict} than the plain one by {abs(gain):.4f} mIoU on average.")
-    spreads = [np.std([e["miou"] for e in runs[name]]) for name in ("student", "distilled")]
-    if abs(gain) < max(spreads):
+    mious = [[entry["miou"] for entry in runs[name]] for name in ("student", "distilled")]
+    if len(mious[0]) == 1:
+        lines.append("One seed cannot tell such a difference from chance.")
+    elif abs(gain) < max(map(spread, mious)):
         lines.append("That is less than the spread over the seeds, so it may be chance.")
     if means["teacher"] <= means["student"]:
         lines.append(

@@ -1,6 +1,6 @@
 """`python tools/report.py RUN [RUN ...] -o report.html`: compare runs on one page."""
 
-from paddleseg.commands import flags, process
+from paddleseg.commands import flags
 from paddleseg.commands.parser import CommandParser
 from paddleseg.options import ReportOptions
 
@@ -13,10 +13,7 @@ def main():
         metavar="RUN",
         help="the --save_dir of a training, or of an export or a quantisation in ONNX",
     )
-    flags.add_options(parser, ReportOptions)
-    args = parser.parse_args()
-    options = flags.options_from(args, ReportOptions)
-    process.prepare()
+    args, options = flags.parsed(parser, ReportOptions)
     from paddleseg.report import write_report
 
     write_report(args.runs, options)

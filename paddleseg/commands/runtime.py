@@ -1,7 +1,7 @@
 """The process before Paddle is imported: settings that Paddle reads once, and checks of the installation."""
 
 import contextlib
-import importlib
+import importlib.util
 import io
 import os
 import sys
@@ -33,6 +33,8 @@ def check_installation():
             f"NumPy {metadata.version('numpy')} is installed, but OpenCV 4.6, which PaddleSlim pins, needs "
             f"1.x: pip install 'numpy<2'"
         )
+    if importlib.util.find_spec("paddle") is None:
+        raise UserError("Paddle is not installed: pip install '.[cpu]' or, for a GPU, see README")
     try:
         import cv2  # noqa: F401
     except ImportError as error:

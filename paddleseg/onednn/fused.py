@@ -105,13 +105,13 @@ def _content(conv, norm):
     """Return bytes by which weights that were loaded, averaged or trained show.
 
     Paddle counts no version when `set_value` changes a tensor. To read every number in each call would take
-    a few percent of the convolution's time. So of a kernel there is one number of each output channel, each
-    of another input channel; of all other tensors there is every number.
+    a few percent of the convolution's time. So of a kernel there is one number of each output channel, or
+    two, from changing input channels; of all other tensors there is every number.
     """
     small = (conv.bias, norm.weight, norm.bias, norm._mean, norm._variance)
     _, inputs, *kernel = conv.weight.shape
     taps = math.prod(kernel)
-    step = taps * inputs + taps * (inputs > 1)
+    step = taps * max(inputs - 1, 1)
     return (_bytes(conv.weight, step), *(None if one is None else _bytes(one) for one in small))
 
 

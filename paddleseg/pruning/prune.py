@@ -1,5 +1,6 @@
 """Prune a trained student by PaddleSlim, and train what remains, under its teacher or by its labels."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -147,6 +148,8 @@ class _Pruning:
         if parallel.rank() == 0:
             path = os.path.join(folder, WEIGHTS)
             try:
+                with contextlib.suppress(FileNotFoundError):  # it is written last, and says that all is there
+                    os.remove(os.path.join(folder, RESULT_FILE))
                 paddle.save({k: paddle.to_tensor(v) for k, v in weights.items()}, path)
                 with open(os.path.join(folder, CONFIG), "w", encoding="utf-8") as file:
                     file.write(as_yaml(pruned.dic))

@@ -48,7 +48,8 @@ class Comparison:
         shape = deploy_section(folder)["input_shape"]
         batch = next(batches(self._cfg, self._dataset, [0], shape))
         cores = usable_cores()
-        times = zip(latencies(paths, batch, 1), latencies(paths, batch, cores))
+        on_one = latencies(paths, batch, 1)
+        times = zip(on_one, on_one if cores == 1 else latencies(paths, batch, cores))
         figures = [
             Figures(scores.miou, scores.class_iou.tolist(), os.path.getsize(path), *of_model)
             for scores, path, of_model in zip((self._before, self._after), paths, times)

@@ -79,6 +79,7 @@ class _Student:
         shared = {"output_op": options.output_op, "input_shape": options.input_shape}
         self._export_options = ExportOptions(format="onnx", **shared)
         self._model = self._sites = None
+        self._calibrated_on = 0
 
     def prepare(self, builder):
         """Fake-quantise the model of a run's `SegBuilder`, and calibrate it."""
@@ -90,6 +91,7 @@ class _Student:
         self._sites = fake_quantize(self._model, shape)
         dataset = builder.train_dataset if cfg.has_labels else builder.unlabeled_dataset
         chosen = images.chosen(len(dataset), options.calibration_images, options.seed)
+        self._calibrated_on = len(chosen)
         calibrate(self._model, map(paddle.to_tensor, images.batches(cfg, dataset, chosen, shape)))
 
     def export(self, result):
@@ -133,7 +135,7 @@ class _Student:
             config=str(cfg.path),
             weights=options.model_path or cfg.pretrained,
             method="qat",
-            calibration_images=options.calibration_images,
+            calibration_images=self._calibrated_on,
             seed=options.seed,
             **comparison.facts(int8),
         )

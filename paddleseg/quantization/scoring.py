@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 
+import cv2
 import numpy as np
 import paddle
 from PIL import Image
@@ -37,6 +38,7 @@ class Scorer:
                 f"{type(dataset).__name__}; use a class that derives from paddleseg.datasets.Dataset"
             )
         self._dataset = dataset
+        self._labels = {}
         count = len(dataset) if most is None else min(most, len(dataset))
         self.indices = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
 
@@ -81,10 +83,17 @@ class Scorer:
         return name
 
     def _confusion(self, index, masks):
-        mask, label = _mask(masks, index), self._dataset.sample(index)["label"]
-        tensors = (paddle.to_tensor(array.astype(np.int64)) for array in (mask, label))
+        pair = _mask(masks, index), self._label(index)
+        tensors = (paddle.to_tensor(array.astype(np.int64)) for array in pair)
         matrix = confusion_matrix(*tensors, self._dataset.num_classes, ignored_label(self._dataset))
         return matrix.numpy()
+
+    def _label(self, index):
+        """Return the truth of an image, which is read once and kept as a PNG."""
+        if index not in self._labels:
+            label = self._dataset.sample(index)["label"].astype(np.uint8)
+            self._labels[index] = cv2.imencode(".png", label)[1]
+        return cv2.imdecode(self._labels[index], cv2.IMREAD_UNCHANGED)
 
 
 def _infer(config, images, masks):

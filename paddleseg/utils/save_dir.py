@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 
-from paddleseg.errors import UserError
+from paddleseg.errors import UserError, one_line
 
 
 def make_save_dir(path):
@@ -23,7 +23,11 @@ def make_save_dir(path):
 
 @contextlib.contextmanager
 def new_save_dir(path):
-    """A context around `make_save_dir(path)` that removes the folders it made, if empty, after an error."""
+    """A context around `make_save_dir(path)` that removes the folders it made, if empty, after an error.
+
+    Raises:
+        UserError: the folder, or something in the context, cannot be written, as on a full disk.
+    """
     made, parent = [], os.path.abspath(path)
     while not os.path.lexists(parent):
         made.append(parent)
@@ -31,10 +35,12 @@ def new_save_dir(path):
     try:
         make_save_dir(path)
         yield
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # the first folder that is not empty ends the loop
             for folder in made:
                 os.rmdir(folder)
+        if isinstance(error, OSError):
+            raise UserError(f"save_dir {path}: {one_line(error)}") from error
         raise
 
 

@@ -18,12 +18,14 @@ from paddleseg.transforms import Normalize
 @pytest.mark.parametrize("chain", ["resize", "crop", "scale"])
 def test_variants_of_the_loader_give_the_same_samples(tmp_path, chain):
     args = argparse.Namespace(data=None, images=4, size=64, batch=2, clock="wall")
-    datasets = data.variants(data.files(args, str(tmp_path)), chain, str(tmp_path / "cache"), side=48)
+    pairs = data.files(args, str(tmp_path))
+    datasets = data.variants(pairs, chain, str(tmp_path / "cache"), side=48)
     data.check_same(datasets)
     assert datasets["ram"].image_cache.store.num_filled() == 4
     seconds = {name: [data.turn(dataset, 0, args)()] for name, dataset in datasets.items()}
     assert all(duration > 0 for (duration,) in seconds.values())
-    assert [row[2] for row in data.rows(chain, 0, seconds, args)] == ["plain", "none", "ram", "disk"]
+    rows = data.rows(chain, 0, seconds, len(pairs), args)
+    assert [row[2] for row in rows] == ["plain", "none", "ram", "disk"]
     datasets["disk"] = datasets["disk"].__class__(str(tmp_path), [Normalize()], 2, train_path="")
     with pytest.raises(SystemExit, match="'disk' gives another sample 0 than 'plain'"):
         data.check_same(datasets)

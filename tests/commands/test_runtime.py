@@ -1,4 +1,5 @@
 import contextlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -137,6 +138,12 @@ def test_opencv_that_cannot_load_is_refused_with_the_remedy(monkeypatch, capsys)
     assert "libgl1" in message
     assert "opencv-python-headless==4.6.0.66" in message
     assert "\n" not in message
+
+
+def test_a_missing_paddle_is_refused_with_the_remedy(monkeypatch, capsys):
+    installed(monkeypatch, numpy="1.26.4")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "Paddle is not installed: pip install '.[cpu]'" in refusal(capsys, runtime.check_installation)
 
 
 def test_paddleseg_of_pypi_beside_this_is_told(monkeypatch, capsys):

@@ -1,9 +1,11 @@
 """Folders for results, made before anything is computed."""
 
+import errno
 import os
 
 import pytest
 
+from paddleseg.errors import UserError
 from paddleseg.utils.save_dir import new_save_dir
 
 
@@ -25,3 +27,10 @@ def test_an_existing_folder_and_one_with_content_stay(tmp_path):
     with pytest.raises(ZeroDivisionError), new_save_dir(str(tmp_path / "c")):
         raise ZeroDivisionError
     assert os.listdir(tmp_path / "c") == []
+
+
+def test_a_disk_that_is_full_is_named(tmp_path):
+    message = "save_dir .*made: .*No space left on device: 'model.onnx'"
+    with pytest.raises(UserError, match=message), new_save_dir(str(tmp_path / "made")):
+        raise OSError(errno.ENOSPC, "No space left on device", "model.onnx")
+    assert not (tmp_path / "made").exists()
