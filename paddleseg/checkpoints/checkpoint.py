@@ -247,6 +247,9 @@ def bring_best(folder, save_dir, best):
         save_dir: the folder of the run.
         best: {"model" and "ema": the best score and its iteration}, of the checkpoint's state.
 
+    Raises:
+        UserError: they cannot be written.
+
     Returns:
         The keys of `best` whose weights are in `save_dir` now, sound and of that iteration; a set.
     """
@@ -256,11 +259,20 @@ def bring_best(folder, save_dir, best):
         for bit, (key, name) in enumerate(_BEST_FOLDERS.items()):
             source, target = os.path.join(beside, name), os.path.join(save_dir, name)
             if not os.path.isdir(target) and _is_best(source, best.get(key)):
-                shutil.copytree(source, target)
+                _copy_folder(source, target)
             found |= _is_best(target, best.get(key)) << bit
     # Only the first rank of several machines must have the weights; all ranks must agree about it.
     found = parallel.most_over_ranks(found)
     return {key for bit, key in enumerate(_BEST_FOLDERS) if found >> bit & 1}
+
+
+def _copy_folder(source, target):
+    names = [name for name in os.listdir(source) if name != MANIFEST]
+    writers = {name: functools.partial(shutil.copyfile, os.path.join(source, name)) for name in names}
+    try:
+        write_folder(target, writers)
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
 def _is_best(folder, state):

@@ -2,6 +2,9 @@
 
 import copy
 import os
+import re
+
+import paddle
 
 from paddleseg import parallel
 from paddleseg.errors import UserError
@@ -80,7 +83,7 @@ class Snapshot:
         try:
             own_names = {key: name for name, key in _structured_names(self.trained).items()}
             saved = read_pickle(self._path(folder, OPTIMIZER))
-            self.optimizer.set_state_dict(_renamed(saved, own_names))
+            _load_optimizer(self.optimizer, self.trained.parameters(), _renamed(saved, own_names))
         except UserError:
             raise
         except Exception as error:  # unpickling and Paddle's own checks raise nearly anything
@@ -125,6 +128,23 @@ class Snapshot:
         return path
 
 
+def _load_optimizer(optimizer, parameters, state):
+    """Give an optimizer a state, and its parameters theirs at once.
+
+    Paddle would give a parameter its state in the parameter's next step, by a name that depends on what was
+    made before, and refuse a step of a parameter that has none yet.
+    """
+    optimizer.set_state_dict(state)
+    optimizer._accumulators_holder = {}
+    owners = {key: _owner(key, [p.name for p in parameters]) for key in state}
+    with_state = [p for p in parameters if p.name in owners.values()]
+    optimizer._create_accumulators(paddle.static.default_main_program().global_block(), with_state)
+    stored = {re.sub(r"_\d+$", "", key): value for key, value in state.items()}
+    for kind, tensors in optimizer._accumulators.items():
+        for name, tensor in tensors.items():
+            tensor.set_value(stored[f"{name}_{kind}"])
+
+
 def _shared_state(layer):
     own = of_memories(layer)
     shared = {key: value for key, value in untrained(layer).items() if id(value) not in own}
@@ -145,10 +165,14 @@ def _structured_names(layer):
 
 def _renamed(state, names):
     """Return an optimizer's state with "<parameter>_<what>" keys renamed by parameter."""
-    renamed = {}
-    for key, value in state.items():
-        # One name may be the beginning of another; the longest one that fits is right.
-        fitting = [name for name in names if key == name or key.startswith(name + "_")]
-        old = max(fitting, key=len, default="")
-        renamed[names[old] + key[len(old) :] if fitting else key] = value
-    return renamed
+    owners = {key: _owner(key, names) for key in state}
+    return {
+        key if owners[key] is None else names[owners[key]] + key[len(owners[key]) :]: value
+        for key, value in state.items()
+    }
+
+
+def _owner(key, names):
+    """Return the parameter's name with which a key of an optimizer's state begins, None without one."""
+    # One name may be the beginning of another; the longest one that fits is right.
+    return max((name for name in names if key == name or key.startswith(name + "_")), key=len, default=None)

@@ -246,10 +246,18 @@ def rewind(schedule, copy, iterations):
             the iteration, or a constant rate, is left as it is.
         copy: a copy of the schedule from before its state was loaded.
         iterations: the number of steps from the beginning.
+
+    Raises:
+        UserError: the copy has made more steps than that.
     """
     own = type(schedule).__module__ in (__name__, paddle_lr.__name__)
     if not own or isinstance(schedule, paddle_lr.ReduceOnPlateau):
         return
+    if copy.last_epoch > iterations:
+        raise UserError(
+            f"the optimizer's schedule has made {copy.last_epoch} steps already, and the checkpoint "
+            f"{iterations}; give a new optimizer"
+        )
     for _ in range(copy.last_epoch, iterations):
         copy.step()
     schedule.set_state_dict(copy.state_dict())

@@ -72,13 +72,13 @@ class StopRequest:
         if self._since is None:
             self._since = time.monotonic()
             self.signum = signum
-            _print(f"{why}: the training stops after this step and saves")
+            print_now(f"{why}: the training stops after this step and saves")
 
     def _handle(self, signum, frame):
         if os.getpid() != self._pid:
             return  # a data worker that was just forked and has not set its own handlers
         if self._since is not None and time.monotonic() - self._since >= SAME_SIGNAL_SECONDS:
-            _print(f"a second {signal.Signals(signum).name}: the training ends at once, without saving")
+            print_now(f"a second {signal.Signals(signum).name}: the training ends at once, without saving")
             os._exit(128 + signum)
         self.ask(signum, signal.Signals(signum).name)
 
@@ -96,6 +96,9 @@ def outlive_signals(worker_id=0):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _print(text):
-    # Neither logging nor print(), which a signal may have interrupted.
-    os.write(2, f"{text}\n".encode())
+def print_now(text):
+    """Print a line to stderr, from wherever a signal or a thread finds the process."""
+    # Neither logging nor print(), which a signal may have interrupted. A terminal that was closed, or a
+    # `tee` that Ctrl-C has ended, reads nothing any more.
+    with contextlib.suppress(OSError):
+        os.write(2, f"{text}\n".encode())

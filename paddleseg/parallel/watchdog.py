@@ -1,16 +1,17 @@
 """Watch whether the launcher or another rank has died, which a rank in a collective cannot notice."""
 
+import contextlib
 import faulthandler
 import os
 import signal
 import socket
-import sys
 import threading
 import zlib
 
 import paddle
 
 from paddleseg import parallel
+from paddleseg.parallel.signals import print_now
 from paddleseg.utils import cpu
 
 SECONDS = 1.0
@@ -56,8 +57,9 @@ class Watchdog:
             for rank, peer in peers.items():
                 if peer != process(peer[0]) and not self._over.is_set():
                     message = f"rank {rank} (process {peer[0]}) has died, and this rank ends with it"
-                    print(f"error: {message}; its own log says why", file=sys.stderr, flush=True)
-                    faulthandler.dump_traceback()
+                    print_now(f"error: {message}; its own log says why")
+                    with contextlib.suppress(OSError):
+                        faulthandler.dump_traceback()
                     os._exit(1)
 
 

@@ -64,6 +64,7 @@ def fit(step, builder, options, evaluate=None):
     step.take_measured(state.get("measured", {}))
     data = _Data(step, builder, options)
     loop = _loop_arguments(step, builder, options, snapshot, state, data)
+    step.trained.model.train()  # one with trained weights may come in eval mode
     if options.dry_run:
         with contextlib.closing(data.read(start_iter, 1)) as groups:
             loop["update"].try_out(next(groups), start_iter + 1)
@@ -206,9 +207,9 @@ def _loop_arguments(step, builder, options, snapshot, state, data):
 def _check_finished(options, folder, trainer):
     """Log that a checkpoint is the end of its training; refuse one that the user named."""
     if options.resume_model != AUTO:
-        raise UserError(
-            f"resume_model {folder} is at iteration {trainer.iteration} of {trainer.iters} already"
-        )
+        early = trainer.iteration < trainer.iters
+        why = "; it stopped early, since the mIoU was no better any more" if early else " already"
+        raise UserError(f"resume_model {folder} is at iteration {trainer.iteration} of {trainer.iters}{why}")
     logger.info(f"{folder} is the end of this training: nothing is left to do")
 
 

@@ -102,11 +102,10 @@ class Guard:
         for memory in self._memories:
             memory.end_step(good)
         self._begun = False
-        self._trained.clear_gradients()  # gradients that the optimizer does not use would add up otherwise
-        for parameter in new:
-            if id(parameter) not in self._stepped:
-                # A gradient of zeros would count as a gradient: weight decay and Adam's steps would begin.
-                parameter.clear_gradient(False)  # `set_to_zero`, which Paddle takes by position only
+        # Gradients that the optimizer does not use would add up otherwise. A gradient of zeros would count as
+        # a gradient: a parameter whose loss has ended, or has not begun, would move by weight decay and
+        # momentum.
+        self._trained.clear_gradients(set_to_zero=False)
         overflow = paddle.zeros([])
         if loss_scale is not None:
             overflow = loss_scale.update(losses_finite, gradients_finite)

@@ -29,7 +29,6 @@ def measure(step, update, read, start_iter, iters):
     if not step.unmeasured or count < 1:
         return
     logger.info(f"measuring the weights of losses on the batches of the first {count} iterations")
-    step.trained.train()
     with contextlib.closing(read(start_iter, count)) as groups:
         for iteration, batches in enumerate(groups, start_iter + 1):
             update.measure(batches, iteration)

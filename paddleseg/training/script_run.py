@@ -158,7 +158,7 @@ def described(value):
         return {str(key): described(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [described(item) for item in value]
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if _is_plain(value):
         return value
@@ -169,7 +169,7 @@ def described(value):
 
 
 def _is_plain(value):
-    return value is None or isinstance(value, (str, bool)) or type(value) in (int, float)
+    return value is None or isinstance(value, (str, bool, np.generic)) or type(value) in (int, float)
 
 
 def _is_setting(name, value):

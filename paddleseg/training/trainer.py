@@ -74,7 +74,6 @@ class Trainer:
 
         Whatever else ends the training, such as an unreadable file, its work so far is saved first.
         """
-        self.snapshot.model.train()
         try:
             if self.evaluation_due:
                 self._evaluate()
@@ -93,7 +92,7 @@ class Trainer:
             raise
         if self.checkpoints.failed:
             failures = "; ".join(self.checkpoints.failed.values())
-            raise UserError(f"the training has ended, but its last weights are not saved: {failures}")
+            raise UserError(f"the training has ended, but not all of its weights are saved: {failures}")
         if self.best is None:
             weights = self.checkpoints.last_good
             logger.info(f"the training has ended, without evaluations; its weights are in {weights}")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
@@ -137,7 +138,8 @@ def cached_file(url):
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            if not folder.exists():
+            if not _weight_files(folder):
+                shutil.rmtree(folder, ignore_errors=True)  # without its file, which somebody has deleted
                 _fill_cache(url, name, folder)
     except OSError as error:
         raise UserError(

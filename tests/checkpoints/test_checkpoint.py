@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -239,3 +240,19 @@ def test_best_weights_that_are_there_must_be_sound_and_those_meant(tmp_path, spo
     best = {"model": {"best_iter": 1}, "ema": {"best_iter": 1}}
     there = bring_best(str(tmp_path / "iter_1"), str(tmp_path), best)
     assert there == ({"ema"} if spoilt == BEST else {"model"})
+
+
+def test_the_best_weights_arrive_whole_or_not_at_all(tmp_path, monkeypatch):
+    saved(tmp_path / "old", 1).save_best(WEIGHTS, {"best_iter": 1})
+    os.makedirs(tmp_path / "new")
+
+    def fails(*paths):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    arguments = str(tmp_path / "old" / "iter_1"), str(tmp_path / "new"), {"model": {"best_iter": 1}}
+    with monkeypatch.context() as full:
+        full.setattr("shutil.copyfile", fails)
+        with pytest.raises(UserError, match="best_model cannot be written: No space left"):
+            bring_best(*arguments)
+    assert folders(tmp_path / "new") == []
+    assert bring_best(*arguments) == {"model"}

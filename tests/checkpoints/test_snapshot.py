@@ -125,3 +125,57 @@ def test_statistics_are_averaged_over_the_ranks_and_queues_are_not(monkeypatch):
     np.testing.assert_array_equal(files["extra.pdparams"]["0.vectors"].numpy(), queue)
     np.testing.assert_array_equal(files["extra.pdparams"]["1._mean"].numpy(), 3)
     np.testing.assert_array_equal(files["ranks.pdparams"]["extra.0.vectors"].numpy(), [queue, queue])
+
+
+def with_late_part(kind="Adam"):
+    """Return the `Snapshot` of two layers, the first of which has its first gradient later, and `step`."""
+    late, early = paddle.nn.Linear(2, 2), paddle.nn.Linear(2, 2)
+    trained = TrainedLayer(paddle.nn.LayerList([late, early]))
+    optimizer = getattr(paddle.optimizer, kind)(0.1, parameters=trained.parameters())
+
+    def step(*layers):
+        sum(layer(paddle.ones([1, 2])).square().sum() for layer in layers).backward()
+        optimizer.step()
+        trained.clear_gradients(set_to_zero=False)
+
+    return Snapshot(trained, optimizer), late, early, step
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "Momentum"])
+@pytest.mark.parametrize("after", [["late", "early"], ["late"], ["early", "late"]])
+def test_a_part_that_begins_after_the_checkpoint_may_come_first(tmp_path, kind, after):
+    """Its state is not in the checkpoint, and that of the other part stays even if this part rests."""
+    first, late, early, step = with_late_part(kind)
+    step(early)
+    Checkpoints(str(tmp_path)).save(1, first.files(), {})
+    for _ in range(2):
+        step(*({"late": late, "early": early}[name] for name in after))
+    second, late, early, step = with_late_part(kind)
+    second.load(str(tmp_path / "iter_1"), 1)
+    for _ in range(2):
+        step(*({"late": late, "early": early}[name] for name in after))
+    expected, got = arrays(first), arrays(second)
+    assert set(expected) == set(got)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(got[key], value, err_msg=key)
+
+
+def test_a_second_optimizer_of_a_model_continues_a_checkpoint_of_the_first(tmp_path):
+    first, _, early, step = with_late_part()
+    step(early)
+    Checkpoints(str(tmp_path)).save(1, first.files(), {})
+    optimizer = paddle.optimizer.Adam(0.1, parameters=first.trained.parameters())
+    second = Snapshot(first.trained, optimizer)
+    second.load(str(tmp_path / "iter_1"), 1)
+    expected, got = ([arrays(one)[key] for key in arrays(one) if "moment" in key] for one in (first, second))
+    assert len(expected) == 4
+    np.testing.assert_array_equal(
+        np.concatenate(list(map(np.ravel, got))), np.concatenate(list(map(np.ravel, expected)))
+    )
+
+
+def test_an_optimizer_whose_schedule_is_ahead_of_the_checkpoint_is_refused(tmp_path):
+    first = stepped(made())
+    Checkpoints(str(tmp_path)).save(1, first.files(), {})
+    with pytest.raises(UserError, match="schedule has made 2 steps already, and the checkpoint 1"):
+        stepped(first).load(str(tmp_path / "iter_1"), 1)

@@ -231,3 +231,16 @@ def test_a_data_set_without_a_number_of_classes_cannot_be_scored(root):
         UserError, match="number of classes is stated nowhere; add num_classes .* to the data set"
     ):
         evaluate(tiny.TinyNet(), Bare())
+
+
+class SecondHeadInTraining(tiny.TinyNet):
+    def forward(self, x):
+        return super().forward(x)[: 2 if self.training else 1]
+
+
+def test_a_dry_run_sees_the_model_as_a_training_does(tmp_path, root, lines):
+    model = SecondHeadInTraining(outputs=2)
+    model.eval()
+    losses = {"types": [CrossEntropyLoss()] * 2, "coef": [1, 0.4]}
+    train(model, dataset(root), None, momentum(model), str(tmp_path), 4, losses=losses, dry_run=True)
+    assert any("dry run: the training can begin" in line for line in lines)

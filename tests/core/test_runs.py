@@ -83,9 +83,9 @@ def test_a_model_learns_what_is_easy_and_val_confirms_it(tmp_path, root, lines):
 def test_an_evaluation_has_a_batch_size_of_its_own(tmp_path, root, lines, monkeypatch, section, expected):
     seen = []
 
-    def evaluate(model, dataset, num_classes, batch_size, *more):
-        seen.append(batch_size)
-        return core_evaluate.evaluate(model, dataset, num_classes, batch_size, *more)
+    def evaluate(*arguments, config, **more):
+        seen.append(config.batch_size)
+        return core_evaluate.evaluate(*arguments, config=config, **more)
 
     monkeypatch.setattr(evaluating, "evaluate_model", evaluate)
     dic = tiny.config(root, iters=1, **({"test_config": section} if section else {}))

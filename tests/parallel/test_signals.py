@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -98,3 +100,24 @@ def test_a_worker_that_was_just_forked_ignores_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             os._exit(stop.signum)
         assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("end", ["closed", "broken"])
+def test_a_request_counts_where_nobody_reads_it(end):
+    """Ctrl-C also ends the `tee` that reads the messages, and a hangup the terminal."""
+    script = """
+import os, signal, sys
+from paddleseg.parallel.signals import StopRequest
+with StopRequest() as stop:
+    os.kill(os.getpid(), signal.SIGINT)
+    sys.exit(stop.signum)
+"""
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import os; os.close(2)\n{script}" if end == "closed" else script],
+        stderr=None if end == "closed" else writer,
+        pass_fds=[writer],
+    ) as process:
+        os.close(reader)
+        os.close(writer)
+        assert process.wait(timeout=120) == signal.SIGINT

@@ -33,12 +33,12 @@ def peer():
     peer.communicate()
 
 
-def test_a_rank_that_dies_ends_this_one_and_is_named(exits, peer, capsys):
+def test_a_rank_that_dies_ends_this_one_and_is_named(exits, peer, capfd):
     with Watchdog(StopRequest(), {3: process(peer.pid)}):
         assert not exits.wait(0.2)
         peer.kill()  # it is a zombie now, since nobody has waited for it
         assert exits.wait(10)
-    assert f"rank 3 (process {peer.pid}) has died" in capsys.readouterr().err
+    assert f"rank 3 (process {peer.pid}) has died" in capfd.readouterr().err
 
 
 def test_another_process_with_the_id_of_a_dead_rank_is_not_that_rank(exits, peer):

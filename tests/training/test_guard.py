@@ -189,3 +189,19 @@ def test_queues_undo_a_bad_step_without_being_copied(on_device):
     assert go() == [1, 1, 1, 0]
     for key in ("pixels.vectors", "pixels.cursor", "regions.vectors"):
         assert (state_of(loss_of, optimizer)[key] != before[key]).any(), key
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_part_whose_loss_has_ended_stays_as_it_is(on_device):
+    paddle.seed(1)
+    a, b = paddle.nn.Linear(3, 2), paddle.nn.Linear(3, 2)
+    both = paddle.nn.LayerList([a, b])
+    optimizer = paddle.optimizer.Momentum(0.1, parameters=both.parameters(), weight_decay=0.01)
+    guard = Guard(both, optimizer, on_device)
+    for layers in ([a, b], [a, b], [a]):
+        guard.begin()
+        before = b.weight.numpy()
+        loss = sum(layer(paddle.ones([1, 3])).sum() for layer in layers)
+        loss.backward()
+        guard.step(loss)
+        assert (b.weight.numpy() == before).all() == (b not in layers)

@@ -1,5 +1,6 @@
 """A training's objects in the place of a config: what describes them, and what is refused."""
 
+import numpy as np
 import paddle
 import paddle.nn as nn
 import pytest
@@ -24,6 +25,10 @@ def test_objects_are_described_by_their_settings():
         "coef": [1, 2],
     }
     assert described(nn.CrossEntropyLoss(axis=1))["axis"] == 1
+    assert described({"coef": list(np.linspace(1, 0.5, 2)), "share": np.float32(0.5)}) == {
+        "coef": [1.0, 0.5],
+        "share": 0.5,
+    }
     before = described(rate)
     rate.step()
     assert described(rate) == before

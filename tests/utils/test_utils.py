@@ -1,6 +1,7 @@
 """What PaddleSeg's users import from `paddleseg.utils` in their model files."""
 
 import numpy as np
+import paddle
 import paddle.nn as nn
 import pytest
 import tiny
@@ -64,4 +65,12 @@ def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
     with pytest.raises(
         UserError, match=f"none of the weights in {path} is of Backbone: no key and shape fits"
     ):
+        load_pretrained_model(Backbone(), path)
+
+
+def test_bits_of_bfloat16_are_refused(tmp_path):
+    path = str(tmp_path / "w.pdparams")
+    weights = {key: value.astype("bfloat16") for key, value in Backbone().state_dict().items()}
+    paddle.save(weights, path)
+    with pytest.raises(UserError, match="uint16 instead of float32; convert the weights to float32"):
         load_pretrained_model(Backbone(), path)

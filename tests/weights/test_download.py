@@ -164,3 +164,11 @@ def test_a_home_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PADDLESEG_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="PADDLESEG_HOME names another folder"):
         D.cached_file("http://127.0.0.1:1/a.pdparams")
+
+
+def test_a_file_that_somebody_has_deleted_is_downloaded_again(site):
+    (site.folder / "model.pdparams").write_bytes(b"weights")
+    path = D.cached_file(f"{site.url}/model.pdparams")
+    path.unlink()
+    assert D.cached_file(f"{site.url}/model.pdparams") == path
+    assert path.read_bytes() == b"weights"
