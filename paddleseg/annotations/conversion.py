@@ -7,7 +7,7 @@ import numpy as np
 from paddleseg.annotations.classes import class_list
 from paddleseg.annotations.coco import CocoFile
 from paddleseg.annotations.labelme import labelme_files, read_labelme
-from paddleseg.annotations.lists import ALL
+from paddleseg.annotations.lists import ALL, usual_channels
 from paddleseg.annotations.new_data_set import NewDataSet
 from paddleseg.annotations.raster import check_inside
 from paddleseg.annotations.records import AnnotationError, Faults
@@ -157,7 +157,7 @@ def upright_size(content, path):
         SampleError: it is damaged, or no image.
     """
     header = read_header(content)
-    channels = header.bands - header.alpha if header.bands > 4 else 3
+    channels = usual_channels(header)
     img_range = None if header.bits in (0, 8) else (0, 1)  # the values do not matter here
     return decode_image(content, path, channels, img_range)[0].shape[:2]
 

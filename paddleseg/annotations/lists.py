@@ -122,3 +122,9 @@ def pairs_in(folder, options):
             f"{len(without)}, the first is {without[0]!r}"
         )
     return [[f"{options.image_dir}/{image.relative}", mask_of[image.name]] for image in images]
+
+
+def usual_channels(header):
+    """Return the `img_channels` of an image: the bands of a TIFF or an array, but 3 if it is grey; else 3."""
+    bands = header.bands - header.alpha
+    return bands if header.kind in ("tiff", "npy") and bands not in (0, 1) else 3

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from paddleseg.annotations.lists import list_files
+from paddleseg.annotations.lists import list_files, usual_channels
 from paddleseg.annotations.records import AnnotationError
 from paddleseg.errors import UserError
 from paddleseg.transforms.decoding import decode, read_header
@@ -35,7 +35,7 @@ class NewDataSet:
 
     def __init__(self, folder, link_images=False):
         self.folder, self._link_images = folder, link_images
-        self.pairs, self._bands = [], set()
+        self.pairs, self._channels = [], set()
 
     def __enter__(self):
         refuse_full(self.folder)
@@ -80,7 +80,7 @@ class NewDataSet:
         else:
             self._write(image, functools.partial(_write_bytes, content=content))
         self._write(label, Image.fromarray(mask).save)
-        self._bands.add(header.bands - header.alpha)
+        self._channels.add(usual_channels(header))
         self.pairs.append([image, label])
         return self.pairs[-1]
 
@@ -94,8 +94,8 @@ class NewDataSet:
         Raises:
             UserError: the disk is full, or the like.
         """
-        bands = self._bands.pop() if len(self._bands) == 1 else 3
-        files = list_files(self.folder, lists, class_names, img_channels=bands if bands > 4 else 3)
+        channels = self._channels.pop() if len(self._channels) == 1 else 3
+        files = list_files(self.folder, lists, class_names, img_channels=channels)
         for name, text in files.items():
             self._write(name, functools.partial(_write_bytes, content=text.encode()))
         os.chmod(self._scratch, 0o777 & ~_umask())  # mkdtemp lets nobody else read it
@@ -142,7 +142,7 @@ def check_name(name):
 
 def _upright(content, header):
     """Return the bytes and the suffix of an image that is stored upright, without losses."""
-    channels = 1 if header.bands in (1, 2) else header.bands - header.alpha if header.bands > 4 else 3
+    channels = 1 if header.bands - header.alpha == 1 else usual_channels(header)
     pixels = decode(content, channels)
     if channels in (1, 3):
         return cv2.imencode(".png", pixels)[1].tobytes(), ".png"

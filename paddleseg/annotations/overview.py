@@ -36,25 +36,29 @@ def draw_overview(cfg, options):
     if cfg.get(options.section) is None:
         raise UserError(f"{cfg.path}: there is no {options.section} to draw")
     dataset = build_component(cfg[options.section], manager.DATASETS, options.section)
+    num_classes = getattr(dataset, "num_classes", None)
+    if num_classes is None:
+        raise UserError(f"{options.section}: {type(dataset).__name__} states no num_classes, so no colours")
     pairs = [pair for pair in pairs_of(dataset) if pair[1] is not None]
     if not pairs:
         raise UserError(f"{options.section}: it lists no masks")
     chosen = np.random.default_rng(options.seed).permutation(len(pairs))[: options.images]
-    colors = class_colors(dataset.num_classes)
+    colors = class_colors(num_classes)
     cells = [_cell(dataset, pairs[index], colors) for index in sorted(chosen.tolist())]
     columns = min(options.columns, len(cells))
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
     rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
-    labels = labelled(class_names(dataset), dataset.num_classes)
+    labels = labelled(class_names(dataset), num_classes)
     _write(options.output, np.vstack([*rows, _legend(labels, colors, rows[0].shape[1])]))
     return [f"{options.output}: {len(chosen)} of {len(pairs)} images of {options.section}"]
 
 
 def _cell(dataset, pair, colors):
     """Return an image with its mask, in a square of `SIDE` with its name above, white around it."""
-    compose = dataset.transforms
-    picture = read_picture(pair[0], compose.img_channels, compose.img_range)
-    label = dataset.read_label(pair[1])
+    compose = getattr(dataset, "transforms", None)
+    channels, img_range = getattr(compose, "img_channels", 3), getattr(compose, "img_range", None)
+    picture = read_picture(pair[0], channels, img_range)
+    label = getattr(dataset, "read_label", os.fspath)(pair[1])
     mask = read_mask(label) if isinstance(label, (str, os.PathLike)) else as_mask(np.asarray(label))
     if mask.shape != picture.shape[:2]:
         raise UserError(f"the image {pair[0]!r} and its mask {pair[1]!r} have different sizes")

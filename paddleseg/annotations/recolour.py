@@ -13,7 +13,7 @@ from paddleseg.annotations.records import AnnotationError, Faults
 from paddleseg.errors import UserError, counted
 from paddleseg.transforms.decoding import read_header
 from paddleseg.transforms.reading import decode_image, read_bytes, read_mask
-from paddleseg.utils.image_files import named_images, read_names
+from paddleseg.utils.image_files import ONE_CHANNEL, named_images, read_names
 from paddleseg.utils.pictures import VOC
 from paddleseg.utils.progress_bar import bar
 from paddleseg.utils.save_dir import make_save_dir
@@ -96,7 +96,7 @@ def read_class_mask(path, colors=VOC_COLORS):
     """
     content = read_bytes(path, "mask")
     header = read_header(content)
-    if header.bands - header.alpha == 3 and not _has_palette(content):
+    if header.bands - header.alpha == 3 and not _holds_classes(content):
         pixels = decode_image(content, os.fspath(path), 3, None if header.bits == 8 else (0, 255))[0]
         return colors.classes(pixels[..., ::-1])
     return read_mask(path)
@@ -137,9 +137,13 @@ def convert_masks(mask_path, save_dir, options):
     return [f"{save_dir}: {counted(len(written), 'mask')}", *faults.left_out()]
 
 
-def _has_palette(content):
-    with Image.open(io.BytesIO(content)) as image:
-        return image.mode == "P"
+def _holds_classes(content):
+    """Tell whether a mask is grey or has a palette; also of a damaged one, which `read_mask` then refuses."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.mode in ONE_CHANNEL
+    except Exception:
+        return True
 
 
 def _renumbered(mask, values):

@@ -7,7 +7,17 @@ import numpy as np
 from paddleseg.annotations.classes import IGNORE_INDEX
 from paddleseg.annotations.conversion import REMEDY
 from paddleseg.annotations.groups import groups_of
-from paddleseg.annotations.lists import ALL, CONFIG, TEST, TRAIN, VAL, list_files, names_in, pairs_in
+from paddleseg.annotations.lists import (
+    ALL,
+    CONFIG,
+    TEST,
+    TRAIN,
+    VAL,
+    list_files,
+    names_in,
+    pairs_in,
+    usual_channels,
+)
 from paddleseg.annotations.records import Faults
 from paddleseg.errors import UserError, counted
 from paddleseg.transforms.decoding import read_header
@@ -144,7 +154,7 @@ def _write(root, lists, num_classes, overwrite):
     """Write lists and config; an old list may be another one only with `overwrite`."""
     first = os.path.join(root, next(iter(lists.values()))[0][0])
     header = read_header(read_bytes(first, "image"))
-    channels = header.bands - header.alpha if header.bands - header.alpha > 4 else 3
+    channels = usual_channels(header)
     build = {"class_names": names_in(root), "num_classes": num_classes, "img_channels": channels}
     files = list_files(root, lists, **build)
     old = {name: _text(os.path.join(root, name)) for name in (*files, ALL)}
@@ -153,17 +163,20 @@ def _write(root, lists, num_classes, overwrite):
         everything = [line.split("\t" if "\t" in line else " ") for line in old[ALL].splitlines()]
         if old[CONFIG] == list_files(root, {ALL: everything}, **build)[CONFIG]:
             old[CONFIG] = None
-    changed = [name for name, text in files.items() if old[name] not in (None, text)]
+    # A list of an earlier division that has a part more would share images with the new ones.
+    left_over = [name for name in NAMES if name not in files and os.path.exists(os.path.join(root, name))]
+    changed = left_over + [name for name, text in files.items() if old[name] not in (None, text)]
     if changed and not overwrite:
         raise UserError(
             f"{root} already has a different {', '.join(changed)}; --overwrite replaces old files"
         )
-    for name, text in files.items():
-        path = os.path.join(root, name)
-        try:
-            replace_file(path, text)
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        for name in left_over:
+            os.remove(os.path.join(root, name))
+        for name, text in files.items():
+            replace_file(os.path.join(root, name), text)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or root}: {error.strerror}") from error
 
 
 def _text(path):

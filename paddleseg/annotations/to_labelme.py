@@ -43,7 +43,7 @@ def masks_to_labelme(dataset_root, save_dir, options):
             mask = read_mask(os.path.join(dataset_root, mask_name))
             numbered = names or [str(number) for number in range(IGNORE_INDEX)]
             try:
-                shapes = polygons_of(mask, numbered)
+                shapes = polygons_of(mask, numbered, with_background=not names or names[0] in BACKGROUNDS)
             except UserError as error:
                 raise UserError(f"{mask_name}: {error}") from None
             content = read_bytes(os.path.join(dataset_root, image), "image")
@@ -65,27 +65,31 @@ def _write(path, content):
         raise UserError(f"cannot write {path}: {error.strerror}") from error
 
 
-def polygons_of(mask, class_names):
+def polygons_of(mask, class_names, with_background=True):
     """Return the polygons of a mask as labelme's shapes, larger ones first.
 
-    A hole is a polygon of the background that follows. `raster` turns the polygons into the same mask again.
+    A background, as class 0, has no polygons of its own, and a hole is a polygon of the background that
+    follows. Without a background, each class has polygons. `raster` turns the polygons into the same mask
+    again.
 
     Args:
-        mask: uint8, H x W; class 0 is the background.
+        mask: uint8, H x W.
         class_names: the names of the classes; 255 becomes `__ignore__`.
+        with_background: whether class 0 is the background. Default True.
 
     Raises:
         UserError: the mask holds a value without a name.
     """
     found = []
-    for value in np.unique(mask[mask > 0]).tolist():
+    for value in np.unique(mask[mask > 0] if with_background else mask).tolist():
         if value != IGNORE_INDEX and value >= len(class_names):
             raise UserError(
                 f"the mask holds {value}, and the last class that has a name is {len(class_names) - 1}"
             )
         label = IGNORED_LABELS[0] if value == IGNORE_INDEX else class_names[value]
         for is_hole, area, points in _contours(mask == value):
-            found.append((area, BACKGROUNDS[0] if is_hole else label, points))
+            if with_background or not is_hole:  # without a background, what is in a hole has a polygon, too
+                found.append((area, BACKGROUNDS[0] if is_hole else label, points))
     found.sort(key=lambda one: -one[0])
     return [
         {"label": label, "points": points, "group_id": None, "shape_type": "polygon", "flags": {}}

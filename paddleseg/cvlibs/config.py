@@ -7,7 +7,7 @@ import sys
 import yaml
 
 from paddleseg import parallel
-from paddleseg.cvlibs import facts, manager, paddleseg_keys
+from paddleseg.cvlibs import facts, manager, paddleseg_keys, rules
 from paddleseg.cvlibs.check import Checker
 from paddleseg.cvlibs.class_names import section_names
 from paddleseg.cvlibs.fill_in import fill_in
@@ -243,11 +243,23 @@ class Config(facts.BatchContents):
         By default those of a deployment: of `export`, else of evaluation. Without any: what a prediction can
         repeat of those of `train_dataset`, else `Normalize`.
         """
-        return preparation(self.dic, sections).transforms
+        return self._preparation(sections).transforms
 
     def deployed_section(self, sections=DEPLOYED):
         """Return the section whose transforms `deployed_transforms` returns, None if there is none."""
-        return preparation(self.dic, sections).section
+        return self._preparation(sections).section
+
+    def _preparation(self, sections):
+        """Return the `preparation` of an image; check the transforms of a training that it takes."""
+        found = preparation(self.dic, sections)
+        if found.section in TRAINED_ON:
+            checker = Checker(self.dic, self._where)
+            rules.TRANSFORMS(checker, self.dic[found.section]["transforms"], (found.section, "transforms"))
+            if checker.problems:
+                raise ConfigError(self.path, checker.problems)
+            for spec, key in checker.idle:
+                del spec[key]
+        return found
 
     def warn_of_preparation(self, sections=DEPLOYED):
         """Warn if the transforms of a deployment follow from a training, or differ from those of one.
@@ -255,7 +267,7 @@ class Config(facts.BatchContents):
         Args:
             sections: as in `deployed_transforms`.
         """
-        found = preparation(self.dic, sections)
+        found = self._preparation(sections)
         names = " -> ".join(str(spec["type"]) for spec in found.transforms) or "no transform"
         remedy = "a section val_dataset, or `export: transforms:`, would state it"
         if found.section is None:
@@ -278,7 +290,7 @@ class Config(facts.BatchContents):
 
     def differences(self, *sections):
         """Return what `warn_of_differences` warns of, a list of lines with both places."""
-        in_units_of_bytes = in_bytes(self.dic, ("train_dataset", *sections))
+        in_units_of_bytes = in_bytes(self.dic, dict.fromkeys(("train_dataset", *sections)))
         return [f"{self.place(*path)}: {text}" for path, text in in_units_of_bytes] + [
             f"{self.place(*found.path)}: {found.text}, but {self.place(*found.other)}: {found.other_text}; "
             f"{found.consequence}"
@@ -350,8 +362,8 @@ class Config(facts.BatchContents):
         if not isinstance(modules, list) or not all(map(_is_module_name, modules)):
             remedy = "must be a list of module names, such as [my_package.my_module]"
             return [f"{place}: imports: {remedy}, not {modules!r}"]
-        # A base's modules lie beside that base.
-        files = (self.path, place.rpartition(":")[0]) if modules else ()
+        # A base's modules lie beside that base. A command line or a dict states no file.
+        files = [file for file in (self.path, place.rpartition(":")[0]) if modules and file]
         for folder in [*(os.path.dirname(os.path.abspath(file)) for file in files), os.getcwd()]:
             if folder not in sys.path:
                 sys.path.insert(0, folder)

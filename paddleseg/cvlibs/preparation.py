@@ -70,7 +70,8 @@ def preparation(dic, sections):
 
 def _is_repeated(spec):
     if spec["type"] in REPEATED:
-        return True
+        sizes = spec.get("short_size")
+        return not (isinstance(sizes, (list, tuple)) and len(sizes) > 1)  # one of several would be drawn
     component = facts.component_of(spec, manager.TRANSFORMS)
     fixed = getattr(component, "fixed", False) is True and not getattr(component, "train_only", False)
     return fixed and not facts.is_built_in_transform(spec)

@@ -99,19 +99,21 @@ def config_from(source):
     """
     if not isinstance(source, dict):
         return load_config(source)
-    own = _plain(source, ())
-    return _with_bases(own, {(BASE_KEY,): IN_PYTHON}, os.curdir, ())
+    origins = {}
+    own = _plain(source, (), origins)
+    return _with_bases(own, origins, os.curdir, ())
 
 
-def _plain(value, place):
-    """Return a copy of a config's value in which tuples are lists."""
+def _plain(value, place, origins):
+    """Return a copy of a config's value in which tuples are lists; note its key paths in `origins`."""
+    origins[place] = IN_PYTHON
     if isinstance(value, dict):
         wrong = [key for key in value if not isinstance(key, (str, int))]
         if wrong:
             raise UserError(f"{IN_PYTHON}: {_dotted(place)} has the key {wrong[0]!r}; a key must be text")
-        return {key: _plain(item, (*place, key)) for key, item in value.items()}
+        return {key: _plain(item, (*place, key), origins) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, (*place, i)) for i, item in enumerate(value)]
+        return [_plain(item, (*place, i), origins) for i, item in enumerate(value)]
     if value is None or isinstance(value, (str, bool)) or type(value) in (int, float):
         return value
     raise UserError(

@@ -54,7 +54,8 @@ def cache_images(datasets, place, limit=None, folder=None, processes=1):
         else:
             stores, limit = _on_disk(cached, option, limit, Path(folder or home() / "images"))
     except OSError as error:
-        raise UserError(f"{option}: {one_line(error)}; choose another folder by cache_images_dir") from error
+        remedy = "a smaller cache_images_limit" if place == "ram" else "another folder by cache_images_dir"
+        raise UserError(f"{option}: {one_line(error)}; choose {remedy}") from error
     for name, store in stores.items():
         cached[name].image_cache = ImageCache(cached[name], store)
     message = f"{option}: stores decoded samples of {', '.join(cached)}, up to {format_size(limit)}"
@@ -89,14 +90,13 @@ def _on_disk(datasets, option, limit, folder):
 def _key(dataset):
     """Return a digest of all that decides what is stored of a data set, except the content of its files."""
     compose = dataset.transforms
-    own = [cls for cls in type(dataset).__mro__ if not cls.__module__.startswith(("paddleseg.", "builtins"))]
     plain = (bool, int, float, str, list, tuple, dict, type(None))
     identity = {
         "form": _FORM,
         "files": dataset.file_list,
         "class": type(dataset).__qualname__,
-        # A user may edit the code by which a class turns masks into classes.
-        "source": [_source(cls) for cls in own],
+        # A user may edit the code by which a class turns masks into classes, or prepares images.
+        "source": [_sources(one) for one in (dataset, *compose.leading)],
         "values": {k: v for k, v in vars(dataset).items() if isinstance(v, plain) and k != "file_list"},
         "compose": [compose.to_rgb, compose.img_channels, compose.img_range, compose.ignore_index],
         "leading": [
@@ -105,6 +105,12 @@ def _key(dataset):
         ],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _sources(value):
+    """Return the source of each class of a value that is not this project's."""
+    classes = type(value).__mro__
+    return [_source(cls) for cls in classes if not cls.__module__.startswith(("paddleseg.", "builtins"))]
 
 
 def _source(cls):

@@ -117,4 +117,8 @@ class BCELoss(TaskLoss):
 
     def forward(self, logits, label):
         """Return the loss, a scalar, of logits N x C x H x W and label N x H x W (int64)."""
-        return super().forward(logits, label_edges(label, self.ignore_index) if self.edge_label else label)
+        if not self.edge_label:
+            return super().forward(logits, label)
+        # Every pixel is an edge or none, whatever class the task ignores.
+        edges = label_edges(label, self.ignore_index)
+        return bce_loss(logits, edges, self.weight, self.pos_weight, ignore_index=-1)

@@ -163,7 +163,7 @@ class TrainOptions(RunOptions):
                 f"amp_level {self.amp_level}: it says how much is computed in 16 bits, and precision is "
                 f"fp32; set precision to fp16 or bf16, or leave amp_level out"
             )
-        if self.cache_images == "none":
-            for name in ("cache_images_limit", "cache_images_dir"):
-                if getattr(self, name) is not None:
-                    raise UserError(f"{name} has no effect without cache_images ram or disk")
+        if self.cache_images == "none" and self.cache_images_limit is not None:
+            raise UserError("cache_images_limit has no effect without cache_images ram or disk")
+        if self.cache_images != "disk" and self.cache_images_dir is not None:
+            raise UserError("cache_images_dir has no effect without cache_images disk")

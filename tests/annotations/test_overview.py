@@ -6,7 +6,8 @@ from PIL import Image
 
 from paddleseg.annotations import draw_overview
 from paddleseg.annotations.overview import GAP, SIDE
-from paddleseg.cvlibs import Config
+from paddleseg.cvlibs import Config, manager
+from paddleseg.datasets import OpticDiscSeg
 from paddleseg.errors import UserError
 from paddleseg.options import DrawOptions
 from paddleseg.utils.pictures import CAPTION_HEIGHT, GREEN
@@ -75,3 +76,29 @@ def test_a_data_set_that_renumbers_its_masks(draw, tmp_path):
 def test_what_cannot_be_drawn_is_refused(draw, discs, options, told):
     with pytest.raises(UserError, match=told):
         draw(discs, **options)
+
+
+@manager.DATASETS.add_component
+class OwnPairs:
+    """A data set of a user's own, with no more than what training needs."""
+
+    def __init__(self, dataset_root, transforms, num_classes=None):
+        self._samples = OpticDiscSeg([], dataset_root)
+        self.file_list = self._samples.file_list
+        if num_classes is not None:
+            self.num_classes = num_classes
+
+    def __len__(self):
+        return len(self.file_list)
+
+    def __getitem__(self, index):
+        return self._samples[index]
+
+
+def test_a_data_set_of_ones_own_is_drawn_if_it_states_its_classes(draw, discs):
+    own = {**discs, "type": "OwnPairs"}
+    sheets = (draw(spec, images=2) for spec in ({**own, "num_classes": 2}, discs))
+    # Their legends name the classes differently.
+    np.testing.assert_array_equal(*(sheet[:-CAPTION_HEIGHT] for sheet in sheets))
+    with pytest.raises(UserError, match="train_dataset: OwnPairs states no num_classes"):
+        draw(own)

@@ -99,3 +99,17 @@ def test_a_list_of_colours_in_another_form_is_refused(convert, tmp_path, text):
     (tmp_path / "colors.txt").write_text(text)
     with pytest.raises(UserError, match="colors.txt: "):
         convert(CLASSES, colors=str(tmp_path / "colors.txt"))
+
+
+def test_a_grey_bmp_holds_values_and_no_colours(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.uint8(CLASSES % 2 * 255)).save(tmp_path / "in/a.bmp")
+    convert_masks(str(tmp_path / "in"), str(tmp_path / "out"), MaskOptions(values=(0, 255)))
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/a.png"), CLASSES % 2)
+
+
+def test_a_png_of_colours_that_is_cut_off_is_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").write_bytes(encoded(VOC[CLASSES])[:33])
+    with pytest.raises(UserError, match="a.png.* it is no image, such as a PNG, or is damaged"):
+        convert_masks(str(tmp_path / "in"), str(tmp_path / "out"), MaskOptions())

@@ -146,3 +146,20 @@ def test_the_result_of_a_conversion_is_divided_with_its_names(tmp_path, from_lab
     assert cfg["val_dataset"]["separator"] == "\t"
     assert cfg["val_dataset"]["class_names"] == ["_background_", "视盘"]
     assert len((folder / "val.txt").read_text("utf-8").splitlines()) == 2
+
+
+def test_a_list_that_a_new_division_does_not_have_goes(data_set):
+    """Its images are in the other lists now."""
+    split(data_set, split=(0.6, 0.2, 0.2))
+    with pytest.raises(UserError, match="already has a different test.txt, .*--overwrite replaces"):
+        split(data_set, split=(0.8, 0.2))
+    parts = split(data_set, split=(0.8, 0.2), overwrite=True)
+    assert [len(part) for part in parts] == [16, 4, 0]
+
+
+def test_the_config_states_the_bands_of_images_of_four(data_set):
+    for path in (data_set / "images").iterdir():
+        np.save(path.with_suffix(".npy"), np.zeros((12, 16, 4), np.uint8))
+        path.unlink()
+    split_data_set(str(data_set), SplitOptions())
+    assert yaml.safe_load((data_set / "dataset.yml").read_text())["train_dataset"]["img_channels"] == 4

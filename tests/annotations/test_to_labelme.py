@@ -79,3 +79,14 @@ def test_an_image_outside_of_the_data_set_is_not_copied_beside_the_folder(data_s
     with pytest.raises(UserError, match="the image name '../a.png' leads out of the data set"):
         masks_to_labelme(str(data_set), str(tmp_path / "out/in"), options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_class_0_that_is_no_background_comes_back(tmp_path, from_labelme):
+    mask = blobs(3)
+    for folder, pixels in (("images", picture(size=mask.shape)), ("annotations", mask)):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        (tmp_path / "set" / folder / "0.png").write_bytes(encoded(pixels))
+    names = tmp_path / "names.txt"
+    names.write_text("sky\nbuilding\npole\n")
+    masks_to_labelme(str(tmp_path / "set"), str(tmp_path / "in"), LabelmeOptions(class_list=str(names)))
+    np.testing.assert_array_equal(from_labelme(class_list=str(names), no_background=True).mask(), mask)

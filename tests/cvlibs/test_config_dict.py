@@ -1,6 +1,7 @@
 """A config as a dict instead of a file."""
 
 import copy
+import sys
 
 import pytest
 import tiny
@@ -53,3 +54,20 @@ def test_objects_are_refused(dic, value, message):
 def test_a_base_that_is_missing_is_named():
     with pytest.raises(UserError, match="<dict>: _base_: there is no file nowhere.yml"):
         Config({"_base_": "nowhere.yml"})
+
+
+def test_a_value_of_the_dict_is_not_said_to_be_of_its_base(tmp_path, dic):
+    base = tiny.write_yaml(tmp_path / "base.yml", dic)
+    with pytest.raises(UserError, match="<dict>: iters: must be a whole number above 0, not -1"):
+        Config({"_base_": base, "iters": -1})
+
+
+def test_imports_of_a_dict_lie_in_the_working_directory(tmp_path, dic, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    for folder, value in ((tmp_path, "parent"), (here, "here")):
+        (folder / "own_module_of_dict.py").write_text(f"PLACE = {value!r}")
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", [str(here), *sys.path])
+    Config({**dic, "imports": [*dic.get("imports", []), "own_module_of_dict"]})
+    assert sys.modules["own_module_of_dict"].PLACE == "here"

@@ -3,6 +3,7 @@
 import pytest
 
 from paddleseg.cvlibs import Config, manager
+from paddleseg.errors import UserError
 from paddleseg.transforms import Normalize
 
 MODEL = "num_classes: 2\nmodel: {type: FCN, backbone: {type: MobileNetV2_x0_25}}\n"
@@ -225,3 +226,23 @@ def test_another_range_of_images_than_in_the_training_is_named(write, lines):
     published = "val_dataset: {type: Cityscapes, dataset_root: x, transforms: [{type: Normalize}]}\n"
     text = MODEL.replace("2", "19") + data("train_dataset", "{type: Normalize}") + published
     assert Config(write(text), sections=("train_dataset", "val_dataset")).differences("val_dataset") == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [("target_sise: [64, 32]", "unknown key 'target_sise'"), ("target_size: x", "target_size: must be")],
+)
+def test_the_transforms_of_a_training_are_checked_where_a_prediction_takes_them(write, wrong, message):
+    cfg = deployed(write(MODEL + data("train_dataset", f"{{type: Resize, {wrong}}}", IMAGENET)))
+    with pytest.raises(UserError, match=f"config.yml:3: train_dataset.transforms.0.*{message}"):
+        cfg.deployed_transforms()
+
+
+def test_a_prediction_draws_no_size(write):
+    drawn = "{type: ResizeByShort, short_size: [32, 48, 64]}"
+    assert types(deployed(write(MODEL + data("train_dataset", drawn, IMAGENET)))) == ["Normalize"]
+    alone = "{type: ResizeByShort, short_size: [32]}"
+    assert types(deployed(write(MODEL + data("train_dataset", alone, IMAGENET)))) == [
+        "ResizeByShort",
+        "Normalize",
+    ]

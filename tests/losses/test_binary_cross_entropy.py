@@ -49,6 +49,15 @@ def test_targets_for_each_channel(dtype):
         np.testing.assert_allclose(float(value), formula(logits, targets, **params), rtol=1e-6)
 
 
+@pytest.mark.parametrize("ignore_index", [0, 1])
+def test_edges_count_whatever_class_is_ignored(ignore_index):
+    label = np.zeros([1, 12, 14], "int64")
+    label[:, :, 7:] = 3
+    logits = normal((1, 1, 12, 14), seed=2)
+    value = float(BCELoss(edge_label=True, ignore_index=ignore_index)(tensor(logits), tensor(label)))
+    assert value == pytest.approx(formula(logits, label_edges(tensor(label), ignore_index).numpy()), rel=1e-5)
+
+
 def test_the_targets_may_be_the_edges_between_the_classes():
     label = np.zeros([1, 12, 14], "int64")
     label[:, :, 7:] = 3
