@@ -5,6 +5,7 @@ import os
 import re
 
 import paddle
+from paddle.base.layer_helper import LayerHelper
 
 from paddleseg import parallel
 from paddleseg.errors import UserError
@@ -136,6 +137,7 @@ def _load_optimizer(optimizer, parameters, state):
     """
     optimizer.set_state_dict(state)
     optimizer._accumulators_holder = {}
+    optimizer.helper = optimizer.helper or LayerHelper(type(optimizer).__name__)  # as Paddle 2 does in a step
     owners = {key: _owner(key, [p.name for p in parameters]) for key in state}
     with_state = [p for p in parameters if p.name in owners.values()]
     optimizer._create_accumulators(paddle.static.default_main_program().global_block(), with_state)

@@ -105,7 +105,8 @@ class Guard:
         # Gradients that the optimizer does not use would add up otherwise. A gradient of zeros would count as
         # a gradient: a parameter whose loss has ended, or has not begun, would move by weight decay and
         # momentum.
-        self._trained.clear_gradients(set_to_zero=False)
+        for parameter in self._parameters:
+            parameter.clear_gradient(False)  # `set_to_zero`, which Paddle takes by position only
         overflow = paddle.zeros([])
         if loss_scale is not None:
             overflow = loss_scale.update(losses_finite, gradients_finite)

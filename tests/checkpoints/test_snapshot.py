@@ -136,7 +136,8 @@ def with_late_part(kind="Adam"):
     def step(*layers):
         sum(layer(paddle.ones([1, 2])).square().sum() for layer in layers).backward()
         optimizer.step()
-        trained.clear_gradients(set_to_zero=False)
+        for parameter in trained.parameters():
+            parameter.clear_gradient(False)  # `set_to_zero`
 
     return Snapshot(trained, optimizer), late, early, step
 
