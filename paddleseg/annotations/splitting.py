@@ -1,6 +1,7 @@
 """Divide a data set into train, val and test, so that each has its share of every class."""
 
 import os
+import re
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def split_data_set(dataset_root, options):
             f"{counted(len(set(groups)), 'group')} cannot be divided into shares of "
             f"{' '.join(f'{share:g}' for share in options.split)}"
         )
-    _write(dataset_root, lists, pixels.shape[1], options.overwrite)
+    _write(dataset_root, lists, pixels.shape[1], options)
     group_counts = [len(set(groups[parts == part])) for part in range(len(NAMES))]
     return [
         f"{os.path.join(dataset_root, name)}: {counted(len(lists[name]), 'image')}"
@@ -150,8 +151,8 @@ def _class_pixels(mask, name):
     return np.bincount(values, counts).astype(np.int64) if len(values) else np.zeros(1, np.int64)
 
 
-def _write(root, lists, num_classes, overwrite):
-    """Write lists and config; an old list may be another one only with `overwrite`."""
+def _write(root, lists, num_classes, options):
+    """Write lists and config; an old list may be another one, or go, only with `options.overwrite`."""
     first = os.path.join(root, next(iter(lists.values()))[0][0])
     header = read_header(read_bytes(first, "image"))
     channels = usual_channels(header)
@@ -163,20 +164,36 @@ def _write(root, lists, num_classes, overwrite):
         everything = [line.split("\t" if "\t" in line else " ") for line in old[ALL].splitlines()]
         if old[CONFIG] == list_files(root, {ALL: everything}, **build)[CONFIG]:
             old[CONFIG] = None
-    # A list of an earlier division that has a part more would share images with the new ones.
-    left_over = [name for name in NAMES if name not in files and os.path.exists(os.path.join(root, name))]
+    left_over = _sharing_images(root, lists, options.file_list)
     changed = left_over + [name for name, text in files.items() if old[name] not in (None, text)]
-    if changed and not overwrite:
+    if changed and not options.overwrite:
         raise UserError(
-            f"{root} already has a different {', '.join(changed)}; --overwrite replaces old files"
+            f"{root} already has a different {', '.join(changed)}; --overwrite replaces old files, and "
+            f"removes a list whose images are in the new ones"
         )
     try:
-        for name in left_over:
-            os.remove(os.path.join(root, name))
         for name, text in files.items():
             replace_file(os.path.join(root, name), text)
+        for name in left_over:
+            os.remove(os.path.join(root, name))
     except OSError as error:
         raise UserError(f"cannot write {error.filename or root}: {error.strerror}") from error
+
+
+def _sharing_images(root, lists, file_list):
+    """Return the names of old lists that the new ones do not replace, although they share images with them.
+
+    Such a list is of a division into one part more. The list that was divided is none.
+    """
+    images = {image for pairs in lists.values() for image, *_ in pairs}
+    found = []
+    for name in (name for name in NAMES if name not in lists):
+        path = os.path.join(root, name)
+        if file_list is not None and os.path.realpath(path) == os.path.realpath(file_list):
+            continue
+        if any(re.split("[\t ]", line)[0] in images for line in (_text(path) or "").splitlines()):
+            found.append(name)
+    return found
 
 
 def _text(path):

@@ -267,8 +267,11 @@ def bring_best(folder, save_dir, best):
 
 
 def _copy_folder(source, target):
-    names = [name for name in os.listdir(source) if name != MANIFEST]
-    writers = {name: functools.partial(shutil.copyfile, os.path.join(source, name)) for name in names}
+    paths = {name: os.path.join(source, name) for name in os.listdir(source) if name != MANIFEST}
+    # Without a folder that somebody has put there.
+    writers = {
+        k: functools.partial(shutil.copyfile, path) for k, path in paths.items() if os.path.isfile(path)
+    }
     try:
         write_folder(target, writers)
     except OSError as error:

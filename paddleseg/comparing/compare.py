@@ -51,8 +51,10 @@ def compare(plan, options):
     try:
         with _locked(options.out):
             return _compared(trainings, started)
-    except OSError as error:  # such as a full disk
-        raise UserError(f"out {options.out}: {one_line(error)}; then the same command continues") from error
+    except OSError as error:
+        if error.errno is None:  # Paddle's, of the device
+            raise
+        raise UserError(f"out {options.out}: {one_line(error)}") from error
 
 
 def _locked(folder):

@@ -81,7 +81,7 @@ class Result:
         load_weights(builder.model, self.weights)
         dataset, config = builder.val_dataset, builder.eval_config
         matrices = confusions_of_images(builder.model, dataset, len(self.class_iou), config=config)
-        np.savez_compressed(path + ".part.npz", confusions=matrices)
+        np.savez_compressed(path + ".part.npz", matrices=matrices)
         os.replace(path + ".part.npz", path)
         return matrices
 

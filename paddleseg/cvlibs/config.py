@@ -7,12 +7,12 @@ import sys
 import yaml
 
 from paddleseg import parallel
-from paddleseg.cvlibs import facts, manager, paddleseg_keys, rules
+from paddleseg.cvlibs import facts, manager, paddleseg_keys
 from paddleseg.cvlibs.check import Checker
 from paddleseg.cvlibs.class_names import section_names
 from paddleseg.cvlibs.fill_in import fill_in
 from paddleseg.cvlibs.overrides import apply_overrides
-from paddleseg.cvlibs.preparation import TRAINED_ON, differences, in_bytes, preparation
+from paddleseg.cvlibs.preparation import TRAINED_ON, differences, in_bytes, is_repeated, preparation
 from paddleseg.cvlibs.yaml_file import IN_PYTHON, config_from
 from paddleseg.errors import UserError, counted
 from paddleseg.options.inference import with_flags
@@ -250,16 +250,19 @@ class Config(facts.BatchContents):
         return self._preparation(sections).section
 
     def _preparation(self, sections):
-        """Return the `preparation` of an image; check the transforms of a training that it takes."""
+        """Return the `preparation` of an image, and check what it takes from a training."""
         found = preparation(self.dic, sections)
-        if found.section in TRAINED_ON:
-            checker = Checker(self.dic, self._where)
-            rules.TRANSFORMS(checker, self.dic[found.section]["transforms"], (found.section, "transforms"))
-            if checker.problems:
-                raise ConfigError(self.path, checker.problems)
-            for spec, key in checker.idle:
-                del spec[key]
-        return found
+        if found.section not in TRAINED_ON:
+            return found
+        checker = Checker(self.dic, self._where)
+        for i, spec in enumerate(self.dic[found.section]["transforms"]):
+            if is_repeated(spec):
+                checker.component(spec, manager.TRANSFORMS, (found.section, "transforms", i))
+        if checker.problems:
+            raise ConfigError(self.path, checker.problems)
+        for spec, key in checker.idle:
+            del spec[key]
+        return preparation(self.dic, sections)
 
     def warn_of_preparation(self, sections=DEPLOYED):
         """Warn if the transforms of a deployment follow from a training, or differ from those of one.

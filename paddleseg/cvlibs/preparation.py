@@ -62,13 +62,14 @@ def preparation(dic, sections):
     for section in TRAINED_ON:
         specs = facts.transforms(dic, section)
         if specs is not None:
-            repeated = [_without_random_interp(spec) for spec in specs if _is_repeated(spec)]
-            left_out = tuple(str(spec["type"]) for spec in specs if not _is_repeated(spec))
+            repeated = [_without_random_interp(spec) for spec in specs if is_repeated(spec)]
+            left_out = tuple(str(spec["type"]) for spec in specs if not is_repeated(spec))
             return Preparation(repeated, section, left_out)
     return Preparation(list(_ASSUMED), None)
 
 
-def _is_repeated(spec):
+def is_repeated(spec):
+    """Return whether a prediction repeats a transform of a training, `{type: ..., key: value}`."""
     if spec["type"] in REPEATED:
         sizes = spec.get("short_size")
         return not (isinstance(sizes, (list, tuple)) and len(sizes) > 1)  # one of several would be drawn

@@ -96,7 +96,7 @@ def _key(dataset):
         "files": dataset.file_list,
         "class": type(dataset).__qualname__,
         # A user may edit the code by which a class turns masks into classes, or prepares images.
-        "source": [_sources(one) for one in (dataset, *compose.leading)],
+        "source": [source for one in (dataset, *compose.leading) for source in _sources(one)],
         "values": {k: v for k, v in vars(dataset).items() if isinstance(v, plain) and k != "file_list"},
         "compose": [compose.to_rgb, compose.img_channels, compose.img_range, compose.ignore_index],
         "leading": [

@@ -274,8 +274,7 @@ class Distiller(nn.Layer):
             prepare_teachers(step, run, self._features, options)
             if step.cache is not None:
                 end.callback(step.cache.log_total)
-            if step.unmeasured:
-                end.callback(lambda: self._step.take_measured(step.measured()))
+            end.callback(lambda: self._step.take_measured(step.measured()))
             return fit_script(step, run, options)
 
     def _batch(self, images, labels):

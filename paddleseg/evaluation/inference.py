@@ -22,8 +22,13 @@ MODEL_ERRORS = (ValueError, TypeError, AssertionError, RuntimeError)
 def eval_mode(model):
     """Compute without gradients and with a model in eval mode; restore the modes of its layers at the end."""
     with modes_restored(model), paddle.no_grad():
+        was_training = model.training
         model.eval()
-        yield
+        try:
+            yield
+        finally:
+            if was_training:
+                model.train()  # a user's own may undo what their `eval` has done
 
 
 @paddle.no_grad()

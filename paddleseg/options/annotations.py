@@ -87,7 +87,7 @@ class SplitOptions(PairOptions):
         "text file with the name of an image and of its group in each line; images of a group stay together",
     )
     skip_bad: bool = option(False, "leave out images whose mask cannot be read instead of ending")
-    overwrite: bool = option(False, "replace existing lists")
+    overwrite: bool = option(False, "replace existing lists, and remove one whose images are in the new ones")
 
 
 @dataclasses.dataclass(frozen=True)

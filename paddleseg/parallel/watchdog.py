@@ -1,6 +1,5 @@
 """Watch whether the launcher or another rank has died, which a rank in a collective cannot notice."""
 
-import contextlib
 import faulthandler
 import os
 import signal
@@ -58,9 +57,10 @@ class Watchdog:
                 if peer != process(peer[0]) and not self._over.is_set():
                     message = f"rank {rank} (process {peer[0]}) has died, and this rank ends with it"
                     print_now(f"error: {message}; its own log says why")
-                    with contextlib.suppress(OSError):
+                    try:
                         faulthandler.dump_traceback()
-                    os._exit(1)
+                    finally:  # also where nobody reads stderr any more
+                        os._exit(1)
 
 
 def _other_ranks():

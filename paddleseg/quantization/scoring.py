@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 
-import cv2
 import numpy as np
 import paddle
 from PIL import Image
@@ -89,11 +89,12 @@ class Scorer:
         return matrix.numpy()
 
     def _label(self, index):
-        """Return the truth of an image, which is read once and kept as a PNG."""
+        """Return the truth of an image, which is read once and kept in a compressed form."""
         if index not in self._labels:
-            label = self._dataset.sample(index)["label"].astype(np.uint8)
-            self._labels[index] = cv2.imencode(".png", label)[1]
-        return cv2.imdecode(self._labels[index], cv2.IMREAD_UNCHANGED)
+            label = self._dataset.sample(index)["label"]
+            self._labels[index] = zlib.compress(label.tobytes(), level=1), label.dtype, label.shape
+        content, dtype, shape = self._labels[index]
+        return np.frombuffer(zlib.decompress(content), dtype).reshape(shape)
 
 
 def _infer(config, images, masks):

@@ -100,7 +100,8 @@ class Run:
             return None
         try:
             with np.load(path) as file:
-                return file["confusions"]
+                # Under its earlier name the array had another order of images.
+                return file["matrices"] if "confusions" not in file else None
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged ({one_line(error)}); remove it") from None
 
@@ -232,7 +233,7 @@ def on_same_images(runs, prepared_alike=False):
 def _images_of(config, with_transforms):
     """Return a text that is equal for configs with the same validation images, in whatever spelling."""
     section = dict(config.get("val_dataset") or {})
-    if section.get("dataset_root"):
+    if isinstance(section.get("dataset_root"), str):
         section["dataset_root"] = os.path.realpath(section["dataset_root"])
     if section.get("type") == NAMING:
         section.pop("class_names", None)

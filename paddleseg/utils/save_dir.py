@@ -39,7 +39,7 @@ def new_save_dir(path):
         with contextlib.suppress(OSError):  # the first folder that is not empty ends the loop
             for folder in made:
                 os.rmdir(folder)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:  # Paddle's own, of the device, have none
             raise UserError(f"save_dir {path}: {one_line(error)}") from error
         raise
 

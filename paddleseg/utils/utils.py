@@ -3,7 +3,7 @@
 from paddleseg.errors import UserError
 from paddleseg.utils.logger import logger
 from paddleseg.weights.download import cached_file
-from paddleseg.weights.load import load_weights, read_weights, refuse_types
+from paddleseg.weights.load import load_weights, read_weights, refuse_bits
 
 __all__ = ["download_pretrained_model", "load_entire_model", "load_pretrained_model"]
 MOST_NAMED = 8
@@ -33,12 +33,12 @@ def load_pretrained_model(model, pretrained_model):
         pretrained_model: path or URL, as in `paddleseg.weights.read_weights`; None leaves the model as it is.
 
     Raises:
-        UserError: no weight of the file fits, or one is of another kind of numbers.
+        UserError: no weight of the file fits, or the file holds bits of bfloat16.
     """
     if pretrained_model is None:
         return
     own, weights, name = model.state_dict(), read_weights(pretrained_model), type(model).__name__
-    refuse_types(own, weights, pretrained_model)
+    refuse_bits(own, weights, pretrained_model)
     fitting = {
         key: weights[key].astype(tensor.numpy().dtype)
         for key, tensor in own.items()

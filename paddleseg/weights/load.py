@@ -215,27 +215,19 @@ def load_backbone_weights(layer, source):
     load_weights(layer, source, CLASSIFIER_PREFIXES)
 
 
-def refuse_types(own, weights, source):
-    """Raise `UserError` for weights of a kind of numbers that is not the model's, such as bits of bfloat16.
+def refuse_bits(own, weights, source):
+    """Raise `UserError` for whole numbers in the place of floating ones, such as the bits of bfloat16.
 
     Args:
         own, weights: {key: tensor or array}.
         source: where the weights are from, for the message.
     """
-    wrong = _wrongly_typed(own, weights, {})
-    if wrong:
-        raise UserError(f"{source}: {wrong[0]}; convert the weights to float32")
-
-
-def _wrongly_typed(own, weights, names):
-    """Return the keys whose numbers are of another kind than the layer's, each with both types, a list."""
-    return [
-        f"{names.get(k, k)} {weights[k].dtype} instead of {_dtype(own[k])}"
-        for k in own
-        if k in weights
-        and weights[k].dtype != _dtype(own[k])
-        and not weights[k].dtype.kind == _dtype(own[k]).kind == "f"
-    ]
+    for key in own:
+        if key in weights and _dtype(own[key]).kind == "f" != weights[key].dtype.kind:
+            raise UserError(
+                f"{source}: {key} is {weights[key].dtype} instead of {_dtype(own[key])}; convert the weights "
+                f"to float32"
+            )
 
 
 def _mismatches(own, weights, names):
@@ -245,11 +237,16 @@ def _mismatches(own, weights, names):
         own, weights: {key: tensor or array}.
         names: {key: its name in the file}, where that differs.
     """
+    both = [k for k in own if k in weights]
     mismatches = {
         "missing": [names.get(k, k) for k in own if k not in weights],
         "unexpected": [k for k in weights if k not in own],
         SHAPES: list(_wrongly_shaped(own, weights, names).values()),
-        "wrongly typed": _wrongly_typed(own, weights, names),
+        "wrongly typed": [
+            f"{names.get(k, k)} {weights[k].dtype} instead of {_dtype(own[k])}"
+            for k in both
+            if weights[k].dtype != _dtype(own[k]) and not weights[k].dtype.kind == _dtype(own[k]).kind == "f"
+        ],
     }
     return {kind: keys for kind, keys in mismatches.items() if keys}
 

@@ -163,3 +163,14 @@ def test_the_config_states_the_bands_of_images_of_four(data_set):
         path.unlink()
     split_data_set(str(data_set), SplitOptions())
     assert yaml.safe_load((data_set / "dataset.yml").read_text())["train_dataset"]["img_channels"] == 4
+
+
+@pytest.mark.parametrize("names_it", [False, True])
+def test_a_list_of_other_images_and_the_one_that_is_divided_stay(data_set, names_it):
+    names = sorted(os.listdir(data_set / "images"))
+    lines = [f"images/{name} annotations/{name}" for name in names]
+    (data_set / "test.txt").write_text("\n".join(lines[:5]))
+    (data_set / "others.txt").write_text("\n".join(lines[5:]))
+    chosen = data_set / ("test.txt" if names_it else "others.txt")
+    parts = split(data_set, split=(0.8, 0.2), file_list=str(chosen))
+    assert [len(part) for part in parts] == ([4, 1, 5] if names_it else [12, 3, 5])

@@ -244,6 +244,7 @@ def test_best_weights_that_are_there_must_be_sound_and_those_meant(tmp_path, spo
 
 def test_the_best_weights_arrive_whole_or_not_at_all(tmp_path, monkeypatch):
     saved(tmp_path / "old", 1).save_best(WEIGHTS, {"best_iter": 1})
+    os.makedirs(tmp_path / "old" / "best_model" / "onnx")  # which somebody has exported to it
     os.makedirs(tmp_path / "new")
 
     def fails(*paths):

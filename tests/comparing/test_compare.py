@@ -91,7 +91,7 @@ def test_the_confusion_matrices_of_the_images_give_the_score_of_the_training(fol
         of_run = folder / "both" / f"student_alone_20_seed{seed}"
         stored = json.loads((of_run / "result.json").read_text(encoding="utf-8"))
         with np.load(of_run / "confusions.npz") as file:
-            matrices = file["confusions"]
+            matrices = file["matrices"]
         assert len(matrices) == 5
         assert compute_scores(matrices.sum(axis=0)).miou == pytest.approx(stored["miou"], abs=1e-12)
 

@@ -350,9 +350,7 @@ def test_what_cannot_be_written_is_named_and_the_rest_is_kept(folder):
     )
     table = folder / options.out / "table.md"
     table.mkdir(parents=True)
-    with pytest.raises(
-        UserError, match="out no #1: x: .*Is a directory.*table.md'; then the same command continues"
-    ):
+    with pytest.raises(UserError, match="out no #1: x: .*Is a directory.*table.md'"):
         compare("plan.yml", options)
     table.rmdir()
     compare("plan.yml", options)

@@ -113,3 +113,12 @@ def test_fit_keeps_the_weights_that_were_measured(tmp_path):
 def test_without_batches_nothing_can_be_measured():
     with pytest.raises(UserError, match="measured on batches, and there are none"):
         automatic().measure([])
+
+
+def test_the_weights_of_a_checkpoint_win(tmp_path):
+    first = automatic()
+    fitted(first, tmp_path / "run", iters=2)
+    again = automatic()
+    again.measure([batch(2, 3)])
+    fitted(again, tmp_path / "run", iters=2, resume_model="auto")
+    assert again.measured_weights == first.measured_weights

@@ -54,7 +54,7 @@ def test_the_interval_of_a_gain_is_that_of_the_images_confusion_matrices(made_up
         matrices[name][..., 1, :] = matrices[name][..., 1, ::-1]
         for seed in (0, 1):
             folder = made_up(f"{name}{seed}", miou=right / 100, **{**record, "seed": seed})
-            np.savez(os.path.join(folder, "confusions.npz"), confusions=matrices[name][seed])
+            np.savez(os.path.join(folder, "confusions.npz"), matrices=matrices[name][seed])
             given.append(folder)
     expected = verdict(matrices["d"], matrices["p"])
     table = gains(comparisons(read_runs(given)))
@@ -64,7 +64,7 @@ def test_the_interval_of_a_gain_is_that_of_the_images_confusion_matrices(made_up
     assert rows["d0, d1"][3] == f"{expected.low:+.4f} to {expected.high:+.4f}: better"
     assert rows["p0, p1"][3] == "–"
     longer = made_up("p2", miou=0.9, config={"iters": 99})
-    np.savez(os.path.join(longer, "confusions.npz"), confusions=matrices["d"][0])
+    np.savez(os.path.join(longer, "confusions.npz"), matrices=matrices["d"][0])
     assert "95 % interval" not in gains(comparisons(read_runs([*given, longer]))).head
     os.remove(os.path.join(given[0], "confusions.npz"))
     assert "95 % interval" not in gains(comparisons(read_runs(given))).head
