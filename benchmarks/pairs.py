@@ -2,7 +2,8 @@
 
 python benchmarks/pairs.py "a: ResNet18_vd=output/camvid_resnet18" ... --output docs/images/pairs.png
 
-Each folder is the --out of a tools/compare.py, whose table.md has the figures.
+Each folder is the --out of a tools/compare.py, whose table.md has the figures. NAME=TABLE,FOLDER joins a copy
+of an earlier table with that of the folder: a method that both have has the figures of the last one.
 """
 
 import argparse
@@ -18,18 +19,23 @@ METHODS = {
 _INTERVAL = re.compile(r"([+-][\d.]+) \(([+-][\d.]+) to ([+-][\d.]+)\)")
 
 
-def rows_of(folder):
-    """Return the rows of `table.md` as dicts of text."""
-    with open(os.path.join(folder, "table.md"), encoding="utf-8") as file:
+def table_of(path):
+    """Return the path of the table that a folder holds, or that is given itself."""
+    return os.path.join(path, "table.md") if os.path.isdir(path) else path
+
+
+def rows_of(path):
+    """Return the rows of a table as dicts of text."""
+    with open(table_of(path), encoding="utf-8") as file:
         lines = [line.strip().strip("|").split("|") for line in file if line.startswith("|")]
     head, _, *rows = [[cell.strip() for cell in line] for line in lines]
     return [dict(zip(head, row)) for row in rows]
 
 
-def differences(folder):
-    """Return {method: (difference, low, high)} of the rows at equal time."""
+def differences(paths):
+    """Return {method: (difference, low, high)} of the rows at equal time of tables; the last table wins."""
     found = {}
-    for row in rows_of(folder):
+    for row in (row for path in paths for row in rows_of(path)):
         interval = _INTERVAL.fullmatch(row["over plain, 95 % interval"])
         if interval and row["equal"] == "time":
             found[row["method"]] = tuple(map(float, interval.groups()))
@@ -44,7 +50,7 @@ def draw(pairs, path):
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(pairs) + 1.4), layout="constrained")
-    of_pairs = [differences(folder) for folder in pairs.values()]
+    of_pairs = [differences(paths) for paths in pairs.values()]
     shown = {method: color for method, color in METHODS.items() if any(method in found for found in of_pairs)}
     for y, found in enumerate(of_pairs):
         for k, (method, color) in enumerate(shown.items()):
@@ -67,17 +73,18 @@ def draw(pairs, path):
 
 def main():
     parser = argparse.ArgumentParser(description="Draw what methods gain on several pairs of models.")
-    parser.add_argument("pairs", nargs="+", metavar="NAME=FOLDER")
+    parser.add_argument("pairs", nargs="+", metavar="NAME=FOLDER", help="or NAME=TABLE,FOLDER")
     parser.add_argument("--output", required=True, help="file of the picture")
     args = parser.parse_args()
     pairs = {}
     for pair in args.pairs:
-        name, _, folder = pair.rpartition("=")
-        if not name or not os.path.isfile(os.path.join(folder, "table.md")):
+        name, _, paths = pair.rpartition("=")
+        paths = paths.split(",")
+        if not name or not all(os.path.isfile(table_of(path)) for path in paths):
             parser.error(f"{pair}: it must be NAME=FOLDER, and FOLDER must hold the table.md of a comparison")
-        if not differences(folder):
-            parser.error(f"{folder}: its table has no row at equal time; compare by --match time")
-        pairs[name] = folder
+        if not differences(paths):
+            parser.error(f"{pair}: its table has no row at equal time; compare by --match time")
+        pairs[name] = paths
     draw(pairs, args.output)
 
 

@@ -20,14 +20,26 @@ def folder(tmp_path):
 
 
 def test_rows_at_equal_time_give_a_difference_and_its_interval(folder):
-    assert pairs.differences(folder) == {
+    assert pairs.differences([folder]) == {
         "KLLoss, coef 3": (0.01, -0.02, 0.04),
         "the default": (0.05, 0.03, 0.06),
     }
 
 
+def test_the_last_of_several_tables_wins(folder, tmp_path):
+    later = tmp_path / "later.md"
+    later.write_text(
+        TABLE.replace("+0.0500 (+0.0300", "+0.0700 (+0.0400").replace("KLLoss", "Other"), "utf-8"
+    )
+    assert pairs.differences([folder, later]) == {
+        "KLLoss, coef 3": (0.01, -0.02, 0.04),
+        "Other, coef 3": (0.01, -0.02, 0.04),
+        "the default": (0.07, 0.04, 0.06),
+    }
+
+
 def test_picture_is_drawn(folder, tmp_path):
-    pairs.draw({"a": folder, "b": folder}, tmp_path / "pairs.png")
+    pairs.draw({"a": [folder], "b": [folder]}, tmp_path / "pairs.png")
     assert cv2.imread(str(tmp_path / "pairs.png")).std() > 0
 
 
