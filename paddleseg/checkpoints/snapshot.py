@@ -138,8 +138,9 @@ def _load_optimizer(optimizer, parameters, state):
     optimizer.set_state_dict(state)
     optimizer._accumulators_holder = {}
     optimizer.helper = optimizer.helper or LayerHelper(type(optimizer).__name__)  # as Paddle 2 does in a step
-    owners = {key: _owner(key, [p.name for p in parameters]) for key in state}
-    with_state = [p for p in parameters if p.name in owners.values()]
+    names = [parameter.name for parameter in parameters]
+    owners = {_owner(key, names) for key in state}
+    with_state = [parameter for parameter in parameters if parameter.name in owners]
     optimizer._create_accumulators(paddle.static.default_main_program().global_block(), with_state)
     stored = {re.sub(r"_\d+$", "", key): value for key, value in state.items()}
     for kind, tensors in optimizer._accumulators.items():
