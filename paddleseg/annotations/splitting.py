@@ -1,7 +1,6 @@
 """Divide a data set into train, val and test, so that each has its share of every class."""
 
 import os
-import re
 
 import numpy as np
 
@@ -159,11 +158,9 @@ def _write(root, lists, num_classes, options):
     build = {"class_names": names_in(root), "num_classes": num_classes, "img_channels": channels}
     files = list_files(root, lists, **build)
     old = {name: _text(os.path.join(root, name)) for name in (*files, ALL)}
-    if old[ALL] is not None:
-        # The config of the conversion names the list of all images; it makes way for the new one.
-        everything = [line.split("\t" if "\t" in line else " ") for line in old[ALL].splitlines()]
-        if old[CONFIG] == list_files(root, {ALL: everything}, **build)[CONFIG]:
-            old[CONFIG] = None
+    # The config of the conversion names the list of all images; it makes way for the new one.
+    if old[ALL] is not None and old[CONFIG] == list_files(root, {ALL: _pairs(old[ALL])}, **build)[CONFIG]:
+        old[CONFIG] = None
     left_over = _sharing_images(root, lists, options.file_list)
     changed = left_over + [name for name, text in files.items() if old[name] not in (None, text)]
     if changed and not options.overwrite:
@@ -191,9 +188,14 @@ def _sharing_images(root, lists, file_list):
         path = os.path.join(root, name)
         if file_list is not None and os.path.realpath(path) == os.path.realpath(file_list):
             continue
-        if any(re.split("[\t ]", line)[0] in images for line in (_text(path) or "").splitlines()):
+        if any(image in images for image, *_ in _pairs(_text(path) or "")):
             found.append(name)
     return found
+
+
+def _pairs(text):
+    """Return the [image, mask] of each line of a list."""
+    return [line.split("\t" if "\t" in line else " ") for line in text.splitlines()]
 
 
 def _text(path):
